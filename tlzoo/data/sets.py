@@ -1,0 +1,119 @@
+"""A set of examples that knows what it is, and can be handed out with parts withheld."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tlzoo.types import Examples, Modality
+
+__all__ = ["ExampleSet", "Inputs", "content_hash"]
+
+Indices = NDArray[np.int64]
+
+
+class Inputs(Protocol):
+    """Raw items: an array, a memory map, an array of strings, or a reader that opens files on demand."""
+
+    def __len__(self) -> int:
+        """Count the items."""
+        ...
+
+    def __getitem__(self, indices: Indices, /) -> Any:
+        """Return the items at ``indices`` as one array (or array of strings)."""
+        ...
+
+
+def content_hash(*parts: Any) -> str:
+    """Hash arrays (bytes, shape and dtype) and strings into 16 hex digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExampleSet:
+    """Inputs with what is known of them.
+
+    Attributes:
+        inputs: N raw items, see :data:`tlzoo.types.Modality`.
+        modality: what the raw items are.
+        labels: (N,) int64 class indices, or None where there are none.
+        domains: (N,) int64 domain indices, or None.
+        targets: further (N,) label arrays by task name, for multitask sets.
+        attributes: (N,) arrays that protocols use (concept, group, vendor ...); no method sees them.
+        checksum: identity of the raw inputs; kept by :meth:`subset` with the indices hashed in.
+    """
+
+    inputs: Inputs
+    modality: Modality
+    labels: NDArray[np.int64] | None = None
+    domains: NDArray[np.int64] | None = None
+    targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    checksum: str = ""
+
+    def __post_init__(self) -> None:
+        columns = {"labels": self.labels, "domains": self.domains, **self.targets, **self.attributes}
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.inputs):
+                raise ValueError(f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def subset(self, indices: NDArray[Any]) -> Self:
+        """Return the examples at ``indices`` (positions or a boolean mask), inputs read on demand."""
+        indices = np.flatnonzero(indices) if indices.dtype == bool else np.asarray(indices, dtype=np.int64)
+        pick = lambda column: None if column is None else column[indices]  # noqa: E731
+        return replace(
+            self,
+            inputs=_Rows(self.inputs, indices),
+            labels=pick(self.labels),
+            domains=pick(self.domains),
+            targets={name: column[indices] for name, column in self.targets.items()},
+            attributes={name: column[indices] for name, column in self.attributes.items()},
+            checksum=content_hash(self.checksum, indices),
+        )
+
+    def with_inputs(self, inputs: Inputs, modality: Modality = "features") -> Self:
+        """Return the same examples with other inputs: cached features in place of images."""
+        if len(inputs) != len(self):
+            raise ValueError(f"{len(inputs)} inputs for {len(self)} examples; expected one each")
+        return replace(self, inputs=inputs, modality=modality)
+
+    def batch(self, indices: Indices) -> Examples:
+        """Return the raw items at ``indices`` with labels, indices and domains as tensors."""
+        raw = self.inputs[indices]
+        return Examples(
+            inputs=torch.from_numpy(np.ascontiguousarray(raw)) if raw.dtype.kind in "biuf" else raw.tolist(),
+            labels=None if self.labels is None else torch.from_numpy(self.labels[indices]),
+            indices=torch.from_numpy(indices),
+            domains=None if self.domains is None else torch.from_numpy(self.domains[indices]),
+        )
+
+
+class _Rows:
+    """Some rows of other inputs."""
+
+    def __init__(self, inputs: Inputs, indices: Indices) -> None:
+        if isinstance(inputs, _Rows):
+            inputs, indices = inputs._inputs, inputs._indices[indices]
+        self._inputs, self._indices = inputs, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, indices: Indices) -> Any:
+        return self._inputs[self._indices[indices]]

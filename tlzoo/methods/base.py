@@ -1,0 +1,174 @@
+"""What every method declares and implements; one abstract class a kind of method.
+
+Every class here is a plain ``nn.Module``: no trainer, no Lightning. Anything random or learned is a parameter or
+a buffer, so that a checkpoint holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.registry import Paper
+from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
+
+__all__ = ["Alignment", "Compatibility", "EpisodeClassifier", "Method", "Strategy", "Weighting"]
+
+
+class Method(nn.Module):
+    """Base of methods.
+
+    Attributes:
+        paper: where it comes from; None for plain baselines.
+        sees: its supervision. It is given nothing else.
+        needs: what it wants beside features, logits and labels.
+        revision: raised when its numbers change; part of a benchmark cell's hash.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    sees: ClassVar[frozenset[Sees]]
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    revision: ClassVar[int] = 1
+
+
+class Alignment(Method):
+    """A term that aligns source and target: domain adaptation (a statistic) and domain confusion (an adversary).
+
+    Args:
+        num_features: D, width of the features.
+        num_classes: C.
+    """
+
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_features, self.num_classes = num_features, num_classes
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the term to add to the supervised loss, under ``"loss"``, and what is worth logging.
+
+        Args:
+            source: predictions of a source batch.
+            target: predictions of a target batch; sizes may differ.
+            progress: share of training done, in [0, 1].
+            model: the network, for methods that declare ``Need.MODEL``.
+        """
+        raise NotImplementedError
+
+    def make_head(self) -> nn.Module | None:
+        """Return a head of the method's own, used for training and prediction, or None for the usual one."""
+        return None
+
+    def source_weights(self, source: Prediction) -> Tensor | None:
+        """Return (B,) weights of the source cross-entropy, or None for equal ones."""
+        return None
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Take in statistics of the whole unlabelled target training set."""
+
+
+class EpisodeClassifier(Method):
+    """Support set in, query logits out; a leading dimension of E episodes of one shape."""
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        raise NotImplementedError
+
+    def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
+        """Take in the base set: features (N, D), labels (N,) or None where the method does not declare them."""
+
+
+class Weighting(Method):
+    """Weights of task losses or gradients.
+
+    The update is J^T w for shared parameters, with J (T, P) the task gradients; ``order`` says what w is made of.
+    """
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__()
+        if num_tasks < 1:
+            raise ValueError(f"{num_tasks} tasks; expected at least one")
+        self.num_tasks = num_tasks
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return (T,) detached weights from losses (T,) and, where ``order`` asks, the Gramian (T, T)."""
+        raise NotImplementedError
+
+    def objective(self, losses: Tensor) -> Tensor:
+        """Return the scalar that trains the weighting's own parameters; losses (T,) arrive detached."""
+        return losses.new_zeros(())
+
+    def direction(self, jacobian: Tensor) -> Tensor:
+        """Map J (T, P) to a direction (P,), for those that are no weighting of tasks."""
+        raise NotImplementedError
+
+    def after_step(self, losses: Tensor) -> None:
+        """Take in the losses (T,) of the same batch after the step."""
+
+    def on_epoch(self, mean_losses: Tensor) -> None:
+        """Take in the mean losses (T,) of the epoch that ended."""
+
+
+class Compatibility(Method):
+    """Scores features against class descriptions.
+
+    ``fit`` gets seen classes alone; all candidates come in ``bind``.
+    """
+
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS})
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Learn from features (N, D), labels (N,) into class_embeddings (C, A)."""
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Scorer:
+        """Return the scorer among candidates (C, A); ``seen`` (C,) is True where the class was trained on."""
+        raise NotImplementedError
+
+
+class Strategy(Method):
+    """How a pretrained network is re-used as the starting point: fine-tuning."""
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+
+    def prepare(self, backbone: Backbone) -> Backbone:
+        """Return the backbone to train: frozen, re-initialized or wrapped."""
+        return backbone
+
+    def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
+        """Return optimizer groups of the backbone's trainable parameters."""
+        parameters = [p for p in _module(backbone).parameters() if p.requires_grad]
+        return [{"params": parameters, "lr": lr}] if parameters else []
+
+    def penalty(self, backbone: Backbone) -> Tensor | None:
+        """Return a scalar added to the loss, or None."""
+        return None
+
+    def on_progress(self, backbone: Backbone, progress: float) -> None:
+        """Change what is trainable as training goes on (``progress`` in [0, 1])."""
+
+
+def _module(backbone: Backbone) -> nn.Module:
+    assert isinstance(backbone, nn.Module)
+    return backbone
+
+
+def total(terms: Mapping[str, Tensor]) -> Losses:
+    """Return the terms with their sum under ``"loss"``."""
+    return {"loss": torch.stack(list(terms.values())).sum(), **terms}

@@ -1,0 +1,147 @@
+"""The one list of methods: a name, where its class lives, nothing imported until it is asked for.
+
+Adding a method means its file, one row here, a reference test and a changelog line; the command line, the docs,
+the conformance tests and suites follow from the row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlzoo.methods.base import Method
+
+__all__ = ["FAMILIES", "METHODS", "Paper", "create_method", "list_methods", "method_class", "nearest", "resolve_name"]
+
+FAMILIES = ("adaptation", "confusion", "multitask", "oneshot", "zeroshot", "finetuning")
+
+METHODS: dict[str, str] = {
+    "adaptation/source_only": "SourceOnly",
+    "adaptation/target_only": "TargetOnly",
+    "adaptation/dan": "DAN",
+    "adaptation/deep_coral": "DeepCORAL",
+    "confusion/dann": "DANN",
+    "confusion/cdan": "CDAN",
+    "multitask/equal": "Equal",
+    "multitask/fixed": "Fixed",
+    "multitask/uncertainty": "Uncertainty",
+    "oneshot/protonet": "ProtoNet",
+    "oneshot/simpleshot": "SimpleShot",
+    "zeroshot/cosine": "Cosine",
+    "zeroshot/ridge": "Ridge",
+    "zeroshot/eszsl": "ESZSL",
+    "finetuning/from_scratch": "FromScratch",
+    "finetuning/linear_probe": "LinearProbe",
+    "finetuning/full": "Full",
+    "finetuning/gradual_unfreezing": "GradualUnfreezing",
+    "finetuning/layerwise": "Layerwise",
+    "finetuning/l2_sp": "L2SP",
+    "finetuning/lora": "LoRA",
+}
+"""``family/name`` -> class in ``tlzoo.methods.<family>.<name>``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """Where a method comes from.
+
+    Attributes:
+        title: as printed.
+        authors: family names in order; "et al." is not spelled out here.
+        venue: short name of the conference or journal.
+        year: of publication.
+        arxiv: identifier such as ``1502.02791``, or None.
+        doi: where there is no arXiv identifier.
+    """
+
+    title: str
+    authors: tuple[str, ...]
+    venue: str
+    year: int
+    arxiv: str | None = None
+    doi: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Link to the paper."""
+        if self.arxiv:
+            return f"https://arxiv.org/abs/{self.arxiv}"
+        return f"https://doi.org/{self.doi}" if self.doi else None
+
+    @property
+    def citation(self) -> str:
+        """Short form: ``Long et al., ICML 2015``."""
+        first = self.authors[0]
+        who = {1: first, 2: " and ".join(self.authors[:2])}.get(len(self.authors), f"{first} et al.")
+        return f"{who}, {self.venue} {self.year}"
+
+
+def nearest(name: str, known: Iterable[str], *, kind: str) -> str:
+    """Return the sentence for an unknown name, with the nearest known ones.
+
+    >>> nearest("dna", ["dan", "dann", "mcc"], kind="method")
+    "unknown method 'dna'; did you mean 'dan' or 'dann'?"
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if not close:
+        return f"unknown {kind} {name!r}; known are {', '.join(known)}"
+    return f"unknown {kind} {name!r}; did you mean {' or '.join(map(repr, close))}?"
+
+
+def list_methods(family: str | None = None) -> list[str]:
+    """Return full method names, of one family or of all.
+
+    >>> list_methods("oneshot")
+    ['oneshot/protonet', 'oneshot/simpleshot']
+    """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(nearest(family, FAMILIES, kind="family"))
+    return [name for name in METHODS if family in (None, name.split("/")[0])]
+
+
+def resolve_name(name: str) -> str:
+    """Return the full name of a method given by its full or its bare, unique name."""
+    if name in METHODS:
+        return name
+    full = [known for known in METHODS if known.split("/")[1] == name]
+    if len(full) == 1:
+        return full[0]
+    if full:
+        raise ValueError(f"{name!r} is the name of several methods; write {' or '.join(full)}")
+    known = [*METHODS, *(full_name.split("/")[1] for full_name in METHODS)] if "/" not in name else METHODS
+    raise ValueError(nearest(name, known, kind="method"))
+
+
+def method_class(name: str) -> type[Method]:
+    """Import and return the class of a method."""
+    full = resolve_name(name)
+    family, short = full.split("/")
+    cls: type[Method] = getattr(importlib.import_module(f"tlzoo.methods.{family}.{short}"), METHODS[full])
+    return cls
+
+
+def create_method(name: str, **settings: Any) -> Method:
+    """Build a method by name: ``create_method("dan", num_features=256, num_classes=8)``.
+
+    Raises:
+        ValueError: the name is unknown or ambiguous; the nearest names are in the message.
+        TypeError: a setting is unknown to the method; its settings are in the message.
+    """
+    cls = method_class(name)
+    try:
+        return cls(**settings)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise TypeError(f"{resolve_name(name)}: {str(error).split('__init__() ')[-1]}; its settings are {_settings(cls)}") from None
+
+
+def _settings(cls: type[Method]) -> str:
+    import inspect
+
+    return ", ".join(str(parameter) for parameter in list(inspect.signature(cls).parameters.values()))

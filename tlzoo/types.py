@@ -1,0 +1,246 @@
+"""The contracts that all layers share: what a network says of a batch, and what a method may see.
+
+Shapes: B batch, D feature width, C classes, E episodes, S = way * shot support items, Q queries, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Backbone",
+    "DomainBatch",
+    "Episode",
+    "Examples",
+    "LayerGroup",
+    "Losses",
+    "Modality",
+    "Need",
+    "Prediction",
+    "Scorer",
+    "Sees",
+    "SupervisionError",
+    "TaskBatch",
+    "withheld",
+]
+
+T = TypeVar("T")
+
+Losses = Mapping[str, Tensor]
+"""Named scalar terms; the total stands under ``"loss"``, the rest is logged."""
+
+
+class SupervisionError(RuntimeError):
+    """A method reached for data that its declaration (:class:`Sees`) does not name."""
+
+
+class Sees(StrEnum):
+    """What a method may see; the harness hands out exactly what a method declares."""
+
+    SOURCE_INPUTS = "source inputs"
+    SOURCE_LABELS = "source labels"
+    TARGET_INPUTS = "target inputs"
+    TARGET_LABELS = "target labels"
+    TEST_INPUTS = "test inputs"
+    CLASS_DESCRIPTIONS = "class descriptions"
+    UNSEEN_DESCRIPTIONS = "unseen descriptions"
+    TARGET_PRIOR = "target prior"
+    VALIDATION_LABELS = "validation labels"
+
+
+class Need(StrEnum):
+    """What a method wants beside features, logits and labels."""
+
+    INDICES = "indices"
+    DOMAINS = "domains"
+    VIEWS = "views"
+    MODEL = "model"
+
+
+def _moved(batch: T, device: torch.device | str, non_blocking: bool) -> T:
+    """Return ``batch`` (a dataclass) with every tensor, nested or not, on ``device``."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device, non_blocking=non_blocking)
+        if isinstance(value, _Batch):
+            return value.to(device, non_blocking=non_blocking)
+        if isinstance(value, Mapping):
+            return {key: move(item) for key, item in value.items()}
+        return value
+
+    assert is_dataclass(batch) and not isinstance(batch, type)
+    return replace(batch, **{f.name: move(getattr(batch, f.name)) for f in fields(batch)})
+
+
+class _Batch:
+    """Base of batches: Lightning moves whatever has ``to``."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        return _moved(self, device, non_blocking)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What a network says of one batch.
+
+    Attributes:
+        features: (B, D) representation.
+        logits: (B, C) class scores before the softmax.
+        labels: (B,) class indices, or None where unknown.
+        indices: (B,) place in the data set, for methods with a memory.
+        domains: (B,) which source, in multi-source sets.
+        views: augmented views of the same items, by name (``"weak"``, ``"strong"``).
+    """
+
+    features: Tensor
+    logits: Tensor
+    labels: Tensor | None = None
+    indices: Tensor | None = None
+    domains: Tensor | None = None
+    views: Mapping[str, Prediction] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class _Withheld:
+    """Mixed into an object whose listed attributes the method at work may not read."""
+
+    _closed: Mapping[str, str]
+
+    def __getattribute__(self, name: str) -> Any:
+        closed = object.__getattribute__(self, "_closed")
+        if name in closed:
+            raise SupervisionError(closed[name])
+        return object.__getattribute__(self, name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__bases__[1].__name__} without {', '.join(sorted(self._closed))}>"
+
+
+_WITHHELD_TYPES: dict[type, type] = {}
+
+
+def withheld(value: T, *names: str, why: str) -> T:
+    """Return a shallow copy of a dataclass whose attributes ``names`` raise :class:`SupervisionError`.
+
+    The values are dropped, not hidden: nothing that the copy holds leads back to them.
+
+    >>> import torch
+    >>> p = Prediction(features=torch.ones(1, 2), logits=torch.ones(1, 2), labels=torch.ones(1))
+    >>> withheld(p, "labels", why="dan does not declare TARGET_LABELS").labels
+    Traceback (most recent call last):
+    ...
+    tlzoo.types.SupervisionError: labels: dan does not declare TARGET_LABELS
+    """
+    base = type(value)
+    if base not in _WITHHELD_TYPES:
+        _WITHHELD_TYPES[base] = type(f"Withheld{base.__name__}", (_Withheld, base), {})
+    copy = object.__new__(_WITHHELD_TYPES[base])
+    closed = {name: f"{name}: {why}" for name in names}
+    kept = {key: item for key, item in vars(value).items() if key not in closed}
+    object.__setattr__(copy, "_closed", closed)
+    for key, item in kept.items():
+        object.__setattr__(copy, key, item)
+    return copy  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples(_Batch):
+    """One side of a batch before the network: inputs (B, ...), and what is known of them."""
+
+    inputs: Any
+    labels: Tensor | None = None
+    indices: Tensor | None = None
+    domains: Tensor | None = None
+    views: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DomainBatch(_Batch):
+    """A source and a target batch; a side that the method may not see is None. Sizes may differ."""
+
+    source: Examples | None
+    target: Examples | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Episode(_Batch):
+    """E episodes of one shape.
+
+    Attributes:
+        support: (E, S, ...) inputs or features, S = way * shot.
+        support_labels: (E, S) in ``range(way)``.
+        query: (E, Q, ...).
+        query_labels: (E, Q), or None where unknown.
+        way: classes an episode.
+    """
+
+    support: Tensor
+    support_labels: Tensor
+    query: Tensor
+    query_labels: Tensor | None
+    way: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaskBatch(_Batch):
+    """Inputs with several targets.
+
+    Attributes:
+        inputs: (B, ...).
+        targets: one tensor a task, first dimension B.
+        present: (B,) booleans a task, where some items lack that target; a task left out is complete.
+    """
+
+    inputs: Any
+    targets: Mapping[str, Tensor]
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerGroup:
+    """A named part of a backbone, stem to head: the unit of freezing, unfreezing and learning rates."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """What :func:`tlzoo.create_backbone` returns; an ``nn.Module``."""
+
+    name: str
+    num_features: int
+    composable: bool
+
+    def __call__(self, inputs: Any) -> Tensor:
+        """Map inputs (B, ...) to features (B, D)."""
+        ...
+
+    def preprocess(self, items: Any) -> Any:
+        """Turn raw items (uint8 images (B, H, W, C), strings, float arrays) into what ``forward`` takes."""
+        ...
+
+    def layer_groups(self) -> tuple[LayerGroup, ...]:
+        """Return the parts of the network in order, stem first."""
+        ...
+
+
+class Scorer(Protocol):
+    """A compatibility bound to its candidate classes."""
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to scores (B, C)."""
+        ...
+
+
+Modality = Literal["image", "text", "series", "features"]
+"""What raw items are: uint8 (N, H, W, C); strings; float (N, time, channels); float (N, D)."""
