@@ -26,7 +26,7 @@ _LAZY = {
     "SupervisionError": "tlzoo.types",
 }
 
-__all__ = [*_LAZY, "__version__"]  # noqa: PLE0604
+__all__ = [*_LAZY, "__version__"]
 
 if TYPE_CHECKING:
     from tlzoo.backbones import create_backbone as create_backbone

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method
 
-__all__ = ["FAMILIES", "METHODS", "Paper", "create_method", "list_methods", "method_class", "nearest", "resolve_name"]
+__all__ = [
+    "FAMILIES",
+    "METHODS",
+    "Paper",
+    "create_method",
+    "list_methods",
+    "method_class",
+    "nearest",
+    "resolve_name",
+]
 
 FAMILIES = ("adaptation", "confusion", "multitask", "oneshot", "zeroshot", "finetuning")
 
@@ -138,7 +147,9 @@ def create_method(name: str, **settings: Any) -> Method:
     except TypeError as error:
         if "argument" not in str(error):
             raise
-        raise TypeError(f"{resolve_name(name)}: {str(error).split('__init__() ')[-1]}; its settings are {_settings(cls)}") from None
+        raise TypeError(
+            f"{resolve_name(name)}: {str(error).split('__init__() ')[-1]}; its settings are {_settings(cls)}"
+        ) from None
 
 
 def _settings(cls: type[Method]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,10 @@ T = TypeVar("T")
 
 Losses = Mapping[str, Tensor]
 """Named scalar terms; the total stands under ``"loss"``, the rest is logged."""
+
+
+Modality = Literal["image", "text", "series", "features"]
+"""What raw items are: uint8 (N, H, W, C); strings; float (N, time, channels); float (N, D)."""
 
 
 class SupervisionError(RuntimeError):
@@ -213,25 +217,61 @@ class LayerGroup:
     modules: tuple[nn.Module, ...]
 
 
-@runtime_checkable
-class Backbone(Protocol):
-    """What :func:`tlzoo.create_backbone` returns; an ``nn.Module``."""
+class Backbone(nn.Module):
+    """A network that turns inputs into features; what :func:`tlzoo.create_backbone` returns.
+
+    Attributes:
+        name: what it was created as.
+        num_features: D, width of the features.
+        modality: what raw items ``preprocess`` takes.
+        composable: whether running ``layer_groups()`` in order, one module after the other, is ``forward``.
+    """
 
     name: str
     num_features: int
-    composable: bool
+    modality: Modality
+    composable: bool = False
 
-    def __call__(self, inputs: Any) -> Tensor:
-        """Map inputs (B, ...) to features (B, D)."""
-        ...
+    def forward(self, inputs: Any) -> Tensor:
+        """Map preprocessed inputs (B, ...) to features (B, D)."""
+        raise NotImplementedError
+
+    def forward_map(self, inputs: Any) -> Tensor:
+        """Map preprocessed inputs to the feature map (B, C, H, W) before pooling.
+
+        Raises:
+            TypeError: this network has no such map.
+        """
+        raise TypeError(f"{self.name} has no feature map; choose a convolutional backbone")
 
     def preprocess(self, items: Any) -> Any:
         """Turn raw items (uint8 images (B, H, W, C), strings, float arrays) into what ``forward`` takes."""
-        ...
+        return items
+
+    @property
+    def preprocessing(self) -> str:
+        """Identity of ``preprocess``, part of the feature cache's key."""
+        return "none"
 
     def layer_groups(self) -> tuple[LayerGroup, ...]:
-        """Return the parts of the network in order, stem first."""
-        ...
+        """Return the parts of the network in order, stem first; every parameter is in exactly one."""
+        raise NotImplementedError
+
+    def freeze(self, until: str | None = None) -> None:
+        """Stop training the groups from the stem up to and with ``until``; all of them where it is None.
+
+        Frozen parameters get no gradient; normalization statistics are the caller's (``eval``).
+
+        Raises:
+            ValueError: no group of that name.
+        """
+        names = [group.name for group in self.layer_groups()]
+        if until is not None and until not in names:
+            raise ValueError(f"{self.name} has no layer group {until!r}; it has {', '.join(names)}")
+        last = len(names) - 1 if until is None else names.index(until)
+        for place, group in enumerate(self.layer_groups()):
+            for module in group.modules:
+                module.requires_grad_(place > last)
 
 
 class Scorer(Protocol):
@@ -240,7 +280,3 @@ class Scorer(Protocol):
     def __call__(self, features: Tensor) -> Tensor:
         """Map features (B, D) to scores (B, C)."""
         ...
-
-
-Modality = Literal["image", "text", "series", "features"]
-"""What raw items are: uint8 (N, H, W, C); strings; float (N, time, channels); float (N, D)."""

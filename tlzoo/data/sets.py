@@ -68,7 +68,9 @@ class ExampleSet:
         columns = {"labels": self.labels, "domains": self.domains, **self.targets, **self.attributes}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.inputs):
-                raise ValueError(f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each")
+                raise ValueError(
+                    f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each"
+                )
 
     def __len__(self) -> int:
         return len(self.inputs)

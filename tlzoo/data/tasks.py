@@ -257,7 +257,9 @@ class ZeroShotTask(Task):
             sees,
         )
         if self.train is None and "train" not in closed:
-            raise ValueError(f"{self.name} has no training examples, which {by} wants; choose an untrained method")
+            raise ValueError(
+                f"{self.name} has no training examples, which {by} wants; choose an untrained method"
+            )
         examples = self.test.subset(np.empty(0, dtype=np.int64)) if self.train is None else self.train
         labels = np.searchsorted(self.seen, _or_empty(examples.labels)).astype(np.int64)
         whole = ZeroShotView(

@@ -153,7 +153,7 @@ class Strategy(Method):
 
     def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
         """Return optimizer groups of the backbone's trainable parameters."""
-        parameters = [p for p in _module(backbone).parameters() if p.requires_grad]
+        parameters = [p for p in backbone.parameters() if p.requires_grad]
         return [{"params": parameters, "lr": lr}] if parameters else []
 
     def penalty(self, backbone: Backbone) -> Tensor | None:
@@ -162,11 +162,6 @@ class Strategy(Method):
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:
         """Change what is trainable as training goes on (``progress`` in [0, 1])."""
-
-
-def _module(backbone: Backbone) -> nn.Module:
-    assert isinstance(backbone, nn.Module)
-    return backbone
 
 
 def total(terms: Mapping[str, Tensor]) -> Losses:
