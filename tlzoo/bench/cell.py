@@ -1,0 +1,170 @@
+"""A cell, the frozen specification of one run, and the outcome that a protocol makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KINDS", "SCHEMA_REVISION", "Cell", "Kind", "Outcome", "Report", "canonical"]
+
+Kind = Literal["domain", "multitask", "episode", "zeroshot", "finetuning"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+SCHEMA_REVISION = 1
+"""Raised when the meaning of stored results changes; part of a cell's hash."""
+
+Report = Callable[[float], None]
+"""What a protocol calls with the share of the cell that is done, in [0, 1]."""
+
+_PRESENTATION = ("label", "root")
+
+
+def _frozen(value: Any) -> Any:
+    """Return JSON-like data that nobody can change: mappings read-only, lists as tuples."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({str(key): _frozen(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of ``value``: keys sorted, no spaces, no NaN.
+
+    >>> canonical({"b": (1, 2), "a": None})
+    '{"a":null,"b":[1,2]}'
+
+    Raises:
+        TypeError: something in it is not JSON (a tensor, a function).
+        ValueError: a number in it is not finite.
+    """
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cell:
+    """One run of a benchmark: everything that its numbers depend on, and nothing else.
+
+    Two cells with equal ``hash`` give byte-identical metrics and predictions; ``label`` and ``root`` are not part
+    of it (what a row is called, and where a user's data lies: the data itself is in ``task_checksum``). Mappings
+    are read-only, lists in them are tuples.
+
+    Attributes:
+        kind: which protocol runs it.
+        task: what :func:`tlzoo.load_task` is asked for.
+        backbone: what :func:`tlzoo.create_backbone` is asked for; None for tasks that need none.
+        method: full registry name, or a composition of several.
+        label: what tables call the row.
+        settings: settings of the method.
+        module: settings of the Lightning module (``lr``, ``bottleneck`` ...).
+        budget: what the run may cost (``steps``, ``batch_size``, ``episodes`` ...).
+        candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is.
+        seed: set before anything is built.
+        threads: of every library, in every executor.
+        task_checksum: identity of data and split.
+        revisions: ``method``, ``protocol`` and ``schema``; raised when numbers change.
+        root: folder of the user's own data, or None.
+    """
+
+    kind: Kind
+    task: str
+    method: str
+    backbone: str | None = None
+    label: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    module: Mapping[str, Any] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+    task_checksum: str = ""
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    root: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
+        for name in ("settings", "module", "budget", "candidates", "revisions"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        if not self.label:
+            object.__setattr__(self, "label", self.method)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the hash covers, as plain JSON data."""
+        return {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
+
+    @cached_property
+    def hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON of ``identity``."""
+        return hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as plain JSON data."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the cell that :meth:`to_json` described."""
+        return cls(**data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_json, (self.to_json(),)
+
+    def __str__(self) -> str:
+        where = f"{self.task} on {self.backbone}" if self.backbone else self.task
+        return f"{self.label}, {where}, seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """What a protocol returns of a cell; nothing in it may depend on time, host or executor.
+
+    Attributes:
+        metrics: name -> figure, ``"test/accuracy"``; NaN where undefined.
+        curves: name -> one value a checkpoint; a curve named ``"step"`` is the axis of the others.
+        receipt: ``sees`` (list of :class:`~tlzoo.types.Sees` values that the method declared), ``declared`` (False
+            where the measured dependence on the test batch exceeds what it declared), ``dependence`` (the measured
+            figures), and whatever else a reader should know of the protocol (``selected`` settings ...).
+        predictions: name -> array, (N, C) test logits by preference; stored in float16 where the range allows.
+        splits: name of a prediction -> hash of the examples that it is of; labels are not stored.
+        series: name of a plot -> columns of equal length by name; the first column is the axis.
+    """
+
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    series: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ValueError("an outcome without metrics; a protocol returns at least one figure")
+        for name, columns in self.series.items():
+            if len({len(column) for column in columns.values()}) > 1:
+                sizes = ", ".join(f"{key} {len(column)}" for key, column in columns.items())
+                raise ValueError(f"columns of series {name!r} differ in length: {sizes}")
+        object.__setattr__(self, "predictions", {k: np.asarray(v) for k, v in self.predictions.items()})
