@@ -1,0 +1,77 @@
+"""Gradient reversal, and how a discriminator is conditioned on class predictions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["entropy_weights", "gradient_reversal", "multilinear_map", "reversal_coefficient"]
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, coefficient: float) -> Tensor:
+        ctx.coefficient = coefficient
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.coefficient * gradients[0], None
+
+
+def gradient_reversal(x: Tensor, coefficient: float = 1.0) -> Tensor:
+    """Return ``x``; its gradient is multiplied by ``-coefficient`` (Ganin & Lempitsky, ICML 2015).
+
+    Source: https://arxiv.org/abs/1409.7495.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> gradient_reversal(x, 0.5).backward()
+    >>> x.grad.item()
+    -0.5
+    """
+    result: Tensor = _Reversal.apply(x, coefficient)  # type: ignore[no-untyped-call]
+    return result
+
+
+def reversal_coefficient(progress: float, *, gamma: float = 10.0) -> float:
+    """Return 2 / (1 + exp(-gamma p)) - 1 for training progress p in [0, 1] (Ganin & Lempitsky, ICML 2015).
+
+    >>> reversal_coefficient(0.0)
+    0.0
+    """
+    return 2.0 / (1.0 + math.exp(-gamma * progress)) - 1.0
+
+
+def multilinear_map(features: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the outer products of probabilities (B, C) and features (B, D) as (B, C * D), class-major.
+
+    The conditioning of CDAN (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
+    """
+    return (probabilities.unsqueeze(2) * features.unsqueeze(1)).flatten(1)
+
+
+def entropy_weights(
+    source_entropy: Tensor,
+    target_entropy: Tensor,
+    *,
+    normalization: Literal["per_domain", "joint"] = "per_domain",
+) -> tuple[Tensor, Tensor]:
+    """Return detached weights 1 + exp(-H) of source (N,) and target (M,) examples, as CDAN+E has them.
+
+    Args:
+        source_entropy: (N,) entropies in nats.
+        target_entropy: (M,).
+        normalization: ``"per_domain"``: each domain's weights sum to 1 (the authors' code); ``"joint"``: all weights
+            together sum to N + M (the mean is 1).
+    """
+    source = 1.0 + torch.exp(-source_entropy.detach())
+    target = 1.0 + torch.exp(-target_entropy.detach())
+    if normalization == "per_domain":
+        return source / source.sum(), target / target.sum()
+    if normalization == "joint":
+        factor = (len(source) + len(target)) / (source.sum() + target.sum())
+        return source * factor, target * factor
+    raise ValueError(f"unknown normalization {normalization!r}; expected per_domain or joint")

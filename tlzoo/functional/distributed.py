@@ -1,0 +1,46 @@
+"""Gathering the whole batch from all processes, with gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["gather_with_gradient"]
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, group: Any) -> Tensor:
+        rank, world = dist.get_rank(group), dist.get_world_size(group)
+        size = torch.tensor([len(local)], device=local.device)
+        sizes = [torch.zeros_like(size) for _ in range(world)]
+        dist.all_gather(sizes, size, group=group)
+        counts = [int(count) for count in sizes]
+        padded = local.new_zeros((max(counts), *local.shape[1:]))
+        padded[: len(local)] = local
+        parts = [torch.empty_like(padded) for _ in range(world)]
+        dist.all_gather(parts, padded, group=group)
+        ctx.group, ctx.first, ctx.count = group, sum(counts[:rank]), len(local)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total[ctx.first : ctx.first + ctx.count], None
+
+
+def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
+    """Return the rows of all processes, (sum of B, ...), from this process's rows (B, ...).
+
+    Batches may differ in size. When every process computes the same loss of the gathered rows and gradients are
+    averaged over processes (as DDP does), the result is the gradient of one process with the joined batch. In a
+    single process this is the identity.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
+        return local
+    gathered: Tensor = _Gather.apply(local, group)  # type: ignore[no-untyped-call]
+    return gathered

@@ -1,0 +1,42 @@
+"""Losses on the moments of source and target features."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from tlzoo.functional.checks import check_pair
+
+__all__ = ["coral_loss", "covariance"]
+
+
+def covariance(features: Tensor) -> Tensor:
+    """Return the (D, D) covariance of features (N, D), divided by N - 1."""
+    centered = features - features.mean(dim=0)
+    return centered.T @ centered / (len(features) - 1)
+
+
+def coral_loss(
+    source: Tensor, target: Tensor, *, normalization: Literal["paper", "domainbed"] = "paper"
+) -> Tensor:
+    """Correlation alignment (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
+
+    paper: ||C_s - C_t||_F^2 / (4 D^2); domainbed: the mean of (C_s - C_t)^2 plus the mean of (m_s - m_t)^2, with m the
+    feature means, as Gulrajani & Lopez-Paz (ICLR 2021) use it.
+
+    Args:
+        source: (N, D) features.
+        target: (M, D) features.
+        normalization: which of the two.
+
+    Raises:
+        ValueError: widths differ, or fewer than two points on a side, where no covariance is defined.
+    """
+    check_pair(source, target, least=2)
+    difference = covariance(source) - covariance(target)
+    if normalization == "paper":
+        return difference.square().sum() / (4 * source.shape[1] ** 2)
+    if normalization == "domainbed":
+        return difference.square().mean() + (source.mean(dim=0) - target.mean(dim=0)).square().mean()
+    raise ValueError(f"unknown normalization {normalization!r}; expected paper or domainbed")
