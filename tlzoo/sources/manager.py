@@ -1,0 +1,188 @@
+"""Fetching, checking and finding sources."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from tlzoo.sources.archive import file_sha256, unpack, unpacked_problem
+from tlzoo.sources.cache import home, lock, staging
+from tlzoo.sources.download import download
+from tlzoo.sources.errors import SourceError
+from tlzoo.sources.table import SOURCES, Source, find_source
+
+__all__ = ["fetch", "is_fetched", "list_sources", "path", "verify"]
+
+_checked: dict[Path, tuple[object, ...]] = {}
+"""What this process has checked: path -> state at that time. It spares a second read, not a second look."""
+
+
+def list_sources() -> list[Source]:
+    """Return all sources in the order of the table."""
+    return list(SOURCES.values())
+
+
+def is_fetched(name: str) -> bool:
+    """Say whether a source lies in the cache (unchecked), or in an installed package."""
+    source = find_source(name)
+    if source.kind == "installed":
+        return importlib.util.find_spec(_module(source)) is not None
+    return _unpacked_path(source).is_dir()
+
+
+def fetch(*names: str) -> dict[str, Path]:
+    """Download and unpack what is not there yet, make good what is damaged, and return where each source lies.
+
+    Safe in several processes at once; an interrupted fetch leaves nothing half.
+
+    Raises:
+        ValueError: a name is unknown (nothing is fetched then).
+        SourceError: pip is missing or fails, or a file is not what was pinned.
+    """
+    sources = [find_source(name) for name in names]
+    return {source.name: _fetch(source) for source in sources}
+
+
+def verify(*names: str) -> dict[str, str | None]:
+    """Check sources against their pinned hashes, without those of this process's earlier checks.
+
+    Args:
+        names: which; all that are fetched where none is named.
+
+    Returns:
+        What is wrong with each, or None where nothing is.
+    """
+    sources = [find_source(name) for name in names] or [s for s in list_sources() if is_fetched(s.name)]
+    _checked.clear()
+    return {source.name: _problem(source) for source in sources}
+
+
+def path(name: str) -> Path:
+    """Return the file (where a source is one file) or the folder of a source, fetched if need be, and checked.
+
+    The package file's sha256 is checked against the pinned one, and what was unpacked against the package file,
+    once a process and again whenever a file changed meanwhile.
+
+    Raises:
+        ValueError: the name is unknown.
+        SourceError: the source cannot be fetched or is damaged.
+    """
+    source = find_source(name)
+    if not is_fetched(name):
+        return _fetch(source)
+    problem = _problem(source)
+    if problem is not None:
+        raise SourceError(f"{name}: {problem}; run `tlzoo data fetch {name}` to make it good")
+    return _entry(source)
+
+
+def _archive_path(source: Source) -> Path:
+    suffix = ".whl" if source.kind == "wheel" else ".tar.gz"
+    return home() / "archives" / f"{source.sha256[:16]}{suffix}"
+
+
+def _unpacked_path(source: Source) -> Path:
+    return home() / "sources" / f"{source.name}-{source.sha256[:16]}"
+
+
+def _module(source: Source) -> str:
+    return source.members[0].split("/")[0]
+
+
+def _root(source: Source) -> Path:
+    """Return the folder that member names start from."""
+    if source.kind != "installed":
+        return _unpacked_path(source)
+    spec = importlib.util.find_spec(_module(source))
+    if spec is None or spec.origin is None:
+        raise SourceError(f"{source.name} lies in the package {source.package}, which is not installed; install it")
+    return Path(spec.origin).parent.parent
+
+
+def _entry(source: Source) -> Path:
+    """Return the one file of a source, or the folder that holds all of them."""
+    root = _root(source)
+    if source.kind == "installed":
+        files = [file for pattern in source.members for file in sorted(root.glob(pattern))]
+    else:
+        files = sorted(file for file in root.rglob("*") if file.is_file())
+    if not files:
+        raise SourceError(f"{source.name}: nothing matches {', '.join(source.members)} in {root}")
+    return files[0] if len(files) == 1 else Path(os.path.commonpath(files))
+
+
+def _fetch(source: Source) -> Path:
+    if source.kind != "installed" and _problem(source) is not None:
+        with lock(source.sha256[:16]):
+            if _archive_problem(source) is not None:
+                _download_archive(source)
+            if _problem(source) is not None:
+                _unpack_archive(source)
+    return _entry(source)
+
+
+def _download_archive(source: Source) -> None:
+    final = _archive_path(source)
+    with staging(final, sweep=True) as folder:
+        arrived = download(source, folder)
+        if file_sha256(arrived) != source.sha256:
+            raise SourceError(f"{source.name}: sha256 of {arrived.name} is not the pinned {source.sha256}")
+        os.replace(arrived, final)
+
+
+def _unpack_archive(source: Source) -> None:
+    final = _unpacked_path(source)
+    with staging(final, sweep=True) as folder:
+        fresh, old = folder / "fresh", folder / "old"
+        fresh.mkdir()
+        unpack(_archive_path(source), source.members, fresh)
+        if final.exists():
+            shutil.move(final, old)
+        try:
+            os.replace(fresh, final)
+        except OSError:
+            # on a file system without locks another process came first; what it made is checked when read
+            if not final.is_dir():
+                raise
+
+
+def _problem(source: Source) -> str | None:
+    """Say what is wrong with a source, or None."""
+    if source.kind == "installed":
+        return None if is_fetched(source.name) else f"{source.package} is not installed"
+    problem = _archive_problem(source)
+    if problem is not None:
+        return problem
+    folder = _unpacked_path(source)
+    if not folder.is_dir():
+        return "it is not fetched"
+    state = _tree_state(folder)
+    if _checked.get(folder) != state:
+        problem = unpacked_problem(_archive_path(source), source.members, folder)
+        if problem is None:
+            _checked[folder] = state
+    return problem
+
+
+def _archive_problem(source: Source) -> str | None:
+    archive = _archive_path(source)
+    if not archive.is_file():
+        return "its package file is not in the cache"
+    state = _file_state(archive)
+    if _checked.get(archive) == state:
+        return None
+    if file_sha256(archive) != source.sha256:
+        return f"sha256 of {archive} is not the pinned {source.sha256}"
+    _checked[archive] = state
+    return None
+
+
+def _file_state(file: Path) -> tuple[object, ...]:
+    info = file.lstat()
+    return file.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino
+
+
+def _tree_state(folder: Path) -> tuple[object, ...]:
+    return tuple(_file_state(file) for file in sorted(folder.rglob("*")))
