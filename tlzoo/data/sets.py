@@ -81,13 +81,23 @@ class ExampleSet:
         pick = lambda column: None if column is None else column[indices]  # noqa: E731
         return replace(
             self,
-            inputs=_Rows(self.inputs, indices),
+            inputs=_Rows(self.inputs, indices, self.checksum),
             labels=pick(self.labels),
             domains=pick(self.domains),
             targets={name: column[indices] for name, column in self.targets.items()},
             attributes={name: column[indices] for name, column in self.attributes.items()},
             checksum=content_hash(self.checksum, indices),
         )
+
+    @property
+    def base(self) -> tuple[Inputs, Indices, str]:
+        """The raw inputs that this is a subset of, the indices into them, and their checksum.
+
+        Whoever computes something for each raw item (features) does it once for all subsets.
+        """
+        if isinstance(self.inputs, _Rows):
+            return self.inputs.base
+        return self.inputs, np.arange(len(self), dtype=np.int64), self.checksum
 
     def with_inputs(self, inputs: Inputs, modality: Modality = "features") -> Self:
         """Return the same examples with other inputs: cached features in place of images."""
@@ -109,10 +119,15 @@ class ExampleSet:
 class _Rows:
     """Some rows of other inputs."""
 
-    def __init__(self, inputs: Inputs, indices: Indices) -> None:
+    def __init__(self, inputs: Inputs, indices: Indices, checksum: str) -> None:
         if isinstance(inputs, _Rows):
-            inputs, indices = inputs._inputs, inputs._indices[indices]
-        self._inputs, self._indices = inputs, indices
+            inputs, base_indices, checksum = inputs.base
+            indices = base_indices[indices]
+        self._inputs, self._indices, self._checksum = inputs, indices, checksum
+
+    @property
+    def base(self) -> tuple[Inputs, Indices, str]:
+        return self._inputs, self._indices, self._checksum
 
     def __len__(self) -> int:
         return len(self._indices)
