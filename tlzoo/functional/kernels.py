@@ -28,9 +28,7 @@ def pairwise_squared_distances(points: Tensor) -> Tensor:
     return (squares[:, None] + squares[None, :] - 2 * products).clamp_min(0)
 
 
-def gaussian_kernel(
-    points: Tensor, *, scales: Sequence[float] = (1.0,), bandwidth: Bandwidth = "mean"
-) -> Tensor:
+def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwidth: Bandwidth = "mean") -> Tensor:
     """Return the sum over scales a of exp(-d^2 / (2 a m)) for points (N, D), as (N, N).
 
     Args:

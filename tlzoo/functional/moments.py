@@ -17,9 +17,7 @@ def covariance(features: Tensor) -> Tensor:
     return centered.T @ centered / (len(features) - 1)
 
 
-def coral_loss(
-    source: Tensor, target: Tensor, *, normalization: Literal["paper", "domainbed"] = "paper"
-) -> Tensor:
+def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper", "domainbed"] = "paper") -> Tensor:
     """Correlation alignment (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
 
     paper: ||C_s - C_t||_F^2 / (4 D^2); domainbed: the mean of (C_s - C_t)^2 plus the mean of (m_s - m_t)^2, with m the

@@ -6,10 +6,8 @@ a buffer, so that a checkpoint holds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-import torch
 from torch import Tensor, nn
 
 from tlzoo.registry import Paper
@@ -156,14 +154,9 @@ class Strategy(Method):
         parameters = [p for p in backbone.parameters() if p.requires_grad]
         return [{"params": parameters, "lr": lr}] if parameters else []
 
-    def penalty(self, backbone: Backbone) -> Tensor | None:
+    def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor | None:
         """Return a scalar added to the loss, or None."""
         return None
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:
         """Change what is trainable as training goes on (``progress`` in [0, 1])."""
-
-
-def total(terms: Mapping[str, Tensor]) -> Losses:
-    """Return the terms with their sum under ``"loss"``."""
-    return {"loss": torch.stack(list(terms.values())).sum(), **terms}

@@ -1,0 +1,1 @@
+"""The methods: plain torch, one file a paper. :mod:`tlzoo.registry` lists them."""

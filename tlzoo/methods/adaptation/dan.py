@@ -1,0 +1,73 @@
+"""DAN: multi-kernel maximum mean discrepancy between source and target features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from tlzoo.functional import mmd
+from tlzoo.functional.kernels import Bandwidth, Estimator
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["DAN"]
+
+
+class DAN(Alignment):
+    """Deep adaptation network (Long et al., ICML 2015), https://arxiv.org/abs/1502.02791.
+
+    loss = weight * MK-MMD^2(f_s, f_t), a sum of Gaussian kernels whose widths are multiples of the mean squared
+    distance of the joint batch.
+
+    Differs from the paper: kernels are summed with equal weights instead of optimized ones, and one layer is aligned
+    (the features), as in the authors' later code.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        scales: kernel widths as factors of the mean squared distance.
+        estimator: biased, unbiased or linear (the paper's, which needs equal batch sizes).
+        bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Learning Transferable Features with Deep Adaptation Networks",
+        authors=("Long", "Cao", "Wang", "Jordan"),
+        venue="ICML",
+        year=2015,
+        arxiv="1502.02791",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
+        estimator: Estimator = "biased",
+        bandwidth: Bandwidth = "mean",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.scales, self.estimator, self.bandwidth, self.weight = tuple(scales), estimator, bandwidth, weight
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D)."""
+        discrepancy = mmd(
+            source.features,
+            target.features,
+            scales=self.scales,
+            estimator=self.estimator,
+            bandwidth=self.bandwidth,
+        )
+        return {"loss": self.weight * discrepancy, "mmd": discrepancy.detach()}

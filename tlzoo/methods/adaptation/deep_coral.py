@@ -1,0 +1,64 @@
+"""Deep CORAL: align the second moments of source and target."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from tlzoo.functional import coral_loss
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["DeepCORAL"]
+
+
+class DeepCORAL(Alignment):
+    """Correlation alignment in a deep network (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
+
+    loss = weight * ||C_s - C_t||_F^2 / (4 D^2).
+
+    Differs from the paper: it aligns the scores of the last layer (``on="logits"``); common code, and the default
+    here, aligns the features below.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        normalization: ``"paper"`` or ``"domainbed"``, see :func:`tlzoo.functional.coral_loss`.
+        on: which layer is aligned.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Deep CORAL: Correlation Alignment for Deep Domain Adaptation",
+        authors=("Sun", "Saenko"),
+        venue="ECCV Workshops",
+        year=2016,
+        arxiv="1607.01719",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        normalization: Literal["paper", "domainbed"] = "paper",
+        on: Literal["features", "logits"] = "features",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.normalization, self.on, self.weight = normalization, on, weight
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted loss of source (N, D) and target (M, D) features, or of their logits."""
+        ours, theirs = (source.features, target.features) if self.on == "features" else (source.logits, target.logits)
+        distance = coral_loss(ours, theirs, normalization=self.normalization)
+        return {"loss": self.weight * distance, "coral": distance.detach()}

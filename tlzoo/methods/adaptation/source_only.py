@@ -1,0 +1,33 @@
+"""Train on the source, hope for the target: the lower baseline of domain adaptation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlzoo.methods.base import Alignment
+from tlzoo.types import Losses, Prediction, Sees
+
+__all__ = ["SourceOnly"]
+
+
+class SourceOnly(Alignment):
+    """Empirical risk on the source alone; adds nothing to the supervised loss and never sees the target.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+    """
+
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return a zero loss."""
+        zero: Tensor = source.logits.new_zeros(())
+        return {"loss": zero}

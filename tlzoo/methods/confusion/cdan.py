@@ -1,0 +1,101 @@
+"""CDAN: a domain discriminator that sees features together with class predictions."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map, reversal_coefficient
+from tlzoo.methods.base import Alignment
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["CDAN"]
+
+
+class RandomMultilinear(nn.Module):
+    """Random projections of features and predictions, multiplied: (R_f f) * (R_g g) / sqrt(width).
+
+    The matrices are buffers, so that a checkpoint holds them.
+    """
+
+    def __init__(self, num_features: int, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.randn(num_features, width))
+        self.register_buffer("predictions", torch.randn(num_classes, width))
+
+    def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
+        """Map features (B, D) and probabilities (B, C) to (B, width)."""
+        left, right = self.get_buffer("features"), self.get_buffer("predictions")
+        product: Tensor = (features @ left) * (probabilities @ right) / math.sqrt(left.shape[1])
+        return product
+
+
+class CDAN(Alignment):
+    """Conditional adversarial domain adaptation (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
+
+    The discriminator of DANN on the outer product of softmax(logits), detached, and features; with ``entropy=True``
+    (CDAN+E) each example weighs 1 + exp(-H).
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        entropy: weigh examples by their certainty, CDAN+E.
+        normalization: of those weights: ``"per_domain"`` (the authors' code) or ``"joint"``, see
+            :func:`tlzoo.functional.entropy_weights`.
+        random_width: None for the full outer product; a width for the randomized one, which the paper uses where
+            D * C exceeds 4,096.
+        hidden: width of the discriminator.
+        gamma: steepness of the schedule of the reversal.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Conditional Adversarial Domain Adaptation",
+        authors=("Long", "Cao", "Wang", "Jordan"),
+        venue="NeurIPS",
+        year=2018,
+        arxiv="1705.10667",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        entropy: bool = False,
+        normalization: Literal["per_domain", "joint"] = "per_domain",
+        random_width: int | None = None,
+        hidden: int = 1024,
+        gamma: float = 10.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.entropy, self.normalization, self.gamma, self.weight = entropy, normalization, gamma, weight
+        self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
+        self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted discriminator loss on source (N, D), (N, C) and target (M, D), (M, C)."""
+        features = torch.cat([source.features, target.features])
+        probabilities = torch.cat([source.logits, target.logits]).detach().softmax(dim=1)
+        features = gradient_reversal(features, reversal_coefficient(progress, gamma=self.gamma))
+        joint = (self.random or multilinear_map)(features, probabilities)
+        weights = (
+            entropy_weights(entropy(source.logits), entropy(target.logits), normalization=self.normalization)
+            if self.entropy
+            else None
+        )
+        loss, accuracy = domain_loss(self.discriminator(joint), len(source), weights)
+        return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -1,0 +1,58 @@
+"""DANN: a domain discriminator behind a gradient reversal."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tlzoo.functional import gradient_reversal, reversal_coefficient
+from tlzoo.methods.base import Alignment
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["DANN"]
+
+
+class DANN(Alignment):
+    """Domain-adversarial training (Ganin & Lempitsky, ICML 2015; Ganin et al., JMLR 2016), https://arxiv.org/abs/1505.07818.
+
+    loss = weight * (BCE(d(f_s), 1) + BCE(d(f_t), 0)) / 2; the features see its gradient times -lambda, where
+    lambda = 2 / (1 + exp(-gamma p)) - 1 grows with training progress p.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: width of the discriminator.
+        gamma: steepness of the schedule of lambda.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Domain-Adversarial Training of Neural Networks",
+        authors=("Ganin", "Ustinova", "Ajakan", "Germain", "Larochelle", "Laviolette", "Marchand", "Lempitsky"),
+        venue="JMLR",
+        year=2016,
+        arxiv="1505.07818",
+    )
+
+    def __init__(
+        self, num_features: int, num_classes: int, *, hidden: int = 1024, gamma: float = 10.0, weight: float = 1.0
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.gamma, self.weight = gamma, weight
+        self.discriminator = DomainDiscriminator(num_features, hidden)
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted discriminator loss on source (N, D) and target (M, D) features."""
+        features = torch.cat([source.features, target.features])
+        reversed_features = gradient_reversal(features, reversal_coefficient(progress, gamma=self.gamma))
+        loss, accuracy = domain_loss(self.discriminator(reversed_features), len(source))
+        return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -1,0 +1,11 @@
+"""Full fine-tuning: everything trains, from the pretrained weights on."""
+
+from __future__ import annotations
+
+from tlzoo.methods.base import Strategy
+
+__all__ = ["Full"]
+
+
+class Full(Strategy):
+    """All parameters train at the backbone's learning rate."""

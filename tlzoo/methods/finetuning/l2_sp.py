@@ -1,0 +1,51 @@
+"""L2-SP: weights are pulled to where pretraining left them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.methods.base import Strategy
+from tlzoo.registry import Paper
+from tlzoo.types import Backbone
+
+__all__ = ["L2SP"]
+
+
+class L2SP(Strategy):
+    """Explicit inductive bias (Li, Grandvalet & Davoine, ICML 2018), https://arxiv.org/abs/1802.01483.
+
+    penalty = alpha / 2 ||w - w_0||^2 for the backbone, w_0 its pretrained weights, plus beta / 2 ||v||^2 for the new
+    head. Use it without weight decay on the same parameters.
+
+    Args:
+        alpha: pull to the starting point.
+        beta: weight decay of the head.
+    """
+
+    paper = Paper(
+        title="Explicit Inductive Bias for Transfer Learning with Convolutional Networks",
+        authors=("Li", "Grandvalet", "Davoine"),
+        venue="ICML",
+        year=2018,
+        arxiv="1802.01483",
+    )
+
+    def __init__(self, *, alpha: float = 0.1, beta: float = 0.01) -> None:
+        super().__init__()
+        self.alpha, self.beta = alpha, beta
+
+    def prepare(self, backbone: Backbone) -> Backbone:
+        """Remember the weights of ``backbone`` as the starting point."""
+        for place, parameter in enumerate(backbone.parameters()):
+            self.register_buffer(f"start_{place}", parameter.detach().clone())
+        return backbone
+
+    def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor:
+        """Return the scalar penalty."""
+        pulls = [
+            (parameter - self.get_buffer(f"start_{place}")).square().sum()
+            for place, parameter in enumerate(backbone.parameters())
+        ]
+        sizes = [parameter.square().sum() for parameter in head.parameters()]
+        return self.alpha / 2 * torch.stack(pulls).sum() + self.beta / 2 * torch.stack(sizes).sum()

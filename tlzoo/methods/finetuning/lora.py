@@ -1,0 +1,57 @@
+"""LoRA: low-rank updates beside frozen weights, through peft."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from tlzoo.methods.base import Strategy
+from tlzoo.registry import Paper
+from tlzoo.types import Backbone
+
+__all__ = ["LoRA"]
+
+
+class LoRA(Strategy):
+    """Low-rank adaptation (Hu et al., ICLR 2022), https://arxiv.org/abs/2106.09685.
+
+    W x becomes W x + (alpha / rank) B A x with W frozen and B starting at zero, for every linear layer and every
+    convolution that is not grouped.
+
+    Args:
+        rank: inner width of the update.
+        alpha: scale of the update.
+        dropout: on the input of the update.
+    """
+
+    paper = Paper(
+        title="LoRA: Low-Rank Adaptation of Large Language Models",
+        authors=("Hu", "Shen", "Wallis", "Allen-Zhu", "Li", "Wang", "Wang", "Chen"),
+        venue="ICLR",
+        year=2022,
+        arxiv="2106.09685",
+    )
+
+    def __init__(self, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.rank, self.alpha, self.dropout = rank, alpha, dropout
+
+    def prepare(self, backbone: Backbone) -> Backbone:
+        """Put adapters into ``backbone`` in place, everything else frozen, and return it.
+
+        Raises:
+            ValueError: no layer can carry an adapter.
+        """
+        from peft import LoraConfig, inject_adapter_in_model  # imports transformers: seconds, only where used
+
+        names = [
+            name
+            for name, module in backbone.named_modules()
+            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        ]
+        if not names:
+            raise ValueError(f"{backbone.name} has no linear layer and no ungrouped convolution to adapt")
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=names)
+        inject_adapter_in_model(config, backbone)
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+        return backbone

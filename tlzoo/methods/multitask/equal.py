@@ -1,0 +1,22 @@
+"""Equal weights: the plain sum of task losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+
+__all__ = ["Equal"]
+
+
+class Equal(Weighting):
+    """All weights 1: the total is the sum of the task losses.
+
+    Args:
+        num_tasks: T.
+    """
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return T ones."""
+        return torch.ones_like(losses)

@@ -1,0 +1,40 @@
+"""Fixed weights: scalarization, which is hard to beat once it is tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.registry import Paper
+
+__all__ = ["Fixed"]
+
+
+class Fixed(Weighting):
+    """Given weights, tuned on validation data in benchmarks (Xin et al., NeurIPS 2022), https://arxiv.org/abs/2209.11379.
+
+    Args:
+        num_tasks: T.
+        weights: T numbers >= 0, used as they are (not normalized).
+    """
+
+    paper = Paper(
+        title="Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
+        authors=("Xin", "Ghorbani", "Gilmer", "Garg", "Firat"),
+        venue="NeurIPS",
+        year=2022,
+        arxiv="2209.11379",
+    )
+
+    def __init__(self, num_tasks: int, *, weights: Sequence[float]) -> None:
+        super().__init__(num_tasks)
+        if len(weights) != num_tasks or min(weights) < 0:
+            raise ValueError(f"weights {list(weights)} for {num_tasks} tasks; expected one number >= 0 a task")
+        self.register_buffer("values", torch.tensor(weights, dtype=torch.float64))
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the given weights in the losses' dtype."""
+        return self.get_buffer("values").to(losses)

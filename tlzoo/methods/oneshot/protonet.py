@@ -1,0 +1,39 @@
+"""Prototypical networks: the nearest class mean."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.functional import negative_squared_distances, prototypes
+from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.registry import Paper
+
+__all__ = ["ProtoNet"]
+
+
+class ProtoNet(EpisodeClassifier):
+    """Prototypical network (Snell, Swersky & Zemel, NeurIPS 2017), https://arxiv.org/abs/1703.05175.
+
+    logits = -||f - c||^2 / temperature, with c the mean of a class's support features. On frozen features it is the
+    nearest centroid, the baseline of every one-shot table.
+
+    Args:
+        temperature: divides the distances.
+    """
+
+    paper = Paper(
+        title="Prototypical Networks for Few-shot Learning",
+        authors=("Snell", "Swersky", "Zemel"),
+        venue="NeurIPS",
+        year=2017,
+        arxiv="1703.05175",
+    )
+
+    def __init__(self, *, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        centers = prototypes(support, support_labels, way)
+        return negative_squared_distances(query, centers) / self.temperature

@@ -1,0 +1,39 @@
+"""Embedding matching: the class whose description lies nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+
+__all__ = ["Cosine"]
+
+
+class Cosine(Compatibility):
+    """Cosine similarity of features and class embeddings that live in one space; nothing is trained.
+
+    The baseline of every zero-shot table on text.
+    """
+
+    sees = frozenset()
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, A) among candidates (C, A), cosines in [-1, 1].
+
+        Raises:
+            ValueError: when scoring, features and embeddings of different width.
+        """
+        directions = F.normalize(class_embeddings, dim=1)
+
+        def score(features: Tensor) -> Tensor:
+            if features.shape[1] != directions.shape[1]:
+                raise ValueError(
+                    f"features of width {features.shape[1]} and class embeddings of width {directions.shape[1]} live in "
+                    "different spaces; encode both with one model, or learn a map (ridge, eszsl)"
+                )
+            return F.normalize(features, dim=1) @ directions.T
+
+        return score

@@ -1,0 +1,79 @@
+"""ESZSL: a bilinear compatibility in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.registry import Paper
+
+__all__ = ["ESZSL"]
+
+
+class ESZSL(Compatibility):
+    """Embarrassingly simple zero-shot learning (Romera-Paredes & Torr, ICML 2015).
+
+    V = (X^T X + gamma I)^-1 X^T Y A (A^T A + lambda I)^-1 for examples X (N, D), coded labels Y (N, C) and class
+    embeddings A (C, E): where the gradient of ||X V A^T - Y||^2 + gamma ||V A^T||^2 + lambda ||X V||^2 + gamma lambda
+    ||V||^2 vanishes. Source: https://proceedings.mlr.press/v37/romera-paredes15.html.
+
+    Args:
+        num_features: D.
+        num_embedding: E.
+        gamma: penalty on the side of the features; the paper searches 10^-3 ... 10^3 by validation.
+        lam: penalty on the side of the class embeddings, the paper's lambda.
+        coding: ``"binary"``: 0 and 1; ``"signed"``: -1 and 1, the paper's.
+        normalize: divide features by their norm first.
+    """
+
+    paper = Paper(
+        title="An Embarrassingly Simple Approach to Zero-shot Learning",
+        authors=("Romera-Paredes", "Torr"),
+        venue="ICML",
+        year=2015,
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_embedding: int,
+        *,
+        gamma: float = 1.0,
+        lam: float = 1.0,
+        coding: Literal["binary", "signed"] = "binary",
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        if coding not in ("binary", "signed"):
+            raise ValueError(f"unknown coding {coding!r}; expected binary or signed")
+        self.gamma, self.lam, self.coding, self.normalize = gamma, lam, coding, normalize
+        self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Solve for V from features (N, D), labels (N,) and class_embeddings (C, E), in float64."""
+        x, a = self._scaled(features).double(), class_embeddings.double()
+        y = F.one_hot(labels, len(a)).double()
+        if self.coding == "signed":
+            y = 2 * y - 1
+        left = x.T @ x + self.gamma * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        right = a.T @ a + self.lam * torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+        solution = torch.linalg.solve(left, x.T @ (y @ a))
+        self.get_buffer("weight").copy_(torch.linalg.solve(right, solution.T).T)
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, E): f^T V a."""
+        projected = self.get_buffer("weight") @ class_embeddings.T
+
+        def score(features: Tensor) -> Tensor:
+            return self._scaled(features) @ projected
+
+        return score
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        return F.normalize(features, dim=1) if self.normalize else features

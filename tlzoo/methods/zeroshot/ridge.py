@@ -1,0 +1,49 @@
+"""Ridge regression from features to class embeddings, then cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+
+__all__ = ["Ridge"]
+
+
+class Ridge(Compatibility):
+    """A linear map from L2-normalized features to the embedding of their class, by penalized least squares.
+
+    W = (X^T X + penalty I)^-1 X^T A with rows of A the embeddings of each example's class; answers by cosine. The
+    baseline of zero-shot tables where features and descriptions live in different spaces.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        penalty: of the squared weights.
+    """
+
+    def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0) -> None:
+        super().__init__()
+        self.penalty = penalty
+        self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Solve for the map from features (N, D), labels (N,) and class_embeddings (C, A), in float64."""
+        x = F.normalize(features, dim=1).double()
+        regularized = x.T @ x + self.penalty * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        solution = torch.linalg.solve(regularized, x.T @ class_embeddings.double()[labels])
+        self.get_buffer("weight").copy_(solution)
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A)."""
+        weight, directions = self.get_buffer("weight"), F.normalize(class_embeddings, dim=1)
+
+        def score(features: Tensor) -> Tensor:
+            return F.normalize(F.normalize(features, dim=1) @ weight, dim=1) @ directions.T
+
+        return score

@@ -1,0 +1,1 @@
+"""Networks with state that methods and modules share."""

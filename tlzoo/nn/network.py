@@ -1,0 +1,42 @@
+"""Backbone, bottleneck and head in one: inputs in, a prediction out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from tlzoo.types import Backbone, Prediction
+
+__all__ = ["Network", "bottleneck_layer"]
+
+
+def bottleneck_layer(num_inputs: int, width: int | None) -> tuple[nn.Module, int]:
+    """Return linear, batch normalization and ReLU to ``width``, and the width; the identity where it is None."""
+    if width is None:
+        return nn.Identity(), num_inputs
+    return nn.Sequential(nn.Linear(num_inputs, width), nn.BatchNorm1d(width), nn.ReLU()), width
+
+
+class Network(nn.Module):
+    """A classifier whose features are at hand.
+
+    Args:
+        backbone: turns preprocessed inputs into features.
+        num_classes: C.
+        bottleneck: width D of a layer between backbone and head, None for none.
+        head: the classifier on (B, D) features; a linear layer where None.
+    """
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, *, bottleneck: int | None = None, head: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.bottleneck, self.num_features = bottleneck_layer(backbone.num_features, bottleneck)
+        self.head = head if head is not None else nn.Linear(self.num_features, num_classes)
+
+    def forward(self, inputs: Any) -> Prediction:
+        """Map raw inputs (B, ...) to features (B, D) and logits (B, C)."""
+        features: Tensor = self.bottleneck(self.backbone(self.backbone.preprocess(inputs)))
+        return Prediction(features=features, logits=self.head(features))
