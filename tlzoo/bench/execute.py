@@ -1,0 +1,126 @@
+"""Running one cell: the same numbers whoever runs it, and its outcome or its failure in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import platform
+import random
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import tlzoo
+from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.facts import dependency_versions
+from tlzoo.bench.store import Store
+
+__all__ = ["execute", "provenance", "reproducible"]
+
+
+def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
+    """Run a cell and store what comes of it.
+
+    Args:
+        cell: what to run.
+        store: where its outcome or failure goes.
+        protocol: name of the module whose ``run(cell, report)`` returns the outcome.
+        report: told the share that is done.
+
+    Returns:
+        None, or the last line of the traceback where it failed.
+    """
+    begun, clock = datetime.now(UTC), time.perf_counter()
+    notes = {"began": begun.isoformat(timespec="seconds"), **provenance()}
+    try:
+        with reproducible(cell.seed, cell.threads):
+            outcome = importlib.import_module(protocol).run(cell, report)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"{protocol}.run returned {type(outcome).__name__}; expected an Outcome")  # noqa: TRY301
+        store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
+    except Exception as error:
+        text = traceback.format_exc()
+        store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
+        return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    return None
+
+
+@contextlib.contextmanager
+def reproducible(seed: int, threads: int) -> Iterator[None]:
+    """Seed every generator, fix the number of threads and ask for deterministic algorithms; then put all back.
+
+    It is the caller's process that runs the cell in-process, so nothing of it may stay changed.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for before it is deterministic
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        with threadpool_limits(limits=threads):
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(True)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002  # libraries draw from it
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[1])
+        torch.set_num_threads(before[0])
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+def provenance() -> dict[str, Any]:
+    """Return versions, host and commit: what is worth knowing of a result, and no part of its identity."""
+    return dict(_provenance())
+
+
+@cache
+def _provenance() -> dict[str, Any]:
+    return {
+        "tlzoo": tlzoo.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "commit": _commit(),
+        "versions": dependency_versions(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the package runs from, "+" where files differ from it; else None."""
+    import subprocess
+    from pathlib import Path
+
+    folder = Path(tlzoo.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "tlzoo")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

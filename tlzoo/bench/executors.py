@@ -1,0 +1,188 @@
+"""Who runs the cells: this process, or a pool of workers. What comes of a cell is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from typing import IO, Protocol
+
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.store import Store
+
+__all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool"]
+
+
+class Listener(Protocol):
+    """What is told of cells as they run."""
+
+    def progress(self, cell: Cell, fraction: float) -> None:
+        """Take note that ``cell`` is done to ``fraction``."""
+        ...
+
+    def finished(self, cell: Cell, error: str | None) -> None:
+        """Take note that ``cell`` is stored, or why it failed."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs cells; every one of them is in the store, finished or failed, when it returns."""
+
+    def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
+        """Run ``cells`` with ``protocol``, outcomes into ``store``."""
+        ...
+
+
+class InProcess:
+    """One cell after the other in this process: for debugging, and where processes cannot be started."""
+
+    def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
+        """Run ``cells`` in the order given."""
+        for cell in cells:
+            error = execute(cell, store, protocol, lambda fraction, cell=cell: listener.progress(cell, fraction))  # type: ignore[misc]
+            listener.finished(cell, error)
+
+
+class Pool:
+    """Worker processes, one library thread each.
+
+    A worker that dies (killed, out of memory) fails the cell that it ran; another takes its place.
+
+    Args:
+        workers: processes; as many as there are cores where None.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError(f"{workers} workers; expected at least 1")
+        self.workers = workers or _cores()
+
+    def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
+        """Run ``cells``, each on the worker that is free first."""
+        waiting = list(reversed(cells))
+        events: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
+        workers: set[_Worker] = set()
+        try:
+            while waiting and len(workers) < self.workers:
+                workers.add(_Worker(store, protocol, waiting.pop(), events.put))
+            while workers:
+                worker, answer = events.get()
+                if answer is None:
+                    workers.remove(worker)
+                    if worker.cell is not None:
+                        listener.finished(worker.cell, _record_death(worker, worker.cell, store))
+                    worker.close()
+                    if waiting:
+                        workers.add(_Worker(store, protocol, waiting.pop(), events.put))
+                elif "fraction" in answer and worker.cell is not None:
+                    listener.progress(worker.cell, float(str(answer["fraction"])))
+                elif worker.cell is not None:
+                    error = answer["error"]
+                    listener.finished(worker.cell, None if error is None else str(error))
+                    worker.give(waiting.pop() if waiting else None)
+        finally:
+            for worker in workers:
+                worker.kill()
+
+
+EXECUTORS: dict[str, Callable[[int | None], Executor]] = {
+    "in_process": lambda workers: InProcess(),  # noqa: ARG005
+    "pool": Pool,
+}
+
+
+class _Worker:
+    """One worker process, and the thread that reads its answers; ``None`` is the answer of the dead."""
+
+    def __init__(
+        self,
+        store: Store,
+        protocol: str,
+        cell: Cell,
+        answer: Callable[[tuple[_Worker, dict[str, object] | None]], None],
+    ) -> None:
+        self.cell: Cell | None = None
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tlzoo.bench.worker", str(store.root), protocol],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env=_environment(cell.threads),
+        )
+        self._answer = answer
+        self.give(cell)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def give(self, cell: Cell | None) -> None:
+        """Hand over the next cell; None lets the worker end."""
+        self.cell = cell
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: the listening thread says so
+            if cell is None:
+                self.process.stdin.close()
+            else:
+                self.process.stdin.write(json.dumps(cell.to_json()) + "\n")
+                self.process.stdin.flush()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):  # a line torn by the worker's death
+                self._answer((self, json.loads(line)))
+        self.process.wait()
+        self._answer((self, None))
+
+    def close(self) -> None:
+        """Let go of the pipes of a process that ended."""
+        for pipe in (self.process.stdin, self.process.stdout, self._said):
+            with contextlib.suppress(OSError):  # closing flushes, and nobody reads any more
+                pipe.close()  # type: ignore[union-attr]  # all three are pipes
+
+    def last_words(self) -> str:
+        """Return the end of what the process said on its error stream."""
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 4000))
+        return self._said.read().decode(errors="replace").strip()
+
+    def kill(self) -> None:
+        """End the process at once: what it was doing is lost, what it finished is stored."""
+        self.process.kill()
+        self.process.wait()
+        self._thread.join()
+        self.close()
+
+
+def _record_death(worker: _Worker, cell: Cell, store: Store) -> str | None:
+    if store.read(cell) is not None:
+        return None  # it died between storing the cell and saying so
+    code = worker.process.returncode
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
+    error = f"WorkerDied: the process that ran this cell {how}{hint}"
+    store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
+    return error
+
+
+def _environment(threads: int) -> dict[str, str]:
+    libraries = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+    return {
+        **os.environ,
+        **{f"{library}_NUM_THREADS": str(threads) for library in libraries},
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

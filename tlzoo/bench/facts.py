@@ -1,0 +1,172 @@
+"""What planning must know of methods, tasks and backbones, remembered so that it need not load torch.
+
+Remembered facts are kept under a fingerprint of everything that they follow from: all code of this package, the
+protocol's file, and the versions of the installed dependencies. Whatever of these changes makes a new fingerprint,
+and the facts are established again: they cannot go stale. A task that names no pinned source (a folder of the
+user's own) is never remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tlzoo
+from tlzoo.bench.store import replace_file
+from tlzoo.registry import METHODS, method_class, resolve_name
+from tlzoo.sources.cache import home
+
+__all__ = ["DEFAULT_PROTOCOL", "Facts", "code_fingerprint"]
+
+DEFAULT_PROTOCOL = "tlzoo.bench.protocols"
+_KEPT_FILES = 8
+
+
+def code_fingerprint(protocol: str = DEFAULT_PROTOCOL) -> str:
+    """Hash this package's code, the protocol's, and the versions of installed dependencies."""
+    digest = hashlib.sha256()
+    root = Path(tlzoo.__file__).parent
+    files = sorted(root.rglob("*.py"))
+    if not protocol.startswith("tlzoo."):
+        spec = importlib.util.find_spec(protocol)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"no protocol module {protocol!r}; give the name of an importable module")
+        files.append(Path(spec.origin))
+    for file in files:
+        digest.update(f"{file.name} {file.parent.name}\0".encode() + file.read_bytes())
+    for name, version in sorted(dependency_versions().items()):
+        digest.update(f"{name}={version}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def dependency_versions() -> dict[str, str]:
+    """Return the versions of the declared dependencies that are installed."""
+    versions = {}
+    for requirement in importlib.metadata.requires("tlzoo") or []:
+        matched = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
+        if matched:
+            try:
+                versions[matched[0]] = importlib.metadata.version(matched[0])
+            except importlib.metadata.PackageNotFoundError:
+                continue  # of an extra that is not installed
+    return versions
+
+
+class Facts:
+    """Facts of one state of the code.
+
+    Args:
+        protocol: name of the module that runs cells. Beside ``run(cell, report)`` and ``prepare(cells)`` it has
+            ``REVISIONS``, a mapping of kind to integer, and may have ``allowed(kind)``, a mapping of ``"module"`` and
+            ``"budget"`` to the names that a suite may set there.
+    """
+
+    def __init__(self, protocol: str = DEFAULT_PROTOCOL) -> None:
+        self.protocol = protocol
+        self._file = home() / "facts" / f"{code_fingerprint(protocol)}.json"
+        self._fresh: dict[str, Any] = {}
+        self._session: dict[str, Any] = {}
+        try:
+            self._known: dict[str, Any] = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+
+    def method(self, name: str) -> dict[str, Any]:
+        """Return ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None where anything goes).
+
+        Raises:
+            ValueError: the name is unknown or ambiguous.
+        """
+        full = resolve_name(name)
+        facts: dict[str, Any] = self._remembered(f"method {full}", lambda: _method_facts(full))
+        return facts
+
+    def task(self, name: str, root: str | None = None) -> dict[str, Any]:
+        """Return ``kind`` and ``checksum`` of a task.
+
+        Raises:
+            ValueError: the name is unknown, or the folder does not hold such a task.
+        """
+
+        def establish() -> dict[str, Any]:
+            task = tlzoo.load_task(name) if root is None else tlzoo.load_task(name, root=root)
+            return {"kind": task.kind, "checksum": task.checksum, "pinned": bool(task.sources)}
+
+        key = f"task {name} root {root}"
+        fact: dict[str, Any] = self._remembered(key, establish, lasting=False)
+        if fact["pinned"] and root is None and key not in self._known:
+            self._fresh[key] = fact
+        return fact
+
+    def backbone(self, name: str) -> None:
+        """Check that a backbone of this name exists.
+
+        Raises:
+            ValueError: there is none.
+        """
+
+        def establish() -> bool:
+            from tlzoo.registry import nearest
+
+            known = tlzoo.list_backbones()
+            # "timm:" and "sentence:" names are checked by who owns them, when the backbone is made
+            if name not in known and ":" not in name:
+                raise ValueError(nearest(name, known, kind="backbone"))
+            return True
+
+        self._remembered(f"backbone {name}", establish)
+
+    def protocol_of(self, kind: str) -> dict[str, Any]:
+        """Return ``revision`` and ``allowed`` (names that may be set, or None) of the protocol of a kind."""
+
+        def establish() -> dict[str, Any]:
+            module = importlib.import_module(self.protocol)
+            allowed = module.allowed(kind) if hasattr(module, "allowed") else {}
+            return {
+                "revision": int(module.REVISIONS[kind]),
+                "allowed": {part: sorted(names) for part, names in allowed.items()},
+            }
+
+        known: dict[str, Any] = self._remembered(f"protocol {kind}", establish)
+        return known
+
+    def save(self) -> None:
+        """Write what was established since; other processes may do so too, the last one stays."""
+        if not self._fresh:
+            return
+        replace_file(self._file, json.dumps({**self._known, **self._fresh}, indent=1, sort_keys=True).encode())
+        self._known |= self._fresh
+        self._fresh = {}
+        old = sorted(self._file.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in old[_KEPT_FILES:]:
+            path.unlink(missing_ok=True)
+
+    def _remembered(self, key: str, establish: Callable[[], Any], *, lasting: bool = True) -> Any:
+        if key in self._known:
+            return self._known[key]
+        if key not in self._session:
+            self._session[key] = establish()
+            if lasting:
+                self._fresh[key] = self._session[key]
+        return self._session[key]
+
+
+def _method_facts(full: str) -> dict[str, Any]:
+    cls = method_class(full)
+    parameters = inspect.signature(cls).parameters.values()
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return {
+        "name": full,
+        "revision": cls.revision,
+        "sees": sorted(str(item) for item in cls.sees),
+        "label": METHODS[full] if cls.paper else full.split("/")[1].replace("_", " "),
+        "settings": None if open_ended else sorted(parameter.name for parameter in parameters),
+    }

@@ -1,0 +1,163 @@
+"""Runs what is missing of a suite, and shows how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.executors import Executor, InProcess
+from tlzoo.bench.facts import DEFAULT_PROTOCOL, Facts
+from tlzoo.bench.store import Store
+from tlzoo.bench.suite import Group, Suite
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+__all__ = ["Plan", "Summary", "make_plan", "run_cells"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A suite with its cells.
+
+    Attributes:
+        suite: what was planned.
+        groups: each group with its cells.
+        sees: full method name -> what it declares that it sees.
+    """
+
+    suite: Suite
+    groups: tuple[tuple[Group, tuple[Cell, ...]], ...]
+    sees: dict[str, list[str]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell once, in the order of the suite."""
+        return list({cell.hash: cell for _, cells in self.groups for cell in cells}.values())
+
+
+def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
+    """Expand a suite; nothing heavy is imported where all facts are remembered.
+
+    Raises:
+        SuiteError: a name in it does not exist, with file and line.
+    """
+    facts = Facts(protocol)
+    # methods and backbones of all groups are looked up before the first task is loaded: a typo shows at once
+    groups = tuple((group, tuple(group.cells(facts))) for group in suite.groups)
+    sees = {cell.method: facts.method(cell.method)["sees"] for _, cells in groups for cell in cells}
+    facts.save()
+    return Plan(suite=suite, groups=groups, sees=sees)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        stored: cells that were finished before.
+        finished: cells that were run.
+        failed: cells that were run and failed, with the last line of the traceback.
+    """
+
+    stored: int
+    finished: int
+    failed: dict[Cell, str]
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    store: Store,
+    *,
+    executor: Executor | None = None,
+    protocol: str = DEFAULT_PROTOCOL,
+    console: Console | None = None,
+) -> Summary:
+    """Run the cells that are not in the store; those that failed before are tried again.
+
+    Args:
+        cells: what should be in the store afterwards.
+        store: where outcomes go.
+        executor: who runs them; this process where None.
+        protocol: module with ``prepare(cells)``, called once for all that is missing (shared features, downloads),
+            and ``run(cell, report)``.
+        console: where progress is shown; nowhere where None.
+    """
+    unique = list({cell.hash: cell for cell in cells}.values())
+    store.clean()
+    stored = store.finished(unique)
+    missing = [cell for cell in unique if cell not in stored]
+    failed: dict[Cell, str] = {}
+    if missing:
+        _prepare(missing, protocol, console)
+        with _bar(len(missing), console) as bar:
+            listener = _Progress(bar, failed)
+            (executor or InProcess()).run(missing, store, protocol, listener)
+    return Summary(stored=len(stored), finished=len(missing) - len(failed), failed=failed)
+
+
+def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> None:
+    """Let the protocol make what cells share; an error shows again, with its traceback, in the cells it concerns."""
+    status = console.status("preparing data and features") if console else contextlib.nullcontext()
+    with status:
+        try:
+            importlib.import_module(protocol).prepare(cells)
+        except Exception as error:
+            if console:
+                console.print(
+                    f"preparing failed ({type(error).__name__}: {error}); cells go on alone", style="yellow"
+                )
+
+
+@contextlib.contextmanager
+def _bar(total: int, console: Console | None) -> Iterator[tuple[Progress, TaskID] | None]:
+    if console is None:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        *(TextColumn("{task.fields[count]}"), BarColumn(bar_width=None), TextColumn("{task.percentage:3.0f} %")),
+        *(TimeElapsedColumn(), TextColumn("left"), Remaining(), TextColumn("[dim]{task.description}")),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield progress, progress.add_task("", total=total, count=f"0/{total} cells")
+
+
+class _Progress:
+    """Adds up the shares of all cells into one bar."""
+
+    def __init__(self, bar: tuple[Progress, TaskID] | None, failed: dict[Cell, str]) -> None:
+        self._bar, self._failed = bar, failed
+        self._shares: dict[Cell, float] = {}
+        self._ended: set[Cell] = set()
+
+    def progress(self, cell: Cell, fraction: float) -> None:
+        self._shares[cell] = fraction
+        self._show(cell)
+
+    def finished(self, cell: Cell, error: str | None) -> None:
+        self._shares[cell] = 1.0
+        self._ended.add(cell)
+        if error is not None:
+            self._failed[cell] = error
+            if self._bar:
+                self._bar[0].console.print(f"failed: {cell}: {error}", style="red", markup=False, highlight=False)
+        self._show(cell)
+
+    def _show(self, cell: Cell) -> None:
+        if self._bar:
+            progress, task = self._bar
+            total = int(progress.tasks[0].total or 0)
+            progress.update(
+                task,
+                completed=sum(self._shares.values()),
+                count=f"{len(self._ended)}/{total} cells",
+                description=str(cell),
+            )

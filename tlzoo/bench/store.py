@@ -1,0 +1,256 @@
+"""Finished cells on disk: one pair of files each, written so that a kill at any point loses nothing finished.
+
+``<hash>.npz`` holds predictions and is written first; ``<hash>.json`` holds everything else and is written last: its
+presence is the commit. Both go to a temporary file, are synced, and are renamed. There is no lock and no shared
+file, so several runs may fill one store, on NFS too. What cannot be read, or does not match its own digest,
+counts as missing and is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.bench.cell import Cell, Outcome, canonical
+
+__all__ = ["Failure", "Record", "Store"]
+
+_STALE_SECONDS = 3600.0
+_TOP = 20
+_MANY_CLASSES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished cell as read back.
+
+    Attributes:
+        cell: what was run.
+        metrics: name -> figure.
+        curves: name -> one value a checkpoint.
+        receipt: what the method saw.
+        series: plots by name.
+        splits: prediction name -> hash of its examples.
+        provenance: commit, versions, host, times: not part of the identity.
+    """
+
+    cell: Cell
+    metrics: Mapping[str, float]
+    curves: Mapping[str, list[float]]
+    receipt: Mapping[str, Any]
+    series: Mapping[str, Mapping[str, list[float]]]
+    splits: Mapping[str, str]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A cell that ended in an error, with the whole traceback."""
+
+    cell: Cell
+    traceback: str
+    provenance: Mapping[str, Any]
+
+    @property
+    def last_line(self) -> str:
+        """What went wrong, in one line."""
+        lines = [line for line in self.traceback.splitlines() if line.strip()]
+        return lines[-1].strip() if lines else "unknown error"
+
+
+class Store:
+    """Outcomes of cells below one folder.
+
+    Args:
+        root: created on the first write.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    def write(self, cell: Cell, outcome: Outcome, provenance: Mapping[str, Any] | None = None) -> None:
+        """Store a finished cell; an earlier failure of it is removed.
+
+        The bytes of the ``.npz`` and of the ``result`` in the ``.json`` depend on the outcome alone.
+        """
+        arrays = _packed(outcome.predictions)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        result = {
+            "metrics": _encoded(outcome.metrics),
+            "curves": _encoded(outcome.curves),
+            "receipt": _encoded(outcome.receipt),
+            # columns are in order, and canonical JSON sorts keys: kept as pairs
+            "series": {name: _encoded(list(columns.items())) for name, columns in outcome.series.items()},
+            "splits": dict(outcome.splits),
+            "predictions": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        }
+        payload = {"cell": cell.to_json(), "result": result, "provenance": _encoded(provenance or {})}
+        self._replace(f"{cell.hash}.npz", buffer.getvalue())
+        self._replace(f"{cell.hash}.json", _sealed(payload))
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / f"{cell.hash}.failed.json").unlink()
+
+    def write_failure(self, cell: Cell, traceback: str, provenance: Mapping[str, Any] | None = None) -> None:
+        """Store why a cell failed; a finished cell stays finished."""
+        payload = {"cell": cell.to_json(), "traceback": traceback, "provenance": _encoded(provenance or {})}
+        self._replace(f"{cell.hash}.failed.json", _sealed(payload))
+
+    def read(self, cell: Cell | str, *, verify: bool = False) -> Record | None:
+        """Return a finished cell, or None where it is missing, torn or corrupt.
+
+        Args:
+            cell: a cell or its hash.
+            verify: check the bytes of the predictions too, not only that they are there.
+        """
+        key = cell if isinstance(cell, str) else cell.hash
+        payload = self._unsealed(f"{key}.json")
+        predictions = self.root / f"{key}.npz"
+        if payload is None or "result" not in payload or not predictions.is_file():
+            return None
+        if verify and hashlib.sha256(predictions.read_bytes()).hexdigest() != payload["result"]["predictions"]:
+            return None
+        result = payload["result"]
+        try:
+            return Record(
+                cell=Cell.from_json(payload["cell"]),
+                metrics={name: float(value) for name, value in result["metrics"].items()},
+                curves={name: [float(v) for v in values] for name, values in result["curves"].items()},
+                receipt=result["receipt"],
+                series={
+                    name: {column: [float(v) for v in values] for column, values in columns}
+                    for name, columns in result["series"].items()
+                },
+                splits=result["splits"],
+                provenance=payload["provenance"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None  # written by another version of the schema
+
+    def predictions(self, cell: Cell | str) -> dict[str, NDArray[Any]]:
+        """Return the stored arrays of a finished cell; see :func:`_packed` for their form.
+
+        Raises:
+            FileNotFoundError: the cell is not in the store, or its predictions are corrupt.
+        """
+        key = cell if isinstance(cell, str) else cell.hash
+        if self.read(key, verify=True) is None:
+            raise FileNotFoundError(f"no intact predictions of cell {key} in {self.root}; run it again")
+        with np.load(self.root / f"{key}.npz", allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    def failure(self, cell: Cell | str) -> Failure | None:
+        """Return why a cell failed, or None where it did not, or was finished since."""
+        key = cell if isinstance(cell, str) else cell.hash
+        payload = self._unsealed(f"{key}.failed.json")
+        if payload is None or "traceback" not in payload or self.read(key) is not None:
+            return None
+        try:
+            made = Cell.from_json(payload["cell"])
+        except (TypeError, ValueError):
+            return None
+        return Failure(cell=made, traceback=payload["traceback"], provenance=payload["provenance"])
+
+    def finished(self, cells: Iterable[Cell]) -> dict[Cell, Record]:
+        """Return those of ``cells`` that are finished."""
+        found = ((cell, self.read(cell)) for cell in cells)
+        return {cell: record for cell, record in found if record is not None}
+
+    def clean(self) -> int:
+        """Remove temporary files that a killed run left more than an hour ago; return how many."""
+        removed = 0
+        for path in self.root.glob(".tmp-*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _replace(self, name: str, data: bytes) -> None:
+        replace_file(self.root / name, data)
+
+    def _unsealed(self, name: str) -> dict[str, Any] | None:
+        try:
+            sealed = json.loads((self.root / name).read_bytes())
+            payload = sealed["payload"]
+            intact = sealed["digest"] == _digest(payload)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return payload if intact and isinstance(payload, dict) else None
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that a reader finds the old one or the whole new one, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows, where a folder cannot be synced
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _digest(payload: Any) -> str:
+    return hashlib.sha256(canonical(payload).encode()).hexdigest()
+
+
+def _sealed(payload: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"digest": _digest(payload), "payload": payload}, indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode() + b"\n"
+
+
+def _encoded(value: Any) -> Any:
+    """Return JSON data: arrays and NumPy scalars as Python's, floats that JSON lacks as strings."""
+    if isinstance(value, Mapping):
+        return {str(key): _encoded(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _encoded(value.tolist())
+    if isinstance(value, (set, frozenset)):
+        return sorted(_encoded(list(value)))
+    if isinstance(value, (list, tuple)):
+        return [_encoded(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+
+
+def _packed(predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what is stored of predictions.
+
+    Floats become float16 unless one of them would overflow. Of scores (N, C) over more than 256 classes the best
+    20 are kept, best first, with their classes beside them under ``<name>#classes``.
+    """
+    packed: dict[str, NDArray[Any]] = {}
+    for name, array in sorted(predictions.items()):
+        kept = array
+        if array.ndim == 2 and array.dtype.kind == "f" and array.shape[1] > _MANY_CLASSES:
+            order = np.argsort(-array, axis=1, kind="stable")[:, :_TOP]
+            packed[f"{name}#classes"] = order.astype(np.int32)
+            kept = np.take_along_axis(array, order, axis=1)
+        if kept.dtype.kind == "f":
+            largest = float(np.max(np.abs(kept), initial=0.0, where=np.isfinite(kept)))
+            kept = kept.astype(np.float16 if largest < float(np.finfo(np.float16).max) else np.float32)
+        packed[name] = kept
+    return packed
