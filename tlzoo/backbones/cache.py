@@ -1,0 +1,186 @@
+"""The feature cache: a frozen backbone is run once, and every cell, method and seed reads what it said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.backbones.entries import Entries
+from tlzoo.backbones.extraction import Report, extract, progress_bar
+from tlzoo.backbones.fingerprint import fingerprint
+from tlzoo.sources import home
+from tlzoo.types import Backbone
+
+__all__ = ["FeatureCache", "FeatureRows"]
+
+Dtype = Literal["float16", "float32", "float64"]
+
+_DTYPES = ("float16", "float32", "float64")
+_FORMAT = 1
+"""Raised when what is stored, or how features are computed, changes."""
+
+_SAMPLES = 8
+
+
+class _Subset(Protocol):
+    """What :meth:`FeatureCache.apply` asks of a set; ``tlzoo.data.ExampleSet`` has it."""
+
+    @property
+    def modality(self) -> str: ...
+
+    @property
+    def base(self) -> tuple[Any, NDArray[np.int64], str]: ...
+
+    def with_inputs(self, inputs: Any) -> Self: ...
+
+
+S = TypeVar("S", bound=_Subset)
+
+
+class FeatureRows:
+    """Some rows of a feature array, read when asked for.
+
+    Args:
+        features: (N, D).
+        indices: (M,) rows of it.
+    """
+
+    def __init__(self, features: NDArray[Any], indices: NDArray[np.int64]) -> None:
+        self._features, self._indices = features, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, indices: Any) -> NDArray[Any]:
+        rows: NDArray[Any] = self._features[self._indices[indices]]
+        return rows
+
+
+class FeatureCache:
+    """Features of frozen backbones, memory-mapped.
+
+    An entry's key is made of the weights, the architecture and name, the preprocessing, the data's checksum and the
+    dtype, so a change of any of them is another entry. Entries are verified by their hash when a process first opens
+    them; a damaged or half-written one is made again. Several processes may fill the same entry.
+
+    Features are those of evaluation mode. Batches of another size give them up to float noise.
+
+    Args:
+        root: folder of the entries; ``features`` in the cache folder (``TLZOO_HOME``) where it is None.
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = home() / "features" if root is None else Path(root)
+        self._entries = Entries(self.root)
+
+    def features(
+        self,
+        backbone: Backbone,
+        inputs: Any,
+        *,
+        checksum: str,
+        dtype: Dtype = "float32",
+        batch_size: int = 64,
+        progress: bool | Report = True,
+    ) -> NDArray[Any]:
+        """Return the features (N, D) of all inputs, computed where they are not stored.
+
+        Args:
+            backbone: run in evaluation mode and without gradients, on the device it is on; left as it was.
+            inputs: N raw items: an array, or anything with a length whose rows can be read by an index array.
+            checksum: identity of the inputs. A few rows are hashed beside it, which catches a checksum that was kept
+                while the inputs changed.
+            dtype: of what is stored: ``float16``, ``float32`` or ``float64``.
+            batch_size: items that pass through the backbone at once.
+            progress: True for a bar when it takes over two seconds; or a function of (done, total).
+
+        Returns:
+            An array mapped from the file, copied on write.
+
+        Raises:
+            ValueError: ``checksum`` is empty, ``dtype`` or ``batch_size`` is wrong, features are not finite, or the
+                backbone normalizes by batch statistics.
+        """
+        if isinstance(inputs, Sequence):
+            inputs = np.array(inputs, dtype=object if backbone.modality == "text" else None)
+        if not checksum or dtype not in _DTYPES or batch_size < 1:
+            raise ValueError(
+                f"checksum {checksum!r}, dtype {dtype!r}, batch_size {batch_size}; expected a checksum that is not "
+                f"empty, one of {', '.join(_DTYPES)}, and at least 1"
+            )
+        shape, wanted = (len(inputs), backbone.num_features), np.dtype(dtype)
+        if shape[0] == 0:
+            return np.empty(shape, dtype=wanted)
+        described = {
+            "format": _FORMAT,
+            "backbone": backbone.name,
+            "fingerprint": fingerprint(backbone),
+            "checksum": checksum,
+            "sample": _sample_hash(inputs),
+            "dtype": dtype,
+            "items": shape[0],
+        }
+        key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+        found = self._entries.get(key)
+        if found is not None:
+            return found
+
+        def fill(out: NDArray[Any]) -> None:
+            title = f"features of {backbone.name}"
+            with progress_bar(title) if progress is True else nullcontext(progress or None) as report:
+                extract(backbone, inputs, out, batch_size=batch_size, report=report)
+
+        return self._entries.make(key, shape, wanted, fill, described)
+
+    def apply(
+        self,
+        backbone: Backbone,
+        examples: S,
+        *,
+        dtype: Dtype = "float32",
+        batch_size: int = 64,
+        progress: bool | Report = True,
+    ) -> S:
+        """Return a set with its raw inputs replaced by their features.
+
+        The features of the whole raw set behind a subset are computed and stored, so that many tasks made of the same
+        images extract once. ``task.map_sets(lambda examples: cache.apply(backbone, examples))`` changes a whole task.
+
+        Args:
+            backbone: as in :meth:`features`.
+            examples: a ``tlzoo.data.ExampleSet``.
+            dtype: as in :meth:`features`.
+            batch_size: as in :meth:`features`.
+            progress: as in :meth:`features`.
+
+        Raises:
+            ValueError: the backbone takes another modality, or what :meth:`features` raises.
+        """
+        if examples.modality != backbone.modality:
+            raise ValueError(
+                f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}"
+            )
+        inputs, indices, checksum = examples.base
+        features = self.features(
+            backbone, inputs, checksum=checksum, dtype=dtype, batch_size=batch_size, progress=progress
+        )
+        return examples.with_inputs(FeatureRows(features, indices))
+
+
+def _sample_hash(inputs: Any) -> str:
+    """Hash the rows at a few fixed places."""
+    places = np.unique(np.linspace(0, len(inputs) - 1, _SAMPLES).astype(np.int64))
+    rows = np.asarray(inputs[places])
+    digest = hashlib.sha256(f"{rows.dtype.kind}{rows.shape}".encode())
+    if rows.dtype.kind in "OU":
+        digest.update(repr(rows.tolist()).encode())
+    else:
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return digest.hexdigest()[:16]

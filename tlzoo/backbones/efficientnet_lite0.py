@@ -1,0 +1,84 @@
+"""EfficientNet-Lite0 with the ImageNet weights that a package ships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo import sources
+from tlzoo.backbones.preprocess import ImagePreprocess
+from tlzoo.backbones.staged import ConvStaged
+from tlzoo.types import Backbone
+
+__all__ = ["efficientnet_lite0", "imagenet_classifier"]
+
+
+def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 96, drop_path_rate: float = 0.0) -> Backbone:
+    """Make EfficientNet-Lite0 (1280 features): timm's architecture, with the weights of the source ``lite0``.
+
+    Raw images are resized to ``image_size`` (bicubic, as Pillow does), then (pixel - 127) / 128.
+
+    Args:
+        pretrained: load the ImageNet weights, fetched once into the cache.
+        image_size: height and width; the weights were trained at 224.
+        drop_path_rate: stochastic depth while training (0.2 in the paper).
+
+    Raises:
+        SourceError: the weights cannot be fetched or are damaged.
+
+    Source: Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946; "Lite" leaves out squeeze-and-excitation and
+    swish.
+    """
+    import timm
+
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, drop_path_rate=drop_path_rate)
+    if pretrained:
+        network.load_state_dict(_named_as(network.state_dict(), _shipped_weights()))
+    body = {"stem": nn.Sequential(network.conv_stem, network.bn1)}
+    body |= {f"stage{place + 1}": stage for place, stage in enumerate(network.blocks)}
+    body["top"] = nn.Sequential(network.conv_head, network.bn2)
+    return ConvStaged(
+        "efficientnet_lite0",
+        "image",
+        ImagePreprocess(3, image_size, mean=127 / 255, std=128 / 255),
+        expects=(3, None, None),
+        num_features=network.num_features,
+        body=body,
+        pool=network.global_pool,
+    )
+
+
+def imagenet_classifier() -> nn.Linear:
+    """Return the ImageNet head (1280 -> 1000) that the weights were trained with.
+
+    It is no part of the backbone: a classifier that nothing trains would be an unused parameter.
+
+    Raises:
+        SourceError: the weights cannot be fetched or are damaged.
+    """
+    weight, bias = list(_shipped_weights().values())[-2:]
+    head = nn.Linear(weight.shape[1], weight.shape[0])
+    head.load_state_dict({"weight": weight, "bias": bias})
+    return head
+
+
+def _shipped_weights() -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = torch.load(sources.path("lite0"), map_location="cpu", weights_only=True)
+    return weights
+
+
+def _named_as(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the given tensors under the wanted names: both list the same tensors in the same order.
+
+    Raises:
+        RuntimeError: they do not.
+    """
+    shapes = [[tuple(tensor.shape) for tensor in tensors.values()] for tensors in (wanted, given)]
+    if shapes[0] != shapes[1]:
+        raise RuntimeError(
+            f"timm's tf_efficientnet_lite0 has {len(wanted)} tensors that do not match the {len(given)} shipped ones "
+            "in order and shape; install a version of timm that pyproject.toml allows, and report this one"
+        )
+    return dict(zip(wanted, given.values(), strict=True))

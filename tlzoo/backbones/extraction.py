@@ -1,0 +1,108 @@
+"""Running a frozen network over a whole set, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tlzoo.backbones.evaluation import evaluation
+from tlzoo.types import Backbone
+
+__all__ = ["Report", "extract", "progress_bar"]
+
+Report = Callable[[int, int], None]
+"""Called with the number of items done and of all items."""
+
+_PATIENCE = 2.0
+"""Seconds of work that need no bar."""
+
+
+def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: int, report: Report | None) -> None:
+    """Write the features of all inputs (N, ...) into ``out`` (N, D); the network is left as it was.
+
+    Raises:
+        ValueError: features are not finite, have another shape, or depend on how the set is batched.
+    """
+    _refuse_batch_statistics(backbone)
+    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
+    order = _order(backbone, inputs, len(out))
+    with evaluation(backbone):
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = backbone.preprocess(inputs[rows])
+            features = backbone(batch.to(device) if isinstance(batch, Tensor) else batch)
+            out[rows] = _checked(backbone, features, rows, out)
+            if report is not None:
+                report(start + len(rows), len(order))
+
+
+def _order(backbone: Backbone, inputs: Any, count: int) -> NDArray[np.int64]:
+    """Return the order of the work: as it comes, but texts by falling length, so that little is padded."""
+    rows = np.arange(count, dtype=np.int64)
+    if backbone.modality != "text":
+        return rows
+    return np.argsort([-len(text) for text in inputs[rows]], kind="stable").astype(np.int64)
+
+
+def _refuse_batch_statistics(backbone: Backbone) -> None:
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    for name, module in backbone.named_modules():
+        if isinstance(module, kinds) and module.running_mean is None:
+            raise ValueError(
+                f"{backbone.name}: {name} normalizes by the batch at hand, so features depend on how the set is "
+                "batched and cannot be cached; use running statistics, or run the network each time"
+            )
+
+
+def _checked(backbone: Backbone, features: Tensor, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
+    expected = (len(rows), out.shape[1])
+    if tuple(features.shape) != expected:
+        raise ValueError(f"{backbone.name} gave features of shape {tuple(features.shape)}; expected {expected}")
+    # NumPy has no bfloat16; a value beyond the range of float16 is reported below, not warned of here
+    values = features.float() if features.dtype == torch.bfloat16 else features
+    with np.errstate(over="ignore"):
+        array = values.cpu().numpy().astype(out.dtype)
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{backbone.name}: features of item {rows[bad][0]} (and {int(bad.sum()) - 1} more of its batch) are not "
+            f"finite as {out.dtype}; look at that input, at the weights, or choose a wider dtype"
+        )
+    return array
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Report]:
+    """Yield a function that shows progress on the standard error stream once the work takes over two seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    started = time.monotonic()
+    shown: list[TaskID] = []
+
+    def report(done: int, total: int) -> None:
+        if not shown and time.monotonic() - started > _PATIENCE:
+            bar.start()
+            shown.append(bar.add_task(title, total=total))
+        for task in shown:
+            bar.update(task, completed=done)
+
+    try:
+        yield report
+    finally:
+        bar.stop()

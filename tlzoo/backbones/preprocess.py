@@ -1,0 +1,124 @@
+"""What turns raw items into tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlzoo.backbones.resize import Interpolation, resize
+
+__all__ = ["ArrayPreprocess", "ImagePreprocess"]
+
+_LUMA = (19595, 38470, 7471)
+"""ITU-R 601 in 65536ths, as Pillow counts it."""
+
+
+def _as_tensor(items: Any) -> Tensor:
+    if isinstance(items, Tensor):
+        return items
+    array = np.asarray(items)
+    # torch warns of arrays that it may not write to, as memory maps opened for reading are
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+@dataclass(frozen=True)
+class ImagePreprocess:
+    """Images uint8 (B, H, W, C) to float32 (B, channels, size, size): resized whole, then (x - mean) / std.
+
+    Attributes:
+        channels: 1 or 3; gray images are repeated, colored ones are weighted to gray (ITU-R 601).
+        size: height and width; None leaves them.
+        mean: one a channel or one for all, of pixels in [0, 1].
+        std: the same.
+        interpolation: how to resize; equal to Pillow's.
+    """
+
+    channels: int
+    size: int | None
+    mean: float | Sequence[float] = 0.5
+    std: float | Sequence[float] = 0.5
+    interpolation: Interpolation = "bicubic"
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise ValueError(f"{self.channels} channels; expected 1 or 3")
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if not isinstance(value, int | float) and len(value) not in (1, self.channels):
+                raise ValueError(f"{name} has {len(value)} entries; expected 1 or {self.channels}, one a channel")
+
+    @property
+    def identity(self) -> str:
+        """All of the settings."""
+        size = "as is" if self.size is None else f"{self.size} {self.interpolation}"
+        return f"image: {self.channels} channels, {size}, mean {_spelled(self.mean)}, std {_spelled(self.std)}"
+
+    def __call__(self, items: Any) -> Tensor:
+        """Turn images (B, H, W, C) into a float32 tensor (B, channels, size, size), channels last in memory.
+
+        Raises:
+            TypeError: the pixels are not uint8.
+            ValueError: the shape is another, or there is an alpha channel.
+        """
+        images = self._colored(self._checked(_as_tensor(items)).permute(0, 3, 1, 2))
+        if self.size is not None and images.shape[-2:] != (self.size, self.size):
+            images = resize(images, self.size, self.interpolation)
+        # convolutions on CPU and GPU are faster so
+        layout = torch.channels_last if self.channels > 1 else torch.contiguous_format
+        pixels = images.to(torch.float32).contiguous(memory_format=layout)
+        return pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels))
+
+    def _checked(self, images: Tensor) -> Tensor:
+        if images.dtype != torch.uint8:
+            raise TypeError(f"images of type {images.dtype}; expected uint8 pixels in [0, 255]")
+        if images.dim() != 4 or images.shape[-1] not in (1, 3):
+            raise ValueError(
+                f"images of shape {tuple(images.shape)}; expected (B, H, W, C) with 1 or 3 channels (flatten alpha "
+                "onto a background first)"
+            )
+        return images
+
+    def _colored(self, images: Tensor) -> Tensor:
+        given = images.shape[1]
+        if given == self.channels:
+            return images
+        if given == 1:
+            return images.expand(-1, 3, -1, -1)
+        luma = sum(weight * images[:, i : i + 1].int() for i, weight in enumerate(_LUMA))
+        return torch.as_tensor(luma + 0x8000) >> 16
+
+
+@dataclass(frozen=True)
+class ArrayPreprocess:
+    """Float arrays (B, ..., C) to float32: (x - mean) / std along the last dimension.
+
+    Attributes:
+        mean: one a channel or one for all.
+        std: the same.
+    """
+
+    mean: float | Sequence[float] = 0.0
+    std: float | Sequence[float] = 1.0
+
+    @property
+    def identity(self) -> str:
+        """All of the settings."""
+        return f"array: mean {_spelled(self.mean)}, std {_spelled(self.std)}"
+
+    def __call__(self, items: Any) -> Tensor:
+        """Turn an array (B, ..., C) into a float32 tensor of the same shape."""
+        values = _as_tensor(items).to(torch.float32)
+        return (values - torch.tensor(self.mean).to(values)) / torch.tensor(self.std).to(values)
+
+
+def _column(value: float | Sequence[float]) -> Tensor:
+    """Return a value of pixels in [0, 1] as (1, C or 1, 1, 1), of pixels in [0, 255]."""
+    return torch.tensor(value, dtype=torch.float64).reshape(1, -1, 1, 1) * 255
+
+
+def _spelled(value: float | Sequence[float]) -> str:
+    return repr(float(value)) if isinstance(value, int | float) else " ".join(repr(float(v)) for v in value)

@@ -1,0 +1,169 @@
+"""Sentence encoders of sentence-transformers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tlzoo import sources
+from tlzoo.backbones.groups import groups_by_name
+from tlzoo.types import Backbone, LayerGroup
+
+__all__ = ["SentenceEncoder", "sentence"]
+
+_LAYER = re.compile(r"\blayers?\.(\d+)\.")
+
+
+class SentenceEncoder(Backbone):
+    """A sentence encoder on strings.
+
+    Args:
+        name: what it was created as.
+        encoder: a ``SentenceTransformer``.
+        batch_size: texts that pass through the network at once.
+        max_characters: longer texts are cut before they are split into tokens; None leaves that to the encoder's own
+            limit of tokens.
+    """
+
+    modality = "text"
+
+    def __init__(
+        self, name: str, encoder: nn.Module, *, batch_size: int = 32, max_characters: int | None = None
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or (max_characters is not None and max_characters < 1):
+            raise ValueError(
+                f"batch_size {batch_size}, max_characters {max_characters}; expected both to be at least 1"
+            )
+        self.name, self.encoder = name, encoder
+        self.batch_size, self.max_characters = batch_size, max_characters
+        self.requires_grad_(False)
+        self.eval()
+        with torch.no_grad():
+            self.num_features = self._embed(["width"]).shape[1]
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; a frozen encoder stays in evaluation mode, since its dropout would only be noise."""
+        return super().train(mode and any(p.requires_grad for p in self.parameters()))
+
+    def forward(self, inputs: Sequence[str]) -> Tensor:
+        """Map B strings to features (B, D); texts of like length share a batch, so that little is padded.
+
+        Raises:
+            TypeError: the inputs are one string, or no strings.
+        """
+        texts = self.preprocess(inputs)
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        parts = [
+            self._embed([texts[i] for i in order[start : start + self.batch_size]])
+            for start in range(0, len(order), self.batch_size)
+        ]
+        if not parts:
+            return torch.empty(0, self.num_features)
+        features = torch.cat(parts)
+        return features[torch.from_numpy(np.argsort(order)).to(features.device)]
+
+    def _embed(self, texts: list[str]) -> Tensor:
+        # renamed in sentence-transformers 6
+        tokenize = getattr(self.encoder, "preprocess", None) or self.encoder.tokenize
+        tokens = tokenize(texts)  # type: ignore[operator]
+        device = next(self.encoder.parameters()).device
+        batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in tokens.items()}
+        features: Tensor = self.encoder(batch)["sentence_embedding"]
+        return features
+
+    def preprocess(self, items: Any) -> list[str]:
+        """Turn a list or an array of strings into a list, cut to ``max_characters``."""
+        texts = items.tolist() if isinstance(items, np.ndarray) else items
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(
+                f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []"
+            )
+        return [text[: self.max_characters] for text in texts]
+
+    @property
+    def preprocessing(self) -> str:
+        """Identity of what happens to texts before the network, the tokenizer's vocabulary included."""
+        tokenizer: Any = self.encoder.tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        vocabulary = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+        digest = hashlib.sha256(vocabulary.encode()).hexdigest()[:16]
+        limit: Any = self.encoder.max_seq_length
+        return f"text: {self.max_characters} characters, {limit} tokens, tokenizer {digest}"
+
+    def layer_groups(self) -> tuple[LayerGroup, ...]:
+        """Return ``embeddings``, ``layer0`` and so on, then what comes after the layers (``head``)."""
+        names = [name for name, _ in self.encoder.named_parameters()]
+        layers = [i for i, name in enumerate(names) if _LAYER.search(name)]
+        first = layers[0] if layers else len(names)
+
+        def group_of(name: str) -> str:
+            layer = _LAYER.search(name)
+            if layer:
+                return f"layer{layer[1]}"
+            return "embeddings" if names.index(name) < first else "head"
+
+        return groups_by_name(self.encoder, group_of)
+
+
+def sentence(
+    name: str, *, pretrained: bool = True, batch_size: int = 32, max_characters: int | None = None
+) -> Backbone:
+    """Make a frozen sentence encoder: ``minilm`` from its package, a local folder, or a name on the model hub.
+
+    It is frozen; ``requires_grad_(True)`` makes it trainable. ``HF_HUB_OFFLINE=1`` keeps names from being looked up.
+
+    Args:
+        name: ``minilm`` (384 features, the source ``minilm``), a folder, or a name such as ``all-mpnet-base-v2``.
+        pretrained: must be True; an untrained sentence encoder is of no use.
+        batch_size: texts that pass through the network at once.
+        max_characters: longer texts are cut.
+
+    Raises:
+        ValueError: ``pretrained`` is False, or the encoder is neither a folder nor to be had from the hub.
+        SourceError: MiniLM cannot be fetched or is damaged.
+
+    Source: Reimers and Gurevych, EMNLP 2019, https://arxiv.org/abs/1908.10084; Wang et al., NeurIPS 2020,
+    https://arxiv.org/abs/2002.10957 (MiniLM).
+    """
+    if not pretrained:
+        raise ValueError(f"sentence:{name} has no untrained form; leave pretrained=True")
+    if not name:
+        raise ValueError(
+            "no encoder named after 'sentence:'; expected 'minilm', a folder, or a name on the model hub"
+        )
+    from sentence_transformers import SentenceTransformer
+
+    folder = sources.path("minilm") if name == "minilm" else Path(name).expanduser()
+    local = folder.is_dir()
+    try:
+        with _quiet():
+            encoder = SentenceTransformer(str(folder) if local else name, device="cpu", local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"sentence:{name} cannot be loaded ({error}); expected 'minilm', a folder that sentence-transformers "
+            "saved, or a name on a model hub that can be reached"
+        ) from error
+    return SentenceEncoder(f"sentence:{name}", encoder, batch_size=batch_size, max_characters=max_characters)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the bar that transformers draws for each weight it loads, and leave its setting as it was."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,127 @@
+"""Networks of timm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.preprocess import ImagePreprocess
+from tlzoo.registry import nearest
+from tlzoo.types import Backbone, LayerGroup
+
+__all__ = ["TimmNetwork", "timm_network"]
+
+
+class TimmNetwork(Backbone):
+    """A network of timm without its classifier.
+
+    Args:
+        name: what it was created as.
+        network: made with ``num_classes=0``.
+        preprocess: for raw images.
+    """
+
+    modality = "image"
+
+    def __init__(self, name: str, network: nn.Module, preprocess: ImagePreprocess) -> None:
+        super().__init__()
+        self.name, self.network, self._preprocess = name, network, preprocess
+        # networks with layers after the pooling (MobileNetV3) name the width behind those
+        self.num_features = int(getattr(network, "head_hidden_size", None) or network.num_features)  # type: ignore[arg-type]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to features (B, D)."""
+        features: Tensor = self.network(inputs)
+        return features
+
+    def forward_map(self, inputs: Tensor) -> Tensor:
+        """Map images to the last feature map (B, C, H, W).
+
+        Raises:
+            TypeError: this network has tokens instead.
+        """
+        features: Tensor = self.network.forward_features(inputs)  # type: ignore[operator]
+        if features.dim() != 4:
+            return super().forward_map(inputs)
+        channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
+        return features.permute(0, 3, 1, 2) if channels_last else features
+
+    def preprocess(self, items: Any) -> Tensor:
+        """Turn images uint8 (B, H, W, C) into the input of ``forward``."""
+        return self._preprocess(items)
+
+    @property
+    def preprocessing(self) -> str:
+        """Identity of ``preprocess``."""
+        return self._preprocess.identity
+
+    def layer_groups(self) -> tuple[LayerGroup, ...]:
+        """Return the stages that timm groups the network in, ``stage0`` (the stem) first."""
+        from timm.models import group_parameters
+
+        matcher = self.network.group_matcher(coarse=True)  # type: ignore[operator]
+        stages = group_parameters(self.network, matcher, reverse=True)
+        return groups_by_name(
+            self.network,
+            lambda name: f"stage{stages[name]}",
+            [f"stage{place}" for place in range(max(stages.values()) + 1)],
+        )
+
+
+def timm_network(
+    name: str,
+    *,
+    pretrained: bool = True,
+    checkpoint_path: str | Path | None = None,
+    image_size: int | None = None,
+    **settings: Any,
+) -> Backbone:
+    """Make a network of timm by its name there.
+
+    Raw images are resized whole to the square that the network was trained at, without a crop, then normalized as in
+    its training.
+
+    Args:
+        name: such as ``resnet18`` or ``vit_small_patch16_224.augreg_in1k``.
+        pretrained: load the published weights from the model hub.
+        checkpoint_path: load these weights instead, from a file (``.safetensors``, or ``.pth`` read with
+            ``weights_only=True``); the file may hold the classifier.
+        image_size: height and width of the input, where not the network's own.
+        **settings: of ``timm.create_model``.
+
+    Raises:
+        ValueError: timm has no such network; the nearest names are in the message.
+        FileNotFoundError: ``checkpoint_path`` does not exist.
+        RuntimeError: the weights cannot be had.
+    """
+    import timm
+    from timm.data.config import resolve_model_data_config
+
+    if not timm.is_model(name):
+        raise ValueError(nearest(name, timm.list_models(), kind="network of timm"))
+    if checkpoint_path is not None and not Path(checkpoint_path).is_file():
+        raise FileNotFoundError(f"checkpoint_path {checkpoint_path} is no file")
+    source: dict[str, Any] = (
+        {} if checkpoint_path is None else {"pretrained_cfg_overlay": {"file": str(checkpoint_path)}}
+    )
+    try:
+        network = timm.create_model(name, pretrained=pretrained or bool(source), num_classes=0, **source, **settings)
+    except (OSError, RuntimeError) as error:
+        if not (pretrained or source):
+            raise
+        raise RuntimeError(
+            f"timm:{name}: its weights cannot be loaded ({error}); pass checkpoint_path=FILE, or pretrained=False to "
+            "start at random"
+        ) from error
+    trained = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
+    preprocess = ImagePreprocess(
+        int(trained["input_size"][0]),
+        image_size or int(trained["input_size"][-1]),
+        tuple(trained["mean"]),
+        tuple(trained["std"]),
+        trained["interpolation"],
+    )
+    return TimmNetwork(f"timm:{name}", network, preprocess)
