@@ -27,6 +27,7 @@ __all__ = [
     "Sees",
     "SupervisionError",
     "TaskBatch",
+    "is_withheld",
     "withheld",
 ]
 
@@ -79,7 +80,8 @@ def _moved(batch: T, device: torch.device | str, non_blocking: bool) -> T:
             return {key: move(item) for key, item in value.items()}
         return value
 
-    assert is_dataclass(batch) and not isinstance(batch, type)
+    assert is_dataclass(batch)
+    assert not isinstance(batch, type)
     return replace(batch, **{f.name: move(getattr(batch, f.name)) for f in fields(batch)})
 
 
@@ -147,13 +149,19 @@ def withheld(value: T, *names: str, why: str) -> T:
     base = type(value)
     if base not in _WITHHELD_TYPES:
         _WITHHELD_TYPES[base] = type(f"Withheld{base.__name__}", (_Withheld, base), {})
-    copy = object.__new__(_WITHHELD_TYPES[base])
+    copy: Any = object.__new__(_WITHHELD_TYPES[base])
     closed = {name: f"{name}: {why}" for name in names}
     kept = {key: item for key, item in vars(value).items() if key not in closed}
     object.__setattr__(copy, "_closed", closed)
     for key, item in kept.items():
         object.__setattr__(copy, key, item)
-    return copy  # type: ignore[no-any-return]
+    withheld_copy: T = copy
+    return withheld_copy
+
+
+def is_withheld(value: object, name: str) -> bool:
+    """Say whether attribute ``name`` of an object was withheld by :func:`withheld`."""
+    return name in getattr(value, "_closed", ())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,1 +1,56 @@
-"""Sources, tasks and samplers."""
+"""Tasks on pinned data, the views that methods get of them, and samplers that are functions of (seed, step).
+
+>>> from tlzoo.data import list_tasks
+>>> "emoji/category:google->windows" in list_tasks()
+True
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tlzoo.data.catalog import list_tasks, load_task
+
+if TYPE_CHECKING:
+    from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
+    from tlzoo.data.samplers import BatchSampler
+    from tlzoo.data.sets import ExampleSet
+    from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, Task, ZeroShotTask
+
+__all__ = [
+    "BatchSampler",
+    "DomainTask",
+    "EpisodeIndices",
+    "EpisodeList",
+    "EpisodeSampler",
+    "EpisodeTask",
+    "ExampleSet",
+    "MultitaskTask",
+    "Target",
+    "Task",
+    "ZeroShotTask",
+    "list_tasks",
+    "load_task",
+]
+
+_MODULES = {
+    "BatchSampler": "samplers",
+    "DomainTask": "tasks",
+    "EpisodeIndices": "episodes",
+    "EpisodeList": "episodes",
+    "EpisodeSampler": "episodes",
+    "EpisodeTask": "tasks",
+    "ExampleSet": "sets",
+    "MultitaskTask": "tasks",
+    "Target": "tasks",
+    "Task": "tasks",
+    "ZeroShotTask": "tasks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for: names of tasks do not."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tlzoo.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tlzoo.data.{_MODULES[name]}"), name)

@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tlzoo.types import Examples, Modality
+from tlzoo.types import Examples, Modality, is_withheld
 
 __all__ = ["ExampleSet", "Inputs", "content_hash"]
 
 Indices = NDArray[np.int64]
+
+_IN_MEMORY_BYTES = 2**28
+_COLUMNS = ("labels", "domains", "targets", "attributes")
 
 
 class Inputs(Protocol):
@@ -68,25 +71,28 @@ class ExampleSet:
         columns = {"labels": self.labels, "domains": self.domains, **self.targets, **self.attributes}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.inputs):
-                raise ValueError(
-                    f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each"
-                )
+                raise ValueError(f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each")
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def subset(self, indices: NDArray[Any]) -> Self:
-        """Return the examples at ``indices`` (positions or a boolean mask), inputs read on demand."""
+        """Return the examples at ``indices`` (positions or a boolean mask), inputs read on demand.
+
+        What is withheld stays so.
+        """
         indices = np.flatnonzero(indices) if indices.dtype == bool else np.asarray(indices, dtype=np.int64)
-        pick = lambda column: None if column is None else column[indices]  # noqa: E731
-        return replace(
-            self,
+
+        def pick(column: Any) -> Any:
+            if isinstance(column, Mapping):
+                return {name: pick(array) for name, array in column.items()}
+            return None if column is None else column[indices]
+
+        columns = {name: pick(self._known(name)) for name in _COLUMNS if not is_withheld(self, name)}
+        return self._changed(
             inputs=_Rows(self.inputs, indices, self.checksum),
-            labels=pick(self.labels),
-            domains=pick(self.domains),
-            targets={name: column[indices] for name, column in self.targets.items()},
-            attributes={name: column[indices] for name, column in self.attributes.items()},
             checksum=content_hash(self.checksum, indices),
+            **columns,
         )
 
     @property
@@ -100,20 +106,60 @@ class ExampleSet:
         return self.inputs, np.arange(len(self), dtype=np.int64), self.checksum
 
     def with_inputs(self, inputs: Inputs, modality: Modality = "features") -> Self:
-        """Return the same examples with other inputs: cached features in place of images."""
+        """Return the same examples with other inputs: cached features in place of images.
+
+        Memory maps of at most 256 MiB are read into memory: steps are many, and the file system is slow.
+        """
         if len(inputs) != len(self):
             raise ValueError(f"{len(inputs)} inputs for {len(self)} examples; expected one each")
-        return replace(self, inputs=inputs, modality=modality)
+        if isinstance(inputs, np.memmap) and inputs.nbytes <= _IN_MEMORY_BYTES:
+            inputs = np.array(inputs)
+        return self._changed(inputs=inputs, modality=modality)
+
+    def with_labels(self, labels: NDArray[np.int64]) -> Self:
+        """Return the same examples with other labels (N,)."""
+        return replace(self, labels=labels)
+
+    def detached(self) -> Self:
+        """Return the same examples without a way back to the set that they are a subset of."""
+        return self._changed(inputs=_detached(self.inputs))
 
     def batch(self, indices: Indices) -> Examples:
-        """Return the raw items at ``indices`` with labels, indices and domains as tensors."""
+        """Return the raw items at ``indices`` with labels, indices and domains as tensors.
+
+        Text comes as a list of strings. Labels are None where there are none, and where they are withheld.
+        """
         raw = self.inputs[indices]
+        labels, domains = self._known("labels"), self._known("domains")
         return Examples(
             inputs=torch.from_numpy(np.ascontiguousarray(raw)) if raw.dtype.kind in "biuf" else raw.tolist(),
-            labels=None if self.labels is None else torch.from_numpy(self.labels[indices]),
+            labels=None if labels is None else torch.from_numpy(labels[indices]),
             indices=torch.from_numpy(indices),
-            domains=None if self.domains is None else torch.from_numpy(self.domains[indices]),
+            domains=None if domains is None else torch.from_numpy(domains[indices]),
         )
+
+    def _known(self, name: str) -> Any:
+        """Return a column, or None where it is withheld."""
+        return None if is_withheld(self, name) else getattr(self, name)
+
+    def _changed(self, **changes: Any) -> Self:
+        """Return a copy with other values, of the same withheld columns if any."""
+        copy = object.__new__(type(self))
+        for name, value in {**vars(self), **changes}.items():
+            object.__setattr__(copy, name, value)
+        return copy
+
+
+def _detached(inputs: Inputs) -> Inputs:
+    """Return inputs that hold their own rows alone, where their kind is known to allow it."""
+    if isinstance(inputs, _Rows):
+        whole, indices, _ = inputs.base
+        if isinstance(whole, np.ndarray):
+            return np.asarray(whole[indices])
+        return whole.take(indices) if hasattr(whole, "take") else inputs
+    if isinstance(inputs, np.ndarray) and isinstance(inputs.base, np.ndarray):
+        return np.array(inputs)
+    return inputs
 
 
 class _Rows:

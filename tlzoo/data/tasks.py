@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.data.episodes import EpisodeSampler
 from tlzoo.data.samplers import generator
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.types import Sees, withheld
@@ -45,6 +46,7 @@ class Task:
     """
 
     kind: ClassVar[str]
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset()
     name: str
     class_names: tuple[str, ...] = ()
     revision: int = 1
@@ -62,30 +64,30 @@ class Task:
 
     @property
     def checksum(self) -> str:
-        """Identity of the data and the split."""
-        return content_hash(
-            self.name,
-            self.revision,
-            *[
-                part
-                for name, examples in sorted(self.sets().items())
-                for part in (name, examples.checksum, _or_empty(examples.labels))
-            ],
-        )
+        """Identity of the data, the split and all that the protocol fixes; not of features computed from it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self._not_in_checksum}
+        return content_hash(*[part for name in sorted(values) for part in (name, *_hashable(values[name]))])
 
     def map_sets(self, change: Callable[[ExampleSet], ExampleSet]) -> Self:
         """Return the task with every example set changed: images replaced by their cached features."""
-        return replace(self, **{name: change(examples) for name, examples in self.sets().items()})
+        changed: dict[str, Any] = {name: change(examples) for name, examples in self.sets().items()}
+        return replace(self, **changed)
 
 
-def _or_empty(column: NDArray[Any] | None) -> NDArray[Any]:
-    return np.empty(0) if column is None else column
+def _hashable(value: Any) -> list[Any]:
+    """Return the parts of a field that :func:`content_hash` takes."""
+    if isinstance(value, ExampleSet):
+        columns = {"labels": value.labels, "domains": value.domains, **value.targets}
+        return [value.checksum, *[part for name in sorted(columns) for part in (name, columns[name])]]
+    if isinstance(value, Mapping):
+        return [part for name in sorted(value) for part in (name, *_hashable(value[name]))]
+    return [value]
 
 
 def _restricted(examples: ExampleSet, *, by: str, labels: bool, targets: bool = False) -> ExampleSet:
     """Return the set without what ``by`` may not see; protocol attributes are never shown."""
     closed = ["attributes", *([] if labels else ["labels"]), *([] if targets else ["targets"])]
-    return withheld(examples, *closed, why=f"{by} does not declare that it sees this")
+    return withheld(examples.detached(), *closed, why=f"{by} does not declare that it sees this")
 
 
 def _closed_fields(needed: Mapping[str, Sees], sees: Collection[Sees]) -> list[str]:
@@ -199,6 +201,26 @@ class EpisodeTask(Task):
         closed = _closed_fields({"base": Sees.SOURCE_INPUTS}, sees)
         return withheld(whole, *closed, why=f"{by} declares {_spelled(sees)} only") if closed else whole
 
+    def episodes(
+        self, split: Literal["base", "validation", "novel"] = "novel", *, seed: int, **shape: int
+    ) -> EpisodeSampler:
+        """Return the sampler of episodes from one split.
+
+        Args:
+            split: which classes.
+            seed: an episode depends on (seed, step) alone.
+            shape: ``way``, ``shot`` or ``query`` other than the task's.
+
+        Raises:
+            ValueError: the split has no labels, or too few classes with enough examples.
+        """
+        examples: ExampleSet = getattr(self, split)
+        if examples.labels is None:
+            raise ValueError(f"{split} of {self.name} has no labels; episodes are drawn by class")
+        shape = {"way": self.way, "shot": self.shot, "query": self.query, **shape}
+        domains = examples.domains if self.cross_domain else None
+        return EpisodeSampler(examples.labels, seed=seed, domains=domains, **shape)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ZeroShotView:
@@ -234,6 +256,7 @@ class ZeroShotTask(Task):
     """
 
     kind: ClassVar[str] = "zeroshot"
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"embeddings"})
     descriptions: tuple[str, ...]
     seen: NDArray[np.int64]
     held_out: NDArray[np.int64]
@@ -257,13 +280,12 @@ class ZeroShotTask(Task):
             sees,
         )
         if self.train is None and "train" not in closed:
-            raise ValueError(
-                f"{self.name} has no training examples, which {by} wants; choose an untrained method"
-            )
+            raise ValueError(f"{self.name} has no training examples, which {by} wants; choose an untrained method")
         examples = self.test.subset(np.empty(0, dtype=np.int64)) if self.train is None else self.train
-        labels = np.searchsorted(self.seen, _or_empty(examples.labels)).astype(np.int64)
+        assert examples.labels is not None  # zero-shot sets are labelled: the test needs it
+        labels = np.searchsorted(self.seen, examples.labels).astype(np.int64)
         whole = ZeroShotView(
-            train=_restricted(replace(examples, labels=labels), by=by, labels=Sees.SOURCE_LABELS in sees),
+            train=_restricted(examples.with_labels(labels), by=by, labels=Sees.SOURCE_LABELS in sees),
             class_embeddings=self.embeddings[self.seen],
             unseen_embeddings=self.embeddings[self.unseen],
         )

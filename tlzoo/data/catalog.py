@@ -1,0 +1,112 @@
+"""Tasks by name. Nothing heavy is imported until a task is loaded."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tlzoo.registry import nearest
+
+if TYPE_CHECKING:
+    from tlzoo.data.tasks import Task
+
+__all__ = ["list_tasks", "load_task"]
+
+Kind = Literal["domain", "episode", "multitask", "zeroshot"]
+
+_VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
+_FOLDER = "folder:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """A function of ``tlzoo.data`` that builds the task, and what it is called with."""
+
+    kind: Kind
+    module: str
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def list_tasks(kind: Kind | None = None) -> list[str]:
+    """Return the names of all tasks, or of those of one kind.
+
+    Beside them, ``folder:SOURCE->TARGET`` reads a set on disk, see :func:`load_task`.
+
+    >>> list_tasks("episode")
+    ['emoji-oneshot']
+    """
+    kinds = {entry.kind for entry in _catalog().values()}
+    if kind is not None and kind not in kinds:
+        raise ValueError(nearest(kind, kinds, kind="kind of task"))
+    return [name for name, entry in _catalog().items() if kind in (None, entry.kind)]
+
+
+def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
+    """Return a task by name; what it is made of is fetched at its first use.
+
+    Args:
+        name: one of :func:`list_tasks`, or ``folder:SOURCE->TARGET`` for a set laid out as
+            ``root/domain/class/*.jpg``.
+        root: the folder of a set on disk; tasks that are made of sources do not look at it.
+
+    Raises:
+        ValueError: the name is unknown, the nearest are in the message; or the task needs ``root``.
+        SourceError: a source cannot be fetched or is damaged.
+    """
+    if name.startswith(_FOLDER):
+        entry = _folder_entry(name, root)
+    elif name in _catalog():
+        entry = _catalog()[name]
+    else:
+        raise ValueError(nearest(name, [*_catalog(), f"{_FOLDER}SOURCE->TARGET"], kind="task"))
+    build = getattr(importlib.import_module(f"tlzoo.data.{entry.module}"), entry.function)
+    task: Task = build(name, **entry.arguments)
+    return task
+
+
+def _folder_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
+    source, arrow, target = name.removeprefix(_FOLDER).partition("->")
+    if not (source and arrow and target) or source == target:
+        raise ValueError(f"{name!r} names no two domains; write {_FOLDER}SOURCE->TARGET")
+    if root is None:
+        raise ValueError(f"{name} is read from disk; give root, the folder that holds {source}/ and {target}/")
+    arguments = {"root": Path(root).expanduser(), "source": source, "target": target}
+    return _Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
+
+
+@lru_cache(maxsize=1)
+def _catalog() -> dict[str, _Entry]:
+    return dict(_entries())
+
+
+def _entries() -> Iterator[tuple[str, _Entry]]:
+    for classes in ("category", "subcategory"):
+        for variant in ("", "unpaired", "shifted"):
+            for source, target in permutations(_VENDORS, 2):
+                arguments = {"classes": classes, "source": source, "target": target, "variant": variant}
+                suffix = f":{variant}" if variant else ""
+                yield (
+                    f"emoji/{classes}:{source}->{target}{suffix}",
+                    _Entry(kind="domain", module="emoji_tasks", function="emoji_adaptation", arguments=arguments),
+                )
+    for source, target in permutations(("mnist5k", "optdigits")):
+        arguments = {"source": source, "target": target}
+        yield (
+            f"digits:{source}->{target}",
+            _Entry(kind="domain", module="digits", function="digits_adaptation", arguments=arguments),
+        )
+    yield "multidigits", _Entry(kind="multitask", module="digits", function="multidigits")
+    yield "emoji-oneshot", _Entry(kind="episode", module="emoji_tasks", function="emoji_oneshot")
+    yield "emoji-unseen", _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen")
+    yield (
+        "emoji-unseen:generalized",
+        _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen", arguments={"generalized": True}),
+    )
+    yield "reuters-r8", _Entry(kind="zeroshot", module="reuters", function="reuters_r8")

@@ -1,0 +1,174 @@
+"""Episodes as functions of (seed, step), and lists of them that every method answers alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.data.samplers import generator
+from tlzoo.data.sets import content_hash
+
+__all__ = ["EpisodeIndices", "EpisodeList", "EpisodeSampler"]
+
+Indices = NDArray[np.int64]
+_STREAM = 11
+
+
+class EpisodeIndices(NamedTuple):
+    """Which examples one episode, or with a leading dimension E several, is made of.
+
+    Attributes:
+        support: (..., S) places in the example set, class by class, S = way * shot.
+        support_labels: (..., S) in ``range(way)``.
+        query: (..., Q) places in the example set, in random order, Q = way * query.
+        query_labels: (..., Q) in ``range(way)``.
+    """
+
+    support: Indices
+    support_labels: Indices
+    query: Indices
+    query_labels: Indices
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EpisodeList:
+    """A fixed list of episodes: methods that answer lists of one hash can be compared in pairs.
+
+    Attributes:
+        episodes: index arrays with a leading dimension E, read-only.
+        way: classes an episode.
+        shot: support examples a class.
+        query: query examples a class.
+    """
+
+    episodes: EpisodeIndices
+    way: int
+    shot: int
+    query: int
+
+    def __post_init__(self) -> None:
+        for array in self.episodes:
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.episodes.support)
+
+    def __getitem__(self, place: int | slice) -> EpisodeIndices:
+        return EpisodeIndices(*(array[place] for array in self.episodes))
+
+    @property
+    def hash(self) -> str:
+        """Identity of the list."""
+        return content_hash(self.way, self.shot, self.query, *self.episodes)
+
+
+class EpisodeSampler:
+    """Draws classes, then support and queries of each, without replacement within an episode.
+
+    Args:
+        labels: (N,) classes of the set that episodes are drawn from.
+        way: classes an episode.
+        shot: support examples a class.
+        query: query examples a class.
+        seed: an episode depends on (seed, step) alone.
+        domains: (N,) for cross-domain episodes: the support of all classes comes from one domain, which is drawn
+            first, the queries from all others.
+
+    Raises:
+        ValueError: too few classes have enough examples.
+
+    >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 4), way=5, shot=1, query=3, seed=0)
+    >>> sampler(0).support.shape, sampler(0).query.shape
+    ((5,), (15,))
+    """
+
+    def __init__(
+        self,
+        labels: Indices,
+        *,
+        way: int,
+        shot: int,
+        query: int,
+        seed: int,
+        domains: Indices | None = None,
+    ) -> None:
+        if way < 2 or shot < 1 or query < 1:
+            raise ValueError(f"way {way}, shot {shot}, query {query}; expected at least 2, 1 and 1")
+        if domains is not None and len(domains) != len(labels):
+            raise ValueError(f"{len(domains)} domains for {len(labels)} labels; expected one each")
+        self.way, self.shot, self.query, self.seed = way, shot, query, seed
+        self._members, self._filled = _by_class(labels)
+        self._domains = None if domains is None else np.where(self._filled, domains[self._members], -1)
+        self._eligible = self._eligible_classes()
+
+    def __call__(self, step: int) -> EpisodeIndices:
+        """Return the episode of one step."""
+        random = generator(self.seed, _STREAM, step)
+        domain, eligible = self._eligible[int(random.integers(len(self._eligible)))]
+        rows = eligible[random.permutation(len(eligible))[: self.way]]
+        support, query = self._draw(rows, domain, random)
+        order = random.permutation(query.size)
+        classes = np.arange(self.way)
+        return EpisodeIndices(
+            support.ravel(),
+            classes.repeat(self.shot),
+            query.ravel()[order],
+            classes.repeat(self.query)[order],
+        )
+
+    def stack(self, first: int, count: int) -> EpisodeIndices:
+        """Return ``count`` episodes from step ``first`` on, as arrays with a leading dimension."""
+        if count < 1:
+            raise ValueError(f"{count} episodes; expected at least one")
+        episodes = [self(step) for step in range(first, first + count)]
+        return EpisodeIndices(*(np.stack(arrays) for arrays in zip(*episodes, strict=True)))
+
+    def freeze(self, count: int) -> EpisodeList:
+        """Return the first ``count`` episodes as a list with a hash."""
+        return EpisodeList(episodes=self.stack(0, count), way=self.way, shot=self.shot, query=self.query)
+
+    def _draw(self, rows: Indices, domain: int, random: np.random.Generator) -> tuple[Indices, Indices]:
+        """Draw support (way, shot) and queries (way, query) of the classes in ``rows``."""
+        members, filled = self._members[rows], self._filled[rows]
+        keys = np.where(filled, random.random(members.shape), np.inf)
+        if self._domains is None:
+            chosen = np.take_along_axis(members, np.argsort(keys, axis=1), axis=1)
+            return chosen[:, : self.shot], chosen[:, self.shot : self.shot + self.query]
+        inside = self._domains[rows] == domain
+        support = np.argsort(np.where(inside, keys, np.inf), axis=1)[:, : self.shot]
+        query = np.argsort(np.where(inside, np.inf, keys), axis=1)[:, : self.query]
+        return np.take_along_axis(members, support, axis=1), np.take_along_axis(members, query, axis=1)
+
+    def _eligible_classes(self) -> list[tuple[int, Indices]]:
+        """Return domains (one of -1 where they do not matter) with the classes that have enough examples."""
+        if self._domains is None:
+            counts = self._filled.sum(axis=1)
+            candidates = [(-1, np.flatnonzero(counts >= self.shot + self.query))]
+            wanted = f"{self.shot + self.query} examples ({self.shot} + {self.query})"
+        else:
+            candidates = []
+            for domain in np.unique(self._domains[self._filled]).tolist():
+                inside = (self._domains == domain).sum(axis=1)
+                outside = self._filled.sum(axis=1) - inside
+                candidates.append((domain, np.flatnonzero((inside >= self.shot) & (outside >= self.query))))
+            wanted = f"{self.shot} examples in one domain and {self.query} in the others"
+        enough = [(domain, rows) for domain, rows in candidates if len(rows) >= self.way]
+        if not enough:
+            most = max((len(rows) for _, rows in candidates), default=0)
+            raise ValueError(
+                f"{self.way}-way episodes need {self.way} classes with {wanted}; "
+                f"{most} of {len(self._members)} classes have them; lower way, shot or query"
+            )
+        return enough
+
+
+def _by_class(labels: Indices) -> tuple[Indices, NDArray[np.bool_]]:
+    """Return the members (C, most) of each class, padded with 0, and where they are real."""
+    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    filled = np.arange(counts.max(initial=0)) < counts[:, None]
+    members = np.zeros(filled.shape, dtype=np.int64)
+    members[filled] = np.argsort(numbers, kind="stable")
+    return members, filled

@@ -1,0 +1,65 @@
+"""Splits from a fixed seed, by item or by group, so that near-copies stay on one side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["group_order", "group_split", "random_split", "thinned"]
+
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+
+def group_order(groups: NDArray[Any], *, seed: int = 0) -> Indices:
+    """Return the place (N,) of each item's group among the sorted and then permuted groups."""
+    keys, numbers = np.unique(groups, return_inverse=True)
+    places = np.empty(len(keys), dtype=np.int64)
+    places[np.random.default_rng(seed).permutation(len(keys))] = np.arange(len(keys))
+    return places[numbers]
+
+
+def group_split(groups: NDArray[Any], *cuts: float, seed: int = 0) -> tuple[Indices, ...]:
+    """Split items by whole groups at shares of the groups.
+
+    Args:
+        groups: (N,) group of each item.
+        cuts: rising shares at which to cut: one cut gives two parts.
+        seed: of the permutation of the groups.
+
+    Returns:
+        The sorted indices of each part.
+
+    >>> [part.tolist() for part in group_split(np.array(["a", "b", "a", "c"]), 0.5)]
+    [[0, 2, 3], [1]]
+    """
+    places = group_order(groups, seed=seed)
+    count = int(places.max()) + 1
+    edges = [round(cut * count) for cut in cuts]
+    parts = np.searchsorted(edges, places, side="right")
+    return tuple(np.flatnonzero(parts == part) for part in range(len(cuts) + 1))
+
+
+def random_split(size: int, share: float, *, seed: int = 0) -> tuple[Indices, Indices]:
+    """Split ``size`` items in two, the first part with ``share`` of them; indices sorted."""
+    order = np.random.default_rng(seed).permutation(size)
+    cut = round(share * size)
+    return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def thinned(labels: Indices, keep: NDArray[np.float64], *, seed: int) -> Indices:
+    """Return sorted indices of items of which each class keeps its share, at least one and no item twice.
+
+    Args:
+        labels: (N,) classes.
+        keep: (C,) shares in [0, 1].
+        seed: of the choice within each class.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    chosen = []
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        chosen.append(members[: max(1, round(keep[label] * len(members)))])
+    return np.sort(np.concatenate(chosen))
