@@ -111,7 +111,8 @@ def _resized(pictures: NDArray[Any]) -> NDArray[np.uint8]:
 
     size, method = (SIZE, SIZE), Image.Resampling.BILINEAR
     resized = [np.asarray(Image.fromarray(p.astype(np.float32)).resize(size, method)) for p in pictures]
-    return np.rint(np.stack(resized)).clip(0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.stack(resized)).clip(0, 255).astype(np.uint8)
+    return rounded
 
 
 def _write_pairs(folder: Path) -> None:
@@ -141,7 +142,8 @@ def _overlaid(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.u
     canvas = np.zeros((2, len(left), _CANVAS, _CANVAS), dtype=np.uint8)
     canvas[0, :, :_MNIST_SIZE, :_MNIST_SIZE] = left
     canvas[1, :, -_MNIST_SIZE:, -_MNIST_SIZE:] = right
-    return np.maximum(*canvas)
+    overlaid: NDArray[np.uint8] = np.maximum(canvas[0], canvas[1])
+    return overlaid
 
 
 def _read_pairs(file: Path, identity: str) -> ExampleSet:

@@ -129,6 +129,8 @@ class ExampleSet:
 
         Text comes as a list of strings. Labels are None where there are none, and where they are withheld.
         """
+        if not indices.flags.writeable:  # such as those of a frozen episode list: torch would warn
+            indices = indices.copy()
         raw = self.inputs[indices]
         labels, domains = self._known("labels"), self._known("domains")
         return Examples(
