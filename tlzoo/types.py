@@ -5,8 +5,8 @@ Shapes: B batch, D feature width, C classes, E episodes, S = way * shot support 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -68,28 +68,33 @@ class Need(StrEnum):
     MODEL = "model"
 
 
-def _moved(batch: T, device: torch.device | str, non_blocking: bool) -> T:
-    """Return ``batch`` (a dataclass) with every tensor, nested or not, on ``device``."""
+def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:
+    """Return ``batch`` (a dataclass) with every tensor, nested or not, changed."""
 
-    def move(value: Any) -> Any:
+    def apply(value: Any) -> Any:
         if isinstance(value, Tensor):
-            return value.to(device, non_blocking=non_blocking)
+            return change(value)
         if isinstance(value, _Batch):
-            return value.to(device, non_blocking=non_blocking)
+            return _mapped(value, change)
         if isinstance(value, Mapping):
-            return {key: move(item) for key, item in value.items()}
+            return {key: apply(item) for key, item in value.items()}
         return value
 
-    assert is_dataclass(batch)
-    assert not isinstance(batch, type)
-    return replace(batch, **{f.name: move(getattr(batch, f.name)) for f in fields(batch)})
+    copy = object.__new__(type(batch))
+    for name, value in vars(batch).items():
+        object.__setattr__(copy, name, apply(value))
+    return copy
 
 
 class _Batch:
     """Base of batches: Lightning moves whatever has ``to``."""
 
+    def clone(self) -> Self:
+        """Return the batch with every tensor copied; a copy of inference tensors may enter autograd."""
+        return _mapped(self, torch.clone)
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
-        return _moved(self, device, non_blocking)
+        return _mapped(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,6 +179,11 @@ class Examples(_Batch):
     domains: Tensor | None = None
     views: Mapping[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Count the examples."""
+        return len(self.inputs)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DomainBatch(_Batch):
@@ -181,6 +191,11 @@ class DomainBatch(_Batch):
 
     source: Examples | None
     target: Examples | None
+
+    @property
+    def size(self) -> int:
+        """Count the examples of both sides."""
+        return sum(side.size for side in (self.source, self.target) if side is not None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,6 +230,11 @@ class TaskBatch(_Batch):
     inputs: Any
     targets: Mapping[str, Tensor]
     present: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Count the examples."""
+        return len(self.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

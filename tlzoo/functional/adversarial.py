@@ -32,7 +32,7 @@ def gradient_reversal(x: Tensor, coefficient: float = 1.0) -> Tensor:
     >>> x.grad.item()
     -0.5
     """
-    result: Tensor = _Reversal.apply(x, coefficient)  # type: ignore[no-untyped-call]
+    result: Tensor = _Reversal.apply(x, coefficient)
     return result
 
 

@@ -26,7 +26,7 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
         )
     if min(len(source), len(target)) < least:
         raise ValueError(
-            f"source and target {what} have {len(source)} and {len(target)} rows; expected at least {least} on each side"
+            f"source and target {what} have {len(source)} and {len(target)} rows; expected {least} or more a side"
         )
 
 

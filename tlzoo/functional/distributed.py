@@ -42,5 +42,5 @@ def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
         return local
-    gathered: Tensor = _Gather.apply(local, group)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(local, group)
     return gathered

@@ -135,6 +135,10 @@ class Compatibility(Method):
         """Learn from features (N, D), labels (N,) into class_embeddings (C, A)."""
         return self
 
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the loss of a batch, for methods that are trained step by step; overridden, it replaces ``fit``."""
+        raise NotImplementedError
+
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Scorer:
         """Return the scorer among candidates (C, A); ``seen`` (C,) is True where the class was trained on."""
         raise NotImplementedError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tlzoo.methods.base import Strategy
 from tlzoo.registry import Paper
 from tlzoo.types import Backbone
@@ -25,6 +27,10 @@ class GradualUnfreezing(Strategy):
         year=2018,
         arxiv="1801.06146",
     )
+
+    def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
+        """Return one group of all parameters, the frozen ones too: they are released later."""
+        return [{"params": list(backbone.parameters()), "lr": lr}]
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:
         """Release floor(progress * (groups + 1)) groups, counted from the last."""

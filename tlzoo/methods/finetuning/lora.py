@@ -31,7 +31,7 @@ class LoRA(Strategy):
         arxiv="2106.09685",
     )
 
-    def __init__(self, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0) -> None:
+    def __init__(self, *, rank: int = 8, alpha: int = 16, dropout: float = 0.0) -> None:
         super().__init__()
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
 

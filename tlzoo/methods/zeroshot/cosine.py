@@ -31,8 +31,8 @@ class Cosine(Compatibility):
         def score(features: Tensor) -> Tensor:
             if features.shape[1] != directions.shape[1]:
                 raise ValueError(
-                    f"features of width {features.shape[1]} and class embeddings of width {directions.shape[1]} live in "
-                    "different spaces; encode both with one model, or learn a map (ridge, eszsl)"
+                    f"features of width {features.shape[1]} and class embeddings of width {directions.shape[1]} "
+                    "live in different spaces; encode both with one model, or learn a map (ridge, eszsl)"
                 )
             return F.normalize(features, dim=1) @ directions.T
 

@@ -1,0 +1,23 @@
+"""The Lightning modules, one a type of transfer learning, and their data: the only part that knows Lightning."""
+
+from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData
+from tlzoo.lit.domains import DomainAdaptation, DomainConfusion
+from tlzoo.lit.finetuning import FineTuning
+from tlzoo.lit.multitask import Multitask
+from tlzoo.lit.oneshot import OneShot
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.zeroshot import ZeroShot
+
+__all__ = [
+    "DomainAdaptation",
+    "DomainConfusion",
+    "DomainData",
+    "EpisodeData",
+    "FineTuning",
+    "Multitask",
+    "MultitaskData",
+    "OneShot",
+    "OptimizerSettings",
+    "ZeroShot",
+    "ZeroShotData",
+]

@@ -1,0 +1,114 @@
+"""Fine-tuning: the pretrained network as the starting point, the baseline of all transfer learning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy
+
+from tlzoo.lit.metrics import MeanClassAccuracy
+from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.methods.base import Method, Strategy
+from tlzoo.nn.network import Network
+from tlzoo.types import DomainBatch, Examples, Prediction
+
+__all__ = ["FineTuning"]
+
+
+class FineTuning(TransferModule):
+    """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.base.Strategy` that says what trains.
+
+    Layers that do not train keep the normalization statistics of pretraining.
+
+    Args:
+        backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
+        method: a name of the registry, or a strategy.
+        num_classes: C.
+        optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
+        backbone_settings: for a backbone given by name.
+        method_settings: for a method given by name.
+    """
+
+    families: ClassVar[tuple[str, ...]] = ("finetuning",)
+    method: Strategy
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        method: str | Method,
+        *,
+        num_classes: int,
+        optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
+        backbone_settings: Mapping[str, Any] | None = None,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        optimizer = asdict(self.optimizer_settings)
+        self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
+        method = as_method(method, self.families, method_settings)
+        if not isinstance(method, Strategy):
+            raise TypeError(f"{type(method).__name__} is no strategy; FineTuning takes a Strategy")
+        self.method = method
+        self.network = Network(method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+
+    def pretrained(self) -> nn.Module:
+        """Return the backbone."""
+        return self.network.backbone
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the strategy's groups of the backbone, and the head's."""
+        lr = self.optimizer_settings.lr
+        backbone = self.method.parameter_groups(self.network.backbone, lr=lr * self.optimizer_settings.backbone_lr)
+        return [*backbone, {"params": list(self.network.head.parameters()), "lr": lr}]
+
+    def train(self, mode: bool = True) -> FineTuning:
+        """Set training mode, but leave modules whose parameters are all frozen in evaluation mode."""
+        super().train(mode)
+        for module in self.network.backbone.modules() if mode else ():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Map raw inputs (B, ...) to logits (B, C)."""
+        prediction: Prediction = self.network(inputs)
+        return prediction.logits
+
+    def on_train_batch_start(self, batch: DomainBatch, batch_idx: int) -> None:
+        """Let the strategy change what trains."""
+        if type(self.method).on_progress is not Strategy.on_progress:
+            self.method.on_progress(self.network.backbone, self.progress)
+            self.train()
+
+    def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
+        """Return the cross-entropy of the labelled target, plus the strategy's penalty."""
+        assert batch.target is not None
+        assert batch.target.labels is not None
+        loss = F.cross_entropy(self(batch.target.inputs), batch.target.labels)
+        terms = {"loss": loss}
+        penalty = self.method.penalty(self.network.backbone, self.network.head)
+        if penalty is not None:
+            terms = {"loss": loss + penalty, "target": loss, "penalty": penalty}
+        self.log_terms(terms, len(batch.target.labels))
+        return self.check_loss(terms["loss"], terms)
+
+    def test_step(self, batch: Examples, batch_idx: int) -> None:
+        """Count the answers on test data."""
+        assert batch.labels is not None
+        logits = self(batch.inputs)
+        self.test_accuracy.update(logits, batch.labels)
+        self.test_balanced_accuracy.update(logits, batch.labels)
+        self.log("test/accuracy", self.test_accuracy)
+        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
+
+    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
+        """Return the logits (B, C)."""
+        return self(batch.inputs)  # type: ignore[no-any-return]

@@ -1,0 +1,139 @@
+"""The base of the six modules: backbone, method, optimizer, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tlzoo.backbones import create_backbone
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.methods.base import Method
+from tlzoo.registry import METHODS, create_method, resolve_name
+from tlzoo.types import Backbone
+
+__all__ = ["TransferModule"]
+
+
+class TransferModule(pl.LightningModule):
+    """Base of the modules; a subclass says what its network is and what a training step does.
+
+    Everything learned or random (network, method, weights of tasks) is in the checkpoint. A module that was built from
+    names is restored by ``load_from_checkpoint(path)`` alone; one built from objects needs the same objects again:
+    ``load_from_checkpoint(path, backbone=..., method=...)``.
+    """
+
+    families: ClassVar[tuple[str, ...]]
+    method: Method
+
+    def __init__(self, optimizer: OptimizerSettings | Mapping[str, Any] | None) -> None:
+        super().__init__()
+        self.optimizer_settings = OptimizerSettings.of(optimizer)
+        self._total_steps: float | None = None
+
+    @property
+    def method_name(self) -> str:
+        """Full registry name of the method, or its class name where it is the user's own."""
+        cls = type(self.method)
+        module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
+        return module if METHODS.get(module) == cls.__name__ else cls.__name__
+
+    def pretrained(self) -> nn.Module:
+        """Return the part of the network that trains at the backbone's rate."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return optimizer groups: what was pretrained at its rate, everything else at ``lr``."""
+        lr = self.optimizer_settings.lr
+        pretrained = [p for p in self.pretrained().parameters() if p.requires_grad]
+        known = {id(p) for p in self.pretrained().parameters()}
+        fresh = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups = [
+            {"params": pretrained, "lr": lr * self.optimizer_settings.backbone_lr},
+            {"params": fresh, "lr": lr},
+        ]
+        return [group for group in groups if group["params"]]
+
+    def configure_optimizers(self) -> Any:
+        """Build optimizer and schedule from :class:`OptimizerSettings`."""
+        optimizer = self.optimizer_settings.build(self.parameter_groups())
+        schedule = self.optimizer_settings.scheduler(optimizer, self._progress_at)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def progress(self) -> float:
+        """Share of training done, in [0, 1]; it survives a resume. 1 outside of training."""
+        return self._progress_at(self.global_step) if self._trainer is not None and self.training else 1.0
+
+    def _progress_at(self, step: int) -> float:
+        if self._total_steps is None:
+            self._total_steps = float(self.trainer.estimated_stepping_batches)
+            if self._total_steps == float("inf"):
+                raise ValueError(
+                    "schedules need to know how long training is; give the Trainer max_steps or max_epochs"
+                )
+        return min(step / self._total_steps, 1.0)
+
+    def on_fit_start(self) -> None:
+        """Forget the length of an earlier training."""
+        self._total_steps = None
+
+    def check_loss(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss after checking that it is finite.
+
+        On an accelerator the check would stall the queue, so it runs there at logging steps only.
+
+        Raises:
+            FloatingPointError: NaN or Inf; the terms are named with their values.
+        """
+        if (loss.device.type == "cpu" or self._logs_now) and not torch.isfinite(loss):
+            values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+            raise FloatingPointError(
+                f"{self.method_name}: the loss at step {self.global_step} is {float(loss)} ({values}); "
+                "look for NaN or Inf in the inputs, or lower the learning rate"
+            )
+        return loss
+
+    @property
+    def _logs_now(self) -> bool:
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return bool(every) and (self.global_step + 1) % every == 0
+
+    def log_terms(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
+        """Log the terms of a loss under ``train/``, at the trainer's logging steps only: logging costs time."""
+        if self._logs_now:
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=batch_size)
+
+
+def objects(**arguments: Any) -> list[str]:
+    """Return the names of arguments that are modules: no hyper-parameters, a checkpoint has their weights."""
+    return [name for name, value in arguments.items() if isinstance(value, nn.Module)]
+
+
+def as_backbone(backbone: str | nn.Module, settings: Mapping[str, Any] | None) -> Backbone:
+    """Return the backbone given by name and settings, or as a module."""
+    if isinstance(backbone, Backbone):
+        return backbone
+    return create_backbone(backbone, **dict(settings or {}))
+
+
+def as_method(
+    method: str | Method, families: tuple[str, ...], settings: Mapping[str, Any] | None, **shape: Any
+) -> Method:
+    """Return the method given by name and settings, or as an object.
+
+    A bare name is looked for in the module's own families first.
+
+    Raises:
+        ValueError: the method belongs to another type of transfer learning.
+    """
+    if isinstance(method, Method):
+        return method
+    own = [f"{family}/{method}" for family in families if f"{family}/{method}" in METHODS]
+    full = resolve_name(own[0] if own else method)
+    if full.split("/")[0] not in families:
+        raise ValueError(f"{full} is no method of {' or '.join(families)}; use the module of its family")
+    return create_method(full, **shape, **dict(settings or {}))

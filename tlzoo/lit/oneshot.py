@@ -1,0 +1,144 @@
+"""One-shot and few-shot learning: a support set in, answers to queries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.methods.base import EpisodeClassifier, Method
+from tlzoo.types import Episode, Sees
+
+__all__ = ["OneShot"]
+
+
+class OneShot(TransferModule):
+    """A backbone and an :class:`~tlzoo.methods.base.EpisodeClassifier`, trained on episodes of the base classes.
+
+    A method that sees the base set (``Sees.SOURCE_INPUTS``) is shown it before it answers. ``test/accuracy`` is the
+    mean over episodes, ``test/interval`` half its 95 % interval, 1.96 s / sqrt(episodes).
+
+    Args:
+        backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
+        method: a name of the registry, or an episode classifier.
+        optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
+        backbone_settings: for a backbone given by name.
+        method_settings: for a method given by name.
+    """
+
+    families: ClassVar[tuple[str, ...]] = ("oneshot",)
+    method: EpisodeClassifier
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        method: str | Method,
+        *,
+        optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
+        backbone_settings: Mapping[str, Any] | None = None,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        optimizer = asdict(self.optimizer_settings)
+        self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
+        self.backbone = as_backbone(backbone, backbone_settings)
+        shape = {"num_features": self.backbone.num_features}
+        method = as_method(method, self.families, method_settings, **shape)
+        if not isinstance(method, EpisodeClassifier):
+            raise TypeError(f"{type(method).__name__} is no episode classifier; OneShot takes an EpisodeClassifier")
+        self.method = method
+        self._accuracies: list[Tensor] = []
+
+    def pretrained(self) -> nn.Module:
+        """Return the backbone."""
+        return self.backbone
+
+    def forward(self, episode: Episode) -> Tensor:
+        """Map E episodes of raw inputs to query logits (E, Q, way)."""
+        support, query = self._encoded(episode.support), self._encoded(episode.query)
+        logits: Tensor = self.method(support, episode.support_labels, query, way=episode.way)
+        return logits
+
+    def _encoded(self, inputs: Tensor) -> Tensor:
+        """Map (E, N, ...) to (E, N, D)."""
+        episodes, items = inputs.shape[:2]
+        features: Tensor = self.backbone(self.backbone.preprocess(inputs.flatten(0, 1)))
+        return features.reshape(episodes, items, -1)
+
+    def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
+        """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""
+        was_training = self.backbone.training
+        self.backbone.eval()
+        with torch.no_grad():
+            parts = [
+                self.backbone(self.backbone.preprocess(inputs[first : first + batch_size]))
+                for first in range(0, len(inputs), batch_size)
+            ]
+            self.method.fit_base(torch.cat(parts), labels)
+        self.backbone.train(was_training)
+
+    def _show_base(self) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if Sees.SOURCE_INPUTS in self.method.sees and data is not None:
+            base = data.base_examples(self.method.sees, by=self.method_name)
+            self.fit_base(base.inputs.to(self.device), None if base.labels is None else base.labels.to(self.device))
+
+    def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
+        """Return the cross-entropy of the queries."""
+        logits = self(batch)
+        assert batch.query_labels is not None
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.query_labels.flatten())
+        terms = {"loss": loss}
+        self.log_terms(terms, len(logits))
+        return self.check_loss(loss, terms)
+
+    def on_validation_start(self) -> None:
+        """Show the method the base set as the backbone encodes it now."""
+        self._show_base()
+
+    def on_test_start(self) -> None:
+        """Show the method the base set as the backbone encodes it now."""
+        self._show_base()
+
+    def validation_step(self, batch: Episode, batch_idx: int) -> None:
+        """Answer episodes of the validation classes."""
+        self._accuracies.append(self._episode_accuracy(batch))
+
+    def test_step(self, batch: Episode, batch_idx: int) -> None:
+        """Answer episodes of the novel classes."""
+        self._accuracies.append(self._episode_accuracy(batch))
+
+    def _episode_accuracy(self, batch: Episode) -> Tensor:
+        assert batch.query_labels is not None
+        # a method may train on the support set, which inference mode would forbid
+        with torch.inference_mode(False), torch.enable_grad():
+            logits: Tensor = self(batch.clone()).detach()
+        hits = logits.argmax(dim=-1) == batch.query_labels
+        return hits.float().mean(dim=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over episodes and its interval."""
+        self._log_accuracy("validation")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean over episodes and its interval."""
+        self._log_accuracy("test")
+
+    def _log_accuracy(self, split: str) -> None:
+        accuracies = torch.cat(self._accuracies)
+        self._accuracies.clear()
+        self.log(f"{split}/accuracy", accuracies.mean())
+        if len(accuracies) > 1:
+            self.log(f"{split}/interval", 1.96 * accuracies.std() / len(accuracies) ** 0.5)
+
+    def predict_step(self, batch: Episode, batch_idx: int) -> Tensor:
+        """Return the query logits (E, Q, way)."""
+        with torch.inference_mode(False), torch.enable_grad():
+            logits: Tensor = self(batch.clone())
+        return logits.detach()

@@ -1,0 +1,106 @@
+"""Optimizer and schedule from plain settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from tlzoo.registry import nearest
+
+__all__ = ["OptimizerSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """What trains a module.
+
+    The defaults are those of the domain adaptation literature (TLlib, and Ganin & Lempitsky before it).
+
+    Attributes:
+        name: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        lr: learning rate of heads, bottlenecks and methods.
+        backbone_lr: factor of ``lr`` for the backbone.
+        momentum: of SGD.
+        nesterov: of SGD.
+        weight_decay: L2 penalty, decoupled in AdamW.
+        schedule: ``"inverse"``: lr * (1 + 0.001 step)^-0.75; ``"annealed"``: lr / (1 + 10 progress)^0.75;
+            ``"cosine"``: to zero over training; ``"constant"``.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = 0.01
+    backbone_lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 1e-3
+    schedule: Literal["inverse", "annealed", "cosine", "constant"] = "inverse"
+
+    def __post_init__(self) -> None:
+        if self.name not in _OPTIMIZERS:
+            raise ValueError(nearest(self.name, _OPTIMIZERS, kind="optimizer"))
+        if self.schedule not in _SCHEDULES:
+            raise ValueError(nearest(self.schedule, _SCHEDULES, kind="schedule"))
+        if self.lr <= 0:
+            raise ValueError(f"lr {self.lr}; expected a number > 0")
+
+    @classmethod
+    def of(cls, settings: Self | Mapping[str, Any] | None) -> Self:
+        """Return settings given as such, as a mapping of some of them, or as None for the defaults.
+
+        Raises:
+            ValueError: an unknown setting; the nearest known ones are named.
+        """
+        if isinstance(settings, cls):
+            return settings
+        given = dict(settings or {})  # type: ignore[arg-type]
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise ValueError(nearest(name, known, kind="optimizer setting"))
+        return cls(**given)
+
+    def build(self, groups: list[dict[str, Any]]) -> Optimizer:
+        """Return the optimizer of parameter groups, each with its ``lr``."""
+        return _OPTIMIZERS[self.name](self, groups)
+
+    def scheduler(self, optimizer: Optimizer, progress: Callable[[int], float]) -> LambdaLR:
+        """Return the schedule, stepped once a training step; ``progress`` maps a step to [0, 1]."""
+        factor = _SCHEDULES[self.schedule]
+        return LambdaLR(optimizer, lambda step: factor(step, progress(step)))
+
+
+def _sgd(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Optimizer:
+    return SGD(
+        groups,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov and settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _adam(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Optimizer:
+    return Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+def _adamw(settings: OptimizerSettings, groups: list[dict[str, Any]]) -> Optimizer:
+    return AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+_OPTIMIZERS: dict[str, Callable[[OptimizerSettings, list[dict[str, Any]]], Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+
+_SCHEDULES: dict[str, Callable[[int, float], float]] = {
+    "inverse": lambda step, _: (1 + 0.001 * step) ** -0.75,
+    "annealed": lambda _, progress: (1 + 10 * progress) ** -0.75,
+    "cosine": lambda _, progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "constant": lambda _step, _progress: 1.0,
+}

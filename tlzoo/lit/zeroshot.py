@@ -1,0 +1,178 @@
+"""Zero-shot learning: features are matched with descriptions of classes that have no example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from tlzoo.lit.metrics import MeanClassAccuracy
+from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.methods.base import Compatibility, Method
+from tlzoo.types import Examples, Scorer
+
+__all__ = ["ZeroShot"]
+
+
+class ZeroShot(TransferModule):
+    """A frozen backbone and a :class:`~tlzoo.methods.base.Compatibility`.
+
+    ``trainer.fit`` runs once over the seen classes, then fits in closed form; candidate classes are bound when answers
+    are asked for. ``test/accuracy`` is top-1, beside it top-5 and the mean per class.
+
+    Args:
+        backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
+        method: a name of the registry, or a compatibility.
+        num_classes: C, the candidates of a test.
+        num_embedding: A, width of the class embeddings.
+        optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
+        backbone_settings: for a backbone given by name.
+        method_settings: for a method given by name.
+    """
+
+    families: ClassVar[tuple[str, ...]] = ("zeroshot",)
+    method: Compatibility
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        method: str | Method,
+        *,
+        num_classes: int,
+        num_embedding: int,
+        optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
+        backbone_settings: Mapping[str, Any] | None = None,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        optimizer = asdict(self.optimizer_settings)
+        self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
+        self.backbone = as_backbone(backbone, backbone_settings)
+        self.backbone.requires_grad_(False)
+        shape = {"num_features": self.backbone.num_features, "num_embedding": num_embedding}
+        method = as_method(method, self.families, method_settings, **shape)
+        if not isinstance(method, Compatibility):
+            raise TypeError(f"{type(method).__name__} is no compatibility; ZeroShot takes a Compatibility")
+        self.method = method
+        self.trained = type(method).loss is not Compatibility.loss
+        self.automatic_optimization = self.trained
+        self.top1 = MulticlassAccuracy(num_classes, average="micro")
+        self.top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes))
+        self.per_class = nn.ModuleList([MeanClassAccuracy(num_classes), MeanClassAccuracy(num_classes)])
+        self._collected: list[tuple[Tensor, Tensor]] = []
+        self._scorer: Scorer | None = None
+
+    def pretrained(self) -> nn.Module:
+        """Return the backbone, which is frozen."""
+        return self.backbone
+
+    def configure_optimizers(self) -> Any:
+        """Build an optimizer for a method that is trained; closed forms have none."""
+        return super().configure_optimizers() if self.trained else []
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> None:
+        """Set the candidates (C, A) of the answers to come; ``seen`` (C,) is True where a class was trained on."""
+        self._scorer = self.method.bind(class_embeddings.to(self.device), seen=seen.to(self.device))
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Map raw inputs (B, ...) to scores among the bound candidates (B, C).
+
+        Raises:
+            RuntimeError: no candidates are bound.
+        """
+        if self._scorer is None:
+            raise RuntimeError("no candidate classes yet; call bind(class_embeddings, seen=...) first")
+        return self._scorer(self._encoded(inputs))
+
+    def _encoded(self, inputs: Any) -> Tensor:
+        self.backbone.eval()
+        with torch.no_grad():
+            features: Tensor = self.backbone(self.backbone.preprocess(inputs))
+        return features
+
+    def training_step(self, batch: Examples, batch_idx: int) -> Tensor | None:
+        """Return the loss of a trained method; collect the features for a closed form."""
+        assert batch.labels is not None
+        features = self._encoded(batch.inputs)
+        if not self.trained:
+            self._collected.append((features, batch.labels))
+            return None
+        terms = dict(self.method.loss(features, batch.labels, self._class_embeddings()))
+        self.log_terms(terms, len(features))
+        return self.check_loss(terms["loss"], terms)
+
+    def on_train_epoch_end(self) -> None:
+        """Solve a closed form from what the pass has collected."""
+        if self._collected:
+            features, labels = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
+            self._collected.clear()
+            self.method.fit(features, labels, self._class_embeddings())
+
+    def _class_embeddings(self) -> Tensor:
+        embeddings: Tensor = self.trainer.datamodule.class_embeddings.to(self.device)  # type: ignore[attr-defined]
+        return embeddings
+
+    def _bind_split(self, split: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            embeddings, seen = data.candidates(split)
+            self.bind(embeddings, seen=seen)
+
+    def on_validation_start(self) -> None:
+        """Bind the held-out classes."""
+        self._bind_split("validation")
+
+    def on_test_start(self) -> None:
+        """Bind the candidates of the test."""
+        self._bind_split("test")
+
+    def on_predict_start(self) -> None:
+        """Bind the candidates of the test."""
+        self._bind_split("test")
+
+    def validation_step(self, batch: Examples, batch_idx: int) -> None:
+        """Answer among the held-out classes, which play unseen."""
+        self._measure(batch, 0)
+
+    def test_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Answer test examples: loader 0 those of unseen classes, loader 1 (generalized) those of seen ones."""
+        self._measure(batch, dataloader_idx)
+
+    def _measure(self, batch: Examples, place: int) -> None:
+        assert batch.labels is not None
+        scores = self(batch.inputs)
+        if place == 0:
+            self.top1.update(scores, batch.labels)
+            self.top5.update(scores, batch.labels)
+        self.per_class[place].update(scores, batch.labels)  # type: ignore[operator]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log top-1, top-5 and the mean per class."""
+        self._log("validation")
+
+    def on_test_epoch_end(self) -> None:
+        """Log top-1, top-5 and the mean per class; seen, unseen and harmonic mean in the generalized protocol."""
+        self._log("test")
+
+    def _log(self, split: str) -> None:
+        unseen, seen = self.per_class
+        assert isinstance(unseen, MeanClassAccuracy)
+        assert isinstance(seen, MeanClassAccuracy)
+        u = unseen.compute()
+        self.log_dict({f"{split}/accuracy": self.top1.compute(), f"{split}/top5": self.top5.compute()})
+        self.log(f"{split}/per_class", u)
+        if seen.update_called:
+            s = seen.compute()
+            self.log_dict({f"{split}/unseen": u, f"{split}/seen": s})
+            self.log(f"{split}/harmonic", 2 * s * u / (s + u).clamp_min(1e-12))
+        for metric in (self.top1, self.top5, unseen, seen):
+            metric.reset()
+
+    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
+        """Return the scores among the bound candidates (B, C)."""
+        return self(batch.inputs)  # type: ignore[no-any-return]
