@@ -109,9 +109,7 @@ def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> N
             importlib.import_module(protocol).prepare(cells)
         except Exception as error:
             if console:
-                console.print(
-                    f"preparing failed ({type(error).__name__}: {error}); cells go on alone", style="yellow"
-                )
+                console.print(f"preparing failed ({type(error).__name__}: {error}); cells go on alone", style="yellow")
 
 
 @contextlib.contextmanager

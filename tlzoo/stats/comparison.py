@@ -66,7 +66,7 @@ def _t_test(difference: Summary) -> float:
 
     if difference.n < 2:
         return math.nan
-    if difference.std == 0:
+    if difference.std <= 1e-12 * abs(difference.mean):  # equal but for rounding
         return 1.0 if difference.mean == 0 else 0.0
     t = abs(difference.mean) / (difference.std / math.sqrt(difference.n))
     return float(2 * stdtr(difference.n - 1, -t))
@@ -101,4 +101,5 @@ def average_ranks(
     smaller = (cost[:, None, :] < cost[:, :, None]).sum(axis=2)
     equal = (cost[:, None, :] == cost[:, :, None]).sum(axis=2)
     ranks: NDArray[np.float64] = smaller + (equal + 1) / 2
-    return ranks.mean(axis=0)
+    mean: NDArray[np.float64] = ranks.mean(axis=0)
+    return mean

@@ -1,0 +1,74 @@
+"""The rows that a table of each kind must have: a gain over nothing says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tlzoo.bench.cell import Cell
+
+__all__ = ["MissingBaselineError", "is_baseline", "is_oracle", "missing_baselines", "reference"]
+
+
+class MissingBaselineError(ValueError):
+    """A table lacks a row that tables of its kind must have."""
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    words: str
+    matches: Callable[[Cell], bool]
+
+
+def _named(*methods: str) -> Callable[[Cell], bool]:
+    return lambda cell: cell.method in methods
+
+
+def _tuned_fixed(cell: Cell) -> bool:
+    return cell.method == "multitask/fixed" and bool(cell.candidates)
+
+
+def _single_task(cell: Cell) -> bool:
+    return cell.module.get("sharing") == "none"
+
+
+_REFERENCE: dict[str, _Baseline] = {
+    "domain": _Baseline("adaptation/source_only", _named("adaptation/source_only")),
+    "multitask": _Baseline("multitask/fixed with candidates (tuned fixed weights)", _tuned_fixed),
+    "episode": _Baseline("oneshot/protonet (nearest centroid on raw features)", _named("oneshot/protonet")),
+    "zeroshot": _Baseline(
+        "zeroshot/cosine (or zeroshot/ridge where features and descriptions live in different spaces)",
+        _named("zeroshot/cosine", "zeroshot/ridge"),
+    ),
+    "finetuning": _Baseline("finetuning/from_scratch", _named("finetuning/from_scratch")),
+}
+"""What gains are measured against."""
+
+_ORACLE = _Baseline("adaptation/target_only", _named("adaptation/target_only"))
+
+_FURTHER: dict[str, tuple[_Baseline, ...]] = {
+    "domain": (_ORACLE,),
+    "multitask": (_Baseline("a single-task row (module: {sharing: none})", _single_task),),
+}
+
+
+def reference(kind: str, cells: Iterable[Cell]) -> Cell | None:
+    """Return a cell of the row that gains are measured against, the first in the table; None where there is none."""
+    return next((cell for cell in cells if _REFERENCE[kind].matches(cell) and not _single_task(cell)), None)
+
+
+def is_baseline(cell: Cell) -> bool:
+    """Whether the row of this cell is one of those that its kind of table must have."""
+    return any(b.matches(cell) for b in (_REFERENCE[cell.kind], *_FURTHER.get(cell.kind, ())))
+
+
+def is_oracle(cell: Cell) -> bool:
+    """Whether the row of this cell sees what no method of the table may: it bounds, it does not compete."""
+    return cell.kind == "domain" and _ORACLE.matches(cell)
+
+
+def missing_baselines(kind: str, cells: Iterable[Cell]) -> list[str]:
+    """Return in words which mandatory rows of a table of this kind are not among ``cells``."""
+    rows = list(cells)
+    wanted = (_REFERENCE[kind], *_FURTHER.get(kind, ()))
+    return [baseline.words for baseline in wanted if not any(map(baseline.matches, rows))]

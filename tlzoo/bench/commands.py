@@ -1,0 +1,204 @@
+"""The commands of ``tlzoo bench``; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlzoo.registry import nearest
+
+if TYPE_CHECKING:
+    from tlzoo.bench.runner import Plan
+    from tlzoo.bench.store import Store
+
+__all__ = ["add_commands"]
+
+INTERRUPTED = 130
+_FORMATS = ("terminal", "markdown", "latex", "csv", "html")
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add run, status, report and export to the parser of ``tlzoo bench``."""
+    commands = parser.add_subparsers(dest="bench_command", required=True, metavar="COMMAND")
+    for name, handler, text in (
+        ("run", _run, "run what is missing, then show the tables and write the HTML report"),
+        ("status", _status, "say what is finished, failed and missing"),
+        ("report", _report, "show the tables of what is stored, or write them in another format"),
+        ("export", _export, "write all figures as Parquet, or the compact metrics file"),
+        ("list", _list, "list the suites that come with tlzoo"),
+    ):
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(handler=handler)
+        if name == "list":
+            continue
+        command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
+        command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
+        command.add_argument("--seeds", type=int, help="runs of everything random, instead of what the suite says")
+        command.add_argument("--protocol", help=argparse.SUPPRESS)
+        _OPTIONS[name](command)
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--executor", help="in_process, or pool (default) for worker processes")
+    command.add_argument("--workers", type=int, help="worker processes of the pool (default: one a core)")
+    command.add_argument("--html", type=Path, help="where the report goes (default: report.html in the store)")
+
+
+def _report_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", default="terminal", help=f"one of {', '.join(_FORMATS)} (default: terminal)")
+    command.add_argument("--output", type=Path, help="file to write (default: shown; html: report.html in the store)")
+
+
+def _export_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--metrics",
+        action="store_true",
+        help="write the compact metrics file (default: benchmarks/results/SUITE.json) instead of Parquet",
+    )
+    command.add_argument("--output", type=Path, help="file to write (default: results.parquet in the store)")
+
+
+_OPTIONS = {
+    "run": _run_options,
+    "status": lambda command: None,  # noqa: ARG005
+    "report": _report_options,
+    "export": _export_options,
+}
+
+
+def _planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
+    from tlzoo.bench.facts import DEFAULT_PROTOCOL
+    from tlzoo.bench.runner import make_plan
+    from tlzoo.bench.store import Store
+    from tlzoo.bench.suite import load_suite
+
+    suite = load_suite(arguments.suite)
+    if arguments.seeds is not None:
+        suite = suite.with_seeds(arguments.seeds)
+    plan = make_plan(suite, arguments.protocol or DEFAULT_PROTOCOL)
+    return plan, Store(arguments.store or Path("runs") / suite.name)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from tlzoo.bench.executors import EXECUTORS
+    from tlzoo.bench.facts import DEFAULT_PROTOCOL
+    from tlzoo.bench.report.tables import build_tables
+    from tlzoo.bench.runner import run_cells
+
+    name = arguments.executor or "pool"
+    if name not in EXECUTORS:
+        raise ValueError(nearest(name, EXECUTORS, kind="executor"))
+    executor = EXECUTORS[name](arguments.workers)
+    plan, store = _planned(arguments)
+    build_tables(plan, store)  # a suite without its baselines is refused before hours of work, not after
+    console = Console()
+    try:
+        done = run_cells(
+            plan.cells,
+            store,
+            executor=executor,
+            protocol=arguments.protocol or DEFAULT_PROTOCOL,
+            console=console,
+        )
+    except KeyboardInterrupt:
+        finished = len(store.finished(plan.cells))
+        again = "the same command goes on from here"
+        print(f"interrupted: {finished} of {len(plan.cells)} cells are finished and stored; {again}", file=sys.stderr)
+        return INTERRUPTED
+    parts = [f"{done.finished} run", f"{done.stored} stored before", f"{len(done.failed)} failed"]
+    _show(plan, store, console)
+    console.print(f"{len(plan.cells)} cells: {', '.join(parts)}", highlight=False)
+    path = arguments.html or store.root / "report.html"
+    _write_html(path, plan, store, arguments)
+    console.print(f"report: {path}", soft_wrap=True, highlight=False)
+    return 1 if done.failed else 0
+
+
+def _show(plan: Plan, store: Store, console: object = None) -> None:
+    from rich.console import Console
+
+    from tlzoo.bench.report.formats import terminal
+    from tlzoo.bench.report.tables import build_tables
+
+    shown = console if isinstance(console, Console) else Console()
+    for table in build_tables(plan, store):
+        shown.print(terminal(table))
+
+
+def _write_html(path: Path, plan: Plan, store: Store, arguments: argparse.Namespace) -> None:
+    from tlzoo.bench.report.page import write_page
+    from tlzoo.bench.report.tables import build_tables
+
+    write_page(path, plan, store, build_tables(plan, store), command=_command(arguments))
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """Return the command that makes the figures again, whatever way the report was asked for."""
+    words = ["tlzoo", "bench", "run", arguments.suite]
+    if arguments.seeds is not None:
+        words += ["--seeds", str(arguments.seeds)]
+    return shlex.join(words)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    plan, store = _planned(arguments)
+    for group, cells in plan.groups:
+        finished = store.finished(cells)
+        failures = [failure for cell in cells if (failure := store.failure(cell)) is not None]
+        missing = len(cells) - len(finished) - len(failures)
+        print(f"{group.title}: {len(finished)} finished, {len(failures)} failed, {missing} missing")
+        for failure in failures:
+            print(f"  {failure.cell}: {failure.last_line}")
+    print(f"store: {store.root}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    if arguments.format not in _FORMATS:
+        raise ValueError(nearest(arguments.format, _FORMATS, kind="format"))
+    plan, store = _planned(arguments)
+    if arguments.format == "html":
+        path = arguments.output or store.root / "report.html"
+        _write_html(path, plan, store, arguments)
+        print(path)
+    elif arguments.format == "terminal" and arguments.output is None:
+        _show(plan, store)
+    else:
+        from tlzoo.bench.report import build_tables, render
+        from tlzoo.bench.store import replace_file
+
+        text = render(build_tables(plan, store), arguments.format)
+        if arguments.output is None:
+            print(text, end="")
+        else:
+            replace_file(arguments.output, text.encode())
+            print(arguments.output)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from tlzoo.bench.export import write_metrics, write_parquet
+
+    plan, store = _planned(arguments)
+    if arguments.metrics:
+        path = arguments.output or Path("benchmarks/results") / f"{plan.suite.name}.json"
+        count = write_metrics(path, plan, store)
+        print(f"{path}: {count} of {len(plan.cells)} cells")
+    else:
+        path = arguments.output or store.root / "results.parquet"
+        count = write_parquet(path, plan, store)
+        print(f"{path}: {count} figures")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from tlzoo.bench.suite import list_suites, load_suite
+
+    for name in list_suites():
+        print(f"{name}: {load_suite(name).question}")
+    return 0

@@ -1,0 +1,68 @@
+"""Results in other forms: Parquet for one's own analysis, and the compact file that is committed."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tlzoo.bench.runner import Plan
+from tlzoo.bench.store import Store, replace_file
+
+__all__ = ["write_metrics", "write_parquet"]
+
+_MANIFEST = ("tlzoo", "commit", "python", "platform", "processor", "versions")
+
+
+def write_parquet(path: Path, plan: Plan, store: Store) -> int:
+    """Write one line a cell and metric; return how many lines."""
+    import pandas as pd
+
+    lines = []
+    for group, cells in plan.groups:
+        for cell, record in store.finished(cells).items():
+            about = {
+                **{name: getattr(cell, name) for name in ("kind", "task", "backbone", "method", "label", "seed")},
+                **{name: json.dumps(cell.to_json()[name]) for name in ("settings", "module", "budget", "candidates")},
+                "sees": "; ".join(record.receipt.get("sees", plan.sees[cell.method])),
+                "seconds": record.provenance.get("seconds"),
+            }
+            lines += [
+                {"hash": cell.hash, "group": group.title, **about, "metric": name, "value": value}
+                for name, value in record.metrics.items()
+            ]
+    buffer = io.BytesIO()
+    pd.DataFrame(lines).to_parquet(buffer, index=False)
+    replace_file(path, buffer.getvalue())
+    return len(lines)
+
+
+def write_metrics(path: Path, plan: Plan, store: Store) -> int:
+    """Write the compact metrics file of a suite, one line a cell, small enough to commit; return how many cells.
+
+    It holds no times, so that the same results give the same file.
+    """
+    records = store.finished(plan.cells)
+    manifests = [{name: record.provenance.get(name) for name in _MANIFEST} for record in records.values()]
+    unique = [json.loads(text) for text in sorted({json.dumps(each, sort_keys=True) for each in manifests})]
+    lines = []
+    for cell, record in records.items():
+        entry: dict[str, Any] = {
+            "hash": cell.hash,
+            **{key: value for key, value in cell.to_json().items() if key != "root" and value not in ({}, None)},
+            "metrics": {name: _short(value) for name, value in sorted(record.metrics.items())},
+            "receipt": record.receipt,
+        }
+        lines.append(json.dumps(entry, sort_keys=True, ensure_ascii=False))
+    head = {"suite": plan.suite.name, "question": plan.suite.question, "made_with": unique}
+    opening = json.dumps(head, sort_keys=True, ensure_ascii=False)[:-1]
+    body = ",\n".join(lines)
+    replace_file(path, f'{opening}, "cells": [\n{body}\n]}}\n'.encode())
+    return len(lines)
+
+
+def _short(value: float) -> float | None:
+    """Return six significant digits; None for what JSON has no word for."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,193 @@
+"""Tables as text: terminal, Markdown, LaTeX (booktabs), CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tlzoo.bench.report.grid import Row, footnotes, header, rows
+from tlzoo.bench.report.tables import Table
+from tlzoo.registry import nearest
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["FORMATS", "render", "terminal"]
+
+
+def render(tables: Sequence[Table], format: str) -> str:
+    """Return all tables in one of the text formats.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise ValueError(nearest(format, FORMATS, kind="format"))
+    return FORMATS[format](tables)
+
+
+def markdown(tables: Sequence[Table]) -> str:
+    """Return GitHub-flavored tables; a row names each section."""
+    return "\n".join(_markdown_table(table) for table in tables)
+
+
+def _markdown_table(table: Table) -> str:
+    names = header(table)
+    lines = [f"### {_pipe(table.title)}", "", f"| {' | '.join(map(_pipe, names))} |"]
+    lines.append("|---" + "|---:" * (len(names) - 1) + "|")
+    for section in table.sections:
+        lines.append(f"| *{_pipe(section.title)}* |" + " |" * (len(names) - 1))
+        for row in rows(table, section):
+            texts = [_pipe(entry.text) for entry in row.entries]
+            if row.emphasis == "best":
+                texts[:2] = [f"**{text}**" for text in texts[:2]]
+            if row.emphasis == "tied":
+                texts[1] += " ="
+            if row.emphasis == "oracle":
+                texts = [f"*{text}*" for text in texts]
+            if row.message:
+                texts = [f"{texts[0]} ({_pipe(row.message)})", *texts[1:]]
+            texts += [""] * (len(names) - len(texts))
+            lines.append(f"| {' | '.join(texts)} |")
+    notes = [f"{'; '.join(footnotes(table))}.", ""] if footnotes(table) else []
+    return "\n".join([*lines, "", *notes])
+
+
+def _pipe(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def latex(tables: Sequence[Table]) -> str:
+    r"""Return booktabs tables; the preamble needs ``booktabs`` and ``xcolor``."""
+    return "\n".join(_latex_table(table) for table in tables)
+
+
+def _latex_table(table: Table) -> str:
+    names = header(table)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_tex(table.title)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
+        r"\toprule",
+        " & ".join(map(_tex, names)) + r" \\",
+    ]
+    for section in table.sections:
+        lines += [r"\midrule", rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_tex(section.title)}}}}} \\"]
+        lines += [_latex_row(row, len(names)) for row in rows(table, section)]
+    notes = _tex("; ".join(footnotes(table)))
+    end = [r"\bottomrule", r"\end{tabular}", *([rf"\par\small {notes}."] if notes else []), r"\end{table}", ""]
+    return "\n".join([*lines, *end])
+
+
+def _latex_row(row: Row, width: int) -> str:
+    texts = [_tex(entry.text) for entry in row.entries]
+    if row.emphasis == "best":
+        texts[:2] = [rf"\textbf{{{text}}}" for text in texts[:2]]
+    if row.emphasis == "tied":
+        texts[1] += "$^{=}$"
+    if row.emphasis == "oracle":
+        texts = [rf"\textcolor{{gray}}{{{text}}}" for text in texts]
+    if len(texts) == 1:
+        return rf"{texts[0]} & \multicolumn{{{width - 1}}}{{l}}{{{_tex(row.message)}}} \\"
+    return " & ".join(texts) + r" \\"
+
+
+_TEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "–": "--",
+    "·": r"$\cdot$",
+    "°": r"$^{\circ}$",
+    ">": "$>$",
+    "<": "$<$",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def comma_separated(tables: Sequence[Table]) -> str:
+    """Return one line a method and table, figures unrounded and not in percent."""
+    out = io.StringIO()
+    extras = sorted({name for table in tables for name in table.group.columns})
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("group", "task", "backbone", "sees", "method", "label", "metric", "runs", "mean", "std", "low", "high")
+    more = ("gain", "gain_low", "gain_high", "average_rank", "best", "tied", "oracle", "failed", "error")
+    writer.writerow([*names, *more, *extras])
+    for table in tables:
+        for section in table.sections:
+            for line in section.lines:
+                s, gain = line.summary, line.gain.difference if line.gain else None
+                writer.writerow(
+                    [
+                        *(table.group.title, table.task or "mean of tasks", table.backbone or ""),
+                        *("; ".join(section.sees), line.cell.method, line.label, table.group.metric, s.n),
+                        *map(_figure, (s.mean, s.std, s.low, s.high)),
+                        *(map(_figure, (gain.mean, gain.low, gain.high)) if gain else ("", "", "")),
+                        "" if line.rank is None else _figure(line.rank),
+                        *map(int, (line.best, line.tied, line.oracle)),
+                        len(line.failures),
+                        line.failures[-1].last_line if line.failures else "",
+                        *(_figure(line.extras.get(name, math.nan)) for name in extras),
+                    ]
+                )
+    return out.getvalue()
+
+
+def _figure(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def terminal(table: Table) -> RenderableType:
+    """Return a table for a rich console."""
+    from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    styles = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "red", "": ""}
+    names = header(table)
+    grid = Grid(title=Text(table.title, style="bold"), title_justify="left", expand=False)
+    for place, name in enumerate(names):
+        grid.add_column(Text(name), justify="left" if place == 0 else "right")
+    messages = []
+    for section in table.sections:
+        grid.add_section()
+        grid.add_row(Text(section.title, style="italic dim"))
+        for row in rows(table, section):
+            texts = [Text(entry.text) for entry in row.entries]
+            if row.emphasis == "tied":
+                texts[1].append(" =")
+            if row.emphasis == "failed":
+                texts.append(Text("failed"))
+            grid.add_row(*texts, style=styles[row.emphasis])
+            if row.message:
+                style = "red" if "failed" in row.message else "yellow"
+                messages.append(Text(f"{row.entries[0].text}: {row.message}", style=style))
+    notes = [Text("; ".join(footnotes(table)), style="dim")] if footnotes(table) else []
+    return Group(grid, *messages, *notes, Text(""))
+
+
+def plain(tables: Sequence[Table]) -> str:
+    """Return the terminal's tables as plain text."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=140, color_system=None)
+    for table in tables:
+        console.print(terminal(table))
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]  # it is a StringIO
+
+
+FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "terminal": plain,
+    "markdown": markdown,
+    "latex": latex,
+    "csv": comma_separated,
+}

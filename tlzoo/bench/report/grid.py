@@ -1,0 +1,136 @@
+"""A table as rows of text, the same for every format; formats add their own emphasis and escapes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tlzoo.bench.report.tables import Line, Section, Table
+
+__all__ = ["Entry", "Row", "footnotes", "header", "rows"]
+
+Emphasis = Literal["best", "tied", "oracle", "failed", ""]
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table entry: its text, and the number to sort by where it is one."""
+
+    text: str
+    number: float = math.nan
+
+
+@dataclass(frozen=True)
+class Row:
+    """Entries of one line; ``message`` stands in place of figures where there are none."""
+
+    entries: tuple[Entry, ...]
+    emphasis: Emphasis
+    message: str = ""
+
+
+def header(table: Table) -> list[str]:
+    """Return the column names."""
+    unit = " (%)" if table.group.percent else ""
+    names = ["method", f"{table.group.metric}{unit}", "std", "95 % interval", "runs"]
+    if table.reference:
+        names.append(f"gain over {table.reference}")
+    if table.task is None:
+        names.append("average rank")
+    return [*names, *(f"{name}{unit}" for name in table.group.columns)]
+
+
+def rows(table: Table, section: Section) -> list[Row]:
+    """Return the rows of a section."""
+    return [_row(table, line) for line in section.lines]
+
+
+def number(value: float, table: Table, *, signed: bool = False) -> str:
+    """Return a figure as the table shows it: percent with one decimal, or four decimals."""
+    if math.isnan(value):
+        return DASH
+    scaled, digits = (100 * value, 1) if table.group.percent else (value, 4)
+    return f"{scaled:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
+    """Return an interval as text, or a dash where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return DASH
+    return f"[{number(low, table, signed=signed)}, {number(high, table, signed=signed)}]"
+
+
+def _row(table: Table, line: Line) -> Row:
+    label = Entry(line.label + (" (oracle)" if line.oracle else ""))
+    wanted = len(line.values) + len(line.failures) + line.absent
+    if not line.values:
+        return Row((label,), "failed" if line.failures else "", _message(line))
+    count = str(len(line.values)) if len(line.values) == wanted else f"{len(line.values)} of {wanted}"
+    s = line.summary
+    entries = [
+        label,
+        Entry(number(s.mean, table), s.mean),
+        Entry(number(s.std, table), s.std),
+        _interval(line, table),
+        Entry(count, len(line.values)),
+    ]
+    if table.reference:
+        entries.append(_gain(line, table))
+    if table.task is None:
+        rank = math.nan if line.rank is None else line.rank
+        entries.append(Entry(DASH if math.isnan(rank) else f"{rank:.2f}", rank))
+    entries += [Entry(number(line.extras[name], table), line.extras[name]) for name in table.group.columns]
+    emphasis: Emphasis = "oracle" if line.oracle else "best" if line.best else "tied" if line.tied else ""
+    return Row(tuple(entries), emphasis, _message(line))
+
+
+def _interval(line: Line, table: Table) -> Entry:
+    s = line.summary
+    if s.n < 2 and not math.isnan(line.within):
+        return Entry(span(s.mean - line.within, s.mean + line.within, table) + " °", s.mean)
+    return Entry(span(s.low, s.high, table), s.low)
+
+
+def _gain(line: Line, table: Table) -> Entry:
+    if line.gain is None or line.gain.difference.n == 0:
+        return Entry(DASH)
+    d = line.gain.difference
+    text = number(d.mean, table, signed=True)
+    if d.n > 1:
+        text += f" {span(d.low, d.high, table, signed=True)}"
+    return Entry(text, d.mean)
+
+
+def _message(line: Line) -> str:
+    """Say what is not there."""
+    parts = []
+    if line.failures:
+        seeds = ", ".join(str(failure.cell.seed) for failure in line.failures)
+        parts.append(f"failed (seed {seeds}): {line.failures[-1].last_line}")
+    if line.absent:
+        parts.append("not run yet" if not line.values else f"{line.absent} not run yet")
+    if line.values and line.summary.n == 0:
+        parts.append("no such metric in its results, or undefined in all of them")
+    return "; ".join(parts)
+
+
+def footnotes(table: Table) -> list[str]:
+    """Return what a reader must know to read the figures."""
+    lines = table.lines
+    methods = {line.summary.method for line in lines if line.summary.n > 1}
+    name = {"t": "Student's t", "bootstrap": "percentile bootstrap"}
+    notes = [f"intervals: 95 %, {' or '.join(name[m] for m in sorted(methods))}, over runs"] if methods else []
+    if any(line.summary.n < 2 and not math.isnan(line.within) for line in lines):
+        notes.append("° 95 % over the test examples or episodes of one run")
+    if table.reference and methods:
+        notes.append(f"gains: paired on the same seeds with {table.reference}, 95 % Student's t")
+    if any(line.best for line in lines):
+        notes.append("best of its section in bold; = marks ties: the paired interval of the difference to it holds 0")
+    if any(line.oracle for line in lines):
+        notes.append("the oracle trains on target labels: a bound, not a rival")
+    if any(line.summary.dropped for line in lines):
+        notes.append("undefined figures (NaN) are left out of means")
+    return notes

@@ -1,0 +1,110 @@
+"""The report of a suite as one static page that needs no network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlzoo.bench.report.answer import findings
+from tlzoo.bench.report.grid import footnotes, header, rows
+from tlzoo.bench.report.plots import Plot, plots
+from tlzoo.bench.report.tables import Table
+from tlzoo.bench.runner import Plan
+from tlzoo.bench.store import Failure, Store, replace_file
+
+__all__ = ["render_page", "write_page"]
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A table with its plots, as the template shows it."""
+
+    anchor: str
+    table: Table
+    header: list[str]
+    sections: list[tuple[str, list[Any]]]
+    notes: list[str]
+    plots: list[Plot]
+
+
+def write_page(path: Path, plan: Plan, store: Store, tables: Sequence[Table], *, command: str) -> None:
+    """Write :func:`render_page` to a file, whole or not at all."""
+    replace_file(path, render_page(plan, store, tables, command=command).encode())
+
+
+def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: str) -> str:
+    """Return the HTML of a suite's report.
+
+    Args:
+        plan: the suite and its cells.
+        store: where their outcomes are.
+        tables: of :func:`~tlzoo.bench.report.build_tables`.
+        command: what makes these figures again.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    found = findings(tables)
+    return environment.get_template("report.html.j2").render(
+        suite=plan.suite,
+        findings=found,
+        blocks=[_block(place, table) for place, table in enumerate(tables)],
+        failures=_failures(tables),
+        manifest=_manifest(plan, store),
+        cells=plan.cells,
+        command=command,
+        isnan=math.isnan,
+    )
+
+
+def _block(place: int, table: Table) -> _Block:
+    return _Block(
+        anchor=f"table-{place}",
+        table=table,
+        header=header(table),
+        sections=[(section.title, rows(table, section)) for section in table.sections],
+        notes=footnotes(table),
+        plots=plots(table),
+    )
+
+
+def _failures(tables: Iterable[Table]) -> list[Failure]:
+    every = [failure for table in tables for line in table.lines for failure in line.failures]
+    return list({failure.cell.hash: failure for failure in every}.values())
+
+
+def _manifest(plan: Plan, store: Store) -> list[tuple[str, str]]:
+    """Return what the figures were made with; where runs differ, every value that occurs."""
+    records = list(store.finished(plan.cells).values())
+    notes = [record.provenance for record in records]
+
+    def every(key: str) -> str:
+        return ", ".join(sorted({str(note[key]) for note in notes if note.get(key) is not None})) or "not recorded"
+
+    versions = [note.get("versions", {}) for note in notes]
+    names = sorted({name for each in versions for name in each})
+    spelled = [f"{name} {' / '.join(sorted({str(v[name]) for v in versions if name in v}))}" for name in names]
+    seconds = sum(float(note.get("seconds", 0.0)) for note in notes)
+    return [
+        ("suite", f"{plan.suite.name} ({plan.suite.path.name})"),
+        ("cells", f"{len(records)} of {len(plan.cells)} finished"),
+        ("time in cells", f"{seconds:.0f} s"),
+        ("first begun", min((str(note["began"]) for note in notes if "began" in note), default="not recorded")),
+        ("tlzoo", every("tlzoo")),
+        ("commit", every("commit")),
+        ("python", every("python")),
+        ("platform", every("platform")),
+        ("processor", f"{every('processor')}, {every('cores')} cores"),
+        ("versions", ", ".join(spelled) or "not recorded"),
+    ]

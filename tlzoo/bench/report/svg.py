@@ -1,0 +1,73 @@
+"""Figures that take their colors from the page they stand in: light, dark or print."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ACCENT", "CYCLE", "FAINT", "INK", "new_figure", "style", "to_svg"]
+
+# stand-ins that no plot uses otherwise; each becomes a variable of the page's style sheet
+INK, FAINT, ACCENT = "#010203", "#040506", "#070809"
+CYCLE = tuple(f"#0a0b{place:02x}" for place in range(8))
+_VARIABLES = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    ACCENT: "var(--accent)",
+    **{color: f"var(--c{place})" for place, color in enumerate(CYCLE)},
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which figures are made."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color", "grid.color", "legend.edgecolor"), FAINT),
+            **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+            "axes.grid": True,
+            "grid.linewidth": 0.5,
+            "lines.linewidth": 1.6,
+        }
+    )
+
+
+def new_figure(height: float) -> tuple[Any, Axes]:
+    """Return a transparent figure ``height`` inches high, and its axes."""
+    from matplotlib.figure import Figure  # no pyplot: no global state, no window system
+
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.subplots()
+    axes.patch.set_alpha(0)
+    return figure, axes
+
+
+def to_svg(figure: Any, salt: str) -> str:
+    """Return the figure as an ``<svg>`` element; ``salt`` keeps its identifiers apart from those of others."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    # identifiers differ between plots of one page, and are the same in every run
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, variable)
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'class="plot" role="img"', text, count=1)
+    # identifiers that matplotlib numbers from 1 in every figure would repeat on the page
+    prefix = re.sub(r"\W+", "-", salt)
+    return re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda match: f"{match[0]}{prefix}-", text)

@@ -1,0 +1,236 @@
+"""From stored cells to tables: one a group, task and backbone, in sections by what methods were allowed to see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tlzoo.bench.baselines import (
+    MissingBaselineError,
+    is_baseline,
+    is_oracle,
+    missing_baselines,
+    reference,
+)
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.runner import Plan
+from tlzoo.bench.store import Failure, Record, Store
+from tlzoo.bench.suite import Group
+from tlzoo.stats import PairedDifference, Summary, average_ranks, paired_difference, summary
+
+__all__ = ["Line", "Section", "Table", "build_tables"]
+
+_UNDECLARED = "test inputs (measured, not declared)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row: one method with its settings, over all seeds.
+
+    Attributes:
+        label: what the row is called.
+        cell: the first of its cells.
+        values: seed -> headline figure, finished cells only.
+        summary: of the values.
+        within: half width of the interval over the test examples of a single run, where the protocol gives one.
+        extras: further metric -> mean over seeds.
+        gain: paired difference to the reference row on the same seeds; None for that row itself.
+        rank: average rank over tasks, where the table is of several.
+        best: best mean of its section, where it has rivals.
+        tied: not best, but the paired interval of the difference to the best holds 0.
+        failures: of its cells.
+        absent: cells that were not run yet.
+        records: of its finished cells.
+    """
+
+    label: str
+    cell: Cell
+    values: Mapping[int, float]
+    summary: Summary
+    within: float = math.nan
+    extras: Mapping[str, float] = field(default_factory=dict)
+    gain: PairedDifference | None = None
+    rank: float | None = None
+    best: bool = False
+    tied: bool = False
+    failures: tuple[Failure, ...] = ()
+    absent: int = 0
+    records: tuple[Record, ...] = ()
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it bounds the others rather than competing with them."""
+        return is_oracle(self.cell)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is a row that the table must have."""
+        return is_baseline(self.cell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Lines of methods with the same supervision; only these compare."""
+
+    sees: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        """What the methods see, in words."""
+        return f"sees {', '.join(self.sees)}" if self.sees else "sees no training data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Sections over one task and backbone, or over the mean of several tasks (``task`` None)."""
+
+    group: Group
+    task: str | None
+    backbone: str | None
+    sections: tuple[Section, ...]
+    reference: str
+
+    @property
+    def title(self) -> str:
+        """Group, task and backbone."""
+        task = self.task or f"mean of {len(self.group.tasks)} tasks"
+        return " · ".join(part for part in (self.group.title, task, self.backbone) if part)
+
+    @property
+    def lines(self) -> list[Line]:
+        """All lines in order."""
+        return [line for section in self.sections for line in section.lines]
+
+
+def build_tables(plan: Plan, store: Store) -> list[Table]:
+    """Return the tables of a suite, in its order.
+
+    Raises:
+        MissingBaselineError: a group lacks a row that it must have.
+    """
+    tables: list[Table] = []
+    for group, cells in plan.groups:
+        absent = missing_baselines(group.kind, cells)
+        if absent:
+            raise MissingBaselineError(
+                f"{group.place.file}:{group.place.line}: table {group.title!r} has no row "
+                f"{' and no row '.join(absent)}; without it no table is rendered: add it to the group's methods"
+            )
+        for backbone in group.backbones:
+            here = [cell for cell in cells if cell.backbone == backbone.value]
+            by_task = {
+                task.value: _lines([c for c in here if c.task == task.value], group, store) for task in group.tasks
+            }
+            if len(by_task) > 1:
+                tables.append(_table(group, None, backbone.value, _averaged(by_task, group), plan))
+            tables += [_table(group, task, backbone.value, lines, plan) for task, lines in by_task.items()]
+    return tables
+
+
+def _lines(cells: Iterable[Cell], group: Group, store: Store) -> list[Line]:
+    by_label: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_label.setdefault(cell.label, []).append(cell)
+    return [_line(label, own, group, store) for label, own in by_label.items()]
+
+
+def _line(label: str, cells: Sequence[Cell], group: Group, store: Store) -> Line:
+    records = store.finished(cells)
+    failures = [failure for cell in cells if (failure := store.failure(cell)) is not None]
+    values = {cell.seed: record.metrics.get(group.metric, math.nan) for cell, record in records.items()}
+    widths = [record.metrics.get(f"{group.metric}/half_width", math.nan) for record in records.values()]
+    return Line(
+        label=label,
+        cell=cells[0],
+        values=values,
+        summary=summary(list(values.values())),
+        within=widths[0] if len(widths) == 1 else math.nan,
+        extras={
+            name: summary([record.metrics.get(name, math.nan) for record in records.values()]).mean
+            for name in group.columns
+        },
+        failures=tuple(failures),
+        absent=len(cells) - len(records) - len(failures),
+        records=tuple(records.values()),
+    )
+
+
+def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
+    """Return one line a label whose figure of a seed is the mean over tasks, all of them finished."""
+    rows = list(zip(*by_task.values(), strict=True))
+    ranks = average_ranks([[line.summary.mean for line in lines] for lines in by_task.values()], better=group.better)
+    averaged = []
+    for lines, rank in zip(rows, ranks, strict=True):
+        seeds = [seed for seed in lines[0].values if all(seed in line.values for line in lines)]
+        values = {seed: sum(line.values[seed] for line in lines) / len(lines) for seed in seeds}
+        averaged.append(
+            replace(
+                lines[0],
+                values=values,
+                summary=summary(list(values.values())),
+                within=math.nan,
+                extras={name: summary([line.extras[name] for line in lines]).mean for name in group.columns},
+                rank=float(rank) if values else math.nan,
+                failures=tuple(failure for line in lines for failure in line.failures),
+                absent=sum(line.absent for line in lines),
+                records=tuple(record for line in lines for record in line.records),
+            )
+        )
+    return averaged
+
+
+def _table(group: Group, task: str | None, backbone: str | None, lines: list[Line], plan: Plan) -> Table:
+    against_cell = reference(group.kind, [line.cell for line in lines])
+    against = next((line for line in lines if against_cell is not None and line.cell == against_cell), None)
+    if against is not None:
+        lines = [line if line is against else replace(line, gain=_difference(line, against)) for line in lines]
+    by_sees: dict[tuple[str, ...], list[Line]] = {}
+    for line in lines:
+        by_sees.setdefault(_sees(line, plan), []).append(line)
+    sections = [
+        Section(sees=sees, lines=tuple(_marked(own, group))) for sees, own in sorted(by_sees.items(), key=_order)
+    ]
+    return Table(
+        group=group,
+        task=task,
+        backbone=backbone,
+        sections=tuple(sections),
+        reference=against.label if against else "",
+    )
+
+
+def _sees(line: Line, plan: Plan) -> tuple[str, ...]:
+    """Return what a line's receipts say; its method's declaration where no cell is finished."""
+    if not line.records:
+        return tuple(plan.sees[line.cell.method])
+    seen = {item for record in line.records for item in record.receipt.get("sees", plan.sees[line.cell.method])}
+    if any(record.receipt.get("declared") is False for record in line.records):
+        seen.add(_UNDECLARED)
+    return tuple(sorted(seen))
+
+
+def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int]:
+    """Baselines first, then the less is seen the earlier; oracles last."""
+    sees, lines = section
+    return all(line.oracle for line in lines), not any(line.baseline for line in lines), len(sees)
+
+
+def _difference(line: Line, against: Line) -> PairedDifference:
+    seeds = [seed for seed in line.values if seed in against.values]
+    return paired_difference([line.values[s] for s in seeds], [against.values[s] for s in seeds])
+
+
+def _marked(lines: Sequence[Line], group: Group) -> list[Line]:
+    rivals = [line for line in lines if not math.isnan(line.summary.mean) and not line.oracle]
+    if len(rivals) < 2:
+        return list(lines)
+    sign = 1 if group.better == "higher" else -1
+    best = max(rivals, key=lambda line: sign * line.summary.mean)
+    marked = []
+    for line in lines:
+        is_rival = any(line is rival for rival in rivals)
+        tied = is_rival and line is not best and _difference(best, line).tied
+        marked.append(replace(line, best=line is best, tied=tied))
+    return marked

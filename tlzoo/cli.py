@@ -1,0 +1,210 @@
+"""The command line: ``tlzoo list | info | data | bench | fit``."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+
+import tlzoo
+from tlzoo.registry import FAMILIES, list_methods, method_class
+
+__all__ = ["main"]
+
+USAGE_ERROR = 2
+
+_EPILOG = """\
+where to begin:
+  tlzoo bench run quickstart    all five types of transfer learning on real data, in minutes
+  tlzoo list                    every method, by family
+  tlzoo info cdan               one method: paper, settings, what it sees
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; a user's mistake is one line on stderr and status 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words[:1] == ["fit"]:
+            return _fit(words)
+        arguments = _parser().parse_args(words)
+        status: int = arguments.handler(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough; Python must not complain about it on exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not _is_mistake(error):
+            raise
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        print(f"tlzoo: {text}", file=sys.stderr)
+        return USAGE_ERROR
+    return status
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether an error tells a user what to mend: ours by type, or one of Python's that our own code raised.
+
+    A ValueError out of a library is a bug of ours, and its traceback is wanted.
+    """
+    if type(error).__name__ in ("SupervisionError", "SourceError"):  # by name: their modules may not be loaded
+        return type(error).__module__.startswith("tlzoo.")
+    if isinstance(error, FileNotFoundError):
+        return True
+    if not isinstance(error, (ValueError, KeyError)):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return module.split(".")[0] == "tlzoo" and _is_raised(trace)
+
+
+def _is_raised(trace: object) -> bool:
+    """Whether the innermost line raised the error itself, rather than ran into it (``{}["a"]``, ``int("a")``)."""
+    frame, place = trace.tb_frame, trace.tb_lasti  # type: ignore[attr-defined]  # a traceback
+    code = frame.f_code.co_code
+    import dis
+
+    return dis.opname[code[place]] in ("RAISE_VARARGS", "RERAISE")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tlzoo",
+        description=(tlzoo.__doc__ or "").splitlines()[0],
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tlzoo {tlzoo.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="list methods", description="List methods with paper and supervision.")
+    listing.add_argument("--family", help=f"one of {', '.join(FAMILIES)}")
+    listing.set_defaults(handler=_list)
+
+    info = commands.add_parser("info", help="describe a method", description="Paper, settings and supervision.")
+    info.add_argument("method", help="name of a method, such as dan or adaptation/dan")
+    info.set_defaults(handler=_info)
+
+    data = commands.add_parser("data", help="fetch and check data and weights", description="Data and weights.")
+    _add_data_commands(data)
+
+    bench = commands.add_parser("bench", help="run benchmarks, show results", description="Run benchmark suites.")
+    from tlzoo.bench.commands import add_commands
+
+    add_commands(bench)
+    commands.add_parser("fit", help="train one model from a config file (tlzoo fit --config FILE)", add_help=False)
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("method", "paper", "sees"):
+        grid.add_column(name, overflow="fold")
+    for name in list_methods(arguments.family):
+        cls = method_class(name)
+        grid.add_row(name, cls.paper.citation if cls.paper else "baseline", ", ".join(sorted(cls.sees)) or "nothing")
+    Console().print(grid)
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from tlzoo.registry import resolve_name
+
+    name = resolve_name(arguments.method)
+    cls = method_class(name)
+    print(f"{name} ({cls.__module__}.{cls.__name__})\n")
+    print(_first_paragraphs(cls) + "\n")
+    if cls.paper:
+        print(f"paper     {cls.paper.title}\n          {cls.paper.citation}, {cls.paper.url or 'no link'}")
+    print(f"sees      {', '.join(sorted(cls.sees)) or 'nothing'}")
+    if cls.needs:
+        print(f"needs     {', '.join(sorted(cls.needs))}")
+    print(f"revision  {cls.revision}")
+    print("settings")
+    for parameter in inspect.signature(cls).parameters.values():
+        print(f"  {parameter}")
+    return 0
+
+
+def _first_paragraphs(cls: type) -> str:
+    """Return a class docstring up to its arguments."""
+    text = inspect.getdoc(cls) or ""
+    return text.split("\n\nArgs:")[0].split("\nArgs:")[0].strip()
+
+
+def _add_data_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, handler, text, names in (
+        ("list", _data_list, "list the sources, their licences and owners", None),
+        ("fetch", _data_fetch, "download sources into the cache; all of them where none is named", "*"),
+        ("verify", _data_verify, "check fetched sources against their pinned hashes", "*"),
+        ("path", _data_path, "print where a source lies", 1),
+    ):
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if names is not None:
+            command.add_argument("names", nargs=names, metavar="NAME")  # type: ignore[arg-type]  # "*" or a count
+        command.set_defaults(handler=handler)
+
+
+def _data_list(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tlzoo import sources
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("source", "MB", "licence", "owner", "here"):
+        grid.add_column(name, justify="right" if name == "MB" else "left", overflow="fold")
+    for source in sources.list_sources():
+        here = "yes" if sources.is_fetched(source.name) else "no"
+        grid.add_row(source.name, f"{source.megabytes:g}", source.licence, source.owner, here)
+    Console().print(grid)
+    print(f"cache: {sources.home()}")
+    return 0
+
+
+def _data_fetch(arguments: argparse.Namespace) -> int:
+    from tlzoo import sources
+
+    for name in arguments.names or [source.name for source in sources.list_sources()]:
+        print(f"{name}: {sources.fetch(name)[name]}", flush=True)
+    return 0
+
+
+def _data_verify(arguments: argparse.Namespace) -> int:
+    from tlzoo import sources
+
+    problems = sources.verify(*arguments.names)
+    for name, problem in problems.items():
+        print(f"{name}: {problem or 'ok'}")
+    if not problems:
+        print("nothing is fetched yet; tlzoo data fetch downloads it")
+    return 1 if any(problems.values()) else 0
+
+
+def _data_path(arguments: argparse.Namespace) -> int:
+    from tlzoo import sources
+
+    print(sources.path(arguments.names[0]))
+    return 0
+
+
+def _fit(words: list[str]) -> int:
+    from tlzoo.lit.cli import main as fit
+
+    fit(words)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
