@@ -55,7 +55,8 @@ def test_fetch_unpacks_the_wanted_members_once(package, tmp_path):
     assert parts(tmp_path / "home") == []
 
 
-def test_path_fetches_what_is_missing(package):
+@pytest.mark.usefixtures("package")
+def test_path_fetches_what_is_missing():
     assert not sources.is_fetched("toy")
     assert (sources.path("toy") / "a.txt").read_text() == "alpha"
     assert sources.is_fetched("toy")
@@ -83,7 +84,8 @@ def test_a_changed_member_is_seen_in_the_same_process(package):
     assert package == ["toy"]
 
 
-def test_verify_reads_again_though_size_and_time_are_the_same(package):
+@pytest.mark.usefixtures("package")
+def test_verify_reads_again_though_size_and_time_are_the_same():
     folder = sources.path("toy")
     before = (folder / "a.txt").stat()
     (folder / "a.txt").write_text("ALPHA")
@@ -91,15 +93,17 @@ def test_verify_reads_again_though_size_and_time_are_the_same(package):
     assert "was changed" in sources.verify("toy")["toy"]
 
 
-def test_verify_without_names_takes_what_is_fetched(package):
+@pytest.mark.usefixtures("package")
+def test_verify_without_names_takes_what_is_fetched():
     assert "toy" not in sources.verify()
     sources.fetch("toy")
     assert sources.verify()["toy"] is None
     assert sources.verify("emoji")["emoji"] == "its package file is not in the cache"
 
 
-def test_a_download_that_is_not_the_pinned_file_is_refused(package, tmp_path, monkeypatch):
-    def other(source, folder):
+@pytest.mark.usefixtures("package")
+def test_a_download_that_is_not_the_pinned_file_is_refused(tmp_path, monkeypatch):
+    def other(_source, folder):
         (folder / "x.whl").write_bytes(b"other")
         return folder / "x.whl"
 
@@ -110,8 +114,9 @@ def test_a_download_that_is_not_the_pinned_file_is_refused(package, tmp_path, mo
     assert list((tmp_path / "home/archives").iterdir()) == []
 
 
-def test_an_interrupted_fetch_leaves_nothing_half(package, tmp_path, monkeypatch):
-    def interrupted(archive, patterns, folder):
+@pytest.mark.usefixtures("package")
+def test_an_interrupted_fetch_leaves_nothing_half(tmp_path, monkeypatch):
+    def interrupted(_archive, _patterns, folder):
         (folder / "half").write_text("half")
         raise KeyboardInterrupt
 
@@ -122,7 +127,8 @@ def test_an_interrupted_fetch_leaves_nothing_half(package, tmp_path, monkeypatch
     assert parts(tmp_path / "home") == []
 
 
-def test_what_a_killed_fetch_left_is_swept(package, tmp_path):
+@pytest.mark.usefixtures("package")
+def test_what_a_killed_fetch_left_is_swept(tmp_path):
     sha256 = sources.find_source("toy").sha256[:16]
     left = tmp_path / "home/archives" / f"{sha256}.whl.abc.part"
     left.mkdir(parents=True)

@@ -74,8 +74,9 @@ class EpisodeSampler:
         shot: support examples a class.
         query: query examples a class.
         seed: an episode depends on (seed, step) alone.
-        domains: (N,) for cross-domain episodes: the support of all classes comes from one domain, which is drawn
-            first, the queries from all others.
+        domains: (N,) for cross-domain episodes: the support of a class comes from one domain, drawn for each class,
+            its queries from all others. Domains differ between classes, so that looks alone do not give a class
+            away.
 
     Raises:
         ValueError: too few classes have enough examples.
@@ -102,14 +103,15 @@ class EpisodeSampler:
         self.way, self.shot, self.query, self.seed = way, shot, query, seed
         self._members, self._filled = _by_class(labels)
         self._domains = None if domains is None else np.where(self._filled, domains[self._members], -1)
+        self._domain_names = np.empty(0, dtype=np.int64) if domains is None else np.unique(domains)
+        self._usable = self._usable_domains()
         self._eligible = self._eligible_classes()
 
     def __call__(self, step: int) -> EpisodeIndices:
         """Return the episode of one step."""
         random = generator(self.seed, _STREAM, step)
-        domain, eligible = self._eligible[int(random.integers(len(self._eligible)))]
-        rows = eligible[random.permutation(len(eligible))[: self.way]]
-        support, query = self._draw(rows, domain, random)
+        rows = self._eligible[random.permutation(len(self._eligible))[: self.way]]
+        support, query = self._draw(rows, random)
         order = random.permutation(query.size)
         classes = np.arange(self.way)
         return EpisodeIndices(
@@ -130,39 +132,40 @@ class EpisodeSampler:
         """Return the first ``count`` episodes as a list with a hash."""
         return EpisodeList(episodes=self.stack(0, count), way=self.way, shot=self.shot, query=self.query)
 
-    def _draw(self, rows: Indices, domain: int, random: np.random.Generator) -> tuple[Indices, Indices]:
+    def _draw(self, rows: Indices, random: np.random.Generator) -> tuple[Indices, Indices]:
         """Draw support (way, shot) and queries (way, query) of the classes in ``rows``."""
         members, filled = self._members[rows], self._filled[rows]
         keys = np.where(filled, random.random(members.shape), np.inf)
         if self._domains is None:
             chosen = np.take_along_axis(members, np.argsort(keys, axis=1), axis=1)
             return chosen[:, : self.shot], chosen[:, self.shot : self.shot + self.query]
-        inside = self._domains[rows] == domain
+        usable = self._usable[rows]
+        domain = np.where(usable, random.random(usable.shape), np.inf).argmin(axis=1)
+        inside = self._domains[rows] == self._domain_names[domain, None]
         support = np.argsort(np.where(inside, keys, np.inf), axis=1)[:, : self.shot]
         query = np.argsort(np.where(inside, np.inf, keys), axis=1)[:, : self.query]
         return np.take_along_axis(members, support, axis=1), np.take_along_axis(members, query, axis=1)
 
-    def _eligible_classes(self) -> list[tuple[int, Indices]]:
-        """Return domains (one of -1 where they do not matter) with the classes that have enough examples."""
+    def _usable_domains(self) -> NDArray[np.bool_]:
+        """Say (C, domains) which domain may give a class's support; one column where domains do not matter."""
+        counts: Indices = self._filled.sum(axis=1, keepdims=True)
         if self._domains is None:
-            counts = self._filled.sum(axis=1)
-            candidates = [(-1, np.flatnonzero(counts >= self.shot + self.query))]
-            wanted = f"{self.shot + self.query} examples ({self.shot} + {self.query})"
-        else:
-            candidates = []
-            for domain in np.unique(self._domains[self._filled]).tolist():
-                inside = (self._domains == domain).sum(axis=1)
-                outside = self._filled.sum(axis=1) - inside
-                candidates.append((domain, np.flatnonzero((inside >= self.shot) & (outside >= self.query))))
-            wanted = f"{self.shot} examples in one domain and {self.query} in the others"
-        enough = [(domain, rows) for domain, rows in candidates if len(rows) >= self.way]
-        if not enough:
-            most = max((len(rows) for _, rows in candidates), default=0)
+            return counts >= self.shot + self.query
+        inside: Indices = np.stack([(self._domains == domain).sum(axis=1) for domain in self._domain_names], axis=1)
+        return (inside >= self.shot) & (counts - inside >= self.query)
+
+    def _eligible_classes(self) -> Indices:
+        """Return the rows of classes that have enough examples."""
+        eligible = np.flatnonzero(self._usable.any(axis=1))
+        if len(eligible) < self.way:
+            wanted = f"{self.shot} + {self.query} examples"
+            if self._domains is not None:
+                wanted = f"{self.shot} examples in one domain and {self.query} in the others"
             raise ValueError(
                 f"{self.way}-way episodes need {self.way} classes with {wanted}; "
-                f"{most} of {len(self._members)} classes have them; lower way, shot or query"
+                f"{len(eligible)} of {len(self._members)} classes have them; lower way, shot or query"
             )
-        return enough
+        return eligible
 
 
 def _by_class(labels: Indices) -> tuple[Indices, NDArray[np.bool_]]:

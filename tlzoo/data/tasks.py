@@ -183,7 +183,8 @@ class EpisodeView:
 class EpisodeTask(Task):
     """One-shot and few-shot: classes split into base, validation and novel; episodes come from novel.
 
-    ``cross_domain`` episodes take support from one domain (``ExampleSet.domains``) and queries from all others.
+    ``cross_domain`` episodes take a class's support from one domain (``ExampleSet.domains``), drawn for each class,
+    and its queries from all others.
     """
 
     kind: ClassVar[str] = "episode"
