@@ -27,7 +27,8 @@ _PRECISION = 2.0**22
 
 
 def _triangle(x: _Array) -> _Array:
-    return np.maximum(1 - np.abs(x), 0.0)
+    weights: _Array = np.maximum(1 - np.abs(x), 0.0)
+    return weights
 
 
 def _cubic(x: _Array, a: float = -0.5) -> _Array:
