@@ -122,12 +122,12 @@ def _run(arguments: argparse.Namespace) -> int:
 def _show(plan: Plan, store: Store, console: object = None) -> None:
     from rich.console import Console
 
-    from tlzoo.bench.report.formats import terminal
     from tlzoo.bench.report.tables import build_tables
+    from tlzoo.bench.report.terminal import terminal
 
     shown = console if isinstance(console, Console) else Console()
     for table in build_tables(plan, store):
-        shown.print(terminal(table))
+        shown.print(terminal(table), soft_wrap=True)
 
 
 def _write_html(path: Path, plan: Plan, store: Store, arguments: argparse.Namespace) -> None:
@@ -196,7 +196,7 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(arguments: argparse.Namespace) -> int:
+def _list(_: argparse.Namespace) -> int:
     from tlzoo.bench.suite import list_suites, load_suite
 
     for name in list_suites():

@@ -1,4 +1,4 @@
-"""Tables as text: terminal, Markdown, LaTeX (booktabs), CSV."""
+"""Tables as text for papers and programs: Markdown, LaTeX (booktabs), CSV."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from tlzoo.bench.report.grid import Row, footnotes, header, rows
 from tlzoo.bench.report.tables import Table
+from tlzoo.bench.report.terminal import plain
 from tlzoo.registry import nearest
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-__all__ = ["FORMATS", "render", "terminal"]
+__all__ = ["FORMATS", "render"]
 
 
 def render(tables: Sequence[Table], format: str) -> str:
@@ -132,7 +129,7 @@ def comma_separated(tables: Sequence[Table]) -> str:
                         *("; ".join(section.sees), line.cell.method, line.label, table.group.metric, s.n),
                         *map(_figure, (s.mean, s.std, s.low, s.high)),
                         *(map(_figure, (gain.mean, gain.low, gain.high)) if gain else ("", "", "")),
-                        "" if line.rank is None else _figure(line.rank),
+                        _figure(line.rank),
                         *map(int, (line.best, line.tied, line.oracle)),
                         len(line.failures),
                         line.failures[-1].last_line if line.failures else "",
@@ -144,45 +141,6 @@ def comma_separated(tables: Sequence[Table]) -> str:
 
 def _figure(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
-
-
-def terminal(table: Table) -> RenderableType:
-    """Return a table for a rich console."""
-    from rich.console import Group
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    styles = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "red", "": ""}
-    names = header(table)
-    grid = Grid(title=Text(table.title, style="bold"), title_justify="left", expand=False)
-    for place, name in enumerate(names):
-        grid.add_column(Text(name), justify="left" if place == 0 else "right")
-    messages = []
-    for section in table.sections:
-        grid.add_section()
-        grid.add_row(Text(section.title, style="italic dim"))
-        for row in rows(table, section):
-            texts = [Text(entry.text) for entry in row.entries]
-            if row.emphasis == "tied":
-                texts[1].append(" =")
-            if row.emphasis == "failed":
-                texts.append(Text("failed"))
-            grid.add_row(*texts, style=styles[row.emphasis])
-            if row.message:
-                style = "red" if "failed" in row.message else "yellow"
-                messages.append(Text(f"{row.entries[0].text}: {row.message}", style=style))
-    notes = [Text("; ".join(footnotes(table)), style="dim")] if footnotes(table) else []
-    return Group(grid, *messages, *notes, Text(""))
-
-
-def plain(tables: Sequence[Table]) -> str:
-    """Return the terminal's tables as plain text."""
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=140, color_system=None)
-    for table in tables:
-        console.print(terminal(table))
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]  # it is a StringIO
 
 
 FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {

@@ -65,10 +65,9 @@ def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
 
 def _row(table: Table, line: Line) -> Row:
     label = Entry(line.label + (" (oracle)" if line.oracle else ""))
-    wanted = len(line.values) + len(line.failures) + line.absent
     if not line.values:
         return Row((label,), "failed" if line.failures else "", _message(line))
-    count = str(len(line.values)) if len(line.values) == wanted else f"{len(line.values)} of {wanted}"
+    count = str(len(line.values)) if len(line.values) == line.wanted else f"{len(line.values)} of {line.wanted}"
     s = line.summary
     entries = [
         label,
@@ -80,8 +79,7 @@ def _row(table: Table, line: Line) -> Row:
     if table.reference:
         entries.append(_gain(line, table))
     if table.task is None:
-        rank = math.nan if line.rank is None else line.rank
-        entries.append(Entry(DASH if math.isnan(rank) else f"{rank:.2f}", rank))
+        entries.append(Entry(DASH if math.isnan(line.rank) else f"{line.rank:.2f}", line.rank))
     entries += [Entry(number(line.extras[name], table), line.extras[name]) for name in table.group.columns]
     emphasis: Emphasis = "oracle" if line.oracle else "best" if line.best else "tied" if line.tied else ""
     return Row(tuple(entries), emphasis, _message(line))
@@ -109,7 +107,8 @@ def _message(line: Line) -> str:
     parts = []
     if line.failures:
         seeds = ", ".join(str(failure.cell.seed) for failure in line.failures)
-        parts.append(f"failed (seed {seeds}): {line.failures[-1].last_line}")
+        which = f"{len(line.failures)} runs" if line.by_task else f"seed {seeds}"
+        parts.append(f"failed ({which}): {line.failures[-1].last_line}")
     if line.absent:
         parts.append("not run yet" if not line.values else f"{line.absent} not run yet")
     if line.values and line.summary.n == 0:
@@ -128,7 +127,11 @@ def footnotes(table: Table) -> list[str]:
     if table.reference and methods:
         notes.append(f"gains: paired on the same seeds with {table.reference}, 95 % Student's t")
     if any(line.best for line in lines):
-        notes.append("best of its section in bold; = marks ties: the paired interval of the difference to it holds 0")
+        notes.append(
+            "best of each section stands out; = marks ties with it: the paired interval of the difference holds 0"
+        )
+    if any(not math.isnan(line.rank) for line in lines):
+        notes.append("average rank over tasks, within the section")
     if any(line.oracle for line in lines):
         notes.append("the oracle trains on target labels: a bound, not a rival")
     if any(line.summary.dropped for line in lines):

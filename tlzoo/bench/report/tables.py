@@ -36,7 +36,9 @@ class Line:
         within: half width of the interval over the test examples of a single run, where the protocol gives one.
         extras: further metric -> mean over seeds.
         gain: paired difference to the reference row on the same seeds; None for that row itself.
-        rank: average rank over tasks, where the table is of several.
+        by_task: mean of each task, where the line is of several.
+        rank: average rank over these tasks within the section.
+        wanted: runs that the suite asks for.
         best: best mean of its section, where it has rivals.
         tied: not best, but the paired interval of the difference to the best holds 0.
         failures: of its cells.
@@ -51,7 +53,9 @@ class Line:
     within: float = math.nan
     extras: Mapping[str, float] = field(default_factory=dict)
     gain: PairedDifference | None = None
-    rank: float | None = None
+    by_task: tuple[float, ...] = ()
+    rank: float = math.nan
+    wanted: int = 1
     best: bool = False
     tied: bool = False
     failures: tuple[Failure, ...] = ()
@@ -151,6 +155,7 @@ def _line(label: str, cells: Sequence[Cell], group: Group, store: Store) -> Line
             name: summary([record.metrics.get(name, math.nan) for record in records.values()]).mean
             for name in group.columns
         },
+        wanted=len(cells),
         failures=tuple(failures),
         absent=len(cells) - len(records) - len(failures),
         records=tuple(records.values()),
@@ -160,9 +165,8 @@ def _line(label: str, cells: Sequence[Cell], group: Group, store: Store) -> Line
 def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
     """Return one line a label whose figure of a seed is the mean over tasks, all of them finished."""
     rows = list(zip(*by_task.values(), strict=True))
-    ranks = average_ranks([[line.summary.mean for line in lines] for lines in by_task.values()], better=group.better)
     averaged = []
-    for lines, rank in zip(rows, ranks, strict=True):
+    for lines in rows:
         seeds = [seed for seed in lines[0].values if all(seed in line.values for line in lines)]
         values = {seed: sum(line.values[seed] for line in lines) / len(lines) for seed in seeds}
         averaged.append(
@@ -172,7 +176,7 @@ def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
                 summary=summary(list(values.values())),
                 within=math.nan,
                 extras={name: summary([line.extras[name] for line in lines]).mean for name in group.columns},
-                rank=float(rank) if values else math.nan,
+                by_task=tuple(line.summary.mean for line in lines),
                 failures=tuple(failure for line in lines for failure in line.failures),
                 absent=sum(line.absent for line in lines),
                 records=tuple(record for line in lines for record in line.records),
@@ -190,7 +194,8 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
     for line in lines:
         by_sees.setdefault(_sees(line, plan), []).append(line)
     sections = [
-        Section(sees=sees, lines=tuple(_marked(own, group))) for sees, own in sorted(by_sees.items(), key=_order)
+        Section(sees=sees, lines=tuple(_marked(_ranked(own, group), group)))
+        for sees, own in sorted(by_sees.items(), key=_order)
     ]
     return Table(
         group=group,
@@ -220,6 +225,15 @@ def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int
 def _difference(line: Line, against: Line) -> PairedDifference:
     seeds = [seed for seed in line.values if seed in against.values]
     return paired_difference([line.values[s] for s in seeds], [against.values[s] for s in seeds])
+
+
+def _ranked(lines: Sequence[Line], group: Group) -> list[Line]:
+    """Return the lines of a section with their average ranks over tasks, where there are several tasks."""
+    if not all(line.by_task for line in lines):
+        return list(lines)
+    scores = list(zip(*(line.by_task for line in lines), strict=True))
+    ranks = average_ranks(scores, better=group.better)
+    return [replace(line, rank=float(rank)) for line, rank in zip(lines, ranks, strict=True)]
 
 
 def _marked(lines: Sequence[Line], group: Group) -> list[Line]:

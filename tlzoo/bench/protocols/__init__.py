@@ -1,0 +1,64 @@
+"""How each kind of cell is run: task and backbone in, an outcome out, through the Lightning modules.
+
+Light to import: planning asks :func:`allowed` and ``REVISIONS`` without loading torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tlzoo.bench.cell import Cell, Outcome, Report
+
+__all__ = ["REVISIONS", "allowed", "prepare", "run"]
+
+REVISIONS = {"domain": 1, "multitask": 1, "episode": 1, "zeroshot": 1, "finetuning": 1}
+"""Kind -> revision of its protocol, raised when numbers change."""
+
+_OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
+_TRAINING = ("steps", "batch_size")
+
+_ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {
+        "module": ("frozen", "scale", "bottleneck", "batch_statistics", *_OPTIMIZER),
+        "budget": _TRAINING,
+    },
+    "multitask": {"module": ("frozen", "sharing", *_OPTIMIZER), "budget": _TRAINING},
+    "episode": {"module": (), "budget": ("way", "shot", "query", "episodes")},
+    "zeroshot": {"module": ("descriptions",), "budget": ()},
+    "finetuning": {
+        "module": ("shots", *_OPTIMIZER),
+        "budget": (*_TRAINING, "pretraining_steps"),
+    },
+}
+
+
+def allowed(kind: str) -> dict[str, tuple[str, ...]]:
+    """Return what a suite may set for a kind of cell, under ``module`` and ``budget``."""
+    return _ALLOWED[kind]
+
+
+def run(cell: Cell, report: Report) -> Outcome:
+    """Run one cell.
+
+    Raises:
+        SupervisionError: the method reached for data that it does not declare, or its answers depend on the test
+            batch and it does not declare that.
+    """
+    outcome: Outcome = importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").run(cell, report)
+    return outcome
+
+
+def prepare(cells: Sequence[Cell]) -> None:
+    """Fetch data and extract frozen features that the cells share, once, before workers start."""
+    from tlzoo.data import load_task
+
+    seen = set()
+    for cell in cells:
+        key = (cell.kind, cell.task, cell.root, cell.backbone, str(cell.module.get("descriptions")))
+        if key not in seen:
+            seen.add(key)
+            importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").load(
+                replace(cell, seed=0), load_task(cell.task, root=cell.root)
+            )

@@ -1,0 +1,154 @@
+"""What protocols share: a quiet trainer, progress, splits, receipts."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.dependence import TOLERANCE
+from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.methods.base import Method
+from tlzoo.types import Sees, SupervisionError
+
+__all__ = ["grid", "optimizer_settings", "receipt", "split_hash", "train", "tune"]
+
+CHECKPOINTS = 10
+"""Points of a run at which it is measured, and among which selection chooses."""
+
+_OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
+
+
+def optimizer_settings(cell: Cell) -> dict[str, Any]:
+    """Return the optimizer's settings among the module's."""
+    return {name: value for name, value in cell.module.items() if name in _OPTIMIZER}
+
+
+def split_hash(examples: ExampleSet) -> str:
+    """Identity of a test split: its inputs and labels."""
+    return content_hash(examples.checksum, np.empty(0) if examples.labels is None else examples.labels)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's hints about loggers, workers and hardware off the progress bar; they are settled here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+class _Progress(pl.Callback):
+    """Reports the share of training, and calls ``measure`` at every checkpoint."""
+
+    def __init__(self, steps: int, report: Report, measure: Callable[[int], None] | None) -> None:
+        self.steps, self.report, self.measure = steps, report, measure
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        step = trainer.global_step
+        if step % max(self.steps // 50, 1) == 0:
+            self.report(step / self.steps)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.measure is not None:
+            module.eval()
+            with torch.no_grad():
+                self.measure(trainer.global_step)
+            module.train()
+
+
+def train(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    *,
+    steps: int,
+    report: Report,
+    measure: Callable[[int], None] | None = None,
+) -> pl.Trainer:
+    """Train for a number of steps on this process's CPU thread, measuring at ten checkpoints; return the trainer."""
+    with _quiet():
+        trainer = pl.Trainer(
+            max_steps=steps,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            log_every_n_steps=max(steps // CHECKPOINTS, 1),
+            callbacks=[_Progress(steps, report, measure)],
+        )
+        trainer.fit(module, datamodule=data)
+    module.eval()
+    return trainer
+
+
+def receipt(method: Method, dependence: Mapping[str, float], **notes: Any) -> dict[str, Any]:
+    """Return what a result says of its supervision.
+
+    Raises:
+        SupervisionError: answers depend on the test batch, and the method does not declare TEST_INPUTS.
+    """
+    depends = max(dependence.values(), default=0.0) > TOLERANCE
+    if depends and Sees.TEST_INPUTS not in method.sees:
+        figures = ", ".join(f"{name} {value:.2g}" for name, value in dependence.items())
+        raise SupervisionError(
+            f"answers of {type(method).__name__} change with the test batch ({figures} of the spread of its scores, "
+            f"where {TOLERANCE:g} is rounding); it must declare TEST_INPUTS"
+        )
+    return {
+        "sees": sorted(method.sees),
+        "declared": True,
+        "transductive": Sees.TEST_INPUTS in method.sees,
+        "dependence": dict(dependence),
+        **notes,
+    }
+
+
+def grid(candidates: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the candidates, in order; one empty setting where there are none."""
+    return [dict(zip(candidates, values, strict=True)) for values in itertools.product(*candidates.values())]
+
+
+def tune(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Choose among the cell's candidates by their validation score; the first of equals wins.
+
+    Returns:
+        The method's settings with the choice in them, and a note for the receipt.
+    """
+    settings = _lists(cell.settings)
+    if not cell.candidates:
+        return settings, {}
+    choices = grid(_lists(cell.candidates))
+    scores = [evaluate({**settings, **choice}) for choice in choices]
+    best = int(np.argmax(scores))
+    note = {"tuned": choices[best], "trials": len(choices), "validation_scores": [round(score, 6) for score in scores]}
+    return {**settings, **choices[best]}, note
+
+
+def _lists(value: Any) -> Any:
+    """Return plain, changeable data: a cell's are frozen."""
+    if isinstance(value, Mapping):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def as_array(logits: Tensor) -> NDArray[Any]:
+    """Return logits as a NumPy array."""
+    array: NDArray[Any] = logits.detach().cpu().numpy()
+    return array

@@ -1,0 +1,75 @@
+"""Tables in the terminal: plain columns, section titles across all of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlzoo.bench.report.grid import Row, footnotes, header, rows
+from tlzoo.bench.report.tables import Table
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = ["plain", "terminal"]
+
+_STYLES = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "red", "": ""}
+_GAP = "  "
+
+
+def terminal(table: Table) -> Text:
+    """Return a table for a rich console; print it with ``soft_wrap=True``."""
+    from rich.text import Text
+
+    names = header(table)
+    sections = [(section.title, rows(table, section)) for section in table.sections]
+    every = [_texts(row) for _, own in sections for row in own]
+    widths = [
+        max(len(name), *(len(texts[place]) for texts in every if place < len(texts)), 0)
+        for place, name in enumerate(names)
+    ]
+    text = Text()
+    text.append(f"{table.title}\n", style="bold")
+    text.append(f"{_spread(names, widths)}\n", style="underline")
+    messages = []
+    for title, own in sections:
+        text.append(f"{title}\n", style="italic cyan")
+        for row in own:
+            text.append(f"{_spread(_texts(row), widths)}\n", style=_STYLES[row.emphasis])
+            if row.message:
+                messages.append(
+                    (f"{row.entries[0].text}: {row.message}\n", "red" if "failed" in row.message else "yellow")
+                )
+    for message, style in messages:
+        text.append(message, style=style)
+    for note in footnotes(table):
+        text.append(f"  {note}\n", style="dim")
+    return text
+
+
+def _texts(row: Row) -> list[str]:
+    """Return the texts of a row; a trailing mark keeps figures aligned whether or not it is there."""
+    texts = [entry.text for entry in row.entries]
+    if row.emphasis == "failed":
+        return [texts[0], "failed  "]
+    if len(texts) > 1:
+        texts[1] += {"tied": " =", "best": " *"}.get(row.emphasis, "  ")
+    return texts
+
+
+def _spread(texts: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = texts
+    cells = [f"{first:<{widths[0]}}", *(f"{t:>{w}}" for t, w in zip(others, widths[1:], strict=False))]
+    return _GAP.join(cells).rstrip()
+
+
+def plain(tables: Sequence[Table]) -> str:
+    """Return the terminal's tables as plain text."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, color_system=None)
+    for table in tables:
+        console.print(terminal(table), soft_wrap=True)
+    return buffer.getvalue()
