@@ -39,7 +39,8 @@ def test_what_is_not_whole_is_made_again(made, damage):
     assert len(calls) == 2
 
 
-def test_an_interruption_leaves_nothing(made, tmp_path):
+@pytest.mark.usefixtures("made")
+def test_an_interruption_leaves_nothing(tmp_path):
     def interrupted(folder):
         (folder / "half").write_text("half")
         raise KeyboardInterrupt

@@ -120,6 +120,26 @@ class ExampleSet:
         """Return the same examples with other labels (N,)."""
         return replace(self, labels=labels)
 
+    def joined(self, other: Self) -> Self:
+        """Return these examples followed by others of the same kind, inputs read into memory.
+
+        Raises:
+            ValueError: only one of the two has labels, or domains.
+        """
+        columns: dict[str, Any] = {}
+        for name in ("labels", "domains"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if (ours is None) != (theirs is None):
+                raise ValueError(f"only one of two sets that are to be joined has {name}; give both or neither")
+            columns[name] = None if ours is None else np.concatenate([ours, theirs])
+        for name in ("targets", "attributes"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            columns[name] = {key: np.concatenate([ours[key], theirs[key]]) for key in ours if key in theirs}
+        rows = [examples.inputs[np.arange(len(examples))] for examples in (self, other)]
+        return replace(
+            self, inputs=np.concatenate(rows), checksum=content_hash(self.checksum, other.checksum), **columns
+        )
+
     def detached(self) -> Self:
         """Return the same examples without a way back to the set that they are a subset of."""
         return self._changed(inputs=_detached(self.inputs))

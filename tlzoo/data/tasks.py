@@ -268,6 +268,22 @@ class ZeroShotTask(Task):
     test_seen: ExampleSet | None = None
     embeddings: NDArray[np.float32] | None = None
 
+    def with_held_out_seen(self) -> Self:
+        """Return the task with the held-out classes among the seen ones: for the fit after settings are chosen.
+
+        Raises:
+            ValueError: there are no held-out classes, or nothing is trained.
+        """
+        if self.train is None or self.validation is None:
+            raise ValueError(f"{self.name} has no training and held-out classes to join")
+        return replace(
+            self,
+            seen=np.union1d(self.seen, self.held_out),
+            held_out=np.empty(0, dtype=np.int64),
+            train=self.train.joined(self.validation),
+            validation=None,
+        )
+
     def view(self, sees: Collection[Sees], *, by: str) -> ZeroShotView:
         """Return training examples and seen descriptions as ``by`` may see them; labels re-counted."""
         if self.embeddings is None:

@@ -1,0 +1,89 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from tlzoo.data import load_task
+from tlzoo.data.digits import DIGIT_SETS, _overlaid, load_digits
+
+
+def test_mnist_rows_are_padded_by_two(tmp_path):
+    rows = np.random.default_rng(0).integers(256, size=(3, 784))
+    with gzip.open(tmp_path / "m.csv.gz", "wt") as file:
+        file.writelines(",".join(map(str, [*row, label])) + "\n" for label, row in enumerate(rows))
+    pictures, labels = DIGIT_SETS["mnist5k"](tmp_path / "m.csv.gz")
+    assert pictures.shape == (3, 32, 32, 1)
+    assert labels.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(pictures[:, 2:-2, 2:-2, 0].reshape(3, -1), rows)
+    assert pictures[:, :2].max() == pictures[:, :, -2:].max() == 0
+
+
+def test_optdigits_rows_are_scaled_and_resized(tmp_path):
+    rows = np.vstack([np.full(64, 16), np.zeros(64), np.full(64, 8)])
+    with gzip.open(tmp_path / "o.csv.gz", "wt") as file:
+        file.writelines(",".join(map(str, [*row, label])) + "\n" for label, row in enumerate(rows))
+    pictures, labels = DIGIT_SETS["optdigits"](tmp_path / "o.csv.gz")
+    assert pictures.shape == (3, 32, 32, 1)
+    assert pictures.dtype == np.uint8
+    assert labels.dtype == np.int64
+    assert [np.unique(picture).tolist() for picture in pictures] == [[255], [0], [128]]
+
+
+def test_overlay_takes_the_brighter_pixel_in_opposite_corners():
+    left, right = np.full((1, 28, 28), 100, dtype=np.uint8), np.full((1, 28, 28), 50, dtype=np.uint8)
+    canvas = _overlaid(left, right)[0]
+    assert (canvas[:28, :28] == 100).all()
+    assert (canvas[28:, 28:] == 50).all()
+    assert (canvas[28:, :8] == 0).all()
+
+
+@pytest.mark.data
+def test_digits_both_ways():
+    task = load_task("digits:mnist5k->optdigits")
+    back = load_task("digits:optdigits->mnist5k")
+    sizes = {name: len(examples) for name, examples in task.sets().items()}
+    assert sizes == {"source_train": 3500, "source_test": 1500, "target_train": 1258, "target_test": 539}
+    assert back.target_test.checksum == task.source_test.checksum
+    assert task.checksum != back.checksum
+    assert task.class_names == tuple("0123456789")
+    batch = task.target_train.batch(np.arange(5))
+    assert batch.inputs.shape == (5, 32, 32, 1)
+
+
+@pytest.mark.data
+def test_digits_are_what_scikit_learn_says():
+    from sklearn.datasets import load_digits as theirs
+
+    ours = load_digits("optdigits")
+    np.testing.assert_array_equal(ours.labels, theirs().target)
+    assert np.bincount(load_digits("mnist5k").labels).tolist() == [500] * 10
+
+
+@pytest.mark.data
+def test_multidigits():
+    task = load_task("multidigits")
+    assert {name: len(examples) for name, examples in task.sets().items()} == {
+        "train": 6000,
+        "validation": 1000,
+        "test": 2000,
+    }
+    used = [
+        set(examples.attributes["left_digit"].tolist()) | set(examples.attributes["right_digit"].tolist())
+        for examples in task.sets().values()
+    ]
+    assert len(set.union(*used)) == sum(map(len, used))
+    digits = load_digits("mnist5k")
+    for side in ("left", "right"):
+        origin = task.test.attributes[f"{side}_digit"]
+        np.testing.assert_array_equal(task.test.targets[side], digits.labels[origin])
+        assert task.targets[side].classes == 10
+    assert task.train.inputs.shape == (6000, 32, 32, 1)
+    assert task.train.labels is None
+
+
+@pytest.mark.data
+def test_the_two_digits_lie_where_they_should():
+    task = load_task("multidigits")
+    pictures = task.train.inputs[np.arange(6000)][..., 0].astype(float)
+    corners = pictures[:, :5, -5:].mean(), pictures[:, -5:, :5].mean()
+    assert max(corners) < 1 < pictures[:, 8:16, 8:16].mean()
