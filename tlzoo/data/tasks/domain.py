@@ -1,0 +1,55 @@
+"""Domain adaptation and confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+
+from tlzoo.data.samplers import generator
+from tlzoo.data.sets import ExampleSet
+from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.types import Sees
+
+__all__ = ["DomainTask", "DomainView"]
+
+Metric = Literal["accuracy", "balanced_accuracy"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DomainView:
+    """What a domain method is given: training sets only, labels as declared."""
+
+    source: ExampleSet
+    target: ExampleSet
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DomainTask(Task):
+    """Domain adaptation and confusion: labelled source, unlabelled target, test on the target."""
+
+    kind: ClassVar[str] = "domain"
+    source_train: ExampleSet
+    source_test: ExampleSet
+    target_train: ExampleSet
+    target_test: ExampleSet
+    metric: Metric = "accuracy"
+
+    def view(self, sees: Collection[Sees], *, by: str) -> DomainView:
+        """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
+        whole = DomainView(
+            source=restricted(self.source_train, by=by, labels=Sees.SOURCE_LABELS in sees),
+            target=restricted(self.target_train, by=by, labels=Sees.TARGET_LABELS in sees),
+        )
+        return close(whole, {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}, sees, by=by)
+
+    def with_target_shots(self, shots: int, *, seed: int) -> Self:
+        """Return the task with at most ``shots`` target training examples a class, drawn by ``seed``."""
+        labels = self.target_train.labels
+        if labels is None:
+            raise ValueError(f"{self.name} has no target labels to draw shots from")
+        order = generator(seed, 7).permutation(len(labels))
+        chosen = np.concatenate([order[labels[order] == c][:shots] for c in range(self.num_classes)])
+        return replace(self, target_train=self.target_train.subset(np.sort(chosen)))
