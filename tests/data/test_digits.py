@@ -3,8 +3,9 @@ import gzip
 import numpy as np
 import pytest
 
-from tlzoo.data import load_task
+from tlzoo.data import digits, load_task
 from tlzoo.data.digits import DIGIT_SETS, _overlaid, load_digits
+from tlzoo.data.sets import ExampleSet
 
 
 def test_mnist_rows_are_padded_by_two(tmp_path):
@@ -35,6 +36,23 @@ def test_overlay_takes_the_brighter_pixel_in_opposite_corners():
     assert (canvas[:28, :28] == 100).all()
     assert (canvas[28:, 28:] == 50).all()
     assert (canvas[28:, :8] == 0).all()
+
+
+def test_pairs_are_written_from_disjoint_digits(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    pool = ExampleSet(
+        inputs=random.integers(256, size=(30, 32, 32, 1), dtype=np.uint8), modality="image", labels=np.arange(30) % 10
+    )
+    monkeypatch.setattr(digits, "load_digits", lambda name: {"mnist5k": pool}[name])
+    monkeypatch.setattr(digits, "_PAIRS", {"train": (20, 40), "test": (10, 5)})
+    digits._write_pairs(tmp_path)
+    train, test = (digits._read_pairs(tmp_path / f"{part}.npz", "toy") for part in ("train", "test"))
+    assert (len(train), len(test)) == (40, 5)
+    used = [
+        {*part.attributes["left_digit"].tolist(), *part.attributes["right_digit"].tolist()} for part in (train, test)
+    ]
+    assert not used[0] & used[1]
+    np.testing.assert_array_equal(test.targets["right"], test.attributes["right_digit"] % 10)
 
 
 @pytest.mark.data
@@ -72,10 +90,10 @@ def test_multidigits():
         for examples in task.sets().values()
     ]
     assert len(set.union(*used)) == sum(map(len, used))
-    digits = load_digits("mnist5k")
+    pool = load_digits("mnist5k")
     for side in ("left", "right"):
         origin = task.test.attributes[f"{side}_digit"]
-        np.testing.assert_array_equal(task.test.targets[side], digits.labels[origin])
+        np.testing.assert_array_equal(task.test.targets[side], pool.labels[origin])
         assert task.targets[side].classes == 10
     assert task.train.inputs.shape == (6000, 32, 32, 1)
     assert task.train.labels is None

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,33 @@ def test_pictures_are_flattened_onto_white_and_of_one_size(tmp_path):
     assert odd.dtype == np.uint8
     assert odd[40, 40].tolist() == [10, 20, 30]
     assert emoji._picture(tmp_path / "half.png")[0, 0].tolist() == pytest.approx([127] * 3, abs=1)
+
+
+def test_a_table_is_made_of_the_three_sources(drawings, tmp_path, monkeypatch):
+    names = [
+        {"unified": "1F600", "name": "GRINNING FACE", "category": "Smileys", "subcategory": "face-smiling"},
+        {"unified": "1F602", "name": "NOT DRAWN BY ALL", "category": "Smileys", "subcategory": "face-smiling"},
+    ]
+    (tmp_path / "names.json").write_text(json.dumps(names), "utf-8")
+    (tmp_path / "keywords.json").write_text(json.dumps({"\U0001f600": ["grinning_face", "smile"]}), "utf-8")
+    files = {
+        "emoji": drawings,
+        "emoji-names": tmp_path / "names.json",
+        "emoji-keywords": tmp_path / "keywords.json",
+    }
+    monkeypatch.setattr(sources, "path", files.__getitem__)
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    emoji._read.cache_clear()
+    table = emoji.load_emoji()
+    emoji._read.cache_clear()
+    assert table.codes.tolist() == ["1F600"]
+    assert table.names.tolist() == ["grinning face"]
+    assert table.descriptions.tolist() == ["grinning face, smile"]
+    assert table.pictures[:, 5, 5, 0].tolist() == list(range(7))
+    examples = table.examples(np.array([0]), [2, 4], np.array([9]))
+    assert examples.domains.tolist() == [2, 4]
+    assert examples.labels.tolist() == [9, 9]
+    assert examples.inputs[np.array([0, 1])][:, 0, 0, 0].tolist() == [2, 4]
 
 
 def test_descriptions_name_each_thing_once():

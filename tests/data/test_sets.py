@@ -141,3 +141,14 @@ def test_content_hash_sees_values_shape_and_type():
     arrays = [np.zeros(4), np.zeros((2, 2)), np.zeros(4, dtype=np.float32), np.ones(4), np.array(["a"]), "a"]
     assert len({content_hash(array) for array in arrays}) == len(arrays)
     assert content_hash(np.arange(6).reshape(2, 3).T) == content_hash(np.arange(6).reshape(2, 3).T.copy())
+
+
+def test_joined_sets_follow_each_other():
+    whole = example_set()
+    joined = whole.subset(np.array([5, 0])).joined(whole.subset(np.array([2])))
+    assert joined.labels.tolist() == [2, 0, 2]
+    assert joined.targets["left"].tolist() == [5, 0, 2]
+    assert joined.inputs.tolist() == [[10.0, 11.0], [0.0, 1.0], [4.0, 5.0]]
+    assert joined.checksum != whole.subset(np.array([2])).joined(whole.subset(np.array([5, 0]))).checksum
+    with pytest.raises(ValueError, match="only one of two sets that are to be joined has labels"):
+        whole.joined(example_set(labels=None))

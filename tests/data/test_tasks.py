@@ -228,6 +228,19 @@ def test_zero_shot_views_say_what_is_missing():
     assert untrained.view({S.CLASS_DESCRIPTIONS}, by="cosine").class_embeddings.shape == (0, 2)
 
 
+def test_held_out_classes_join_the_seen_ones():
+    task = zeroshot_task()
+    joined = task.with_held_out_seen()
+    assert joined.seen.tolist() == [1, 2, 3]
+    assert len(joined.held_out) == 0
+    assert joined.validation is None
+    assert sorted(joined.train.labels.tolist()) == [1] * 10 + [2] * 10 + [3] * 10
+    sees = {S.SOURCE_INPUTS, S.SOURCE_LABELS, S.CLASS_DESCRIPTIONS}
+    assert set(joined.view(sees, by="eszsl").train.labels.tolist()) == {0, 1, 2}
+    with pytest.raises(ValueError, match="toy has no training and held-out classes"):
+        joined.with_held_out_seen()
+
+
 def test_target_shots():
     task = domain_task().with_target_shots(2, seed=0)
     assert np.bincount(task.target_train.labels).tolist() == [2, 2, 2, 2]

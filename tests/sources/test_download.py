@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tlzoo import sources
-from tlzoo.sources.download import download
+from tlzoo.sources.download import _bytes_below, download
 
 
 @pytest.fixture
@@ -50,3 +50,11 @@ def test_without_pip_it_is_said_what_to_do(index, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else find(name))
     with pytest.raises(sources.SourceError, match="-m ensurepip"):
         download(index, tmp_path)
+
+
+def test_how_much_has_arrived_is_counted(tmp_path):
+    (tmp_path / "a").write_bytes(b"123")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/b").write_bytes(b"4567")
+    folder = (tmp_path / "deep").stat().st_size
+    assert _bytes_below(tmp_path) - folder == 7
