@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ __all__ = [
     "FAMILIES",
     "METHODS",
     "Paper",
+    "accepted_settings",
     "create_method",
     "list_methods",
     "method_class",
@@ -65,6 +67,7 @@ class Paper:
         year: of publication.
         arxiv: identifier such as ``1502.02791``, or None.
         doi: where there is no arXiv identifier.
+        page: web address, where there is neither.
     """
 
     title: str
@@ -73,13 +76,14 @@ class Paper:
     year: int
     arxiv: str | None = None
     doi: str | None = None
+    page: str | None = None
 
     @property
     def url(self) -> str | None:
         """Link to the paper."""
         if self.arxiv:
             return f"https://arxiv.org/abs/{self.arxiv}"
-        return f"https://doi.org/{self.doi}" if self.doi else None
+        return f"https://doi.org/{self.doi}" if self.doi else self.page
 
     @property
     def citation(self) -> str:
@@ -134,25 +138,33 @@ def method_class(name: str) -> type[Method]:
     return cls
 
 
+def accepted_settings(name: str, **offered: Any) -> dict[str, Any]:
+    """Return those of the offered settings that the method's constructor takes.
+
+    Modules offer what they know of a network's shape; a method without parameters of its own asks for none of it.
+
+    >>> accepted_settings("protonet", num_features=512)
+    {}
+    >>> accepted_settings("simpleshot", num_features=512)
+    {'num_features': 512}
+    """
+    taken = inspect.signature(method_class(name)).parameters
+    return {setting: value for setting, value in offered.items() if setting in taken}
+
+
 def create_method(name: str, **settings: Any) -> Method:
     """Build a method by name: ``create_method("dan", num_features=256, num_classes=8)``.
 
     Raises:
         ValueError: the name is unknown or ambiguous; the nearest names are in the message.
-        TypeError: a setting is unknown to the method; its settings are in the message.
+        TypeError: a setting is unknown to the method, or one without default is missing; its settings are in the
+            message.
     """
     cls = method_class(name)
+    signature = inspect.signature(cls)
     try:
-        return cls(**settings)
+        signature.bind(**settings)
     except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise TypeError(
-            f"{resolve_name(name)}: {str(error).split('__init__() ')[-1]}; its settings are {_settings(cls)}"
-        ) from None
-
-
-def _settings(cls: type[Method]) -> str:
-    import inspect
-
-    return ", ".join(str(parameter) for parameter in list(inspect.signature(cls).parameters.values()))
+        parameters = ", ".join(str(parameter) for parameter in signature.parameters.values())
+        raise TypeError(f"{resolve_name(name)} {error}; its settings are {parameters or 'none'}") from None
+    return cls(**settings)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tlzoo.backbones import create_backbone
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
-from tlzoo.registry import METHODS, create_method, resolve_name
+from tlzoo.registry import METHODS, accepted_settings, create_method, resolve_name
 from tlzoo.types import Backbone
 
 __all__ = ["TransferModule"]
@@ -33,6 +33,17 @@ class TransferModule(pl.LightningModule):
         super().__init__()
         self.optimizer_settings = OptimizerSettings.of(optimizer)
         self._total_steps: float | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a string straight away, since it is no parameter, buffer or module.
+
+        Lightning notes the name of the running hook some forty times a step, and torch's search for what an attribute
+        is would cost more than everything else that the module adds to a step.
+        """
+        if type(value) is str:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def method_name(self) -> str:
@@ -125,7 +136,7 @@ def as_method(
 ) -> Method:
     """Return the method given by name and settings, or as an object.
 
-    A bare name is looked for in the module's own families first.
+    A bare name is looked for in the module's own families first. Of ``shape`` the method gets what it asks for.
 
     Raises:
         ValueError: the method belongs to another type of transfer learning.
@@ -136,4 +147,4 @@ def as_method(
     full = resolve_name(own[0] if own else method)
     if full.split("/")[0] not in families:
         raise ValueError(f"{full} is no method of {' or '.join(families)}; use the module of its family")
-    return create_method(full, **shape, **dict(settings or {}))
+    return create_method(full, **accepted_settings(full, **shape) | dict(settings or {}))
