@@ -164,9 +164,7 @@ class FeatureCache:
             ValueError: the backbone takes another modality, or what :meth:`features` raises.
         """
         if examples.modality != backbone.modality:
-            raise ValueError(
-                f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}"
-            )
+            raise ValueError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
         inputs, indices, checksum = examples.base
         features = self.features(
             backbone, inputs, checksum=checksum, dtype=dtype, batch_size=batch_size, progress=progress

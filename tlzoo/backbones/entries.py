@@ -6,8 +6,10 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 _verified: dict[Path, tuple[int, int, int]] = {}
 """Data files whose hash this process has checked, with their state at that time."""
+
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a folder of unfinished work belongs to nobody."""
 
 
 class Entries:
@@ -68,11 +74,12 @@ class Entries:
         work, and what is read is whole all the same.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{key}.lock"):
+        with _turn(self.root / f"{key}.lock"):
             found = self.get(key)
             if found is not None:
                 return found
-            with staging(self.root / key, sweep=True) as folder:
+            self._sweep(key)
+            with staging(self.root / key) as folder:
                 draft = folder / "data.npy"
                 array = np.lib.format.open_memmap(draft, mode="w+", dtype=dtype, shape=shape)
                 fill(array)
@@ -83,6 +90,12 @@ class Entries:
         if made is None:
             raise OSError(f"{self.root / key} was written and cannot be read back; check the disk")
         return made
+
+    def _sweep(self, key: str) -> None:
+        """Remove what killed processes left: by age, since without locks a live one may be at work beside us."""
+        for left in self.root.glob(f"{key}.*.part"):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
 
     def _commit(self, key: str, draft: Path, described: dict[str, Any]) -> None:
         digest = _sha256(draft)
@@ -115,6 +128,21 @@ class Entries:
         if list(array.shape) != described["shape"] or array.dtype.name != described["dtype"]:
             raise ValueError(f"{data.name} is {array.dtype} {array.shape}, not what was written")
         return array
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Hold a lock where the file system has locks; it only saves work that would be done twice."""
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sha256(file: Path) -> str:

@@ -105,4 +105,5 @@ def progress_bar(title: str) -> Iterator[Report]:
     try:
         yield report
     finally:
-        bar.stop()
+        if shown:
+            bar.stop()

@@ -96,6 +96,11 @@ def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pre
     try:
         signature.bind(*arguments, **settings)
     except TypeError as error:
-        known = [str(p) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        known = [_spelled(p) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
         raise TypeError(f"{name}: {error}; its settings are {', '.join(known)}") from None
     return function(*arguments, **settings)
+
+
+def _spelled(parameter: inspect.Parameter) -> str:
+    has_default = parameter.default is not parameter.empty
+    return f"{parameter.name}={parameter.default!r}" if has_default else parameter.name

@@ -84,9 +84,7 @@ class SentenceEncoder(Backbone):
         """Turn a list or an array of strings into a list, cut to ``max_characters``."""
         texts = items.tolist() if isinstance(items, np.ndarray) else items
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(
-                f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []"
-            )
+            raise TypeError(f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []")
         return [text[: self.max_characters] for text in texts]
 
     @property
@@ -137,9 +135,7 @@ def sentence(
     if not pretrained:
         raise ValueError(f"sentence:{name} has no untrained form; leave pretrained=True")
     if not name:
-        raise ValueError(
-            "no encoder named after 'sentence:'; expected 'minilm', a folder, or a name on the model hub"
-        )
+        raise ValueError("no encoder named after 'sentence:'; expected 'minilm', a folder, or a name on the model hub")
     from sentence_transformers import SentenceTransformer
 
     folder = sources.path("minilm") if name == "minilm" else Path(name).expanduser()

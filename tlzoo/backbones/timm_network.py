@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.groups import groups_by_name
@@ -88,14 +89,15 @@ def timm_network(
         name: such as ``resnet18`` or ``vit_small_patch16_224.augreg_in1k``.
         pretrained: load the published weights from the model hub.
         checkpoint_path: load these weights instead, from a file (``.safetensors``, or ``.pth`` read with
-            ``weights_only=True``); the file may hold the classifier.
+            ``weights_only=True``), in timm's own layout; the file may hold the classifier, but nothing else that the
+            network has no place for, and must hold all that it has.
         image_size: height and width of the input, where not the network's own.
         **settings: of ``timm.create_model``.
 
     Raises:
         ValueError: timm has no such network; the nearest names are in the message.
         FileNotFoundError: ``checkpoint_path`` does not exist.
-        RuntimeError: the weights cannot be had.
+        RuntimeError: the weights cannot be had, or are those of another network.
     """
     import timm
     from timm.data.config import resolve_model_data_config
@@ -104,18 +106,18 @@ def timm_network(
         raise ValueError(nearest(name, timm.list_models(), kind="network of timm"))
     if checkpoint_path is not None and not Path(checkpoint_path).is_file():
         raise FileNotFoundError(f"checkpoint_path {checkpoint_path} is no file")
-    source: dict[str, Any] = (
-        {} if checkpoint_path is None else {"pretrained_cfg_overlay": {"file": str(checkpoint_path)}}
-    )
+    from_hub = pretrained and checkpoint_path is None
     try:
-        network = timm.create_model(name, pretrained=pretrained or bool(source), num_classes=0, **source, **settings)
+        network = timm.create_model(name, pretrained=from_hub, num_classes=0, **settings)
     except (OSError, RuntimeError) as error:
-        if not (pretrained or source):
+        if not from_hub:
             raise
         raise RuntimeError(
             f"timm:{name}: its weights cannot be loaded ({error}); pass checkpoint_path=FILE, or pretrained=False to "
             "start at random"
         ) from error
+    if checkpoint_path is not None:
+        _load_weights(network, Path(checkpoint_path))
     trained = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     preprocess = ImagePreprocess(
         int(trained["input_size"][0]),
@@ -125,3 +127,31 @@ def timm_network(
         trained["interpolation"],
     )
     return TimmNetwork(f"timm:{name}", network, preprocess)
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    """Load a state dict, or a checkpoint that holds one under ``state_dict``.
+
+    timm itself takes any file once the classifier is left out, and starts at random where names do not match.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+    config: Any = network.pretrained_cfg
+    names = config.get("classifier") or ()
+    classifiers = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    result = network.load_state_dict(state, strict=False)
+    strange = [name for name in result.unexpected_keys if not name.startswith(classifiers)]
+    if result.missing_keys or strange:
+        raise RuntimeError(
+            f"{path} holds the weights of another network: missing {_listed(result.missing_keys)}; without a place "
+            f"{_listed(strange)}"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "none"
