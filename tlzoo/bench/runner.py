@@ -109,7 +109,8 @@ def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> N
             importlib.import_module(protocol).prepare(cells)
         except Exception as error:
             if console:
-                console.print(f"preparing failed ({type(error).__name__}: {error}); cells go on alone", style="yellow")
+                why = f"{type(error).__name__}: {error}"
+                console.print(f"preparing failed ({why}); cells go on alone", style="yellow", markup=False)
 
 
 @contextlib.contextmanager
@@ -121,8 +122,13 @@ def _bar(total: int, console: Console | None) -> Iterator[tuple[Progress, TaskID
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (
-        *(TextColumn("{task.fields[count]}"), BarColumn(bar_width=None), TextColumn("{task.percentage:3.0f} %")),
-        *(TimeElapsedColumn(), TextColumn("left"), Remaining(), TextColumn("[dim]{task.description}")),
+        *(TextColumn("{task.fields[count]}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f} %")),
+        *(
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            Remaining(),
+            TextColumn("{task.description}", style="dim", markup=False),
+        ),
     )
     with Progress(*columns, console=console) as progress:
         yield progress, progress.add_task("", total=total, count=f"0/{total} cells")
@@ -157,5 +163,5 @@ class _Progress:
                 task,
                 completed=sum(self._shares.values()),
                 count=f"{len(self._ended)}/{total} cells",
-                description=str(cell),
+                description=f"{cell.label}, seed {cell.seed}",
             )

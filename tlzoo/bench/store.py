@@ -80,6 +80,7 @@ class Store:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        self._read: dict[str, tuple[tuple[int, ...] | None, Record | None]] = {}
 
     def write(self, cell: Cell, outcome: Outcome, provenance: Mapping[str, Any] | None = None) -> None:
         """Store a finished cell; an earlier failure of it is removed.
@@ -109,36 +110,31 @@ class Store:
         payload = {"cell": cell.to_json(), "traceback": traceback, "provenance": _encoded(provenance or {})}
         self._replace(f"{cell.hash}.failed.json", _sealed(payload))
 
-    def read(self, cell: Cell | str, *, verify: bool = False) -> Record | None:
-        """Return a finished cell, or None where it is missing, torn or corrupt.
-
-        Args:
-            cell: a cell or its hash.
-            verify: check the bytes of the predictions too, not only that they are there.
-        """
+    def read(self, cell: Cell | str) -> Record | None:
+        """Return a finished cell (or the cell of that hash), or None where it is missing, torn or corrupt."""
         key = cell if isinstance(cell, str) else cell.hash
-        payload = self._unsealed(f"{key}.json")
-        predictions = self.root / f"{key}.npz"
-        if payload is None or "result" not in payload or not predictions.is_file():
-            return None
-        if verify and hashlib.sha256(predictions.read_bytes()).hexdigest() != payload["result"]["predictions"]:
-            return None
-        result = payload["result"]
+        state = self._state(key)
+        if key not in self._read or self._read[key][0] != state:
+            self._read[key] = state, self._read_pair(key) if state else None
+        return self._read[key][1]
+
+    def _state(self, key: str) -> tuple[int, ...] | None:
+        """Return what tells one version of a pair of files from another; None where one of them is not there."""
         try:
-            return Record(
-                cell=Cell.from_json(payload["cell"]),
-                metrics={name: float(value) for name, value in result["metrics"].items()},
-                curves={name: [float(v) for v in values] for name, values in result["curves"].items()},
-                receipt=result["receipt"],
-                series={
-                    name: {column: [float(v) for v in values] for column, values in columns}
-                    for name, columns in result["series"].items()
-                },
-                splits=result["splits"],
-                provenance=payload["provenance"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return None  # written by another version of the schema
+            stats = [(self.root / f"{key}{suffix}").stat() for suffix in (".json", ".npz")]
+        except OSError:
+            return None
+        return tuple(number for s in stats for number in (s.st_mtime_ns, s.st_size, s.st_ino))
+
+    def _read_pair(self, key: str) -> Record | None:
+        payload = self._unsealed(f"{key}.json")
+        try:
+            data = (self.root / f"{key}.npz").read_bytes()
+            if payload is None or hashlib.sha256(data).hexdigest() != payload["result"]["predictions"]:
+                return None
+            return _record(payload)
+        except (OSError, KeyError, TypeError, ValueError, AttributeError):
+            return None  # gone, or written by another version of the schema
 
     def predictions(self, cell: Cell | str) -> dict[str, NDArray[Any]]:
         """Return the stored arrays of a finished cell; see :func:`_packed` for their form.
@@ -147,7 +143,7 @@ class Store:
             FileNotFoundError: the cell is not in the store, or its predictions are corrupt.
         """
         key = cell if isinstance(cell, str) else cell.hash
-        if self.read(key, verify=True) is None:
+        if self.read(key) is None:
             raise FileNotFoundError(f"no intact predictions of cell {key} in {self.root}; run it again")
         with np.load(self.root / f"{key}.npz", allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
@@ -190,6 +186,22 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return payload if intact and isinstance(payload, dict) else None
+
+
+def _record(payload: Mapping[str, Any]) -> Record:
+    result = payload["result"]
+    return Record(
+        cell=Cell.from_json(payload["cell"]),
+        metrics={name: float(value) for name, value in result["metrics"].items()},
+        curves={name: [float(v) for v in values] for name, values in result["curves"].items()},
+        receipt=result["receipt"],
+        series={
+            name: {column: [float(v) for v in values] for column, values in columns}
+            for name, columns in result["series"].items()
+        },
+        splits=result["splits"],
+        provenance=payload["provenance"],
+    )
 
 
 def replace_file(path: Path, data: bytes) -> None:

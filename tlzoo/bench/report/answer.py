@@ -33,7 +33,7 @@ def _sentence(table: Table) -> str:
     if against is None or math.isnan(against.summary.mean):
         return "The baseline has no result yet, so no gain can be told."
     clauses = [clause for section in table.sections if (clause := _clause(table, section))]
-    start = f"{table.reference} reaches {_with_unit(against.summary.mean, table)}"
+    start = f"The baseline, {table.reference}, reaches {_with_unit(against.summary.mean, table)}"
     if not clauses:
         return f"{start}; no other method has a result yet."
     bounds = [

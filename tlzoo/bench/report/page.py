@@ -60,6 +60,7 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
         suite=plan.suite,
         findings=found,
         blocks=[_block(place, table) for place, table in enumerate(tables)],
+        links=_links(tables),
         failures=_failures(tables),
         manifest=_manifest(plan, store),
         cells=plan.cells,
@@ -77,6 +78,14 @@ def _block(place: int, table: Table) -> _Block:
         notes=footnotes(table),
         plots=plots(table),
     )
+
+
+def _links(tables: Sequence[Table]) -> list[tuple[str, str]]:
+    """Return a link a group, to the first of its tables."""
+    first: dict[str, str] = {}
+    for place, table in enumerate(tables):
+        first.setdefault(table.group.title, f"table-{place}")
+    return [(anchor, title) for title, anchor in first.items()]
 
 
 def _failures(tables: Iterable[Table]) -> list[Failure]:

@@ -79,11 +79,12 @@ def _curves(table: Table) -> Iterable[Plot]:
         with style():
             figure, axes = new_figure(3.2)
             for place, (line, (x, y)) in enumerate(drawn):
-                _draw(axes, place, x, y, line.label, oracle=line.oracle)
+                shown = [_scaled(value, table) for value in y] if name == table.group.metric else y
+                _draw(axes, place, x, shown, line.label, oracle=line.oracle)
             axes.set_xlabel(
                 "step" if any("step" in r.curves for ln in table.lines for r in ln.records) else "checkpoint"
             )
-            axes.set_ylabel(name)
+            axes.set_ylabel(_axis_name(table) if name == table.group.metric else name)
             _legend(axes, len(drawn))
             yield Plot(f"{name} over training, mean over runs.", to_svg(figure, f"curve {name} {table.title}"))
 

@@ -38,6 +38,7 @@ def style() -> AbstractContextManager[None]:
             **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
             "axes.grid": True,
             "grid.linewidth": 0.5,
+            "grid.alpha": 0.5,
             "lines.linewidth": 1.6,
         }
     )
