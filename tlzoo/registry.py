@@ -165,6 +165,10 @@ def create_method(name: str, **settings: Any) -> Method:
     try:
         signature.bind(**settings)
     except TypeError as error:
-        parameters = ", ".join(str(parameter) for parameter in signature.parameters.values())
-        raise TypeError(f"{resolve_name(name)} {error}; its settings are {parameters or 'none'}") from None
+        known = ", ".join(_shown(parameter) for parameter in signature.parameters.values()) or "none"
+        raise TypeError(f"{resolve_name(name)}: {error}; its settings are {known}") from None
     return cls(**settings)
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    return parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"

@@ -124,7 +124,7 @@ class Prediction:
 class _Withheld:
     """Mixed into an object whose listed attributes the method at work may not read."""
 
-    _closed: Mapping[str, str]
+    _closed: Mapping[str, str] = {}
 
     def __getattribute__(self, name: str) -> Any:
         closed = object.__getattribute__(self, "_closed")
@@ -134,6 +134,10 @@ class _Withheld:
 
     def __repr__(self) -> str:
         return f"<{type(self).__bases__[1].__name__} without {', '.join(sorted(self._closed))}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the type is made on the fly, where pickle does not find it
+        return _restored, (type(self).__bases__[1], dict(vars(self)))
 
 
 _WITHHELD_TYPES: dict[type, type] = {}
@@ -150,18 +154,31 @@ def withheld(value: T, *names: str, why: str) -> T:
     Traceback (most recent call last):
     ...
     tlzoo.types.SupervisionError: labels: dan does not declare TARGET_LABELS
+
+    What was withheld before stays so, with its own reason.
+
+    Raises:
+        ValueError: a name that is no attribute; withholding it would do nothing.
     """
-    base = type(value)
+    state = dict(vars(value))
+    before: Mapping[str, str] = state.pop("_closed", {})
+    if unknown := [name for name in names if name not in state and name not in before]:
+        raise ValueError(f"{type(value).__name__} has no {', '.join(unknown)}; it has {', '.join(state)}")
+    base = type(value).__bases__[1] if isinstance(value, _Withheld) else type(value)
+    closed = {name: f"{name}: {why}" for name in names} | dict(before)
+    kept = {key: item for key, item in state.items() if key not in closed}
+    restored: T = _restored(base, {"_closed": closed, **kept})
+    return restored
+
+
+def _restored(base: type, state: Mapping[str, Any]) -> Any:
+    """Return an object of the withheld kind of ``base``, its attributes given."""
     if base not in _WITHHELD_TYPES:
         _WITHHELD_TYPES[base] = type(f"Withheld{base.__name__}", (_Withheld, base), {})
     copy: Any = object.__new__(_WITHHELD_TYPES[base])
-    closed = {name: f"{name}: {why}" for name in names}
-    kept = {key: item for key, item in vars(value).items() if key not in closed}
-    object.__setattr__(copy, "_closed", closed)
-    for key, item in kept.items():
-        object.__setattr__(copy, key, item)
-    withheld_copy: T = copy
-    return withheld_copy
+    for name, value in state.items():
+        object.__setattr__(copy, name, value)
+    return copy
 
 
 def is_withheld(value: object, name: str) -> bool:

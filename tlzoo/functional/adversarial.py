@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_choice
+
 __all__ = ["entropy_weights", "gradient_reversal", "multilinear_map", "reversal_coefficient"]
 
 
@@ -49,7 +51,18 @@ def multilinear_map(features: Tensor, probabilities: Tensor) -> Tensor:
     """Return the outer products of probabilities (B, C) and features (B, D) as (B, C * D), class-major.
 
     The conditioning of CDAN (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
+
+    Raises:
+        ValueError: not two matrices with the same number of rows.
+
+    >>> multilinear_map(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.25, 0.75]])).tolist()
+    [[0.25, 0.5, 0.75, 1.5]]
     """
+    if features.ndim != 2 or probabilities.ndim != 2 or len(features) != len(probabilities):
+        raise ValueError(
+            f"features and probabilities have shapes {tuple(features.shape)} and {tuple(probabilities.shape)}; "
+            "expected (B, D) and (B, C)"
+        )
     return (probabilities.unsqueeze(2) * features.unsqueeze(1)).flatten(1)
 
 
@@ -66,12 +79,22 @@ def entropy_weights(
         target_entropy: (M,).
         normalization: ``"per_domain"``: each domain's weights sum to 1 (the authors' code); ``"joint"``: all weights
             together sum to N + M (the mean is 1).
+
+    Raises:
+        ValueError: an empty side, or an unknown normalization.
+
+    >>> ours, theirs = entropy_weights(torch.zeros(2), torch.ones(4))
+    >>> ours.tolist(), round(theirs.sum().item(), 6)
+    ([0.5, 0.5], 1.0)
     """
+    check_choice(normalization, ("per_domain", "joint"), what="normalization")
+    if not len(source_entropy) or not len(target_entropy):
+        raise ValueError(
+            f"{len(source_entropy)} source and {len(target_entropy)} target examples; expected one or more a side"
+        )
     source = 1.0 + torch.exp(-source_entropy.detach())
     target = 1.0 + torch.exp(-target_entropy.detach())
     if normalization == "per_domain":
         return source / source.sum(), target / target.sum()
-    if normalization == "joint":
-        factor = (len(source) + len(target)) / (source.sum() + target.sum())
-        return source * factor, target * factor
-    raise ValueError(f"unknown normalization {normalization!r}; expected per_domain or joint")
+    factor = (len(source) + len(target)) / (source.sum() + target.sum())
+    return source * factor, target * factor

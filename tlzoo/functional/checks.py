@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
-__all__ = ["check_finite", "check_pair"]
+__all__ = ["check_choice", "check_pair", "is_finite", "where_not_finite"]
+
+
+def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
+    """Check that a named variant is one of those that there are.
+
+    Raises:
+        ValueError: it is not; the choices are in the message.
+
+    >>> check_choice("mean", ("mean", "legacy"), what="bandwidth")
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise ValueError(f"unknown {what} {value!r}; expected {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "features") -> None:
@@ -30,15 +46,26 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
         )
 
 
-def check_finite(value: Tensor, *, what: str) -> Tensor:
-    """Return a scalar or small tensor after checking that it is finite.
+def is_finite(value: Tensor) -> bool:
+    """Say whether a tensor on the CPU holds neither NaN nor Inf; True elsewhere, where asking would stall the queue.
 
-    Raises:
-        FloatingPointError: NaN or Inf; both the value's name and what to look at are in the message.
+    The sum is taken first: one pass without a temporary tensor. Only where it is not finite (it may also have
+    overflowed) each entry is looked at.
     """
-    if not bool(torch.isfinite(value).all()):
-        raise FloatingPointError(
-            f"{what} is {value.tolist() if value.numel() < 9 else 'not finite'}; "
-            "look for NaN or Inf in the inputs, or lower the learning rate"
-        )
-    return value
+    if value.device.type != "cpu" or not value.is_floating_point() or torch.compiler.is_compiling():
+        return True
+    value = value.detach()
+    return math.isfinite(float(value if value.ndim == 0 else value.sum())) or bool(value.isfinite().all())
+
+
+def where_not_finite(value: Tensor, *, unit: str) -> str:
+    """Return a phrase on the first rows of ``value`` that hold NaN or Inf: ``"episodes 2, 5 and 1 more"``.
+
+    >>> import torch
+    >>> where_not_finite(torch.tensor([1.0, torch.nan]), unit="row")
+    'row 1'
+    """
+    rows = (~value.detach().isfinite()).flatten(1).any(dim=1) if value.ndim > 1 else ~value.detach().isfinite()
+    places = rows.reshape(-1).nonzero().flatten().tolist()
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    return f"{unit}{'s' if len(places) > 1 else ''} {', '.join(map(str, places[:3]))}{more}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 __all__ = ["entropy", "information_maximization"]
@@ -10,7 +11,6 @@ __all__ = ["entropy", "information_maximization"]
 def entropy(logits: Tensor) -> Tensor:
     """Return the (B,) entropies, in nats, of the softmax of logits (B, C).
 
-    >>> import torch
     >>> round(entropy(torch.zeros(1, 4)).exp().item(), 4)
     4.0
     """
@@ -23,7 +23,16 @@ def information_maximization(logits: Tensor) -> Tensor:
 
     Lowest where predictions are certain and diverse; the loss of SHOT (Liang et al., ICML 2020),
     https://arxiv.org/abs/2002.08546.
+
+    Raises:
+        ValueError: an empty batch.
+
+    >>> certain_and_diverse = 100 * torch.eye(2)
+    >>> round(information_maximization(certain_and_diverse).neg().exp().item(), 4)
+    2.0
     """
+    if not len(logits):
+        raise ValueError("an empty batch has no mean prediction; expected one row of logits or more")
     mean = logits.softmax(dim=-1).mean(dim=0)
-    marginal = -(mean * mean.clamp_min(1e-38).log()).sum()
+    marginal = -(mean * mean.clamp_min(torch.finfo(mean.dtype).tiny).log()).sum()  # 0 log 0 = 0
     return entropy(logits).mean() - marginal

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_pair
+from tlzoo.functional.checks import check_choice, check_pair
 
 __all__ = ["Bandwidth", "Estimator", "gaussian_kernel", "mmd", "pairwise_squared_distances"]
 
@@ -36,12 +36,23 @@ def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwid
         scales: factors a of the mean squared distance m.
         bandwidth: ``"mean"``: m over all N^2 pairs, the zero diagonal included; ``"legacy"``: over the N^2 - N others,
             the rule of the first DAN code. m is detached.
+
+    Raises:
+        ValueError: no scale, a scale that is not positive, or an unknown bandwidth.
+
+    >>> points = torch.tensor([[0.0], [2.0]])  # squared distances 0 and 4, m = 2
+    >>> round(gaussian_kernel(points)[0, 1].item(), 4)  # exp(-1)
+    0.3679
     """
+    check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
+    if not scales or min(scales) <= 0:
+        raise ValueError(f"scales {list(scales)}; expected one number > 0 or more")
     distances = pairwise_squared_distances(points)
     count = len(points)
     pairs = count * count if bandwidth == "mean" else count * count - count
-    # points that all coincide have kernel 1 whatever the bandwidth; the floor keeps 0 / 0 away
-    mean = (distances.detach().sum() / max(pairs, 1)).clamp_min(torch.finfo(points.dtype).tiny)
+    mean = distances.detach().sum() / max(pairs, 1)
+    # points that all coincide have kernel 1 and gradient 0 whatever the bandwidth; one of 0 would give NaN for both
+    mean = torch.where(mean > torch.finfo(points.dtype).tiny, mean, torch.ones_like(mean))
     scaled = distances / (-2 * mean)
     return torch.stack([(scaled / scale).exp() for scale in scales]).sum(dim=0)
 
@@ -71,11 +82,12 @@ def mmd(
 
     Raises:
         ValueError: widths differ, an empty side, fewer than two points a side for unbiased and linear, or unequal
-            sizes for linear.
+            sizes for linear; an unknown estimator or bandwidth.
 
     >>> mmd(torch.zeros(3, 2), torch.zeros(2, 2)).item()
     0.0
     """
+    check_choice(estimator, get_args(Estimator), what="estimator")
     check_pair(source, target, least=1 if estimator == "biased" else 2)
     if estimator == "linear" and len(source) != len(target):
         raise ValueError(
@@ -87,7 +99,12 @@ def mmd(
 
 
 def kernel_discrepancy(kernel: Tensor, num_source: int, *, estimator: Estimator = "biased") -> Tensor:
-    """Return the squared discrepancy from the kernel matrix (N + M, N + M) of source, then target points."""
+    """Return the squared discrepancy from the kernel matrix (N + M, N + M) of source, then target points.
+
+    Raises:
+        ValueError: an unknown estimator.
+    """
+    check_choice(estimator, get_args(Estimator), what="estimator")
     n, m = num_source, len(kernel) - num_source
     if estimator == "linear":
         here = torch.arange(n, device=kernel.device)
@@ -97,9 +114,7 @@ def kernel_discrepancy(kernel: Tensor, num_source: int, *, estimator: Estimator 
     if estimator == "unbiased":
         kernel = kernel - torch.diag(kernel.diagonal())
         same_source, same_target = n * (n - 1), m * (m - 1)
-    elif estimator == "biased":
-        same_source, same_target = n * n, m * m
     else:
-        raise ValueError(f"unknown estimator {estimator!r}; expected biased, unbiased or linear")
+        same_source, same_target = n * n, m * m
     within = kernel[:n, :n].sum() / same_source + kernel[n:, n:].sum() / same_target
     return within - 2 * kernel[:n, n:].mean()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 __all__ = ["negative_squared_distances", "prototypes"]
 
@@ -13,18 +12,40 @@ def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
     """Return the class means (E, way, D) of support (E, S, D) with labels (E, S).
 
     Raises:
-        ValueError: a class of an episode has no support; the episode and the class are named.
+        ValueError: shapes do not fit, a label outside ``range(way)``, or a class of an episode without support; the
+            episode is named.
+
+    >>> support = torch.tensor([[[0.0], [2.0], [5.0]]])
+    >>> prototypes(support, torch.tensor([[0, 0, 1]]), 2).tolist()
+    [[[1.0], [5.0]]]
     """
-    members = F.one_hot(labels, way).to(support.dtype)
+    if support.ndim != 3 or labels.shape != support.shape[:2]:
+        raise ValueError(
+            f"support and labels have shapes {tuple(support.shape)} and {tuple(labels.shape)}; "
+            "expected (E, S, D) and (E, S)"
+        )
+    members = (labels.unsqueeze(2) == torch.arange(way, device=labels.device)).to(support.dtype)
     counts = members.sum(dim=1)
-    if bool((counts == 0).any()):
-        episode, missing = torch.nonzero(counts == 0)[0].tolist()
-        raise ValueError(f"episode {episode}: class {missing} of {way} has no support; give each class one at least")
+    if bool((counts == 0).any()) or bool(members.sum() != labels.numel()):
+        raise ValueError(_bad_labels(labels, counts, way))
     return (members.transpose(1, 2) @ support) / counts.unsqueeze(2)
 
 
+def _bad_labels(labels: Tensor, counts: Tensor, way: int) -> str:
+    outside = torch.nonzero((labels < 0) | (labels >= way))
+    if len(outside):
+        episode, item = outside[0].tolist()
+        return f"episode {episode}: label {int(labels[episode, item])}; expected labels in range({way})"
+    episode, missing = torch.nonzero(counts == 0)[0].tolist()
+    return f"episode {episode}: class {missing} of {way} has no support; give each class one at least"
+
+
 def negative_squared_distances(query: Tensor, centers: Tensor) -> Tensor:
-    """Return -||q - c||^2 for query (E, Q, D) and centers (E, W, D) as (E, Q, W)."""
+    """Return -||q - c||^2 for query (E, Q, D) and centers (E, W, D) as (E, Q, W).
+
+    >>> negative_squared_distances(torch.tensor([[[1.0]]]), torch.tensor([[[0.0], [3.0]]])).tolist()
+    [[[-1.0, -4.0]]]
+    """
     shift = centers.mean(dim=1, keepdim=True).detach()  # distances do not change; float32 keeps more digits
     query, centers = query - shift, centers - shift
     products = query @ centers.transpose(1, 2)

@@ -6,14 +6,16 @@ a buffer, so that a checkpoint holds it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
+from tlzoo.methods import guards
 from tlzoo.registry import Paper
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 
-__all__ = ["Alignment", "Compatibility", "EpisodeClassifier", "Method", "Strategy", "Weighting"]
+__all__ = ["Alignment", "Compatibility", "EpisodeClassifier", "Method", "Strategy", "Weighting", "fitted"]
 
 
 class Method(nn.Module):
@@ -24,12 +26,40 @@ class Method(nn.Module):
         sees: its supervision. It is given nothing else.
         needs: what it wants beside features, logits and labels.
         revision: raised when its numbers change; part of a benchmark cell's hash.
+        guarded: functions of the contract and what checks them, see :mod:`tlzoo.methods.guards`.
+        variants: settings under which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
+            take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
     """
 
     paper: ClassVar[Paper | None] = None
     sees: ClassVar[frozenset[Sees]]
     needs: ClassVar[frozenset[Need]] = frozenset()
     revision: ClassVar[int] = 1
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        for name, guard in cls.guarded.items():
+            if name in cls.__dict__:
+                setattr(cls, name, guard(cls.__dict__[name]))
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether the order of the items in a batch changes the result: linear estimators, sampled orders."""
+        return False
+
+
+def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
+    """Return a buffer that ``by`` fills; until then it holds NaN.
+
+    Raises:
+        RuntimeError: it was not filled yet.
+    """
+    value = method.get_buffer(buffer)
+    if bool(value.isnan().any()):
+        raise RuntimeError(f"{type(method).__name__}: {buffer} is not known yet; call {by} first")
+    return value
 
 
 class Alignment(Method):
@@ -41,6 +71,7 @@ class Alignment(Method):
     """
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"forward": guards.guard_alignment}
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
@@ -61,6 +92,10 @@ class Alignment(Method):
             target: predictions of a target batch; sizes may differ.
             progress: share of training done, in [0, 1].
             model: the network, for methods that declare ``Need.MODEL``.
+
+        Raises:
+            ValueError: an empty side, or features of another width than the method was built for.
+            FloatingPointError: the loss is NaN or Inf; what it came from is named. Looked at on the CPU only.
         """
         raise NotImplementedError
 
@@ -81,8 +116,18 @@ class EpisodeClassifier(Method):
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        "forward": guards.guard_episodes,
+        "fit_base": guards.guard_base_set,
+    }
+
     def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way).
+
+        Raises:
+            ValueError: shapes that do not fit, or a class of an episode without support.
+            FloatingPointError: NaN or Inf in the logits; the episode is named. Looked at on the CPU only.
+        """
         raise NotImplementedError
 
     def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
@@ -97,12 +142,31 @@ class Weighting(Method):
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        "forward": guards.guard_tasks,
+        "weights": guards.guard_tasks,
+        "objective": guards.guard_tasks,
+        "direction": guards.guard_jacobian,
+    }
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__()
         if num_tasks < 1:
             raise ValueError(f"{num_tasks} tasks; expected at least one")
         self.num_tasks = num_tasks
+
+    def forward(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the scalar to go backward from, for a loop of one's own.
+
+        It is the sum of weights times losses (T,), whose gradient trains the network, plus the objective, whose
+        gradient trains the weighting.
+
+        Raises:
+            ValueError: another number of losses than tasks.
+            FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
+        """
+        constants = losses.detach()
+        return (self.weights(constants, gramian) * losses).sum() + self.objective(constants)
 
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return (T,) detached weights from losses (T,) and, where ``order`` asks, the Gramian (T, T)."""
@@ -131,8 +195,19 @@ class Compatibility(Method):
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS})
 
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        "fit": guards.guard_fit,
+        "loss": guards.guard_loss,
+        "bind": guards.guard_bind,
+    }
+
     def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Learn from features (N, D), labels (N,) into class_embeddings (C, A)."""
+        """Learn from features (N, D), labels (N,) into class_embeddings (C, A).
+
+        Raises:
+            ValueError: shapes that do not fit, no example, or a label without class embedding.
+            FloatingPointError: NaN or Inf in features or class embeddings; the row is named.
+        """
         return self
 
     def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
@@ -148,6 +223,7 @@ class Strategy(Method):
     """How a pretrained network is re-used as the starting point: fine-tuning."""
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"penalty": guards.guard_penalty}
 
     def prepare(self, backbone: Backbone) -> Backbone:
         """Return the backbone to train: frozen, re-initialized or wrapped."""

@@ -12,11 +12,15 @@ __all__ = ["DomainDiscriminator", "domain_loss"]
 class DomainDiscriminator(nn.Sequential):
     """Two hidden layers with batch normalization, one output: the logit of "source".
 
-    One output with a sigmoid, never with a softmax (which would be constant 1, with gradient 0).
+    One output with a sigmoid, never with a softmax (which would be constant 1, with gradient 0). Batch normalization
+    sees both domains together.
 
     Args:
         num_inputs: width of what it sees.
         hidden: width of the hidden layers.
+
+    >>> DomainDiscriminator(4, hidden=8)(torch.zeros(3, 4)).shape
+    torch.Size([3, 1])
     """
 
     def __init__(self, num_inputs: int, hidden: int = 1024) -> None:
@@ -31,23 +35,35 @@ class DomainDiscriminator(nn.Sequential):
         )
 
 
-def domain_loss(
-    logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the discriminator's loss and its accuracy, each domain counting one half.
+def domain_loss(logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    """Return the discriminator's loss, the mean cross-entropy, and its accuracy.
+
+    Without weights each domain counts one half, whatever the sizes.
 
     Args:
         logits: (N + M, 1) logits of "source"; the first ``num_source`` rows are the source.
         num_source: N.
-        weights: (N,) and (M,) weights of the examples, used as weighted sums divided by their own totals.
+        weights: (N,) and (M,) weights of the examples, used as weighted sum divided by the total of all; weights that
+            sum to 1 in each domain make both count one half.
+
+    Raises:
+        ValueError: not (N + M, 1) logits, or an empty side.
+
+    >>> loss, accuracy = domain_loss(torch.tensor([[9.0], [-9.0]]), 1)
+    >>> accuracy.item()
+    1.0
     """
+    if logits.ndim != 2 or logits.shape[1] != 1 or not 0 < num_source < len(logits):
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} with {num_source} source rows; expected (N + M, 1), N and M > 0"
+        )
     logits = logits.squeeze(1)
     source, target = F.softplus(-logits[:num_source]), F.softplus(logits[num_source:])
     if weights is None:
         loss = 0.5 * (source.mean() + target.mean())
     else:
-        total_source, total_target = (w.sum() for w in weights)
-        loss = 0.5 * ((weights[0] * source).sum() / total_source + (weights[1] * target).sum() / total_target)
+        total = weights[0].sum() + weights[1].sum()
+        loss = ((weights[0] * source).sum() + (weights[1] * target).sum()) / total
     with torch.no_grad():
         correct = 0.5 * ((logits[:num_source] > 0).float().mean() + (logits[num_source:] <= 0).float().mean())
     return loss, correct

@@ -14,12 +14,27 @@ __all__ = ["SCORES", "negative_entropy", "negative_information", "scores", "soft
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
-    """Return minus the mean entropy of logits (N, C), in nats (Morerio et al., ICLR 2018)."""
+    """Return minus the mean entropy of logits (N, C), in nats (Morerio et al., ICLR 2018).
+
+    Source: https://arxiv.org/abs/1711.10288.
+
+    Raises:
+        ValueError: no predictions.
+    """
+    if not len(logits):
+        raise ValueError("no predictions to score; expected one row of logits or more")
     return -entropy(logits).mean()
 
 
 def negative_information(logits: Tensor) -> Tensor:
-    """Return the entropy of the mean prediction minus the mean entropy of logits (N, C): certain and diverse."""
+    """Return the entropy of the mean prediction minus the mean entropy of logits (N, C): certain and diverse.
+
+    Raises:
+        ValueError: no predictions.
+
+    >>> negative_information(100 * torch.eye(2)) > negative_information(torch.zeros(2, 2))
+    tensor(True)
+    """
     return -information_maximization(logits)
 
 
@@ -35,6 +50,10 @@ def soft_neighborhood_density(logits: Tensor, *, temperature: float = 0.05) -> T
 
     Raises:
         ValueError: fewer than two points.
+
+    >>> tight, loose = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 9.0]]), torch.eye(4) * 9
+    >>> soft_neighborhood_density(loose) > soft_neighborhood_density(tight)
+    tensor(True)
     """
     return neighborhood_density(logits.softmax(dim=1), temperature=temperature)
 
@@ -43,10 +62,12 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
     """Return the mean entropy, in nats, of every point's soft neighborhood among points (N, D).
 
     Raises:
-        ValueError: fewer than two points.
+        ValueError: fewer than two points, or a temperature that is not positive.
     """
     if len(points) < 2:
         raise ValueError(f"{len(points)} points have no neighbors; expected at least two")
+    if temperature <= 0:
+        raise ValueError(f"temperature {temperature}; expected a number > 0")
     directions = F.normalize(points, dim=1)
     similarity = directions @ directions.T / temperature
     others = ~torch.eye(len(points), dtype=torch.bool, device=points.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from torch import nn
 
 from tlzoo.functional import mmd
+from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
@@ -31,6 +33,11 @@ class DAN(Alignment):
         estimator: biased, unbiased or linear (the paper's, which needs equal batch sizes).
         bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
         weight: trade-off of the term.
+
+    >>> import torch
+    >>> source = Prediction(features=torch.zeros(4, 2), logits=torch.zeros(4, 3))
+    >>> DAN(num_features=2, num_classes=3)(source, source)["loss"].item()
+    0.0
     """
 
     paper = Paper(
@@ -39,6 +46,12 @@ class DAN(Alignment):
         venue="ICML",
         year=2015,
         arxiv="1502.02791",
+    )
+    variants = (
+        {},
+        {"estimator": "unbiased"},
+        {"estimator": "linear"},
+        {"bandwidth": "legacy"},
     )
 
     def __init__(
@@ -52,7 +65,16 @@ class DAN(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_choice(estimator, get_args(Estimator), what="estimator")
+        check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
+        if not scales or min(scales) <= 0:
+            raise ValueError(f"scales {list(scales)}; expected one number > 0 or more")
         self.scales, self.estimator, self.bandwidth, self.weight = tuple(scales), estimator, bandwidth, weight
+
+    @property
+    def order_matters(self) -> bool:
+        """The linear estimator pairs neighbors of the batch."""
+        return self.estimator == "linear"
 
     def forward(
         self,
@@ -62,7 +84,11 @@ class DAN(Alignment):
         progress: float = 1.0,
         model: nn.Module | None = None,
     ) -> Losses:
-        """Return the weighted discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D)."""
+        """Return the weighted discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D).
+
+        Raises:
+            ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
+        """
         discrepancy = mmd(
             source.features,
             target.features,

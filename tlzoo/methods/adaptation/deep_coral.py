@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from tlzoo.functional import coral_loss
+from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
 from tlzoo.types import Losses, Prediction
@@ -28,6 +29,12 @@ class DeepCORAL(Alignment):
         normalization: ``"paper"`` or ``"domainbed"``, see :func:`tlzoo.functional.coral_loss`.
         on: which layer is aligned.
         weight: trade-off of the term.
+
+    >>> import torch
+    >>> source = Prediction(features=torch.tensor([[0.0], [2.0]]), logits=torch.zeros(2, 3))
+    >>> target = Prediction(features=torch.tensor([[5.0], [7.0]]), logits=torch.zeros(2, 3))
+    >>> DeepCORAL(num_features=1, num_classes=3)(source, target)["loss"].item()  # means differ, spreads do not
+    0.0
     """
 
     paper = Paper(
@@ -37,6 +44,7 @@ class DeepCORAL(Alignment):
         year=2016,
         arxiv="1607.01719",
     )
+    variants = ({}, {"normalization": "domainbed"}, {"on": "logits"})
 
     def __init__(
         self,
@@ -48,6 +56,8 @@ class DeepCORAL(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_choice(normalization, ("paper", "domainbed"), what="normalization")
+        check_choice(on, ("features", "logits"), what="layer")
         self.normalization, self.on, self.weight = normalization, on, weight
 
     def forward(
@@ -58,7 +68,11 @@ class DeepCORAL(Alignment):
         progress: float = 1.0,
         model: nn.Module | None = None,
     ) -> Losses:
-        """Return the weighted loss of source (N, D) and target (M, D) features, or of their logits."""
+        """Return the weighted loss of source (N, D) and target (M, D) features, or of their logits.
+
+        Raises:
+            ValueError: one point on a side, where no covariance is defined.
+        """
         ours, theirs = (source.features, target.features) if self.on == "features" else (source.logits, target.logits)
         distance = coral_loss(ours, theirs, normalization=self.normalization)
         return {"loss": self.weight * distance, "coral": distance.detach()}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map, reversal_coefficient
+from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
@@ -52,6 +53,11 @@ class CDAN(Alignment):
         hidden: width of the discriminator.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.
+
+    >>> cdan = CDAN(num_features=8, num_classes=3, entropy=True, random_width=16)
+    >>> source = Prediction(features=torch.randn(4, 8), logits=torch.randn(4, 3))
+    >>> sorted(cdan(source, source, progress=0.5))
+    ['domain_accuracy', 'loss']
     """
 
     paper = Paper(
@@ -60,6 +66,12 @@ class CDAN(Alignment):
         venue="NeurIPS",
         year=2018,
         arxiv="1705.10667",
+    )
+    variants = (
+        {},
+        {"entropy": True},
+        {"entropy": True, "normalization": "joint"},
+        {"random_width": 7},
     )
 
     def __init__(
@@ -75,6 +87,9 @@ class CDAN(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_choice(normalization, ("per_domain", "joint"), what="normalization")
+        if random_width is not None and random_width < 1:
+            raise ValueError(f"random_width {random_width}; expected None or at least 1")
         self.entropy, self.normalization, self.gamma, self.weight = entropy, normalization, gamma, weight
         self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
         self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)

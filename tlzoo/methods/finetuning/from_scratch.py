@@ -22,7 +22,8 @@ class FromScratch(Strategy):
             for reset in ("reset_parameters", "_reset_parameters"):
                 if hasattr(module, reset):
                     getattr(module, reset)()
-                    fresh.update(id(parameter) for parameter in module.parameters())
+                    # its own alone: the layers inside it have their turn
+                    fresh.update(id(parameter) for parameter in module.parameters(recurse=False))
         stale = [name for name, parameter in backbone.named_parameters() if id(parameter) not in fresh]
         if stale:
             raise ValueError(

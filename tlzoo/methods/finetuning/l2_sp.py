@@ -37,15 +37,25 @@ class L2SP(Strategy):
 
     def prepare(self, backbone: Backbone) -> Backbone:
         """Remember the weights of ``backbone`` as the starting point."""
+        for name in dict(self.named_buffers()):
+            delattr(self, name)
         for place, parameter in enumerate(backbone.parameters()):
             self.register_buffer(f"start_{place}", parameter.detach().clone())
         return backbone
 
     def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor:
-        """Return the scalar penalty."""
-        pulls = [
-            (parameter - self.get_buffer(f"start_{place}")).square().sum()
-            for place, parameter in enumerate(backbone.parameters())
-        ]
-        sizes = [parameter.square().sum() for parameter in head.parameters()]
-        return self.alpha / 2 * torch.stack(pulls).sum() + self.beta / 2 * torch.stack(sizes).sum()
+        """Return the scalar penalty.
+
+        Raises:
+            RuntimeError: before ``prepare`` of this backbone.
+        """
+        weights, starts = list(backbone.parameters()), list(self.buffers())
+        if [weight.shape for weight in weights] != [start.shape for start in starts]:
+            raise RuntimeError(f"the starting point of {backbone.name} is not known; call prepare(backbone) first")
+        pulls = [(weight - start).square().sum() for weight, start in zip(weights, starts, strict=True)]
+        sizes = [weight.square().sum() for weight in head.parameters()]
+        return self.alpha / 2 * _total(pulls) + self.beta / 2 * _total(sizes)
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).sum() if terms else torch.zeros(())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import nn
 
 from tlzoo.methods.base import Strategy
@@ -50,7 +52,9 @@ class LoRA(Strategy):
         ]
         if not names:
             raise ValueError(f"{backbone.name} has no linear layer and no ungrouped convolution to adapt")
-        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=names)
+        # a pattern is matched against whole names; a list of names also against their ends, where others may hide
+        pattern = "|".join(map(re.escape, names))
+        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=pattern)
         inject_adapter_in_model(config, backbone)
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_("lora_" in name)

@@ -15,6 +15,9 @@ class Equal(Weighting):
 
     Args:
         num_tasks: T.
+
+    >>> Equal(2)(torch.tensor([2.0, 4.0])).item()
+    6.0
     """
 
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,9 @@ class Fixed(Weighting):
     Args:
         num_tasks: T.
         weights: T numbers >= 0, used as they are (not normalized).
+
+    >>> Fixed(2, weights=[1.0, 0.5])(torch.tensor([2.0, 4.0])).item()
+    4.0
     """
 
     paper = Paper(
@@ -28,10 +32,11 @@ class Fixed(Weighting):
         year=2022,
         arxiv="2209.11379",
     )
+    variants = ({"weights": (0.5, 2.0, 1.0)},)
 
     def __init__(self, num_tasks: int, *, weights: Sequence[float]) -> None:
         super().__init__(num_tasks)
-        if len(weights) != num_tasks or min(weights) < 0:
+        if len(weights) != num_tasks or not all(0 <= weight < math.inf for weight in weights):
             raise ValueError(f"weights {list(weights)} for {num_tasks} tasks; expected one number >= 0 a task")
         self.register_buffer("values", torch.tensor(weights, dtype=torch.float64))
 

@@ -23,6 +23,9 @@ class Uncertainty(Weighting):
         num_tasks: T.
         initial: where every log-variance starts.
         factor: of exp(-s) L.
+
+    >>> Uncertainty(2)(torch.tensor([2.0, 4.0])).item()  # s = 0: the objective and the weighted sum, each 3
+    6.0
     """
 
     paper = Paper(

@@ -19,6 +19,11 @@ class ProtoNet(EpisodeClassifier):
 
     Args:
         temperature: divides the distances.
+
+    >>> import torch
+    >>> support, labels, query = torch.tensor([[[0.0], [4.0]]]), torch.tensor([[0, 1]]), torch.tensor([[[1.0]]])
+    >>> ProtoNet()(support, labels, query, way=2).tolist()
+    [[[-1.0, -9.0]]]
     """
 
     paper = Paper(
@@ -31,6 +36,8 @@ class ProtoNet(EpisodeClassifier):
 
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}; expected a number > 0")
         self.temperature = temperature
 
     def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:

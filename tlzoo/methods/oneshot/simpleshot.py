@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import negative_squared_distances, prototypes
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_choice
+from tlzoo.methods.base import EpisodeClassifier, fitted
 from tlzoo.registry import Paper
 from tlzoo.types import Sees
 
@@ -25,6 +26,10 @@ class SimpleShot(EpisodeClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: which of the three.
+
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])
+    >>> SimpleShot(2, transform="L2N")(support, labels, query, way=2).tolist()
+    [[[0.0, -2.0]]]
     """
 
     paper = Paper(
@@ -34,12 +39,12 @@ class SimpleShot(EpisodeClassifier):
         year=2019,
         arxiv="1911.04623",
     )
+    variants = ({}, {"transform": "L2N"}, {"transform": "UN"})
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
     def __init__(self, num_features: int, *, transform: Literal["UN", "L2N", "CL2N"] = "CL2N") -> None:
         super().__init__()
-        if transform not in ("UN", "L2N", "CL2N"):
-            raise ValueError(f"unknown transform {transform!r}; expected UN, L2N or CL2N")
+        check_choice(transform, ("UN", "L2N", "CL2N"), what="transform")
         self.transform = transform
         self.register_buffer("base_mean", torch.full((num_features,), torch.nan))
 
@@ -52,10 +57,7 @@ class SimpleShot(EpisodeClassifier):
             return features
         if self.transform == "L2N":
             return F.normalize(features, dim=-1)
-        mean = self.get_buffer("base_mean")
-        if bool(mean.isnan().any()):
-            raise RuntimeError("CL2N centres by the mean of the base set, which is not known; call fit_base first")
-        return F.normalize(features - mean, dim=-1)
+        return F.normalize(features - fitted(self, "base_mean", by="fit_base"), dim=-1)
 
     def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way).

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_choice
+from tlzoo.methods.base import Compatibility, fitted
 from tlzoo.registry import Paper
 
 __all__ = ["ESZSL"]
@@ -29,6 +30,11 @@ class ESZSL(Compatibility):
         lam: penalty on the side of the class embeddings, the paper's lambda.
         coding: ``"binary"``: 0 and 1; ``"signed"``: -1 and 1, the paper's.
         normalize: divide features by their norm first.
+
+    >>> eszsl = ESZSL(num_features=2, num_embedding=2, gamma=1e-3, lam=1e-3)
+    >>> _ = eszsl.fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
+    >>> eszsl.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).argmax(dim=1).tolist()
+    [0, 1]
     """
 
     paper = Paper(
@@ -36,7 +42,9 @@ class ESZSL(Compatibility):
         authors=("Romera-Paredes", "Torr"),
         venue="ICML",
         year=2015,
+        page="https://proceedings.mlr.press/v37/romera-paredes15.html",
     )
+    variants = ({}, {"coding": "signed"}, {"normalize": False})
 
     def __init__(
         self,
@@ -49,8 +57,9 @@ class ESZSL(Compatibility):
         normalize: bool = True,
     ) -> None:
         super().__init__()
-        if coding not in ("binary", "signed"):
-            raise ValueError(f"unknown coding {coding!r}; expected binary or signed")
+        check_choice(coding, ("binary", "signed"), what="coding")
+        if gamma <= 0 or lam <= 0:
+            raise ValueError(f"gamma {gamma} and lam {lam}; expected numbers > 0, or the solution need not exist")
         self.gamma, self.lam, self.coding, self.normalize = gamma, lam, coding, normalize
         self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
 
@@ -67,8 +76,12 @@ class ESZSL(Compatibility):
         return self
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, E): f^T V a."""
-        projected = self.get_buffer("weight") @ class_embeddings.T
+        """Return the scorer of features (B, D) among candidates (C, E): f^T V a.
+
+        Raises:
+            RuntimeError: before ``fit``.
+        """
+        projected = fitted(self, "weight") @ class_embeddings.T
 
         def score(features: Tensor) -> Tensor:
             return self._scaled(features) @ projected

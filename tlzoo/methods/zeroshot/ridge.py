@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.methods.base import Compatibility, fitted
 
 __all__ = ["Ridge"]
 
@@ -24,10 +24,16 @@ class Ridge(Compatibility):
         num_features: D.
         num_embedding: A.
         penalty: of the squared weights.
+
+    >>> ridge = Ridge(num_features=2, num_embedding=2).fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
+    >>> ridge.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).argmax(dim=1).tolist()
+    [0, 1]
     """
 
     def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0) -> None:
         super().__init__()
+        if penalty <= 0:
+            raise ValueError(f"penalty {penalty}; expected a number > 0, or the solution need not exist")
         self.penalty = penalty
         self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
 
@@ -40,8 +46,12 @@ class Ridge(Compatibility):
         return self
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A)."""
-        weight, directions = self.get_buffer("weight"), F.normalize(class_embeddings, dim=1)
+        """Return the scorer of features (B, D) among candidates (C, A).
+
+        Raises:
+            RuntimeError: before ``fit``.
+        """
+        weight, directions = fitted(self, "weight"), F.normalize(class_embeddings, dim=1)
 
         def score(features: Tensor) -> Tensor:
             return F.normalize(F.normalize(features, dim=1) @ weight, dim=1) @ directions.T
