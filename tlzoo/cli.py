@@ -56,22 +56,13 @@ def _is_mistake(error: Exception) -> bool:
         return type(error).__module__.startswith("tlzoo.")
     if isinstance(error, FileNotFoundError):
         return True
-    if not isinstance(error, (ValueError, KeyError)):
-        return False
+    if not isinstance(error, (ValueError, KeyError)) or " " not in str(error):
+        return False  # our errors are sentences; ``{}["key"]`` is a bug
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
-    return module.split(".")[0] == "tlzoo" and _is_raised(trace)
-
-
-def _is_raised(trace: object) -> bool:
-    """Whether the innermost line raised the error itself, rather than ran into it (``{}["a"]``, ``int("a")``)."""
-    frame, place = trace.tb_frame, trace.tb_lasti  # type: ignore[attr-defined]  # a traceback
-    code = frame.f_code.co_code
-    import dis
-
-    return dis.opname[code[place]] in ("RAISE_VARARGS", "RERAISE")
+    return str(module).split(".")[0] == "tlzoo"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,7 +100,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("method", "paper", "sees"):
-        grid.add_column(name, overflow="fold")
+        grid.add_column(name, overflow="fold", no_wrap=name == "method")
     for name in list_methods(arguments.family):
         cls = method_class(name)
         grid.add_row(name, cls.paper.citation if cls.paper else "baseline", ", ".join(sorted(cls.sees)) or "nothing")
@@ -132,7 +123,8 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"revision  {cls.revision}")
     print("settings")
     for parameter in inspect.signature(cls).parameters.values():
-        print(f"  {parameter}")
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        print(f"  {parameter.name}: {parameter.annotation}{default}")
     return 0
 
 
@@ -145,29 +137,29 @@ def _first_paragraphs(cls: type) -> str:
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, handler, text, names in (
-        ("list", _data_list, "list the sources, their licences and owners", None),
+        ("list", _data_list, "list the sources, their licenses and owners", None),
         ("fetch", _data_fetch, "download sources into the cache; all of them where none is named", "*"),
         ("verify", _data_verify, "check fetched sources against their pinned hashes", "*"),
         ("path", _data_path, "print where a source lies", 1),
     ):
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if names is not None:
-            command.add_argument("names", nargs=names, metavar="NAME")  # type: ignore[arg-type]  # "*" or a count
+            command.add_argument("names", nargs=names, metavar="NAME")
         command.set_defaults(handler=handler)
 
 
-def _data_list(arguments: argparse.Namespace) -> int:
+def _data_list(_: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
     from tlzoo import sources
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("source", "MB", "licence", "owner", "here"):
+    for name in ("source", "MB", "license", "owner", "here"):
         grid.add_column(name, justify="right" if name == "MB" else "left", overflow="fold")
     for source in sources.list_sources():
         here = "yes" if sources.is_fetched(source.name) else "no"
-        grid.add_row(source.name, f"{source.megabytes:g}", source.licence, source.owner, here)
+        grid.add_row(source.name, f"{source.megabytes:g}", source.license, source.owner, here)
     Console().print(grid)
     print(f"cache: {sources.home()}")
     return 0

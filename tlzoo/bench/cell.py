@@ -13,13 +13,16 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "SCHEMA_REVISION", "Cell", "Kind", "Outcome", "Report", "canonical"]
+__all__ = ["EPISODE_ACCURACY", "KINDS", "SCHEMA_REVISION", "Cell", "Kind", "Outcome", "Report", "canonical"]
 
 Kind = Literal["domain", "multitask", "episode", "zeroshot", "finetuning"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 SCHEMA_REVISION = 1
 """Raised when the meaning of stored results changes; part of a cell's hash."""
+
+EPISODE_ACCURACY = "episode_accuracy"
+"""Name of the prediction (E,) that holds the figure of each episode: runs over the same episodes are compared by it."""
 
 Report = Callable[[float], None]
 """What a protocol calls with the share of the cell that is done, in [0, 1]."""
@@ -143,7 +146,8 @@ class Outcome:
     """What a protocol returns of a cell; nothing in it may depend on time, host or executor.
 
     Attributes:
-        metrics: name -> figure, ``"test/accuracy"``; NaN where undefined.
+        metrics: name -> figure, ``"test/accuracy"``; NaN where undefined. ``"test/interval"`` beside it is the half
+            width of its 95 % interval over test examples or episodes, shown where there is one run only.
         curves: name -> one value a checkpoint; a curve named ``"step"`` is the axis of the others.
         receipt: ``sees`` (list of :class:`~tlzoo.types.Sees` values that the method declared), ``declared`` (False
             where the measured dependence on the test batch exceeds what it declared), ``dependence`` (the measured

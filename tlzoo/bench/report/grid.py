@@ -40,7 +40,7 @@ def header(table: Table) -> list[str]:
         names.append(f"gain over {table.reference}")
     if table.task is None:
         names.append("average rank")
-    return [*names, *(f"{name}{unit}" for name in table.group.columns)]
+    return [*names, *(f"{name} (%)" if table.is_share(name) else name for name in table.group.columns)]
 
 
 def rows(table: Table, section: Section) -> list[Row]:
@@ -53,6 +53,7 @@ def number(value: float, table: Table, *, signed: bool = False) -> str:
     if math.isnan(value):
         return DASH
     scaled, digits = (100 * value, 1) if table.group.percent else (value, 4)
+    scaled = round(scaled, digits) + 0.0  # no "-0.0"
     return f"{scaled:{'+' if signed else ''}.{digits}f}".replace("-", "−")
 
 
@@ -80,9 +81,16 @@ def _row(table: Table, line: Line) -> Row:
         entries.append(_gain(line, table))
     if table.task is None:
         entries.append(Entry(DASH if math.isnan(line.rank) else f"{line.rank:.2f}", line.rank))
-    entries += [Entry(number(line.extras[name], table), line.extras[name]) for name in table.group.columns]
+    entries += [_extra(name, line.extras[name], table) for name in table.group.columns]
     emphasis: Emphasis = "oracle" if line.oracle else "best" if line.best else "tied" if line.tied else ""
     return Row(tuple(entries), emphasis, _message(line))
+
+
+def _extra(name: str, value: float, table: Table) -> Entry:
+    if table.is_share(name):
+        return Entry(number(value, table), value)
+    plain = DASH if math.isnan(value) else f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return Entry(plain.replace("-", "−"), value)
 
 
 def _interval(line: Line, table: Table) -> Entry:
@@ -126,9 +134,11 @@ def footnotes(table: Table) -> list[str]:
         notes.append("° 95 % over the test examples or episodes of one run")
     if table.reference and methods:
         notes.append(f"gains: paired on the same seeds with {table.reference}, 95 % Student's t")
+    elif any(line.episodes and line.gain and line.gain.difference.n > 1 for line in lines):
+        notes.append(f"gains: paired on the same episodes with {table.reference}, 95 % Student's t")
     if any(line.best for line in lines):
         notes.append(
-            "best of each section stands out; = marks ties with it: the paired interval of the difference holds 0"
+            "best of each section stands out; = marks ties: the paired interval of the difference holds 0"
         )
     if any(not math.isnan(line.rank) for line in lines):
         notes.append("average rank over tasks, within the section")

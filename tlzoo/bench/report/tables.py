@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from tlzoo.bench.baselines import (
     MissingBaselineError,
@@ -13,7 +16,7 @@ from tlzoo.bench.baselines import (
     missing_baselines,
     reference,
 )
-from tlzoo.bench.cell import Cell
+from tlzoo.bench.cell import EPISODE_ACCURACY, Cell
 from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Failure, Record, Store
 from tlzoo.bench.suite import Group
@@ -33,6 +36,7 @@ class Line:
         cell: the first of its cells.
         values: seed -> headline figure, finished cells only.
         summary: of the values.
+        episodes: (E,) figure of each episode of a single run, and the hash of the episodes; None where there are none.
         within: half width of the interval over the test examples of a single run, where the protocol gives one.
         extras: further metric -> mean over seeds.
         gain: paired difference to the reference row on the same seeds; None for that row itself.
@@ -51,6 +55,7 @@ class Line:
     values: Mapping[int, float]
     summary: Summary
     within: float = math.nan
+    episodes: tuple[str, NDArray[Any]] | None = None
     extras: Mapping[str, float] = field(default_factory=dict)
     gain: PairedDifference | None = None
     by_task: tuple[float, ...] = ()
@@ -102,6 +107,11 @@ class Table:
         task = self.task or f"mean of {len(self.group.tasks)} tasks"
         return " · ".join(part for part in (self.group.title, task, self.backbone) if part)
 
+    def is_share(self, column: str) -> bool:
+        """Whether a further column is shown in percent: all its figures are shares, and the headline is one too."""
+        figures = [line.extras[column] for line in self.lines if not math.isnan(line.extras[column])]
+        return self.group.percent and all(0 <= figure <= 1 for figure in figures)
+
     @property
     def lines(self) -> list[Line]:
         """All lines in order."""
@@ -144,13 +154,15 @@ def _line(label: str, cells: Sequence[Cell], group: Group, store: Store) -> Line
     records = store.finished(cells)
     failures = [failure for cell in cells if (failure := store.failure(cell)) is not None]
     values = {cell.seed: record.metrics.get(group.metric, math.nan) for cell, record in records.items()}
-    widths = [record.metrics.get(f"{group.metric}/half_width", math.nan) for record in records.values()]
+    width = f"{group.metric.split('/')[0]}/interval"
+    widths = [record.metrics.get(width, math.nan) for record in records.values()]
     return Line(
         label=label,
         cell=cells[0],
         values=values,
         summary=summary(list(values.values())),
         within=widths[0] if len(widths) == 1 else math.nan,
+        episodes=_episodes(list(records.values()), store),
         extras={
             name: summary([record.metrics.get(name, math.nan) for record in records.values()]).mean
             for name in group.columns
@@ -160,6 +172,12 @@ def _line(label: str, cells: Sequence[Cell], group: Group, store: Store) -> Line
         absent=len(cells) - len(records) - len(failures),
         records=tuple(records.values()),
     )
+
+
+def _episodes(records: Sequence[Record], store: Store) -> tuple[str, NDArray[Any]] | None:
+    if len(records) != 1 or EPISODE_ACCURACY not in records[0].splits:
+        return None
+    return records[0].splits[EPISODE_ACCURACY], store.predictions(records[0].cell)[EPISODE_ACCURACY]
 
 
 def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
@@ -175,6 +193,7 @@ def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
                 values=values,
                 summary=summary(list(values.values())),
                 within=math.nan,
+                episodes=None,
                 extras={name: summary([line.extras[name] for line in lines]).mean for name in group.columns},
                 by_task=tuple(line.summary.mean for line in lines),
                 failures=tuple(failure for line in lines for failure in line.failures),
@@ -223,6 +242,9 @@ def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int
 
 
 def _difference(line: Line, against: Line) -> PairedDifference:
+    """Compare seed by seed, or a single run with a single run over the same episodes episode by episode."""
+    if line.episodes and against.episodes and line.episodes[0] == against.episodes[0]:
+        return paired_difference(line.episodes[1], against.episodes[1])
     seeds = [seed for seed in line.values if seed in against.values]
     return paired_difference([line.values[s] for s in seeds], [against.values[s] for s in seeds])
 

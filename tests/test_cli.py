@@ -1,0 +1,229 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import tlzoo
+from tlzoo import cli
+from tlzoo.registry import METHODS
+
+SUITE = """\
+suite: tiny
+question: Does it help?
+groups:
+  - title: Adaptation
+    kind: domain
+    tasks: ["a->b"]
+    methods: [source_only, dan, target_only]
+"""
+
+PROTOCOL = """
+from tlzoo.bench import Outcome
+REVISIONS = {"domain": 1}
+def prepare(cells): pass
+def run(cell, report):
+    if cell.method == BROKEN:
+        raise RuntimeError("no luck")
+    return Outcome(metrics={"test/accuracy": len(cell.method) / 100})
+"""
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    """Run ``tlzoo bench`` on a tiny suite in an empty folder; returns status, output and error."""
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    task = SimpleNamespace(kind="domain", checksum="sum", sources=("emoji",))
+    monkeypatch.setattr(tlzoo, "load_task", lambda name: task, raising=False)  # noqa: ARG005
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def bench(command, *options, broken=None, suite="tiny.yaml"):
+        name = "cli_protocol_broken" if broken else "cli_protocol"
+        (tmp_path / f"{name}.py").write_text(PROTOCOL.replace("BROKEN", repr(broken)))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        if command == "run":
+            options = (*options, "--executor", "in_process")
+        status = cli.main(["bench", command, suite, "--protocol", name, *options])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return bench
+
+
+def refused(capsys, *words):
+    """Return the line on stderr with which a command is refused."""
+    assert cli.main(list(words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_list_names_every_method(capsys):
+    assert cli.main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in METHODS)
+    assert "Long et al., NeurIPS 2018" in text
+
+
+def test_list_of_a_family(capsys):
+    assert cli.main(["list", "--family", "oneshot"]) == 0
+    text = capsys.readouterr().out
+    assert "oneshot/protonet" in text
+    assert "confusion/" not in text
+
+
+def test_info_says_all_of_a_method(capsys):
+    assert cli.main(["info", "cdan"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "confusion/cdan (tlzoo.methods.confusion.cdan.CDAN)",
+        "https://arxiv.org/abs/1705.10667",
+        "sees      source inputs, source labels, target inputs",
+        "entropy: bool = False",
+    ):
+        assert part in text
+    assert "Args:" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["info", "dna"], "tlzoo: unknown method 'dna'; did you mean 'dan'"),
+        (["list", "--family", "oneshoot"], "tlzoo: unknown family 'oneshoot'; did you mean 'oneshot'"),
+        (["data", "path", "emojy"], "tlzoo: unknown source 'emojy'; did you mean 'emoji'"),
+        (["bench", "run", "quickstrat"], "tlzoo: unknown suite 'quickstrat'"),
+        (["bench", "status", "no/such.yaml"], "tlzoo: no suite file no/such.yaml"),
+        (["bench", "run", "x", "--executor", "poool"], "tlzoo: unknown executor 'poool'; did you mean 'pool'"),
+        (["bench", "report", "x", "--format", "latx"], "tlzoo: unknown format 'latx'; did you mean 'latex'"),
+        (["bench", "run", "x", "--workers", "0"], "tlzoo: 0 workers; expected at least 1"),
+    ],
+)
+def test_a_users_mistake_is_one_line(capsys, words, message):
+    assert refused(capsys, *words).startswith(message)
+
+
+@pytest.mark.parametrize("error", [KeyError("name"), AttributeError("x"), RuntimeError("a bug of ours")])
+def test_a_bug_shows_its_traceback(monkeypatch, error):
+    def broken(family):  # noqa: ARG001
+        raise error
+
+    monkeypatch.setattr(cli, "list_methods", broken)
+    with pytest.raises(type(error)):
+        cli.main(["list"])
+
+
+def test_an_error_from_inside_a_library_is_a_bug(monkeypatch):
+    import json
+
+    monkeypatch.setattr(cli, "list_methods", lambda family: json.loads("{not json"))  # noqa: ARG005
+    with pytest.raises(json.JSONDecodeError):
+        cli.main(["list"])
+
+
+def test_help_shows_where_to_begin(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    assert "tlzoo bench run quickstart" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"tlzoo {tlzoo.__version__}\n"
+
+
+def test_starting_loads_nothing_heavy():
+    code = (
+        "import sys, tlzoo.cli as c; c._parser();"
+        "print([n for n in ('torch', 'pandas', 'matplotlib', 'jinja2') if n in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
+def test_data_commands(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path))
+    assert cli.main(["data", "list"]) == 0
+    text = capsys.readouterr().out
+    assert "emoji-names" in text
+    assert f"cache: {tmp_path}" in text.replace("\n", "")
+    assert cli.main(["data", "fetch", "optdigits"]) == 0
+    assert capsys.readouterr().out.startswith("optdigits: ")
+    assert cli.main(["data", "verify", "optdigits"]) == 0
+    assert capsys.readouterr().out == "optdigits: ok\n"
+    assert cli.main(["data", "path", "optdigits"]) == 0
+
+
+def test_run_shows_tables_and_writes_the_page(bench, tmp_path):
+    status, out, _ = bench("run")
+    assert status == 0
+    assert "sees source inputs, source labels, target inputs" in out
+    assert "3 cells: 3 run, 0 stored before, 0 failed" in out
+    assert "report: runs/tiny/report.html" in out
+    assert "Does it help?" in (tmp_path / "runs/tiny/report.html").read_text()
+    assert "3 cells: 0 run, 3 stored before, 0 failed" in bench("run")[1]
+
+
+def test_a_failed_cell_gives_status_1(bench):
+    status, out, _ = bench("run", broken="adaptation/dan")
+    assert status == 1
+    assert "DAN: failed (seed 0): RuntimeError: no luck" in out
+    _, out, _ = bench("status", broken="adaptation/dan")
+    assert "Adaptation: 2 finished, 1 failed, 0 missing" in out
+    assert "RuntimeError: no luck" in out
+
+
+def test_status_before_anything_ran(bench):
+    assert bench("status") == (0, "Adaptation: 0 finished, 0 failed, 3 missing\nstore: runs/tiny\n", "")
+
+
+def test_report_formats_and_files(bench, tmp_path):
+    bench("run")
+    assert bench("report")[1].startswith("Adaptation · a->b\n")
+    assert bench("report", "--format", "markdown")[1].startswith("### Adaptation")
+    status, out, _ = bench("report", "--format", "latex", "--output", str(tmp_path / "out" / "table.tex"))
+    assert (status, out) == (0, f"{tmp_path}/out/table.tex\n")
+    assert (tmp_path / "out" / "table.tex").read_text().startswith(r"\begin{table}")
+    assert bench("report", "--format", "html")[1] == "runs/tiny/report.html\n"
+
+
+def test_export(bench, tmp_path):
+    bench("run")
+    assert bench("export")[1] == "runs/tiny/results.parquet: 3 figures\n"
+    assert bench("export", "--metrics")[1] == "benchmarks/results/tiny.json: 3 of 3 cells\n"
+    assert (tmp_path / "benchmarks/results/tiny.json").stat().st_size < 10_000
+
+
+def test_a_suite_without_its_baseline_is_refused_before_it_runs(bench, tmp_path):
+    (tmp_path / "bare.yaml").write_text(SUITE.replace("source_only, ", ""))
+    status, out, err = bench("run", suite="bare.yaml")
+    assert (status, out) == (2, "")
+    assert err.startswith("tlzoo: bare.yaml:4: table 'Adaptation' has no row adaptation/source_only")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mistake_in_a_suite_names_its_line(bench, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(SUITE.replace("dan,", "dna,"))
+    status, _, err = bench("run", suite="wrong.yaml")
+    assert status == 2
+    assert err.startswith("tlzoo: wrong.yaml:7: unknown method 'dna'; did you mean 'dan'")
+
+
+def test_more_seeds_are_asked_for(bench, tmp_path):
+    (tmp_path / "random.yaml").write_text(SUITE.replace("groups:", "seeds: 2\ngroups:"))
+    assert "15 cells: 15 run" in bench("run", "--seeds", "5", suite="random.yaml")[1]
+    assert "tlzoo bench run random.yaml --seeds 5" in (tmp_path / "runs/tiny/report.html").read_text()
+
+
+def test_an_interrupted_run_says_how_to_go_on(bench, monkeypatch):
+    def interrupted(*arguments, **options):  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tlzoo.bench.runner.run_cells", interrupted)
+    status, _, err = bench("run")
+    assert status == 130
+    assert err == "interrupted: 0 of 3 cells are finished and stored; the same command goes on from here\n"
