@@ -99,9 +99,11 @@ def _list(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("method", "paper", "sees"):
-        grid.add_column(name, overflow="fold", no_wrap=name == "method")
-    for name in list_methods(arguments.family):
+    names = list_methods(arguments.family)
+    grid.add_column("method", min_width=max(map(len, names)))
+    grid.add_column("paper", overflow="fold")
+    grid.add_column("sees", overflow="fold")
+    for name in names:
         cls = method_class(name)
         grid.add_row(name, cls.paper.citation if cls.paper else "baseline", ", ".join(sorted(cls.sees)) or "nothing")
     Console().print(grid)

@@ -137,9 +137,7 @@ def footnotes(table: Table) -> list[str]:
     elif any(line.episodes and line.gain and line.gain.difference.n > 1 for line in lines):
         notes.append(f"gains: paired on the same episodes with {table.reference}, 95 % Student's t")
     if any(line.best for line in lines):
-        notes.append(
-            "best of each section stands out; = marks ties: the paired interval of the difference holds 0"
-        )
+        notes.append("best of each section stands out; = marks ties: the paired interval of the difference holds 0")
     if any(not math.isnan(line.rank) for line in lines):
         notes.append("average rank over tasks, within the section")
     if any(line.oracle for line in lines):
