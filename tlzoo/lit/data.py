@@ -148,7 +148,8 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
         return StepLoader(batch_at, steps)
 
-    def _passes(self, examples: ExampleSet) -> _Passes[Examples]:
+    def passes(self, examples: ExampleSet) -> _Passes[Examples]:
+        """Return one pass over a set, in order, in this process's share of each batch."""
         return _Passes(lambda indices: examples.batch(self._share(indices)), len(examples), 256)
 
 
@@ -186,17 +187,17 @@ class DomainData(TaskData[DomainTask]):
         if target_shots is not None:
             self.task = self.task.with_target_shots(target_shots, seed=seed)
         self.scale = scale
-        self._evaluated = self.task
+        self.evaluated = self.task
 
     def setup(self, stage: str) -> None:
         """Take the view of the task that the module's method declares."""
         sees, by = self._method()
-        self._evaluated = self.task
+        self.evaluated = self.task
         if self.scale:
             sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
             shown = [examples for examples, side in sides.items() if side in sees]
-            self._evaluated = self.task.map_sets(_scaled_by(_spread(shown)))
-        self.view = self._evaluated.view(sees, by=by)
+            self.evaluated = self.task.map_sets(_scaled_by(_spread(shown)))
+        self.view = self.evaluated.view(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None."""
@@ -216,20 +217,20 @@ class DomainData(TaskData[DomainTask]):
     def val_dataloader(self) -> list[_Passes[Examples]]:
         """Return source test data, and the target training inputs where the method may see them."""
         sees, _ = self._method()
-        loaders = [self._passes(self._evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
-        return [*loaders, *([self._passes(self.view.target)] if Sees.TARGET_INPUTS in sees and loaders else [])]
+        loaders = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
+        return [*loaders, *([self.passes(self.view.target)] if Sees.TARGET_INPUTS in sees and loaders else [])]
 
     def target_batches(self) -> Iterable[Examples]:
         """Return one pass over the target training set as the method may see it."""
-        return self._passes(self.view.target)
+        return self.passes(self.view.target)
 
     def test_dataloader(self) -> _Passes[Examples]:
         """Return target test data."""
-        return self._passes(self._evaluated.target_test)
+        return self.passes(self.evaluated.target_test)
 
     def predict_dataloader(self) -> _Passes[Examples]:
         """Return target test inputs."""
-        return self._passes(self._evaluated.target_test)
+        return self.passes(self.evaluated.target_test)
 
 
 def _spread(sets: Iterable[ExampleSet]) -> float:
@@ -345,9 +346,13 @@ class EpisodeData(TaskData[EpisodeTask]):
         sees, by = self._method()
         view = self.task.view(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by)
         sampler = self.sampler(view.base, seed=self.seed)
-        at = lambda step: _episodes(view.base, sampler, step * self.batch_size, self.batch_size)  # noqa: E731
+
+        def batch_at(step: int) -> Episode:
+            numbers = self._share(np.arange(step * self.batch_size, (step + 1) * self.batch_size))
+            return _episodes(view.base, sampler, int(numbers[0]), len(numbers))
+
         assert self.steps_per_epoch is not None
-        return StepLoader(at, self.steps_per_epoch)
+        return StepLoader(batch_at, self.steps_per_epoch)
 
     def val_dataloader(self) -> _Passes[Episode]:
         """Return episodes of the validation classes."""
@@ -441,6 +446,10 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         classes = self._candidates(split)
         return torch.from_numpy(self.embeddings[classes]), torch.from_numpy(np.isin(classes, self.task.seen))
 
+    def recounted(self, labels: NDArray[np.int64], split: str) -> NDArray[np.int64]:
+        """Return class indices (N,) as places among a split's candidates."""
+        return np.searchsorted(self._candidates(split), labels).astype(np.int64)
+
     def setup(self, stage: str) -> None:
         """Take the view of the task that the module's method declares."""
         if stage == "fit":
@@ -451,7 +460,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         """Return examples of seen classes: a stream for a trained method, one pass in order for a closed form."""
         module: Any = self.trainer.lightning_module if self.trainer is not None else None
         if not module.trained:
-            return self._passes(self.view.train)
+            return self.passes(self.view.train)
         sampler = BatchSampler(len(self.view.train), self.batch_size, seed=self.seed)
         return self._stream(lambda step: self.view.train.batch(self._share(sampler(step))), sampler)
 
@@ -471,5 +480,5 @@ class ZeroShotData(TaskData[ZeroShotTask]):
     def _answers(self, examples: ExampleSet, split: str) -> _Passes[Examples]:
         """Return a pass in which labels count within the split's candidates."""
         assert examples.labels is not None
-        labels = np.searchsorted(self._candidates(split), examples.labels).astype(np.int64)
-        return self._passes(replace(examples, labels=labels))
+        labels = self.recounted(examples.labels, split)
+        return self.passes(replace(examples, labels=labels))

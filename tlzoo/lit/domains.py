@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -106,7 +106,7 @@ class DomainModule(TransferModule):
         """Return the supervised loss of the source plus the term of the method."""
         source, target = self._predictions(batch)
         terms = dict(self.method(source, target, progress=self.progress, model=self.network))
-        if batch.source is not None:
+        if Sees.SOURCE_LABELS in self.method.sees:
             terms["source"] = self._supervised(source)
             terms["loss"] = terms["loss"] + terms["source"]
         self.log_terms(terms, batch.size)
@@ -122,8 +122,8 @@ class DomainModule(TransferModule):
     def _predictions(self, batch: DomainBatch) -> tuple[Prediction, Prediction]:
         source, target = batch.source, batch.target
         if source is not None and target is not None and self.batch_statistics == "joint":
-            joint = self.network(torch.cat([source.inputs, target.inputs]))
-            n = len(source.inputs)
+            joint = self.network(_together(source.inputs, target.inputs))
+            n = source.size
             ours = Prediction(features=joint.features[:n], logits=joint.logits[:n])
             theirs = Prediction(features=joint.features[n:], logits=joint.logits[n:])
         else:
@@ -131,19 +131,25 @@ class DomainModule(TransferModule):
             theirs = self._nothing if target is None else self.network(target.inputs)
         return self._completed(ours, source, Sees.SOURCE_LABELS), self._completed(theirs, target, Sees.TARGET_LABELS)
 
-    @property
+    @cached_property
     def _nothing(self) -> Prediction:
-        empty = torch.empty(0, device=self.device)
+        """What stands for the side that a method does not see: nothing of it can be read."""
+        empty = torch.empty(0)
         why = f"{self.method_name} does not declare that it sees these inputs"
         return withheld(Prediction(features=empty, logits=empty), "features", "logits", "labels", "indices", why=why)
 
     def _completed(self, prediction: Prediction, examples: Examples | None, labels: Sees) -> Prediction:
-        """Return the prediction with what is known of its examples, gathered, labels as the method declares."""
+        """Return the prediction with what is known of its examples, joined, labels as the method declares."""
         if examples is None:
             return prediction
-        full = replace(prediction, labels=examples.labels, indices=examples.indices, domains=examples.domains)
-        if self.gather and self._trainer is not None and self.trainer.world_size > 1:
-            full = _gathered(full)
+        join = self.joined if self.gather else _same
+        full = Prediction(
+            features=join(prediction.features),
+            logits=join(prediction.logits),
+            labels=None if examples.labels is None else join(examples.labels),
+            indices=None if examples.indices is None else join(examples.indices),
+            domains=None if examples.domains is None else join(examples.domains),
+        )
         if labels in self.method.sees:
             return full
         return withheld(full, "labels", why=f"{self.method_name} does not declare {labels.name}")
@@ -160,12 +166,13 @@ class DomainModule(TransferModule):
     def on_validation_epoch_end(self) -> None:
         """Log source accuracy and the label-free scores of the target."""
         if self.source_accuracy.update_called:
-            self.log("validation/source_accuracy", self.source_accuracy.compute())
+            self.log("validation/source_accuracy", self.source_accuracy.compute(), sync_dist=True)
             self.source_accuracy.reset()
         if self._target_outputs:
-            features = torch.cat([p.features for p in self._target_outputs])
-            logits = torch.cat([p.logits for p in self._target_outputs])
-            self.log_dict({f"validation/{name}": value for name, value in scores(features, logits).items()})
+            features = self.joined(torch.cat([p.features for p in self._target_outputs]))
+            logits = self.joined(torch.cat([p.logits for p in self._target_outputs]))
+            values = {f"validation/{name}": value for name, value in scores(features, logits).items()}
+            self.log_dict(values, sync_dist=True)  # equal on all processes; Lightning wants it said
             self._target_outputs.clear()
 
     def test_step(self, batch: Examples, batch_idx: int) -> None:
@@ -182,18 +189,20 @@ class DomainModule(TransferModule):
         return self(batch.inputs)  # type: ignore[no-any-return]
 
 
-def _gathered(prediction: Prediction) -> Prediction:
-    def gather(value: Tensor | None) -> Tensor | None:
-        return None if value is None else gather_with_gradient(value)
+def _together(source: Any, target: Any) -> Any:
+    """Return the raw inputs of both sides as one batch: tensors (B, ...), or lists of texts."""
+    if not isinstance(source, Tensor):
+        return [*source, *target]
+    if source.shape[1:] != target.shape[1:]:
+        raise ValueError(
+            f"source and target inputs differ in shape: {tuple(source.shape[1:])} and {tuple(target.shape[1:])}; "
+            'resize them, or use batch_statistics="per_domain"'
+        )
+    return torch.cat([source, target])
 
-    return replace(
-        prediction,
-        features=gather_with_gradient(prediction.features),
-        logits=gather_with_gradient(prediction.logits),
-        labels=gather(prediction.labels),
-        indices=gather(prediction.indices),
-        domains=gather(prediction.domains),
-    )
+
+def _same(rows: Tensor) -> Tensor:
+    return rows
 
 
 class DomainAdaptation(DomainModule):

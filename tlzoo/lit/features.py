@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from tlzoo.backbones import FeatureCache, create_backbone
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.sets import content_hash
 from tlzoo.data.tasks import Task, ZeroShotTask
 from tlzoo.types import Backbone
 
@@ -26,12 +26,7 @@ def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | No
     network = create_backbone(backbone) if isinstance(backbone, str) else backbone
     store = cache or FeatureCache()
 
-    def featured(examples: ExampleSet) -> ExampleSet:
-        whole, indices, checksum = examples.base
-        features = store.features(network, whole, checksum=checksum)
-        return examples.with_inputs(np.asarray(features)[indices])
-
-    return task.map_sets(featured)
+    return task.map_sets(lambda examples: store.apply(network, examples))
 
 
 def encode_descriptions(

@@ -92,7 +92,7 @@ class FineTuning(TransferModule):
         """Return the cross-entropy of the labelled target, plus the strategy's penalty."""
         assert batch.target is not None
         assert batch.target.labels is not None
-        loss = F.cross_entropy(self(batch.target.inputs), batch.target.labels)
+        loss = F.cross_entropy(self.joined(self(batch.target.inputs)), self.joined(batch.target.labels))
         terms = {"loss": loss}
         penalty = self.method.penalty(self.network.backbone, self.network.head)
         if penalty is not None:

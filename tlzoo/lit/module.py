@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
 from tlzoo.registry import METHODS, accepted_settings, create_method, resolve_name
@@ -35,12 +36,12 @@ class TransferModule(pl.LightningModule):
         self._total_steps: float | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a string straight away, since it is no parameter, buffer or module.
+        """Set an attribute; the name of the running hook straight away.
 
-        Lightning notes the name of the running hook some forty times a step, and torch's search for what an attribute
-        is would cost more than everything else that the module adds to a step.
+        Lightning notes it some forty times a step, and torch's search for what kind of attribute it is would cost more
+        than everything else that the module adds to a step.
         """
-        if type(value) is str:
+        if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
@@ -69,8 +70,18 @@ class TransferModule(pl.LightningModule):
         return [group for group in groups if group["params"]]
 
     def configure_optimizers(self) -> Any:
-        """Build optimizer and schedule from :class:`OptimizerSettings`."""
-        optimizer = self.optimizer_settings.build(self.parameter_groups())
+        """Build optimizer and schedule from :class:`OptimizerSettings`.
+
+        Raises:
+            ValueError: nothing is trainable.
+        """
+        groups = self.parameter_groups()
+        if not groups:
+            raise ValueError(
+                f"{type(self).__name__} has nothing to train: neither the backbone nor {self.method_name} has "
+                "trainable parameters; call trainer.test without trainer.fit"
+            )
+        optimizer = self.optimizer_settings.build(groups)
         schedule = self.optimizer_settings.scheduler(optimizer, self._progress_at)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -91,6 +102,14 @@ class TransferModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Forget the length of an earlier training."""
         self._total_steps = None
+
+    def joined(self, rows: Tensor) -> Tensor:
+        """Return the rows (B, ...) of all processes as one batch, with gradient.
+
+        A loss of joined rows is the loss of the whole batch on every process; under DDP's averaging its gradient is
+        that of one process with the whole batch, whatever the share of each.
+        """
+        return gather_with_gradient(rows) if self._trainer is not None and self.trainer.world_size > 1 else rows
 
     def check_loss(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the loss after checking that it is finite.

@@ -96,7 +96,9 @@ class Multitask(TransferModule):
     def _losses(self, batch: TaskBatch) -> dict[str, Tensor]:
         """Return the loss of every task that has a label in the batch."""
         outputs = self(batch.inputs)
-        losses = {task: _loss(outputs[task], *_labelled(batch, task)) for task in self.tasks}
+        losses = {
+            task: _loss(*(self.joined(rows) for rows in (outputs[task], *_labelled(batch, task)))) for task in self.tasks
+        }
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
             raise ValueError("a batch in which no task has a label; drop such inputs from the training set")
@@ -165,7 +167,7 @@ def _labelled(batch: TaskBatch, task: str) -> tuple[Tensor, Tensor]:
 
 def _shown(output: Tensor, labels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
     output, labels = output[present], labels[present]
-    return (output.squeeze(1), labels) if labels.is_floating_point() else (output, labels)
+    return (output.squeeze(1), labels.to(output.dtype)) if labels.is_floating_point() else (output, labels)
 
 
 def _loss(output: Tensor, labels: Tensor, present: Tensor) -> Tensor | None:

@@ -67,9 +67,8 @@ class OneShot(TransferModule):
 
     def _encoded(self, inputs: Tensor) -> Tensor:
         """Map (E, N, ...) to (E, N, D)."""
-        episodes, items = inputs.shape[:2]
         features: Tensor = self.backbone(self.backbone.preprocess(inputs.flatten(0, 1)))
-        return features.reshape(episodes, items, -1)
+        return features.unflatten(0, inputs.shape[:2])
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
         """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""
@@ -93,16 +92,25 @@ class OneShot(TransferModule):
         """Return the cross-entropy of the queries."""
         logits = self(batch)
         assert batch.query_labels is not None
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.query_labels.flatten())
+        labels = self.joined(batch.query_labels)
+        loss = F.cross_entropy(self.joined(logits).flatten(0, 1), labels.flatten())
         terms = {"loss": loss}
         self.log_terms(terms, len(logits))
         return self.check_loss(loss, terms)
+
+    def on_train_epoch_start(self) -> None:
+        """Show the method the base set as the backbone encodes it now."""
+        self._show_base()
 
     def on_validation_start(self) -> None:
         """Show the method the base set as the backbone encodes it now."""
         self._show_base()
 
     def on_test_start(self) -> None:
+        """Show the method the base set as the backbone encodes it now."""
+        self._show_base()
+
+    def on_predict_start(self) -> None:
         """Show the method the base set as the backbone encodes it now."""
         self._show_base()
 
@@ -133,9 +141,10 @@ class OneShot(TransferModule):
     def _log_accuracy(self, split: str) -> None:
         accuracies = torch.cat(self._accuracies)
         self._accuracies.clear()
-        self.log(f"{split}/accuracy", accuracies.mean())
+        # every process answers every episode; Lightning wants to be told that the values may be averaged
+        self.log(f"{split}/accuracy", accuracies.mean(), sync_dist=True)
         if len(accuracies) > 1:
-            self.log(f"{split}/interval", 1.96 * accuracies.std() / len(accuracies) ** 0.5)
+            self.log(f"{split}/interval", 1.96 * accuracies.std() / len(accuracies) ** 0.5, sync_dist=True)
 
     def predict_step(self, batch: Episode, batch_idx: int) -> Tensor:
         """Return the query logits (E, Q, way)."""

@@ -102,16 +102,19 @@ class ZeroShot(TransferModule):
         if not self.trained:
             self._collected.append((features, batch.labels))
             return None
-        terms = dict(self.method.loss(features, batch.labels, self._class_embeddings()))
+        features, labels = self.joined(features), self.joined(batch.labels)
+        terms = dict(self.method.loss(features, labels, self._class_embeddings()))
         self.log_terms(terms, len(features))
         return self.check_loss(terms["loss"], terms)
 
     def on_train_epoch_end(self) -> None:
         """Solve a closed form from what the pass has collected."""
         if self._collected:
-            features, labels = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
+            features, labels = (self.joined(torch.cat(parts)) for parts in zip(*self._collected, strict=True))
             self._collected.clear()
             self.method.fit(features, labels, self._class_embeddings())
+            # without an optimizer no step is counted, and max_steps would never be reached
+            self.trainer.should_stop = True
 
     def _class_embeddings(self) -> Tensor:
         embeddings: Tensor = self.trainer.datamodule.class_embeddings.to(self.device)  # type: ignore[attr-defined]
@@ -164,12 +167,12 @@ class ZeroShot(TransferModule):
         assert isinstance(unseen, MeanClassAccuracy)
         assert isinstance(seen, MeanClassAccuracy)
         u = unseen.compute()
-        self.log_dict({f"{split}/accuracy": self.top1.compute(), f"{split}/top5": self.top5.compute()})
-        self.log(f"{split}/per_class", u)
+        values = {"accuracy": self.top1.compute(), "top5": self.top5.compute(), "per_class": u}
         if seen.update_called:
             s = seen.compute()
-            self.log_dict({f"{split}/unseen": u, f"{split}/seen": s})
-            self.log(f"{split}/harmonic", 2 * s * u / (s + u).clamp_min(1e-12))
+            values |= {"unseen": u, "seen": s, "harmonic": 2 * s * u / (s + u).clamp_min(1e-12)}
+        # equal on all processes, since metrics are joined; Lightning wants it said
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=True)
         for metric in (self.top1, self.top5, unseen, seen):
             metric.reset()
 

@@ -1,0 +1,51 @@
+# Two targets do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lint docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+# The environment is made once, and again when what it is made of changes.
+$(VENV)/.run: pyproject.toml
+	@echo "== making $(VENV) and installing tlzoo with its dependencies (several GB the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=23.2"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-learn2learn.txt
+	@echo "== installing what tests, checks and docs need"
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@echo "== building learn2learn (without its requirements, see requirements-learn2learn.txt)"
+	$(BIN)/python -m pip install --quiet cython setuptools wheel
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -r requirements-learn2learn.txt
+	touch $@
+
+demo: $(VENV)/.run  ## set up, fetch real data, run the five-type benchmark, write the report
+	@echo "== running the quickstart suite: five types of transfer learning on real data"
+	$(BIN)/tlzoo bench run quickstart
+
+test: lint  ## set up, lint, type-check, run all tests
+	@echo "== running the tests"
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/.dev  ## ruff, mypy, layer contracts
+	@echo "== ruff, mypy, import-linter"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+	@echo "== docs/_build/html/index.html"
+
+clean:  ## remove the environment and what was built; the data cache stays
+	rm -rf $(VENV) docs/_build build dist *.egg-info
