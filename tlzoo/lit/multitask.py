@@ -97,7 +97,8 @@ class Multitask(TransferModule):
         """Return the loss of every task that has a label in the batch."""
         outputs = self(batch.inputs)
         losses = {
-            task: _loss(*(self.joined(rows) for rows in (outputs[task], *_labelled(batch, task)))) for task in self.tasks
+            task: _loss(*(self.joined(rows) for rows in (outputs[task], *_labelled(batch, task))))
+            for task in self.tasks
         }
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
