@@ -38,6 +38,9 @@ class Method(nn.Module):
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {}
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         for name, guard in cls.guarded.items():

@@ -50,7 +50,7 @@ def check_output(
     """
     if is_finite(value):
         return
-    shown = f"{float(value)}" if value.ndim == 0 else f"not finite in {where_not_finite(value, unit=unit)}"
+    shown = f"{value.item()}" if value.ndim == 0 else f"not finite in {where_not_finite(value, unit=unit)}"
     culprits = [
         f"{name} ({where_not_finite(tensor, unit=unit)})" if tensor.ndim else name
         for name, tensor in inputs.items()
@@ -128,7 +128,7 @@ def guard_base_set(fit_base: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(fit_base)
     def guarded(self: EpisodeClassifier, features: Tensor, labels: Tensor | None) -> None:
-        _check_matrix(self, features, "base features (N, D)")
+        _check_matrix(self, features, "base features", "(N, D)")
         fit_base(self, features, labels)
 
     return guarded
@@ -168,8 +168,8 @@ def guard_fit(fit: Callable[..., Compatibility]) -> Callable[..., Compatibility]
 
     @functools.wraps(fit)
     def guarded(self: Compatibility, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Compatibility:
-        _check_matrix(self, features, "features (N, D)")
-        _check_matrix(self, class_embeddings, "class embeddings (C, A)")
+        _check_matrix(self, features, "features", "(N, D)")
+        _check_matrix(self, class_embeddings, "class embeddings", "(C, A)")
         if labels.shape != features.shape[:1]:
             raise ValueError(
                 f"{type(self).__name__}: {len(features)} features and labels of shape {tuple(labels.shape)}; "
@@ -204,7 +204,7 @@ def guard_bind(bind: Callable[..., Scorer]) -> Callable[..., Scorer]:
 
     @functools.wraps(bind)
     def guarded(self: Compatibility, class_embeddings: Tensor, *, seen: Tensor) -> Scorer:
-        _check_matrix(self, class_embeddings, "class embeddings (C, A)")
+        _check_matrix(self, class_embeddings, "class embeddings", "(C, A)")
         if seen.shape != class_embeddings.shape[:1]:
             raise ValueError(
                 f"{type(self).__name__}: {len(class_embeddings)} candidates and seen of shape {tuple(seen.shape)}; "
@@ -249,11 +249,12 @@ def _called(function: Callable[..., Any]) -> str:
     return {"forward": "the total", "weights": "a weight", "objective": "the objective"}[function.__name__]
 
 
-def _check_matrix(method: Method, value: Tensor, what: str) -> None:
+def _check_matrix(method: Method, value: Tensor, what: str, shape: str) -> None:
     if value.ndim != 2 or not len(value):
-        raise ValueError(f"{type(method).__name__}: shape {tuple(value.shape)}; expected {what} with at least one row")
+        raise ValueError(
+            f"{type(method).__name__}: {what} of shape {tuple(value.shape)}; expected {shape} with at least one row"
+        )
     if not is_finite(value):
         raise FloatingPointError(
-            f"{type(method).__name__}: NaN or Inf in {where_not_finite(value, unit='row')} of {what}; "
-            "drop or repair these rows"
+            f"{type(method).__name__}: NaN or Inf in {what} ({where_not_finite(value, unit='row')}); drop or repair it"
         )

@@ -1,0 +1,123 @@
+"""Adaptation and confusion: two batches of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Alignment, Method
+from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, reordered
+from tlzoo.types import Need, Prediction, Sees, withheld
+
+__all__ = ["AlignmentScenario"]
+
+_D, _C = SHAPE["num_features"], SHAPE["num_classes"]
+
+
+class _Model(nn.Module):
+    """The smallest network: what :class:`~tlzoo.types.Need` calls a model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head = nn.Linear(_D, _D), nn.Linear(_D, _C)
+
+    def forward(self, inputs: Tensor) -> Prediction:
+        features = self.backbone(inputs)
+        return Prediction(features=features, logits=self.head(features))
+
+
+class AlignmentScenario(Scenario):
+    """Two batches of predictions, as the method may see them."""
+
+    watched: ClassVar[Mapping[str, str]] = {
+        f"{side}.{part}": "row 1" for side in ("source", "target") for part in ("features", "logits")
+    }
+
+    def assemble(self, method: Method) -> Subject:
+        """Add a small network, and the head of the method's own where it has one."""
+        assert isinstance(method, Alignment)
+        head = method.make_head()
+        return Subject(method, model=_Model(), head=head)
+
+    def make_ready(self, subject: Subject, inputs: Inputs) -> None:
+        """Show it the target, as at the start of an epoch."""
+        subject.method.on_epoch(self._side(subject, inputs, "target"))
+
+    def inputs(
+        self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False, sizes: tuple[int, int] = (6, 6)
+    ) -> Inputs:
+        """Return two batches; the target is shifted."""
+        generator = torch.Generator().manual_seed(seed)
+        made: Inputs = {}
+        for side, size, shift in zip(("source", "target"), sizes, (0.0, 0.5), strict=True):
+            made[f"{side}.features"] = normal(generator, size, _D, dtype=dtype) + shift
+            made[f"{side}.logits"] = normal(generator, size, _C, dtype=dtype)
+            made[f"{side}.labels"] = torch.arange(size) % _C
+            made[f"{side}.domains"] = torch.arange(size) % 2
+            made[f"{side}.indices"] = torch.arange(size)
+        return made
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the term that is added to the supervised loss."""
+        source, target = self._side(subject, inputs, "source"), self._side(subject, inputs, "target")
+        terms = subject.method(source, target, progress=0.5, model=subject.networks["model"])
+        return as_scalar(self, terms["loss"])
+
+    def _side(self, subject: Subject, inputs: Inputs, side: str) -> Prediction:
+        features, logits = inputs[f"{side}.features"], inputs[f"{side}.logits"]
+        if "head" in subject.networks:
+            logits = subject.networks["head"](features)
+        needs = subject.method.needs
+        views = {name: Prediction(features=features, logits=logits) for name in ("weak", "strong")}
+        whole = Prediction(
+            features=features,
+            logits=logits,
+            labels=inputs[f"{side}.labels"],
+            indices=inputs[f"{side}.indices"] if Need.INDICES in needs else None,
+            domains=inputs[f"{side}.domains"] if Need.DOMAINS in needs else None,
+            views=views if Need.VIEWS in needs else {},
+        )
+        why = f"{self.cls.__name__} does not declare that it sees this"
+        if Sees(f"{side} inputs") not in self.cls.sees:
+            return withheld(whole, "features", "logits", "labels", "indices", "domains", "views", why=why)
+        return whole if Sees(f"{side} labels") in self.cls.sees else withheld(whole, "labels", why=why)
+
+    def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
+        """Return the target: what reads it must move the network that made it."""
+        return [inputs["target.features"], inputs["target.logits"]] if Sees.TARGET_INPUTS in self.cls.sees else []
+
+    def permuted(self, inputs: Inputs) -> Inputs:
+        """Return both batches in another order."""
+        return reordered(inputs, dict.fromkeys(inputs, 0))
+
+    def hard(self) -> dict[str, Inputs]:
+        """Return small, one-sided and constant batches."""
+        usual = self.inputs()
+        one_class = {name: torch.zeros_like(value) if "labels" in name else value for name, value in usual.items()}
+        for side in ("source", "target"):
+            one_class[f"{side}.logits"] = one_class[f"{side}.logits"] + 40 * F.one_hot(torch.tensor(0), _C)
+        return {
+            "more source than target": self.inputs(sizes=(6, 4)),
+            "more target than source": self.inputs(sizes=(4, 6)),
+            "one sample a side": self.inputs(sizes=(1, 1)),
+            "one source sample": self.inputs(sizes=(1, 5)),
+            "one target sample": self.inputs(sizes=(5, 1)),
+            "one class": one_class,
+            "features that coincide": usual
+            | {f"{s}.features": torch.ones(6, _D).double() for s in ("source", "target")},
+            "features of zeros": usual | {f"{s}.features": torch.zeros(6, _D).double() for s in ("source", "target")},
+        }
+
+    def invalid(self) -> dict[str, Inputs]:
+        """Return empty sides and features of another width, on the sides that the method sees."""
+        sides = {"source": (0, 4), "target": (4, 0)}
+        seen = {side: sizes for side, sizes in sides.items() if Sees(f"{side} inputs") in self.cls.sees}
+        made = {f"an empty {side}": self.inputs(sizes=sizes) for side, sizes in seen.items()}
+        for side in seen:
+            usual = self.inputs()
+            made[f"{side} features of another width"] = usual | {f"{side}.features": torch.ones(6, _D + 1).double()}
+        return made

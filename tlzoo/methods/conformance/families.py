@@ -1,0 +1,36 @@
+"""Which scenario belongs to which kind of method."""
+
+from __future__ import annotations
+
+from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.conformance.alignment import AlignmentScenario
+from tlzoo.methods.conformance.compatibility import CompatibilityScenario
+from tlzoo.methods.conformance.episodes import EpisodeScenario
+from tlzoo.methods.conformance.scenario import Scenario
+from tlzoo.methods.conformance.strategy import StrategyScenario
+from tlzoo.methods.conformance.weighting import WeightingScenario
+from tlzoo.registry import method_class
+
+__all__ = ["scenarios"]
+
+_KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
+    (Alignment, AlignmentScenario),
+    (EpisodeClassifier, EpisodeScenario),
+    (Weighting, WeightingScenario),
+    (Compatibility, CompatibilityScenario),
+    (Strategy, StrategyScenario),
+)
+
+
+def scenarios(method: str | type[Method]) -> list[Scenario]:
+    """Return a scenario for each of the variants of a method, given by name or class.
+
+    Raises:
+        TypeError: no base class of a known kind.
+    """
+    cls = method_class(method) if isinstance(method, str) else method
+    for base, kind in _KINDS:
+        if issubclass(cls, base):
+            return [kind(cls, settings) for settings in cls.variants]
+    kinds = ", ".join(base.__name__ for base, _ in _KINDS)
+    raise TypeError(f"{cls.__name__} is no {kinds}; derive it from one of them")

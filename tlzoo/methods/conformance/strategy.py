@@ -1,0 +1,52 @@
+"""Fine-tuning: a pretrained network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.backbones import create_backbone
+from tlzoo.methods.base import Method, Strategy
+from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered
+
+__all__ = ["StrategyScenario"]
+
+_D, _C = SHAPE["num_features"], SHAPE["num_classes"]
+
+
+class StrategyScenario(Scenario):
+    """A small pretrained network and a head on it."""
+
+    def assemble(self, method: Method) -> Subject:
+        """Prepare a small network, half way through training."""
+        assert isinstance(method, Strategy)
+        backbone = method.prepare(create_backbone("mlp", num_inputs=_D, hidden=(6, 5)))
+        method.on_progress(backbone, 0.5)
+        return Subject(method, backbone=backbone, head=nn.Linear(backbone.num_features, _C))
+
+    def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
+        """Return one labelled batch."""
+        generator = torch.Generator().manual_seed(seed)
+        return {"inputs": normal(generator, 6, _D, dtype=dtype), "labels": torch.arange(6) % _C}
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the cross-entropy plus the penalty."""
+        logits = subject.networks["head"](subject.networks["backbone"](inputs["inputs"]))
+        penalty = subject.method.penalty(subject.networks["backbone"], subject.networks["head"])
+        loss = F.cross_entropy(logits, inputs["labels"])
+        return loss if penalty is None else loss + penalty
+
+    def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
+        """Return what the strategy trains; the head, where that is nothing of the backbone."""
+        groups = subject.method.parameter_groups(subject.networks["backbone"], lr=0.1)
+        trained = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
+        return trained or list(subject.networks["head"].parameters())
+
+    def permuted(self, inputs: Inputs) -> Inputs:
+        """Return the batch in another order."""
+        return reordered(inputs, dict.fromkeys(inputs, 0))
+
+    def hard(self) -> dict[str, Inputs]:
+        """Return a batch of one."""
+        return {"one sample": {name: value[:1] for name, value in self.inputs().items()}}

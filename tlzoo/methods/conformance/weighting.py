@@ -1,0 +1,61 @@
+"""Multitask learning: task losses and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, require_shape
+
+__all__ = ["WeightingScenario"]
+
+_T = SHAPE["num_tasks"]
+
+
+class WeightingScenario(Scenario):
+    """Three task losses, and a matrix of task gradients for those that ask."""
+
+    watched: ClassVar[Mapping[str, str]] = {"losses": "task 1", "jacobian": "task 1"}
+
+    def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
+        """Return three losses and, where asked for, task gradients."""
+        generator = torch.Generator().manual_seed(seed)
+        made = {"losses": normal(generator, _T, dtype=dtype).abs() + 0.5}
+        if self.cls.order != "losses":
+            made["jacobian"] = normal(generator, _T, 7, dtype=dtype)
+        return made
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the weighted total with the objective, or the length of the direction."""
+        jacobian = inputs.get("jacobian")
+        if type(subject.method).direction is not Weighting.direction:
+            assert jacobian is not None
+            direction: Tensor = subject.method.direction(jacobian)
+            require_shape(self, direction, (jacobian.shape[1],))
+            return direction.square().sum()
+        total = subject.method(inputs["losses"], None if jacobian is None else jacobian @ jacobian.T)
+        return as_scalar(self, total)
+
+    def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
+        """Return the losses."""
+        return [inputs["losses"]] if self.cls.order != "jacobian" else []
+
+    def hard(self) -> dict[str, Inputs]:
+        """Return losses that vanish or explode."""
+        usual = self.inputs()
+        made = {
+            "losses of zero": {"losses": torch.zeros(_T).double()},
+            "losses of 1e6": {"losses": torch.full((_T,), 1e6)},
+        }
+        if "jacobian" in usual:
+            made["gradients of zero"] = {"jacobian": torch.zeros_like(usual["jacobian"])}
+        return {name: usual | {key: value.double() for key, value in some.items()} for name, some in made.items()}
+
+    def invalid(self) -> dict[str, Inputs]:
+        """Return more losses than tasks."""
+        usual = self.inputs()
+        return {"one loss too many": usual | {"losses": torch.ones(_T + 1).double()}}
