@@ -49,14 +49,14 @@ class FrozenParts:
             return result
 
         def reverse(x: Tensor, coefficient: float) -> Tensor:
-            self._reversed.append(x.clone())  # detached later: here that would be recorded
-            result: Tensor = original(x, coefficient)
+            with torch._C.DisableTorchFunction():  # what goes on in here is no constant of the computation
+                self._reversed.append(x.detach().clone())
+                result: Tensor = original(x, coefficient)
             return result
 
         original = adversarial._Reversal.apply
         with _Intercepted(note), mock.patch.object(adversarial._Reversal, "apply", reverse):
             yield
-        self._reversed = [point.detach() for point in self._reversed]
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
