@@ -154,6 +154,11 @@ class _Progress:
             if self._bar:
                 self._bar[0].console.print(f"failed: {cell}: {error}", style="red", markup=False, highlight=False)
         self._show(cell)
+        if self._bar and not self._bar[0].console.is_terminal:
+            # a bar cannot move in a log file: there, a line a cell says how far the run is
+            task = self._bar[0].tasks[0]
+            line = f"{task.fields['count']}, {task.elapsed or 0:.0f} s: {cell}"
+            self._bar[0].console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _show(self, cell: Cell) -> None:
         if self._bar:

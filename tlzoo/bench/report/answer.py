@@ -34,6 +34,8 @@ def _sentence(table: Table) -> str:
         return "The baseline has no result yet, so no gain can be told."
     clauses = [clause for section in table.sections if (clause := _clause(table, section))]
     start = f"The baseline, {table.reference}, reaches {_with_unit(against.summary.mean, table)}"
+    if len(table.lines) == 1:
+        return f"{start}."
     if not clauses:
         return f"{start}; no other method has a result yet."
     bounds = [

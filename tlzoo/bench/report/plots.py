@@ -22,10 +22,11 @@ _DASHES = ("-", "--", ":", "-.")
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG with what it shows in words."""
+    """An SVG with what it shows in words; a minor one is folded away on the page."""
 
     caption: str
     svg: str
+    minor: bool = False
 
 
 def plots(table: Table) -> list[Plot]:
@@ -86,7 +87,11 @@ def _curves(table: Table) -> Iterable[Plot]:
             )
             axes.set_ylabel(_axis_name(table) if name == table.group.metric else name)
             _legend(axes, len(drawn))
-            yield Plot(f"{name} over training, mean over runs.", to_svg(figure, f"curve {name} {table.title}"))
+            yield Plot(
+                f"{name} over training, mean over runs.",
+                to_svg(figure, f"curve {name} {table.title}"),
+                minor=name.split("/")[0] != table.group.metric.split("/")[0],
+            )
 
 
 def _mean_curve(line: Line, name: str) -> tuple[Sequence[float], Sequence[float]] | None:

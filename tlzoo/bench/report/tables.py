@@ -110,7 +110,7 @@ class Table:
     def is_share(self, column: str) -> bool:
         """Whether a further column is shown in percent: all its figures are shares, and the headline is one too."""
         figures = [line.extras[column] for line in self.lines if not math.isnan(line.extras[column])]
-        return self.group.percent and all(0 <= figure <= 1 for figure in figures)
+        return self.group.percent and bool(figures) and all(0 <= figure <= 1 for figure in figures)
 
     @property
     def lines(self) -> list[Line]:
