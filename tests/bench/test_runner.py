@@ -180,5 +180,5 @@ def test_ctrl_c_ends_the_workers_of_a_pool(tmp_path, protocol, monkeypatch):
             raise AssertionError("the cells hang")
 
     with pytest.raises(KeyboardInterrupt):
-        Pool(2).run(cells(2), Store(tmp_path), protocol, Interrupting())
+        Pool(1).run(cells(2), Store(tmp_path), protocol, Interrupting())
     assert not list(tmp_path.glob("*.json"))
