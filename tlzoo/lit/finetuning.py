@@ -55,6 +55,7 @@ class FineTuning(TransferModule):
             raise TypeError(f"{type(method).__name__} is no strategy; FineTuning takes a Strategy")
         self.method = method
         self.network = Network(method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
+        self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
 
@@ -99,6 +100,12 @@ class FineTuning(TransferModule):
             terms = {"loss": loss + penalty, "target": loss, "penalty": penalty}
         self.log_terms(terms, len(batch.target.labels))
         return self.check_loss(terms["loss"], terms)
+
+    def validation_step(self, batch: Examples, batch_idx: int) -> None:
+        """Count the answers on validation data, where the user gives some; domain tasks have none of the target."""
+        assert batch.labels is not None
+        self.validation_accuracy.update(self(batch.inputs), batch.labels)
+        self.log("validation/accuracy", self.validation_accuracy)
 
     def test_step(self, batch: Examples, batch_idx: int) -> None:
         """Count the answers on test data."""

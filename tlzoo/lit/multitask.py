@@ -96,10 +96,10 @@ class Multitask(TransferModule):
     def _losses(self, batch: TaskBatch) -> dict[str, Tensor]:
         """Return the loss of every task that has a label in the batch."""
         outputs = self(batch.inputs)
-        losses = {
-            task: _loss(*(self.joined(rows) for rows in (outputs[task], *_labelled(batch, task))))
-            for task in self.tasks
-        }
+        losses = {}
+        for task in self.tasks:
+            output, labels, present = (self.joined(rows) for rows in (outputs[task], *_labelled(batch, task)))
+            losses[task] = _loss(output, labels, present)
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
             raise ValueError("a batch in which no task has a label; drop such inputs from the training set")

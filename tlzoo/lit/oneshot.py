@@ -68,7 +68,7 @@ class OneShot(TransferModule):
     def _encoded(self, inputs: Tensor) -> Tensor:
         """Map (E, N, ...) to (E, N, D)."""
         features: Tensor = self.backbone(self.backbone.preprocess(inputs.flatten(0, 1)))
-        return features.unflatten(0, inputs.shape[:2])
+        return features.reshape(*inputs.shape[:2], *features.shape[1:])
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
         """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""

@@ -108,13 +108,16 @@ class ZeroShot(TransferModule):
         return self.check_loss(terms["loss"], terms)
 
     def on_train_epoch_end(self) -> None:
-        """Solve a closed form from what the pass has collected."""
+        """Solve a closed form from what the pass has collected, and end the training."""
         if self._collected:
-            features, labels = (self.joined(torch.cat(parts)) for parts in zip(*self._collected, strict=True))
+            self._solve()
             self._collected.clear()
-            self.method.fit(features, labels, self._class_embeddings())
             # without an optimizer no step is counted, and max_steps would never be reached
             self.trainer.should_stop = True
+
+    def _solve(self) -> None:
+        features, labels = (self.joined(torch.cat(parts)) for parts in zip(*self._collected, strict=True))
+        self.method.fit(features, labels, self._class_embeddings())
 
     def _class_embeddings(self) -> Tensor:
         embeddings: Tensor = self.trainer.datamodule.class_embeddings.to(self.device)  # type: ignore[attr-defined]
@@ -127,8 +130,16 @@ class ZeroShot(TransferModule):
             self.bind(embeddings, seen=seen)
 
     def on_validation_start(self) -> None:
-        """Bind the held-out classes."""
-        self._bind_split("validation")
+        """Bind the held-out classes, a closed form solved from what is collected so far."""
+        if self._collected:
+            self._solve()
+        if not self._unfitted:
+            self._bind_split("validation")
+
+    @property
+    def _unfitted(self) -> bool:
+        """Whether a closed form is asked before its pass: Lightning's trial of the validation loop."""
+        return self.trainer.sanity_checking and not self.trained
 
     def on_test_start(self) -> None:
         """Bind the candidates of the test."""
@@ -140,7 +151,8 @@ class ZeroShot(TransferModule):
 
     def validation_step(self, batch: Examples, batch_idx: int) -> None:
         """Answer among the held-out classes, which play unseen."""
-        self._measure(batch, 0)
+        if not self._unfitted:
+            self._measure(batch, 0)
 
     def test_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Answer test examples: loader 0 those of unseen classes, loader 1 (generalized) those of seen ones."""
@@ -156,7 +168,8 @@ class ZeroShot(TransferModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log top-1, top-5 and the mean per class."""
-        self._log("validation")
+        if not self._unfitted:
+            self._log("validation")
 
     def on_test_epoch_end(self) -> None:
         """Log top-1, top-5 and the mean per class; seen, unseen and harmonic mean in the generalized protocol."""
