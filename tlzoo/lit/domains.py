@@ -87,7 +87,8 @@ class DomainModule(TransferModule):
     def on_train_epoch_start(self) -> None:
         """Show the whole unlabelled target to a method that wants it."""
         if type(self.method).on_epoch is not Alignment.on_epoch:
-            self.method.on_epoch(self.predict_all(self.trainer.datamodule.target_batches()))  # type: ignore[attr-defined]
+            target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
+            self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
 
     @torch.no_grad()
     def predict_all(self, batches: Iterable[Examples]) -> Prediction:
@@ -150,9 +151,13 @@ class DomainModule(TransferModule):
             indices=None if examples.indices is None else join(examples.indices),
             domains=None if examples.domains is None else join(examples.domains),
         )
+        return self._shown(full, labels)
+
+    def _shown(self, prediction: Prediction, labels: Sees) -> Prediction:
+        """Return the prediction as the method may see it."""
         if labels in self.method.sees:
-            return full
-        return withheld(full, "labels", why=f"{self.method_name} does not declare {labels.name}")
+            return prediction
+        return withheld(prediction, "labels", why=f"{self.method_name} does not declare {labels.name}")
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
