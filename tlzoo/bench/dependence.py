@@ -34,13 +34,13 @@ def measure_dependence(answer: Callable[[Any], Tensor], items: Any, *, seed: int
         The largest change of any score under ``permuted`` (another order), ``split`` (two halves) and ``alone`` (a few
         items, one at a time).
     """
-    whole = answer(items)
+    whole = answer(items).detach()
     count = len(whole)
     order = np.random.default_rng(seed).permutation(count)
     spread = float(whole.double().std()) or 1.0
 
     def change(rows: Any, scores: Tensor) -> float:
-        return float((scores.double() - whole[torch.as_tensor(rows)].double()).abs().max()) / spread
+        return float((scores.detach().double() - whole[torch.as_tensor(rows)].double()).abs().max()) / spread
 
     halves = [part for part in np.array_split(np.arange(count), 2) if len(part)]
     some = np.unique(np.linspace(0, count - 1, _ALONE).astype(int))

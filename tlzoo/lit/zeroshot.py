@@ -14,7 +14,7 @@ from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Compatibility, Method
-from tlzoo.types import Examples, Scorer
+from tlzoo.types import Examples, Scorer, Sees, SupervisionError
 
 __all__ = ["ZeroShot"]
 
@@ -96,8 +96,13 @@ class ZeroShot(TransferModule):
         return features
 
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor | None:
-        """Return the loss of a trained method; collect the features for a closed form."""
-        assert batch.labels is not None
+        """Return the loss of a trained method; collect the features for a closed form.
+
+        Raises:
+            SupervisionError: the method does not declare the labels of seen classes, which every fit takes.
+        """
+        if batch.labels is None:
+            raise SupervisionError(f"{self.method_name} is fitted but does not declare {Sees.SOURCE_LABELS.name}")
         features = self._encoded(batch.inputs)
         if not self.trained:
             self._collected.append((features, batch.labels))

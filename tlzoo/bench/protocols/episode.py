@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +13,7 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import as_array, receipt
+from tlzoo.bench.protocols.training import as_array, plain, receipt
 from tlzoo.data import load_task
 from tlzoo.data.sets import content_hash
 from tlzoo.data.tasks import EpisodeTask
@@ -24,7 +27,7 @@ _STORED_SCORES = 2_000_000
 
 def load(cell: Cell, task: EpisodeTask) -> EpisodeData:
     """Return the data of a cell: frozen features."""
-    shape = {name: int(value) for name, value in cell.budget.items()}
+    shape: dict[str, Any] = {name: int(value) for name, value in cell.budget.items()}
     return EpisodeData(task, features=cell.backbone, seed=cell.seed, **shape)
 
 
@@ -35,7 +38,7 @@ def run(cell: Cell, report: Report) -> Outcome:
         raise TypeError(f"{cell.task} is a {task.kind} task; expected an episode task")
     data = load(cell, task)
     module = OneShot(
-        "identity", cell.method, backbone_settings={"num_features": data.num_features}, method_settings=cell.settings
+        "identity", cell.method, backbone_settings={"num_features": data.num_features}, method_settings=plain(cell.settings)
     )
     if Sees.SOURCE_INPUTS in module.method.sees:
         base = data.base_examples(module.method.sees, by=module.method_name)
@@ -71,7 +74,7 @@ def run(cell: Cell, report: Report) -> Outcome:
     )
 
 
-def _by_query(module: OneShot, batch: Episode):  # type: ignore[no-untyped-def]
+def _by_query(module: OneShot, batch: Episode) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """Return the first episode's answers as a function of its queries, and the queries."""
     first = replace(
         batch,
@@ -82,6 +85,7 @@ def _by_query(module: OneShot, batch: Episode):  # type: ignore[no-untyped-def]
     )
 
     def answer(query: Tensor) -> Tensor:
-        return module(replace(first, query=query.unsqueeze(0)))[0]  # type: ignore[no-any-return]
+        logits: Tensor = module(replace(first, query=query.unsqueeze(0)))
+        return logits[0]
 
     return answer, first.query[0]

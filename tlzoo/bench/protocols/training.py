@@ -21,7 +21,7 @@ from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.methods.base import Method
 from tlzoo.types import Sees, SupervisionError
 
-__all__ = ["grid", "optimizer_settings", "receipt", "split_hash", "train", "tune"]
+__all__ = ["as_array", "grid", "optimizer_settings", "plain", "receipt", "split_hash", "train", "tune"]
 
 CHECKPOINTS = 10
 """Points of a run at which it is measured, and among which selection chooses."""
@@ -131,21 +131,21 @@ def tune(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> tuple[dict[
     Returns:
         The method's settings with the choice in them, and a note for the receipt.
     """
-    settings = _lists(cell.settings)
+    settings = plain(cell.settings)
     if not cell.candidates:
         return settings, {}
-    choices = grid(_lists(cell.candidates))
+    choices = grid(plain(cell.candidates))
     scores = [evaluate({**settings, **choice}) for choice in choices]
     best = int(np.argmax(scores))
     note = {"tuned": choices[best], "trials": len(choices), "validation_scores": [round(score, 6) for score in scores]}
     return {**settings, **choices[best]}, note
 
 
-def _lists(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return plain, changeable data: a cell's are frozen."""
     if isinstance(value, Mapping):
-        return {key: _lists(item) for key, item in value.items()}
-    return [_lists(item) for item in value] if isinstance(value, tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def as_array(logits: Tensor) -> NDArray[Any]:

@@ -30,7 +30,8 @@ class DAN(Alignment):
         num_features: D.
         num_classes: C.
         scales: kernel widths as factors of the mean squared distance.
-        estimator: biased, unbiased or linear (the paper's, which needs equal batch sizes).
+        estimator: unbiased, linear (the paper's, which needs equal batch sizes) or biased. The biased one rewards
+            features that contract, by about (kernels / N)(1 - mean k): without batch norm it can collapse them.
         bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
         weight: trade-off of the term.
 
@@ -49,6 +50,7 @@ class DAN(Alignment):
     )
     variants = (
         {},
+        {"estimator": "biased"},
         {"estimator": "unbiased"},
         {"estimator": "linear"},
         {"bandwidth": "legacy"},
@@ -60,7 +62,7 @@ class DAN(Alignment):
         num_classes: int,
         *,
         scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
-        estimator: Estimator = "biased",
+        estimator: Estimator = "unbiased",
         bandwidth: Bandwidth = "mean",
         weight: float = 1.0,
     ) -> None:

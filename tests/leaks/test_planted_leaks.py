@@ -1,0 +1,401 @@
+"""Planted leaks, run through the harness as any method is: each is caught, and no honest method is accused.
+
+A leak is caught by a view that raises SupervisionError, or by answers that change with the test batch.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo import registry
+from tlzoo.bench import protocols
+from tlzoo.bench.cell import Cell, Outcome
+from tlzoo.bench.protocols import domain, episode, multitask, zeroshot
+from tlzoo.bench.suite import SuiteError, load_suite
+from tlzoo.data.sets import ExampleSet
+from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
+from tlzoo.functional import negative_squared_distances, prototypes
+from tlzoo.lit import DomainAdaptation, DomainData
+from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Weighting
+from tlzoo.types import Prediction, Sees, SupervisionError
+
+WIDTH, CLASSES = 6, 4
+RNG = np.random.default_rng(0)
+
+
+def examples(count: int, *, classes: int = CLASSES, **more: Any) -> ExampleSet:
+    labels = np.arange(count) % classes
+    centers = np.random.default_rng(1).normal(size=(classes, WIDTH)) * 3
+    inputs = (centers[labels] + RNG.normal(size=(count, WIDTH))).astype(np.float32)
+    return ExampleSet(inputs=inputs, modality="features", labels=labels, checksum=f"toy {count}", **more)
+
+
+DOMAIN = DomainTask(
+    name="toy",
+    class_names=tuple("abcd"),
+    source_train=examples(64),
+    source_test=examples(32),
+    target_train=examples(60),
+    target_test=examples(36),
+)
+EPISODE = EpisodeTask(name="toy", base=examples(60), validation=examples(60), novel=examples(80), way=3, query=5)
+CLASS_VECTORS = np.random.default_rng(2).normal(size=(9, 5)).astype(np.float32)
+ZEROSHOT = ZeroShotTask(
+    name="toy",
+    class_names=tuple("abcdefghi"),
+    descriptions=tuple("abcdefghi"),
+    seen=np.arange(4),
+    held_out=np.arange(4, 6),
+    unseen=np.arange(6, 9),
+    train=examples(64),
+    validation=examples(20, classes=2).with_labels(np.arange(20) % 2 + 4),
+    test=examples(30, classes=3).with_labels(np.arange(30) % 3 + 6),
+    embeddings=CLASS_VECTORS,
+)
+_TARGETS = {"left": np.arange(64) % 3, "right": np.arange(64) % 2}
+MULTITASK = MultitaskTask(
+    name="toy",
+    targets={"left": Target(classes=3), "right": Target(classes=2)},
+    train=examples(64, targets=_TARGETS),
+    validation=examples(64, targets=_TARGETS),
+    test=examples(64, targets=_TARGETS),
+)
+KINDS = {
+    "adaptation": ("domain", domain, DOMAIN),
+    "oneshot": ("episode", episode, EPISODE),
+    "zeroshot": ("zeroshot", zeroshot, ZEROSHOT),
+    "multitask": ("multitask", multitask, MULTITASK),
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "domain": {"module": {"bottleneck": 8}, "budget": {"steps": 10, "batch_size": 16}},
+    "multitask": {"budget": {"steps": 10, "batch_size": 16}},
+    "episode": {"budget": {"episodes": 20}},
+    "zeroshot": {},
+}
+
+
+class Harness:
+    """Runs a method class as a cell of its family on the toy task."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        for _, protocol, task in KINDS.values():
+            monkeypatch.setattr(protocol, "load_task", lambda *_, _task=task, **__: _task)
+        # the toy inputs are features already: the protocol need not extract any
+        monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)
+        for protocol in (domain, multitask):
+            for name in ("DomainAdaptation", "Multitask"):
+                if hasattr(protocol, name):
+                    monkeypatch.setattr(protocol, name, getattr(protocol, name))
+
+    def run(self, family: str, cls: type[Method] | str) -> Outcome:
+        if isinstance(cls, str):
+            name = f"{family}/{cls}"
+        else:
+            name = f"{family}/mutant"
+            module = types.ModuleType(f"tlzoo.methods.{family}.mutant")
+            cls.__module__ = module.__name__
+            setattr(module, cls.__name__, cls)
+            self.monkeypatch.setitem(sys.modules, module.__name__, module)
+            self.monkeypatch.setitem(registry.METHODS, name, cls.__name__)
+        kind = KINDS[family][0]
+        settings = SETTINGS[kind]
+        module_settings = {
+            **settings.get("module", {}),
+            **({"frozen": True} if kind in ("domain", "multitask") else {}),
+        }
+        cell = Cell(
+            kind=kind,  # type: ignore[arg-type]
+            task="toy",
+            backbone="identity",
+            method=name,
+            module=module_settings,
+            budget=settings.get("budget", {}),
+        )
+        torch.manual_seed(0)
+        return protocols.run(cell, lambda _: None)
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
+    return Harness(monkeypatch)
+
+
+# --- mutants: domain adaptation
+
+
+class ReadsTargetLabels(Alignment):
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": F.cross_entropy(target.logits, target.labels)}
+
+
+class ReadsTargetThoughSourceOnly(Alignment):
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": (source.features.mean(0) - target.features.mean(0)).square().sum()}
+
+
+class OpensSourceThoughSourceFree(Alignment):
+    sees = frozenset({Sees.TARGET_INPUTS})
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": source.features.square().mean() + target.logits.square().mean()}
+
+
+class ReadsSourceLabelsUndeclared(Alignment):
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS})
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": F.cross_entropy(source.logits, source.labels)}
+
+
+class ReadsTargetLabelsOnEpoch(Alignment):
+    def on_epoch(self, target: Prediction) -> None:
+        self.prior = torch.bincount(target.labels)  # type: ignore[arg-type]
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class _BatchNormAlways(nn.Module):
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear((x - x.mean(0)) / (x.std(0) + 1e-3)) if len(x) > 1 else self.linear(x)
+
+
+class NormalizesByTestBatch(Alignment):
+    def make_head(self) -> nn.Module:
+        return _BatchNormAlways(self.num_features, self.num_classes)
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class _Drifts(nn.Module):
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+        self.register_buffer("mean", torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            self.mean.mul_(0.5).add_(0.5 * x.detach().mean(0))
+        return self.linear(x - self.mean)
+
+
+class AdaptsWhileItAnswers(Alignment):
+    def make_head(self) -> nn.Module:
+        return _Drifts(self.num_features, self.num_classes)
+
+    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+# --- mutants: one-shot
+
+
+class CentersByQueries(EpisodeClassifier):
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        shift = support.mean(1, keepdim=True) - query.mean(1, keepdim=True)
+        return negative_squared_distances(query + shift, prototypes(support, support_labels, way))
+
+
+class BalancesQueries(EpisodeClassifier):
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        logits = negative_squared_distances(query, prototypes(support, support_labels, way))
+        return logits - logits.logsumexp(dim=1, keepdim=True)
+
+
+class FollowsQueryOrder(EpisodeClassifier):
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        running = query.cumsum(1) / torch.arange(1, query.shape[1] + 1)[:, None]
+        return negative_squared_distances(running, prototypes(support, support_labels, way))
+
+
+class UsesBaseUndeclared(EpisodeClassifier):
+    def __init__(self) -> None:
+        super().__init__()
+        self.task = EPISODE.view(self.sees, by="mutant")
+
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        mean = torch.from_numpy(np.asarray(self.task.base.inputs)).mean(0)
+        return negative_squared_distances(query - mean, prototypes(support - mean, support_labels, way))
+
+
+class UsesBaseLabelsUndeclared(EpisodeClassifier):
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+
+    def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
+        labels = torch.from_numpy(EPISODE.view(self.sees, by="mutant").base.labels) if labels is None else labels
+        self.scatter = torch.bincount(labels)
+
+    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        return negative_squared_distances(query, prototypes(support, support_labels, way))
+
+
+# --- mutants: zero-shot
+
+
+class _Matching(Compatibility):
+    def __init__(self, num_features: int, num_embedding: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_features, num_embedding))
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Any:
+        return lambda features: features @ self.weight @ class_embeddings.T
+
+
+class HubnessCorrectionUndeclared(_Matching):
+    sees = frozenset()
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Any:
+        def score(features: Tensor) -> Tensor:
+            scores = features @ self.weight @ class_embeddings.T
+            return 2 * scores - scores.mean(0, keepdim=True)
+
+        return score
+
+
+class FitsOnUnseenDescriptions(_Matching):
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Any:
+        view = ZEROSHOT.view(self.sees, by="mutant")
+        self.prior = torch.from_numpy(view.unseen_embeddings).mean(0)
+        return self
+
+
+class FitsOnSeenDescriptionsUndeclared(_Matching):
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
+
+
+class FitsOnLabelsUndeclared(_Matching):
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.CLASS_DESCRIPTIONS})
+
+
+# --- mutants: multitask
+
+
+class ReadsValidation(Weighting):
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        validation = MULTITASK.view(self.sees, by="mutant").validation
+        return torch.ones_like(losses) * len(validation)
+
+
+class TrainsWithoutLabelsDeclared(Weighting):
+    sees = frozenset({Sees.TARGET_INPUTS})
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        return torch.ones_like(losses)
+
+
+MUTANTS = [
+    ("adaptation", ReadsTargetLabels, "does not declare TARGET_LABELS"),
+    ("adaptation", ReadsTargetThoughSourceOnly, "does not declare that it sees these inputs"),
+    ("adaptation", OpensSourceThoughSourceFree, "does not declare that it sees these inputs"),
+    ("adaptation", ReadsSourceLabelsUndeclared, "does not declare SOURCE_LABELS"),
+    ("adaptation", ReadsTargetLabelsOnEpoch, "does not declare TARGET_LABELS"),
+    ("adaptation", NormalizesByTestBatch, "must declare TEST_INPUTS"),
+    ("adaptation", AdaptsWhileItAnswers, "must declare TEST_INPUTS"),
+    ("oneshot", CentersByQueries, "must declare TEST_INPUTS"),
+    ("oneshot", BalancesQueries, "must declare TEST_INPUTS"),
+    ("oneshot", FollowsQueryOrder, "must declare TEST_INPUTS"),
+    ("oneshot", UsesBaseUndeclared, "declares target inputs, target labels only"),
+    ("oneshot", UsesBaseLabelsUndeclared, "labels: mutant does not declare"),
+    ("zeroshot", HubnessCorrectionUndeclared, "must declare TEST_INPUTS"),
+    ("zeroshot", FitsOnUnseenDescriptions, "unseen_embeddings: mutant declares"),
+    ("zeroshot", FitsOnSeenDescriptionsUndeclared, "class_embeddings: "),
+    ("zeroshot", FitsOnLabelsUndeclared, "fitted but does not declare SOURCE_LABELS"),
+    ("multitask", ReadsValidation, "validation: mutant declares"),
+    ("multitask", TrainsWithoutLabelsDeclared, "targets: "),
+]
+
+
+@pytest.mark.parametrize(("family", "mutant", "message"), MUTANTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_planted_leak_is_caught(harness: Harness, family: str, mutant: type[Method], message: str) -> None:
+    with pytest.raises(SupervisionError, match=message):
+        harness.run(family, mutant)
+
+
+HONEST = [
+    *(("adaptation", name) for name in ("source_only", "target_only", "dan", "deep_coral")),
+    *(("oneshot", name) for name in ("protonet", "simpleshot")),
+    *(("zeroshot", name) for name in ("ridge", "eszsl")),
+    *(("multitask", name) for name in ("equal", "uncertainty")),
+]
+
+
+@pytest.mark.parametrize(("family", "name"), HONEST)
+def test_honest_method_passes(harness: Harness, family: str, name: str) -> None:
+    outcome = harness.run(family, name)
+    assert outcome.receipt["declared"] is True
+    assert max(outcome.receipt["dependence"].values()) < 1e-3
+    assert outcome.receipt["sees"] == sorted(registry.method_class(f"{family}/{name}").sees)
+
+
+def test_a_declared_transductive_method_is_marked_as_such(harness: Harness) -> None:
+    class Declared(CentersByQueries):
+        sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS, Sees.TEST_INPUTS})
+
+    receipt = harness.run("oneshot", Declared).receipt
+    assert receipt["transductive"] is True
+    assert receipt["dependence"]["alone"] > 1e-3
+
+
+def test_what_a_method_is_handed_does_not_lead_to_the_test_set() -> None:
+    handed: list[Any] = []
+
+    class Keeps(Alignment):
+        def forward(self, source: Prediction, target: Prediction, **more: Any) -> dict[str, Tensor]:
+            handed.extend([source, target, more["model"]])
+            return {"loss": source.features.mean()}
+
+    import pytorch_lightning as pl
+
+    data = DomainData(DOMAIN, batch_size=16)
+    module = DomainAdaptation(
+        "identity", Keeps(WIDTH, CLASSES), num_classes=CLASSES, backbone_settings={"num_features": WIDTH}
+    )
+    trainer = pl.Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(module, data)
+    forbidden = {id(DOMAIN), id(DOMAIN.target_test), id(DOMAIN.target_test.labels), id(DOMAIN.target_train.labels)}
+    seen: set[int] = set()
+    queue = list(handed)
+    while queue:
+        thing = queue.pop()
+        if id(thing) in seen or isinstance(thing, (type, types.ModuleType, types.FunctionType, types.FrameType)):
+            continue
+        seen.add(id(thing))
+        assert id(thing) not in forbidden, "a method can climb to test data or target labels"
+        queue.extend(gc.get_referents(thing))
+    assert len(seen) > 50
+
+
+def test_a_suite_cannot_select_on_test_labels(tmp_path: Any) -> None:
+    file = tmp_path / "leak.yaml"
+    file.write_text(
+        "suite: leak\nquestion: does it?\nseeds: 1\ngroups:\n  - title: x\n    kind: domain\n"
+        '    tasks: ["digits:mnist5k->optdigits"]\n    backbones: [lenet]\n    methods: [source_only, target_only]\n'
+        "    budget: {steps: 1, batch_size: 2}\n    selection: test/accuracy\n"
+    )
+    with pytest.raises(SuiteError, match=r"leak.yaml:11: .*'selection'"):
+        load_suite(str(file))
