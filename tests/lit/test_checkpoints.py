@@ -33,9 +33,7 @@ def modules():
         "multitask": (Multitask("mlp", "uncertainty", **tasks), "multitask_task"),
         "oneshot": (OneShot("mlp", "simpleshot", backbone_settings=MLP), "episode_task"),
         "zeroshot": (
-            ZeroShot(
-                "identity", "eszsl", num_classes=2, num_embedding=8, backbone_settings={"num_features": 8}
-            ),
+            ZeroShot("identity", "eszsl", num_classes=2, num_embedding=8, backbone_settings={"num_features": 8}),
             "zeroshot_task",
         ),
         "finetuning": (FineTuning("mlp", "l2_sp", num_classes=3, backbone_settings=MLP), "domain_task"),

@@ -115,7 +115,7 @@ def test_layerwise_rates_shrink_towards_the_stem():
         method_settings={"decay": 0.1},
     )
     by_rate = {round(group["lr"], 12): {p.shape for p in group["params"]} for group in module.parameter_groups()}
-    first, second = (set(p.shape for p in layer.parameters()) for layer in _linear_layers(module))
+    first, second = ({p.shape for p in layer.parameters()} for layer in _linear_layers(module))
     head = {p.shape for p in module.network.head.parameters()}
     assert by_rate == {1.0: head, 0.5: second, 0.05: first}
 
@@ -146,7 +146,7 @@ def test_a_training_follows_the_schedule(schedule, domain_task, make_trainer):
 
 def test_nothing_to_train_is_said(episode_task, make_trainer):
     module = OneShot("identity", "protonet", backbone_settings={"num_features": 8})
-    with pytest.raises(ValueError, match="oneshot/protonet has trainable parameters; call trainer.test"):
+    with pytest.raises(ValueError, match="nor oneshot/protonet has trainable parameters"):
         make_trainer(5).fit(module, datamodule=EpisodeData(episode_task))
 
 

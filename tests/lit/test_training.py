@@ -73,7 +73,9 @@ def test_label_free_scores_are_logged_in_validation(domain_task, make_trainer):
     trainer = make_trainer(6)
     trainer.fit(module, datamodule=DomainData(domain_task, batch_size=12))
     logged = trainer.callback_metrics
-    assert {"validation/source_accuracy", "validation/entropy", "validation/information", "validation/snd"} <= set(logged)
+    assert {"validation/source_accuracy", "validation/entropy", "validation/information", "validation/snd"} <= set(
+        logged
+    )
     assert {"train/loss", "train/mmd", "train/source"} <= set(logged)
     assert float(logged["validation/entropy"]) <= 0
 
@@ -104,9 +106,7 @@ def test_multitask(method, sharing, multitask_task, make_trainer, losses):
 
 
 def test_a_batch_without_any_label_is_an_error():
-    module = Multitask(
-        "identity", "equal", targets={"kind": 3, "height": 0}, backbone_settings={"num_features": 8}
-    )
+    module = Multitask("identity", "equal", targets={"kind": 3, "height": 0}, backbone_settings={"num_features": 8})
     targets = {"kind": torch.full((4,), -1), "height": torch.full((4,), torch.nan)}
     with pytest.raises(ValueError, match="no task has a label"):
         module._losses(tlzoo.types.TaskBatch(inputs=torch.ones(4, 8), targets=targets))
@@ -168,9 +168,7 @@ def test_episodic_tests_leave_inference_mode(episode_task, make_trainer):
 @pytest.mark.parametrize("method", ["ridge", "eszsl"])
 @pytest.mark.parametrize(("steps", "epochs"), [(5, None), (-1, 3)])
 def test_zeroshot_closed_forms_take_one_pass(method, steps, epochs, zeroshot_task, make_trainer):
-    module = ZeroShot(
-        "identity", method, num_classes=2, num_embedding=8, backbone_settings={"num_features": 8}
-    )
+    module = ZeroShot("identity", method, num_classes=2, num_embedding=8, backbone_settings={"num_features": 8})
     trainer = make_trainer(steps, max_epochs=epochs, limit_val_batches=0)
     data = ZeroShotData(zeroshot_task)
     trainer.fit(module, datamodule=data)

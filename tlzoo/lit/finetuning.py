@@ -58,6 +58,7 @@ class FineTuning(TransferModule):
         self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self.train()  # Lightning leaves modes as they are
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""

@@ -1,0 +1,123 @@
+"""The base of data modules: task, view, this process's share of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+
+from tlzoo.data import load_task
+from tlzoo.data.samplers import BatchSampler
+from tlzoo.data.sets import ExampleSet
+from tlzoo.data.tasks import Task
+from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.lit.features import with_features
+from tlzoo.lit.module import TransferModule
+from tlzoo.types import Backbone, Examples, Sees
+
+__all__ = ["TaskData"]
+
+Batch = TypeVar("Batch")
+T = TypeVar("T", bound=Task)
+
+
+class TaskData(pl.LightningDataModule, Generic[T]):
+    """Base of data modules.
+
+    Args:
+        task: a name for :func:`tlzoo.load_task`, or a task.
+        features: a backbone (or its name) that is run once, frozen: batches then hold its features, from the cache.
+            None for raw inputs.
+        batch_size: examples a step over all processes together (a side, where there are source and target).
+        seed: batches depend on (seed, step) alone.
+        steps_per_epoch: how many steps Lightning calls an epoch; None for one pass over the training set.
+        root: folder of a data set of the user's own.
+    """
+
+    takes: ClassVar[type[Task]]
+    task: T
+
+    def __init__(
+        self,
+        task: str | T,
+        *,
+        features: str | Backbone | None = None,
+        batch_size: int = 36,
+        seed: int = 0,
+        steps_per_epoch: int | None = None,
+        root: str | None = None,
+    ) -> None:
+        super().__init__()
+        loaded = load_task(task, root=root) if isinstance(task, str) else task
+        self._check_kind(loaded)
+        shown: Any = loaded if features is None else with_features(loaded, features)
+        self.task = shown
+        self.batch_size, self.seed, self.steps_per_epoch = batch_size, seed, steps_per_epoch
+
+    def _check_kind(self, task: object) -> None:
+        if not isinstance(task, self.takes):
+            given = f"{task.name} is {_a(task.kind)} task" if isinstance(task, Task) else f"got a {type(task).__name__}"
+            raise TypeError(f"{given}; {type(self).__name__} takes {_a(self.takes.kind)} task")
+
+    @property
+    def num_classes(self) -> int:
+        """Count the classes of the task."""
+        return self.task.num_classes
+
+    @property
+    def num_features(self) -> int:
+        """Width of the features that batches hold.
+
+        Raises:
+            ValueError: batches hold raw inputs.
+        """
+        inputs = next(iter(self.task.sets().values())).inputs[np.arange(1)]
+        if getattr(inputs, "ndim", 0) != 2:
+            raise ValueError(f"{self.task.name}: batches hold raw inputs; give features=BACKBONE to have features")
+        return int(inputs.shape[1])
+
+    def _method(self) -> tuple[frozenset[Sees], str]:
+        """Return what the module's method declares, and its name."""
+        if self.trainer is None:
+            raise RuntimeError(
+                "the data module learns from the trainer's module what it may show; use it with a Trainer"
+            )
+        module: Any = self.trainer.lightning_module
+        if not isinstance(module, TransferModule):
+            raise TypeError(
+                f"{type(module).__name__} declares no supervision; {type(self).__name__} serves the modules of tlzoo"
+            )
+        return module.method.sees, module.method_name
+
+    def _share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this process's part of a batch's indices; it is empty where a last batch is small."""
+        if self.trainer is None or self.trainer.world_size == 1:
+            return indices
+        return np.array_split(indices, self.trainer.world_size)[self.trainer.global_rank]
+
+    def _training_share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this process's part of a training batch.
+
+        Raises:
+            ValueError: there are more processes than examples.
+        """
+        share = self._share(indices)
+        if not len(share):
+            world = self.trainer.world_size if self.trainer is not None else 1
+            raise ValueError(f"a batch of {len(indices)} for {world} processes; raise batch_size")
+        return share
+
+    def _stream(self, batch_at: Callable[[int], Batch], *samplers: BatchSampler) -> StepLoader[Batch]:
+        steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
+        return StepLoader(batch_at, steps)
+
+    def passes(self, examples: ExampleSet) -> Passes[Examples]:
+        """Return one pass over a set, in order, in this process's share of each batch."""
+        return Passes(lambda indices: examples.batch(self._share(indices)), len(examples), 256)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -1,0 +1,112 @@
+"""Source and target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tlzoo.data.samplers import BatchSampler
+from tlzoo.data.sets import ExampleSet
+from tlzoo.data.tasks import DomainTask, DomainView
+from tlzoo.lit.data.base import TaskData
+from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.types import Backbone, DomainBatch, Examples, Sees
+
+__all__ = ["DomainData"]
+
+
+class DomainData(TaskData[DomainTask]):
+    """Source and target batches of a :class:`~tlzoo.data.tasks.DomainTask`, as far as the module's method sees them.
+
+    Args:
+        task: see :class:`TaskData`.
+        features: see :class:`TaskData`.
+        scale: divide features by the standard deviation of all training features that the method may see.
+        target_shots: at most so many labelled target examples a class, for methods that see target labels.
+        batch_size: examples a step and domain.
+        seed: see :class:`TaskData`.
+        steps_per_epoch: see :class:`TaskData`.
+        root: see :class:`TaskData`.
+    """
+
+    takes = DomainTask
+    view: DomainView
+
+    def __init__(
+        self,
+        task: str | DomainTask,
+        *,
+        features: str | Backbone | None = None,
+        scale: bool = False,
+        target_shots: int | None = None,
+        batch_size: int = 36,
+        seed: int = 0,
+        steps_per_epoch: int | None = None,
+        root: str | None = None,
+    ) -> None:
+        super().__init__(
+            task, features=features, batch_size=batch_size, seed=seed, steps_per_epoch=steps_per_epoch, root=root
+        )
+        if target_shots is not None:
+            self.task = self.task.with_target_shots(target_shots, seed=seed)
+        if scale:
+            _ = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
+        self.scale = scale
+        self.evaluated = self.task
+
+    def setup(self, stage: str) -> None:
+        """Take the view of the task that the module's method declares."""
+        sees, by = self._method()
+        self.evaluated = self.task
+        if self.scale:
+            sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
+            shown = [examples for examples, side in sides.items() if side in sees]
+            self.evaluated = self.task.map_sets(_scaled_by(_spread(shown)))
+        self.view = self.evaluated.view(sees, by=by)
+
+    def train_dataloader(self) -> StepLoader[DomainBatch]:
+        """Return the stream of training batches; a side that the method does not see is None."""
+        sees, _ = self._method()
+        sides: dict[str, tuple[ExampleSet, BatchSampler]] = {}
+        for stream, (name, side) in enumerate({"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}.items()):
+            if side in sees:
+                examples = getattr(self.view, name)
+                sides[name] = examples, BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
+
+        def batch_at(step: int) -> DomainBatch:
+            parts = {name: examples.batch(self._training_share(at(step))) for name, (examples, at) in sides.items()}
+            return DomainBatch(source=parts.get("source"), target=parts.get("target"))
+
+        return self._stream(batch_at, *(sampler for _, sampler in sides.values()))
+
+    def val_dataloader(self) -> list[Passes[Examples]]:
+        """Return source test data, and the target training inputs where the method may see them."""
+        sees, _ = self._method()
+        loaders = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
+        return [*loaders, *([self.passes(self.view.target)] if Sees.TARGET_INPUTS in sees and loaders else [])]
+
+    def target_batches(self) -> Iterable[Examples]:
+        """Return one pass over the target training set as the method may see it."""
+        return self.passes(self.view.target)
+
+    def test_dataloader(self) -> Passes[Examples]:
+        """Return target test data."""
+        return self.passes(self.evaluated.target_test)
+
+    def predict_dataloader(self) -> Passes[Examples]:
+        """Return target test inputs."""
+        return self.passes(self.evaluated.target_test)
+
+
+def _spread(sets: Iterable[ExampleSet]) -> float:
+    """Return the standard deviation of all numbers of all sets."""
+    return float(np.concatenate([np.ravel(s.inputs[np.arange(len(s))]) for s in sets]).std())
+
+
+def _scaled_by(spread: float) -> Callable[[ExampleSet], ExampleSet]:
+    def scaled(examples: ExampleSet) -> ExampleSet:
+        values = np.asarray(examples.inputs[np.arange(len(examples))]) / np.float32(spread)
+        return examples.with_inputs(values)
+
+    return scaled
