@@ -163,6 +163,7 @@ def create_method(name: str, **settings: Any) -> Method:
     cls = method_class(name)
     signature = inspect.signature(cls)
     try:
+        signature.bind_partial(**settings)  # what is unknown is worth saying before what is missing
         signature.bind(**settings)
     except TypeError as error:
         known = ", ".join(_shown(parameter) for parameter in signature.parameters.values()) or "none"

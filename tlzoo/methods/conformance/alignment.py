@@ -92,7 +92,9 @@ class AlignmentScenario(Scenario):
 
     def permuted(self, inputs: Inputs) -> Inputs:
         """Return both batches in another order."""
-        return reordered(inputs, dict.fromkeys(inputs, 0))
+        for seed, side in enumerate(("source", "target")):
+            inputs = reordered(inputs, {name: 0 for name in inputs if name.startswith(side)}, seed=seed)
+        return inputs
 
     def hard(self) -> dict[str, Inputs]:
         """Return small, one-sided and constant batches."""

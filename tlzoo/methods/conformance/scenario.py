@@ -103,11 +103,24 @@ def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype) -> Tenso
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def reordered(inputs: Inputs, names: Mapping[str, int]) -> Inputs:
-    """Return inputs with dimension ``names[name]`` of each named tensor reversed and rotated by one."""
+def reordered(inputs: Inputs, names: Mapping[str, int], *, seed: int = 0) -> Inputs:
+    """Return inputs with dimension ``names[name]`` of each named tensor in another order, the same for all of one size.
+
+    The order is random, so that it keeps no neighbors together, but for the first item, which moves for sure.
+    """
     return inputs | {
-        name: inputs[name].flip(dim).roll(1, dims=dim).contiguous() for name, dim in names.items() if name in inputs
+        name: inputs[name].index_select(dim, _order(inputs[name].shape[dim], seed))
+        for name, dim in names.items()
+        if name in inputs
     }
+
+
+def _order(size: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(size, generator=generator)
+    while size > 1 and order[0] == 0:
+        order = torch.randperm(size, generator=generator)
+    return order
 
 
 def require_shape(scenario: Scenario, value: Tensor, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+
+from tlzoo.functional import entropy
+from tlzoo.selection import SCORES, scores
+from tlzoo.selection.scores import (
+    negative_entropy,
+    negative_information,
+    neighborhood_density,
+    soft_neighborhood_density,
+)
+
+
+def naive_density(points, temperature):
+    """Return the mean entropy of soft neighborhoods by loops."""
+    unit = [[v / math.sqrt(sum(w * w for w in p)) for v in p] for p in points.tolist()]
+    total = 0.0
+    for i, p in enumerate(unit):
+        raw = [
+            math.exp(sum(a * b for a, b in zip(p, q, strict=True)) / temperature) for j, q in enumerate(unit) if j != i
+        ]
+        shares = [r / sum(raw) for r in raw]
+        total -= sum(s * math.log(s) for s in shares)
+    return total / len(unit)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_density_against_loops(temperature):
+    points = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert neighborhood_density(points, temperature=temperature).item() == pytest.approx(
+        naive_density(points, temperature)
+    )
+    softmax = points.softmax(dim=1)
+    found = soft_neighborhood_density(points, temperature=temperature).item()
+    assert found == pytest.approx(naive_density(softmax, temperature))
+
+
+def test_all_scores_prefer_certain_and_diverse_predictions():
+    certain = 8 * torch.eye(4).repeat(5, 1)
+    vague = 0.1 * torch.eye(4).repeat(5, 1)
+    ours, theirs = scores(certain, certain), scores(vague, vague)
+    assert set(ours) == set(SCORES)
+    assert ours["entropy"] > theirs["entropy"]
+    assert ours["information"] > theirs["information"]
+    collapsed = 8 * torch.eye(4)[:1].repeat(20, 1)
+    assert negative_information(certain) > negative_information(collapsed)
+    assert negative_entropy(certain) == pytest.approx(float(negative_entropy(collapsed)))
+
+
+def test_values():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    assert negative_entropy(logits).item() == pytest.approx(-entropy(logits).mean().item())
+
+
+def test_order_of_the_predictions_is_free():
+    logits = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ours, theirs = scores(logits, logits), scores(logits.flip(0), logits.flip(0))
+    for name in SCORES:
+        assert ours[name].item() == pytest.approx(theirs[name].item(), abs=1e-12)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="1 points have no neighbors"):
+        soft_neighborhood_density(torch.ones(1, 3))
+    with pytest.raises(ValueError, match="temperature 0"):
+        neighborhood_density(torch.ones(3, 3), temperature=0)
+    with pytest.raises(ValueError, match="no predictions to score"):
+        negative_entropy(torch.ones(0, 3))

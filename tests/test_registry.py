@@ -1,0 +1,74 @@
+import pytest
+
+from tlzoo import registry
+from tlzoo.registry import FAMILIES, METHODS, Paper, create_method, list_methods, method_class, nearest, resolve_name
+
+
+def paper(**changes):
+    return Paper(**{"title": "T", "authors": ("One", "Two", "Three"), "venue": "V", "year": 2020} | changes)
+
+
+def test_methods_by_family():
+    assert list_methods() == list(METHODS)
+    assert sorted(name for family in FAMILIES for name in list_methods(family)) == sorted(METHODS)
+    with pytest.raises(ValueError, match="unknown family 'adaption'; did you mean 'adaptation'"):
+        list_methods("adaption")
+
+
+def test_names():
+    assert resolve_name("dan") == resolve_name("adaptation/dan") == "adaptation/dan"
+    with pytest.raises(ValueError, match="unknown method 'deepcoral'; did you mean 'deep_coral'"):
+        resolve_name("deepcoral")
+    with pytest.raises(ValueError, match="did you mean 'adaptation/dan'"):
+        resolve_name("adaptation/dam")
+    with pytest.raises(ValueError, match="unknown method 'xyzzy'; known are"):
+        resolve_name("xyzzy")
+
+
+def test_a_bare_name_of_two_methods(monkeypatch):
+    monkeypatch.setattr(registry, "METHODS", METHODS | {"confusion/dan": "DAN"})
+    with pytest.raises(ValueError, match="several methods; write adaptation/dan or confusion/dan"):
+        resolve_name("dan")
+    assert resolve_name("confusion/dan") == "confusion/dan"
+
+
+def test_create_method():
+    method = create_method("dan", num_features=4, num_classes=2, weight=0.5)
+    assert type(method) is method_class("dan")
+    assert method.weight == 0.5
+    with pytest.raises(
+        TypeError, match=r"adaptation/dan: got an unexpected keyword argument 'wieght'; its settings are"
+    ):
+        create_method("dan", wieght=1.0)
+    with pytest.raises(TypeError, match=r"adaptation/dan: missing a required argument: 'num_features'"):
+        create_method("dan")
+    with pytest.raises(TypeError, match="its settings are none"):
+        create_method("cosine", num_features=3)
+
+
+def test_errors_of_a_constructor_are_its_own(monkeypatch):
+    class Broken:
+        def __init__(self, *, weight=1.0):
+            raise TypeError("an argument about something else")
+
+    monkeypatch.setattr(registry, "method_class", lambda _: Broken)
+    with pytest.raises(TypeError, match=r"^an argument about something else$"):
+        create_method("dan", weight=2.0)
+
+
+def test_where_a_paper_is():
+    assert paper(arxiv="2001.00001", doi="10.1/2", page="https://p").url == "https://arxiv.org/abs/2001.00001"
+    assert paper(doi="10.1/2", page="https://p").url == "https://doi.org/10.1/2"
+    assert paper(page="https://p").url == "https://p"
+    assert paper().url is None
+
+
+def test_citations():
+    assert paper().citation == "One et al., V 2020"
+    assert paper(authors=("One", "Two")).citation == "One and Two, V 2020"
+    assert paper(authors=("One",)).citation == "One, V 2020"
+
+
+def test_nearest():
+    assert nearest("dna", ["dan", "dann", "mcc"], kind="method").endswith("did you mean 'dan' or 'dann'?")
+    assert nearest("zzz", ["b", "a"], kind="thing") == "unknown thing 'zzz'; known are a, b"
