@@ -58,7 +58,6 @@ class FineTuning(TransferModule):
         self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
-        self.train()  # Lightning leaves modes as they are
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""
@@ -78,6 +77,14 @@ class FineTuning(TransferModule):
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
         return self
+
+    def on_train_start(self) -> None:
+        """Put frozen layers in evaluation mode; Lightning leaves modes as it finds them."""
+        self.train()
+
+    def on_train_end(self) -> None:
+        """Put all layers back in training mode; Lightning would warn of the others when a next training begins."""
+        super().train()
 
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to logits (B, C)."""
