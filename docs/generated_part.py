@@ -13,6 +13,7 @@ from tables import GENERATED
 from tlzoo.registry import nearest
 
 _CODE = re.compile(r"(``.*?``|:\w+(?::\w+)?:`.*?`|`[^`]*`_)")
+_LETTER = re.compile(r"^(\s*(?::param \w+: )?)([A-Z])\.")
 
 
 class Generated(SphinxDirective):
@@ -30,17 +31,18 @@ class Generated(SphinxDirective):
 
 
 def escape_formulas(*event: Any) -> None:
-    """Keep reStructuredText from reading the bars of formulas as markup; code is left alone.
+    """Keep reStructuredText from reading formulas as markup; code is left alone.
 
     Sphinx calls it with (app, what, name, object, options, lines); the lines are changed in place.
     """
     lines: list[str] = event[-1]
     for place, line in enumerate(lines):
-        if line.lstrip().startswith((">>>", "...", ":", "..")):
+        if line.lstrip().startswith((">>>", "..")):
             continue
         parts = _CODE.split(line)
         parts[::2] = [part.replace("|", "\\|") for part in parts[::2]]
-        lines[place] = "".join(parts)
+        # "C." alone after a parameter would begin a list counted in letters
+        lines[place] = _LETTER.sub(r"\1\2\.", "".join(parts))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

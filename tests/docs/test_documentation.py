@@ -1,0 +1,81 @@
+"""What is generated is up to date, complete, and the pages build."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tlzoo
+from tlzoo.data import list_tasks
+from tlzoo.registry import FAMILIES, METHODS, method_class
+from tlzoo.sources import list_sources
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readmes_table_is_the_registrys(tables):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tables.refreshed(text) == text, "run python docs/tables.py"
+
+
+def test_a_readme_without_marks_is_refused(tables):
+    with pytest.raises(ValueError, match="put both lines where the table goes"):
+        tables.refreshed("# tlzoo\n")
+
+
+def test_every_method_is_in_the_tables_with_its_paper(tables):
+    everything = tables.methods()
+    for name in METHODS:
+        own = tables.family(name.split("/")[0])
+        assert f"`{name}`" in everything
+        assert f"`{name}`" in own
+        paper = method_class(name).paper
+        if paper:
+            assert f"[{paper.citation}]({paper.url})" in own
+
+
+def test_every_source_and_kind_of_task_is_in_the_tables(tables):
+    assert all(source.license in tables.sources() for source in list_sources())
+    counts = [int(line.split("|")[-2]) for line in tables.tasks().splitlines()[2:]]
+    assert sum(counts) == len(list_tasks())
+
+
+def test_every_family_has_a_page_with_its_generated_tables():
+    for family in FAMILIES:
+        page = (ROOT / "docs" / f"{family}.md").read_text(encoding="utf-8")
+        for part in (f"{{generated}} family {family}", f"{{generated}} settings {family}", "## Typical mistakes"):
+            assert part in page
+
+
+def test_the_changelog_names_every_method():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert not [name for name in METHODS if f"- `{name}`:" not in text]
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {tlzoo.__version__}\n" in text
+    assert "cff-version: 1.2.0" in text
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path):
+    pytest.importorskip("furo")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
+    done = subprocess.run(
+        [*command, str(ROOT / "docs"), str(tmp_path / "html")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = (tmp_path / "html" / "confusion.html").read_text(encoding="utf-8")
+    assert 'href="api/methods.html#tlzoo.methods.confusion.cdan.CDAN"' in built
+    assert "https://arxiv.org/abs/1705.10667" in built
+    assert 'id="tlzoo.functional.mmd"' in (tmp_path / "html" / "api" / "functional.html").read_text(encoding="utf-8")

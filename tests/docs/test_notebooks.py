@@ -1,0 +1,47 @@
+"""Notebooks are committed without outputs, and run."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_valid_and_has_no_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert cells
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs a notebook and returns it with the value of an expression at its end."""
+
+    def ran(name, expression):
+        notebook = nbformat.read(next(path for path in NOTEBOOKS if path.stem == name), as_version=4)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell('import warnings\nwarnings.simplefilter("error")'))
+        notebook.cells.append(nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({expression}))"))
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+        client.execute()
+        return notebook, json.loads(notebook.cells[-1].outputs[0].text)
+
+    return ran
+
+
+@pytest.mark.data
+def test_the_domain_gap_is_there_and_dan_closes_a_part_of_it(run):
+    notebook, found = run("domain_gap", "[accuracy, vendor_probe, closed]")
+    accuracy, probe, closed = found
+    assert accuracy["source_only"]["Google"] > accuracy["source_only"]["Twitter"] + 0.03
+    assert accuracy["source_only"]["Twitter"] < accuracy["dan"]["Twitter"] < accuracy["target_only"]["Twitter"]
+    assert 0 < closed < 1
+    assert probe["dan"] < probe["source_only"]
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 3
+    assert not [output for output in shown if output.get("name") == "stderr"]
