@@ -92,10 +92,6 @@ class Harness:
             monkeypatch.setattr(protocol, "load_task", lambda *_, _task=task, **__: _task)
         # the toy inputs are features already: the protocol need not extract any
         monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)
-        for protocol in (domain, multitask):
-            for name in ("DomainAdaptation", "Multitask"):
-                if hasattr(protocol, name):
-                    monkeypatch.setattr(protocol, name, getattr(protocol, name))
 
     def run(self, family: str, cls: type[Method] | str) -> Outcome:
         if isinstance(cls, str):
@@ -109,16 +105,13 @@ class Harness:
             self.monkeypatch.setitem(registry.METHODS, name, cls.__name__)
         kind = KINDS[family][0]
         settings = SETTINGS[kind]
-        module_settings = {
-            **settings.get("module", {}),
-            **({"frozen": True} if kind in ("domain", "multitask") else {}),
-        }
+        frozen = {"frozen": True} if kind in ("domain", "multitask") else {}
         cell = Cell(
             kind=kind,  # type: ignore[arg-type]
             task="toy",
             backbone="identity",
             method=name,
-            module=module_settings,
+            module={**settings.get("module", {}), **frozen},
             budget=settings.get("budget", {}),
         )
         torch.manual_seed(0)

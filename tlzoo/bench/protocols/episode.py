@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,10 @@ def run(cell: Cell, report: Report) -> Outcome:
         raise TypeError(f"{cell.task} is a {task.kind} task; expected an episode task")
     data = load(cell, task)
     module = OneShot(
-        "identity", cell.method, backbone_settings={"num_features": data.num_features}, method_settings=plain(cell.settings)
+        "identity",
+        cell.method,
+        backbone_settings={"num_features": data.num_features},
+        method_settings=plain(cell.settings),
     )
     if Sees.SOURCE_INPUTS in module.method.sees:
         base = data.base_examples(module.method.sees, by=module.method_name)
