@@ -120,9 +120,9 @@ class TransferModule(pl.LightningModule):
             FloatingPointError: NaN or Inf; the terms are named with their values.
         """
         if (loss.device.type == "cpu" or self._logs_now) and not torch.isfinite(loss):
-            values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+            values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
             raise FloatingPointError(
-                f"{self.method_name}: the loss at step {self.global_step} is {float(loss)} ({values}); "
+                f"{self.method_name}: the loss at step {self.global_step} is {loss.item()} ({values}); "
                 "look for NaN or Inf in the inputs, or lower the learning rate"
             )
         return loss

@@ -139,11 +139,12 @@ def guard_tasks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @functools.wraps(function)
     def guarded(self: Weighting, losses: Tensor, *rest: Any, **settings: Any) -> Tensor:
-        if losses.shape != (self.num_tasks,):
-            raise ValueError(
-                f"{type(self).__name__}: losses of shape {tuple(losses.shape)}; it was built with "
-                f"num_tasks={self.num_tasks}"
-            )
+        _check_tasks(self, losses, (self.num_tasks,), "losses")
+        gramian = settings.get("gramian", rest[0] if rest else None)
+        if gramian is not None:
+            _check_tasks(self, gramian, (self.num_tasks, self.num_tasks), "gramian")
+            squares = gramian.diagonal()
+            check_output(self, squares, {"gramian": squares}, what="the squared gradient norm", unit="task")
         result = function(self, losses, *rest, **settings)
         check_output(self, result, {"losses": losses}, what=_called(function), unit="task")
         return result
@@ -151,11 +152,20 @@ def guard_tasks(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return guarded
 
 
+def _check_tasks(method: Weighting, value: Tensor, shape: tuple[int, ...], what: str) -> None:
+    if value.shape != shape:
+        raise ValueError(
+            f"{type(method).__name__}: {what} of shape {tuple(value.shape)}; it was built with "
+            f"num_tasks={method.num_tasks}"
+        )
+
+
 def guard_jacobian(direction: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Check the direction made from task gradients."""
 
     @functools.wraps(direction)
     def guarded(self: Weighting, jacobian: Tensor) -> Tensor:
+        _check_tasks(self, jacobian, (self.num_tasks, *jacobian.shape[1:2]), "jacobian")
         result = direction(self, jacobian)
         check_output(self, result, {"jacobian": jacobian}, what="the direction", unit="task")
         return result
@@ -192,7 +202,7 @@ def guard_loss(loss: Callable[..., Losses]) -> Callable[..., Losses]:
     @functools.wraps(loss)
     def guarded(self: Compatibility, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
         terms = loss(self, features, labels, class_embeddings)
-        inputs = {"features": features, "class_embeddings": class_embeddings}
+        inputs = {"features": features, "class embeddings": class_embeddings}
         check_output(self, terms["loss"], inputs, what="the loss")
         return terms
 

@@ -34,7 +34,7 @@ class AlignmentScenario(Scenario):
     """Two batches of predictions, as the method may see them."""
 
     watched: ClassVar[Mapping[str, str]] = {
-        f"{side}.{part}": "row 1" for side in ("source", "target") for part in ("features", "logits")
+        f"{side}.{part}": f"{side}.{part} (row 1)" for side in ("source", "target") for part in ("features", "logits")
     }
 
     def assemble(self, method: Method) -> Subject:
@@ -69,7 +69,7 @@ class AlignmentScenario(Scenario):
 
     def _side(self, subject: Subject, inputs: Inputs, side: str) -> Prediction:
         features, logits = inputs[f"{side}.features"], inputs[f"{side}.logits"]
-        if "head" in subject.networks:
+        if "head" in subject.networks and features.shape[1] == _D:
             logits = subject.networks["head"](features)
         needs = subject.method.needs
         views = {name: Prediction(features=features, logits=logits) for name in ("weak", "strong")}

@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility
-from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered, require_shape
+from tlzoo.methods.conformance.scenario import (
+    SHAPE,
+    Inputs,
+    Scenario,
+    Subject,
+    as_scalar,
+    normal,
+    reordered,
+    require_shape,
+)
 
 __all__ = ["CompatibilityScenario"]
 
@@ -22,7 +31,11 @@ _D, _C, _A = SHAPE["num_features"], SHAPE["num_classes"], SHAPE["num_embedding"]
 class CompatibilityScenario(Scenario):
     """Features of seen classes to fit, others to score among candidates."""
 
-    watched: ClassVar[Mapping[str, str]] = {"features": "row 1", "class_embeddings": "row 1", "train.features": "row 1"}
+    watched: ClassVar[Mapping[str, str]] = {
+        "features": "features (row 1)",
+        "class_embeddings": "class embeddings (row 1)",
+        "train.features": "features (row 1)",
+    }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
         """Fit it on the seen classes."""
@@ -44,7 +57,7 @@ class CompatibilityScenario(Scenario):
         return made | train if fit else made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the cross-entropy of the scores."""
+        """Return the cross-entropy of the scores, plus the loss of a method that is trained step by step."""
         if "train.features" in inputs:
             subject = copy.deepcopy(subject)
             self.make_ready(subject, inputs)
@@ -52,7 +65,11 @@ class CompatibilityScenario(Scenario):
         score = subject.method.bind(embeddings, seen=torch.ones(len(embeddings), dtype=torch.bool))
         scores = score(inputs["features"])
         require_shape(self, scores, (len(inputs["features"]), len(embeddings)))
-        return F.cross_entropy(scores, inputs["labels"])
+        total = F.cross_entropy(scores, inputs["labels"])
+        if self.cls.loss is not Compatibility.loss:
+            terms = subject.method.loss(inputs["features"], inputs["labels"], embeddings)
+            total = total + as_scalar(self, terms["loss"])
+        return total
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
         """Return the features."""

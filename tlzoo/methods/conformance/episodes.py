@@ -21,7 +21,11 @@ _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 class EpisodeScenario(Scenario):
     """Two episodes of three ways and two shots, and a base set."""
 
-    watched: ClassVar[Mapping[str, str]] = {"support": "episode 1", "query": "episode 1", "base.features": "row 1"}
+    watched: ClassVar[Mapping[str, str]] = {
+        "support": "support (episode 1)",
+        "query": "query (episode 1)",
+        "base.features": "base features (row 1)",
+    }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
         """Show it the base set, if it declares one."""

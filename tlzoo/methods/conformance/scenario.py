@@ -37,7 +37,7 @@ class Scenario(ABC):
         settings: one of its ``variants``.
 
     Attributes:
-        watched: inputs in which NaN or Inf must be reported, and what a report calls their second row.
+        watched: inputs in which NaN or Inf must be reported, and what the report must call their second row.
     """
 
     watched: ClassVar[Mapping[str, str]] = {}

@@ -19,7 +19,7 @@ _T = SHAPE["num_tasks"]
 class WeightingScenario(Scenario):
     """Three task losses, and a matrix of task gradients for those that ask."""
 
-    watched: ClassVar[Mapping[str, str]] = {"losses": "task 1", "jacobian": "task 1"}
+    watched: ClassVar[Mapping[str, str]] = {"losses": "losses (task 1)", "jacobian": "(task 1)"}
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
         """Return three losses and, where asked for, task gradients."""
@@ -37,8 +37,10 @@ class WeightingScenario(Scenario):
             direction: Tensor = subject.method.direction(jacobian)
             require_shape(self, direction, (jacobian.shape[1],))
             return direction.square().sum()
-        total = subject.method(inputs["losses"], None if jacobian is None else jacobian @ jacobian.T)
-        return as_scalar(self, total)
+        gramian = None if jacobian is None else (jacobian @ jacobian.T).detach()
+        if subject.method.weights(inputs["losses"].detach(), gramian).requires_grad:
+            raise AssertionError(f"{self!r}: its weights carry a gradient; return them detached")
+        return as_scalar(self, subject.method(inputs["losses"], gramian))
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
         """Return the losses."""
@@ -57,5 +59,7 @@ class WeightingScenario(Scenario):
 
     def invalid(self) -> dict[str, Inputs]:
         """Return more losses than tasks."""
-        usual = self.inputs()
-        return {"one loss too many": usual | {"losses": torch.ones(_T + 1).double()}}
+        more = {"losses": torch.ones(_T + 1).double()}
+        if "jacobian" in self.inputs():
+            more["jacobian"] = torch.ones(_T + 1, 7).double()
+        return {"one task too many": more}
