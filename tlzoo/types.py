@@ -87,7 +87,10 @@ def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:
 
 
 class _Batch:
-    """Base of batches: Lightning moves whatever has ``to``."""
+    """Base of batches: Lightning moves whatever has ``to``.
+
+    They are not frozen: Lightning changes the dtype of a batch's tensors in a copy, for ``precision="64-true"``.
+    """
 
     def clone(self) -> Self:
         """Return the batch with every tensor copied; a copy of inference tensors may enter autograd."""
@@ -186,7 +189,7 @@ def is_withheld(value: object, name: str) -> bool:
     return name in getattr(value, "_closed", ())
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Examples(_Batch):
     """One side of a batch before the network: inputs (B, ...), and what is known of them."""
 
@@ -202,7 +205,7 @@ class Examples(_Batch):
         return len(self.inputs)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class DomainBatch(_Batch):
     """A source and a target batch; a side that the method may not see is None. Sizes may differ."""
 
@@ -215,7 +218,7 @@ class DomainBatch(_Batch):
         return sum(side.size for side in (self.source, self.target) if side is not None)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Episode(_Batch):
     """E episodes of one shape.
 
@@ -234,7 +237,7 @@ class Episode(_Batch):
     way: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class TaskBatch(_Batch):
     """Inputs with several targets.
 

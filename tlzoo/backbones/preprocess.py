@@ -58,7 +58,9 @@ class ImagePreprocess:
         return f"image: {self.channels} channels, {size}, mean {_spelled(self.mean)}, std {_spelled(self.std)}"
 
     def __call__(self, items: Any) -> Tensor:
-        """Turn images (B, H, W, C) into a float32 tensor (B, channels, size, size), channels last in memory.
+        """Turn images (B, H, W, C) into a tensor (B, channels, size, size), channels last in memory.
+
+        It is of torch's default type, which trainers change for networks in other precisions.
 
         Raises:
             TypeError: the pixels are not uint8.
@@ -70,7 +72,7 @@ class ImagePreprocess:
         # convolutions on CPU and GPU are faster so
         layout = torch.channels_last if self.channels > 1 else torch.contiguous_format
         pixels = images.to(torch.float32).contiguous(memory_format=layout)
-        return pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels))
+        return pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels)).to(torch.get_default_dtype())
 
     def _checked(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8:
@@ -110,8 +112,8 @@ class ArrayPreprocess:
         return f"array: mean {_spelled(self.mean)}, std {_spelled(self.std)}"
 
     def __call__(self, items: Any) -> Tensor:
-        """Turn an array (B, ..., C) into a float32 tensor of the same shape."""
-        values = _as_tensor(items).to(torch.float32)
+        """Turn an array (B, ..., C) into a tensor of the same shape, of torch's default type."""
+        values = _as_tensor(items).to(torch.get_default_dtype())
         return (values - torch.tensor(self.mean).to(values)) / torch.tensor(self.std).to(values)
 
 

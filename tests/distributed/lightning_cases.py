@@ -1,0 +1,101 @@
+"""Small trainings through Lightning that are the same in one process and in two."""
+
+import logging
+import warnings
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from tlzoo.data import DomainTask, EpisodeTask, ExampleSet, MultitaskTask, Target
+from tlzoo.lit import (
+    DomainAdaptation,
+    DomainConfusion,
+    DomainData,
+    EpisodeData,
+    FineTuning,
+    Multitask,
+    MultitaskData,
+    OneShot,
+)
+
+STEPS = 5
+MLP = {"num_inputs": 6, "hidden": [5]}
+
+
+def examples(size, seed, **columns):
+    random = np.random.default_rng(seed)
+    labels = np.resize(np.arange(4), size)
+    inputs = random.normal(size=(size, 6)) + labels[:, None]
+    return ExampleSet(inputs=inputs, modality="features", labels=labels, **columns)
+
+
+def domain_data(batch_size):
+    sides = {f"{side}_{part}": examples(30, seed) for seed, (side, part) in enumerate(_SIDES)}
+    return DomainData(DomainTask(name="toy", class_names=tuple("abcd"), **sides), batch_size=batch_size)
+
+
+_SIDES = [("source", "train"), ("source", "test"), ("target", "train"), ("target", "test")]
+
+
+def multitask_data(batch_size):
+    def part(seed):
+        plain = examples(30, seed)
+        kind, height = plain.labels.copy(), plain.inputs[:, 0].copy()
+        kind[::3] = -1  # missing, and unevenly so in the shares of a batch
+        return ExampleSet(inputs=plain.inputs, modality="features", targets={"kind": kind, "height": height})
+
+    targets = {"kind": Target(classes=4), "height": Target(classes=0)}
+    task = MultitaskTask(name="toy", targets=targets, train=part(0), validation=part(1), test=part(2))
+    return MultitaskData(task, batch_size=batch_size)
+
+
+def episode_data(batch_size):
+    sets = {name: examples(40, seed) for seed, name in enumerate(("base", "validation", "novel"))}
+    task = EpisodeTask(name="toy", class_names=tuple("abcd"), way=3, shot=1, query=2, **sets)
+    return EpisodeData(task, batch_size=batch_size, episodes=7)
+
+
+def domain(cls, method, **settings):
+    return cls("mlp", method, num_classes=4, backbone_settings=MLP, optimizer={"lr": 0.05}, **settings)
+
+
+CASES = {
+    "dan": lambda: (domain(DomainAdaptation, "dan"), domain_data(12)),
+    "dan, unequal": lambda: (domain(DomainAdaptation, "dan"), domain_data(11)),
+    "dan, not gathered": lambda: (domain(DomainAdaptation, "dan", gather=False), domain_data(12)),
+    "dann, unequal": lambda: (domain(DomainConfusion, "dann", method_settings={"hidden": 4}), domain_data(11)),
+    "finetuning": lambda: (domain(FineTuning, "full"), domain_data(11)),
+    "multitask": lambda: (
+        Multitask("mlp", "uncertainty", targets={"kind": 4, "height": 0}, backbone_settings=MLP),
+        multitask_data(11),
+    ),
+    "oneshot": lambda: (
+        OneShot("mlp", "protonet", backbone_settings=MLP, method_settings={"temperature": 4.0}),
+        episode_data(3),
+    ),
+}
+
+
+def train(name, **settings):
+    """Train a case in float64; return its weights, and what validation and test have logged."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\). is deprecated")
+    torch.manual_seed(0)
+    module, data = CASES[name]()
+    trainer = pl.Trainer(
+        max_steps=STEPS,
+        accelerator="cpu",
+        precision="64-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        **settings,
+    )
+    trainer.fit(module, datamodule=data)
+    logged = dict(trainer.callback_metrics)
+    logged.update(trainer.test(module, datamodule=data, verbose=False)[0])
+    weights = {key: value for key, value in module.state_dict().items() if "accuracy" not in key}
+    return {"weights": weights, "logged": {key: float(value) for key, value in logged.items()}}

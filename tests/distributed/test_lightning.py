@@ -1,0 +1,32 @@
+"""Through Lightning's DDP strategy: two processes train to the weights of one, and measure the same."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def cases(load):
+    return load("lightning_cases")
+
+
+@pytest.fixture(scope="module")
+def found(two_processes):
+    return two_processes("lightning")
+
+
+@pytest.mark.parametrize("name", ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"])
+def test_weights_and_measurements_equal_those_of_one_process(name, cases, found):
+    alone = cases.train(name, devices=1)
+    for result in found:
+        together = result[name]
+        assert set(together["weights"]) == set(alone["weights"])
+        for key, value in alone["weights"].items():
+            torch.testing.assert_close(together["weights"][key], value, rtol=1e-10, atol=1e-10, msg=key)
+        assert together["logged"] == pytest.approx(alone["logged"], rel=1e-6)
+
+
+def test_without_gathering_the_weights_are_others(cases, found):
+    alone = cases.train("dan", devices=1)["weights"]
+    first, second = (result["dan, not gathered"]["weights"] for result in found)
+    assert all(torch.equal(first[key], second[key]) for key in first)  # DDP still keeps the processes alike
+    assert any((first[key] - alone[key]).abs().max() > 1e-4 for key in alone if "weight" in key)
