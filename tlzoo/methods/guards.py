@@ -50,7 +50,11 @@ def check_output(
     """
     if is_finite(value):
         return
-    shown = f"{value.item()}" if value.ndim == 0 else f"not finite in {where_not_finite(value, unit=unit)}"
+    found = (
+        f"{what} is {value.item()}"
+        if value.ndim == 0
+        else f"NaN or Inf in {what} ({where_not_finite(value, unit=unit)})"
+    )
     culprits = [
         f"{name} ({where_not_finite(tensor, unit=unit)})" if tensor.ndim else name
         for name, tensor in inputs.items()
@@ -63,7 +67,7 @@ def check_output(
         if culprits
         else "its inputs and parameters are finite, so values overflowed on the way; scale the inputs down"
     )
-    raise FloatingPointError(f"{type(method).__name__}: {what} is {shown}: {why}")
+    raise FloatingPointError(f"{type(method).__name__}: {found}: {why}")
 
 
 def guard_alignment(forward: Callable[..., Losses]) -> Callable[..., Losses]:
@@ -256,7 +260,7 @@ def guard_penalty(penalty: Callable[..., Tensor | None]) -> Callable[..., Tensor
 
 
 def _called(function: Callable[..., Any]) -> str:
-    return {"forward": "the total", "weights": "a weight", "objective": "the objective"}[function.__name__]
+    return {"forward": "the total", "weights": "the weights", "objective": "the objective"}[function.__name__]
 
 
 def _check_matrix(method: Method, value: Tensor, what: str, shape: str) -> None:
