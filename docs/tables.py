@@ -11,7 +11,11 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from results import results
+
 from tlzoo.backbones import create_backbone, list_backbones
+from tlzoo.bench.baselines import missing_baselines
+from tlzoo.bench.cell import KINDS
 from tlzoo.data import list_tasks
 from tlzoo.registry import FAMILIES, list_methods, method_class
 from tlzoo.sources import list_sources
@@ -100,12 +104,15 @@ def tasks() -> str:
 
 
 def sources() -> str:
-    """Return the table of sources with licenses and owners."""
-    rows = [
-        (f"`{s.name}`", f"`{s.requirement}`", f"{s.megabytes:g}", s.note, s.license, s.owner, s.citation)
-        for s in list_sources()
-    ]
-    return _table(("source", "package", "MB", "what is inside", "license", "owner", "cite"), rows)
+    """Return the table of sources: where they come from and what is inside."""
+    rows = [(f"`{s.name}`", f"`{s.requirement}`", f"{s.megabytes:g}", s.note) for s in list_sources()]
+    return _table(("source", "package", "MB", "what is inside"), rows)
+
+
+def licenses() -> str:
+    """Return the table of the sources' terms, owners and citations."""
+    rows = [(f"`{s.name}`", s.license, s.owner, s.citation) for s in list_sources()]
+    return _table(("source", "license", "owner", "cite"), rows)
 
 
 def backbones() -> str:
@@ -122,8 +129,23 @@ def backbones() -> str:
     return _table(("backbone", "takes", "features", "layer groups, or the settings that it needs"), rows)
 
 
+def baselines() -> str:
+    """Return the table of rows that a table of each kind must have."""
+    return _table(("kind", "rows"), [(f"`{kind}`", " and ".join(missing_baselines(kind, []))) for kind in KINDS])
+
+
+def committed() -> str:
+    """Return the tables of committed results."""
+    return results(_table)
+
+
 GENERATED: dict[str, Callable[..., str]] = {
-    function.__name__: function for function in (methods, family, settings, classes, tasks, sources, backbones)
+    function.__name__: function
+    for function in (
+        *(methods, family, settings, classes),
+        *(tasks, sources, licenses, backbones),
+        *(baselines, committed),
+    )
 }
 """What a page may ask for, by name."""
 

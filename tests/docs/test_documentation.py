@@ -1,6 +1,7 @@
 """What is generated is up to date, complete, and the pages build."""
 
-import importlib.util
+import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def tables():
-    spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        yield importlib.import_module("tables")
+        for name in ("tables", "results"):
+            del sys.modules[name]
 
 
 def test_readmes_table_is_the_registrys(tables):
@@ -45,9 +47,24 @@ def test_every_method_is_in_the_tables_with_its_paper(tables):
 
 
 def test_every_source_and_kind_of_task_is_in_the_tables(tables):
-    assert all(source.license in tables.sources() for source in list_sources())
+    assert all(source.license in tables.licenses() and source.note in tables.sources() for source in list_sources())
     counts = [int(line.split("|")[-2]) for line in tables.tasks().splitlines()[2:]]
     assert sum(counts) == len(list_tasks())
+
+
+def test_committed_results_are_summarized_by_what_methods_saw(tables, tmp_path):
+    def cell(label, seed, accuracy, *sees):
+        receipt = {"sees": list(sees)}
+        metrics = {"test/accuracy": accuracy}
+        return {"task": "t", "backbone": "b", "label": label, "seed": seed, "metrics": metrics, "receipt": receipt}
+
+    cells = [cell("dan", 0, 0.5, "x"), cell("bound", 0, 0.9, "y"), cell("dan", 1, 0.7, "x"), cell("low", 0, 0.0, "x")]
+    (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "What?", "cells": cells}))
+    rows = tables.results(tables._table, tmp_path).splitlines()[-3:]
+    assert rows[0].startswith("| x | dan | 60.0 | -67.1 to 187.1 | 2 |")  # 60 +- 12.706 * 10
+    assert rows[1] == "|  | low | 0.0 | one run | 1 |"
+    assert rows[2] == "| y | bound | 90.0 | one run | 1 |"
+    assert "No results" in tables.results(tables._table, tmp_path / "none")
 
 
 def test_every_family_has_a_page_with_its_generated_tables():

@@ -1,0 +1,55 @@
+"""Tables of the committed results (benchmarks/results/*.json), grouped by what methods saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tlzoo.stats import summary
+
+__all__ = ["FOLDER", "results"]
+
+FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
+_METRIC = "test/accuracy"
+
+
+def results(table: Callable[..., str], folder: Path = FOLDER) -> str:
+    """Return one table a suite, task and backbone, or the sentence that there is none.
+
+    Args:
+        table: makes a table of a header and rows.
+        folder: where ``tlzoo bench export SUITE --metrics`` wrote.
+    """
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        return "No results are committed yet; `tlzoo bench run quickstart` makes some in minutes."
+    return "\n\n".join(part for file in files for part in _suite(json.loads(file.read_text("utf-8")), table))
+
+
+def _suite(suite: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
+    yield f"**{suite['suite']}.** {suite['question']} Accuracy on test data, in percent."
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for cell in suite["cells"]:
+        groups.setdefault((cell["task"], cell.get("backbone") or "no backbone"), []).append(cell)
+    for (task, backbone), cells in groups.items():
+        yield f"`{task}` on `{backbone}`"
+        yield table(("what methods see", "method", "mean", "95 % interval", "runs"), list(_rows(cells)))
+
+
+def _percent(value: float | None) -> float:
+    return float("nan") if value is None else 100 * value  # JSON has no NaN
+
+
+def _rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    runs: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        seen = ", ".join(cell["receipt"]["sees"]) or "nothing"
+        runs.setdefault((seen, cell["label"]), []).append(_percent(cell["metrics"][_METRIC]))
+    before = ""
+    for seen, label in sorted(runs, key=lambda key: key[0]):
+        found = summary(runs[seen, label])
+        interval = f"{found.low:.1f} to {found.high:.1f}" if found.n > 1 else "one run"
+        yield ("" if seen == before else seen), label, f"{found.mean:.1f}", interval, str(found.n)
+        before = seen
