@@ -61,11 +61,16 @@ class ZeroShot(TransferModule):
         self.method = method
         self.trained = type(method).loss is not Compatibility.loss
         self.automatic_optimization = self.trained
-        self.top1 = MulticlassAccuracy(num_classes, average="micro")
-        self.top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes))
-        self.per_class = nn.ModuleList([MeanClassAccuracy(num_classes), MeanClassAccuracy(num_classes)])
+        self._count_among(num_classes)
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._scorer: Scorer | None = None
+
+    def _count_among(self, candidates: int) -> None:
+        """Make metrics for so many candidates: held-out classes may be more or fewer than those of the test."""
+        self.num_candidates = candidates
+        self.top1 = MulticlassAccuracy(candidates, average="micro").to(self.device)
+        self.top5 = MulticlassAccuracy(candidates, average="micro", top_k=min(5, candidates)).to(self.device)
+        self.per_class = nn.ModuleList([MeanClassAccuracy(candidates), MeanClassAccuracy(candidates)]).to(self.device)
 
     def pretrained(self) -> nn.Module:
         """Return the backbone, which is frozen."""
@@ -77,6 +82,8 @@ class ZeroShot(TransferModule):
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> None:
         """Set the candidates (C, A) of the answers to come; ``seen`` (C,) is True where a class was trained on."""
+        if len(class_embeddings) != self.num_candidates:
+            self._count_among(len(class_embeddings))
         self._scorer = self.method.bind(class_embeddings.to(self.device), seen=seen.to(self.device))
 
     def forward(self, inputs: Any) -> Tensor:
