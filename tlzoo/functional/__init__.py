@@ -7,24 +7,53 @@ from tlzoo.functional.adversarial import (
     reversal_coefficient,
 )
 from tlzoo.functional.distributed import gather_with_gradient
+from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import entropy, information_maximization
-from tlzoo.functional.kernels import gaussian_kernel, mmd, pairwise_squared_distances
-from tlzoo.functional.moments import coral_loss, covariance
-from tlzoo.functional.prototypes import negative_squared_distances, prototypes
+from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
+from tlzoo.functional.moments import central_moment_discrepancy, coral_loss, covariance, higher_order_moment_loss
+from tlzoo.functional.norms import fixed_norm_loss, spectral_penalty, stepwise_norm_loss
+from tlzoo.functional.predictions import (
+    batch_nuclear_norm_loss,
+    classifier_discrepancy,
+    margin_disparity,
+    minimum_class_confusion,
+    uniform_confusion,
+)
+from tlzoo.functional.prototypes import cosine_similarities, memberships, negative_squared_distances, prototypes
+from tlzoo.functional.transport import sliced_wasserstein, transport_plan
 
 __all__ = [
+    "SeenUnseenCurve",
+    "batch_nuclear_norm_loss",
+    "central_moment_discrepancy",
+    "classifier_discrepancy",
     "coral_loss",
+    "cosine_similarities",
     "covariance",
     "entropy",
     "entropy_weights",
+    "fixed_norm_loss",
     "gather_with_gradient",
     "gaussian_kernel",
     "gradient_reversal",
+    "harmonic_mean",
+    "higher_order_moment_loss",
     "information_maximization",
+    "joint_mmd",
+    "local_mmd",
+    "margin_disparity",
+    "memberships",
+    "minimum_class_confusion",
     "mmd",
     "multilinear_map",
     "negative_squared_distances",
     "pairwise_squared_distances",
     "prototypes",
     "reversal_coefficient",
+    "seen_unseen_curve",
+    "sliced_wasserstein",
+    "spectral_penalty",
+    "stepwise_norm_loss",
+    "transport_plan",
+    "uniform_confusion",
 ]

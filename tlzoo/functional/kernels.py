@@ -10,7 +10,15 @@ from torch import Tensor
 
 from tlzoo.functional.checks import check_choice, check_pair
 
-__all__ = ["Bandwidth", "Estimator", "gaussian_kernel", "mmd", "pairwise_squared_distances"]
+__all__ = [
+    "Bandwidth",
+    "Estimator",
+    "gaussian_kernel",
+    "joint_mmd",
+    "local_mmd",
+    "mmd",
+    "pairwise_squared_distances",
+]
 
 Estimator = Literal["biased", "unbiased", "linear"]
 Bandwidth = Literal["mean", "legacy"]
@@ -87,6 +95,99 @@ def mmd(
     >>> mmd(torch.zeros(3, 2), torch.zeros(2, 2)).item()
     0.0
     """
+    _check_estimable(source, target, estimator)
+    kernel = gaussian_kernel(torch.cat([source, target]), scales=scales, bandwidth=bandwidth)
+    return kernel_discrepancy(kernel, len(source), estimator=estimator)
+
+
+def joint_mmd(
+    source: Tensor,
+    target: Tensor,
+    source_probabilities: Tensor,
+    target_probabilities: Tensor,
+    *,
+    scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
+    width: float = 0.92,
+    estimator: Estimator = "biased",
+    bandwidth: Bandwidth = "mean",
+) -> Tensor:
+    """Joint maximum mean discrepancy (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
+
+    The discrepancy of :func:`mmd` with the product of two kernels: the sum of Gaussians on features, and
+    exp(-d^2 / (2 width^2)) on class probabilities.
+
+    Args:
+        source: (N, D) features.
+        target: (M, D) features.
+        source_probabilities: (N, C).
+        target_probabilities: (M, C).
+        scales: of the kernels on features, see :func:`gaussian_kernel`.
+        width: of the kernel on probabilities; fixed, not a multiple of distances.
+        estimator: see :func:`mmd`.
+        bandwidth: of the kernels on features.
+
+    Raises:
+        ValueError: see :func:`mmd`; or a width that is not positive.
+
+    >>> x, p = torch.tensor([[0.0], [1.0]]), torch.eye(2)
+    >>> joint_mmd(x, x, p, p).item(), bool(joint_mmd(x, x, p, p.flip(0)) > 0)
+    (0.0, True)
+    """
+    _check_estimable(source, target, estimator)
+    check_pair(source_probabilities, target_probabilities, what="probabilities")
+    if width <= 0:
+        raise ValueError(f"width {width}; expected a number > 0")
+    on_features = gaussian_kernel(torch.cat([source, target]), scales=scales, bandwidth=bandwidth)
+    distances = pairwise_squared_distances(torch.cat([source_probabilities, target_probabilities]))
+    kernel = on_features * torch.exp(distances / (-2 * width * width))
+    return kernel_discrepancy(kernel, len(source), estimator=estimator)
+
+
+def local_mmd(
+    source: Tensor,
+    target: Tensor,
+    source_probabilities: Tensor,
+    target_probabilities: Tensor,
+    *,
+    scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
+    bandwidth: Bandwidth = "legacy",
+) -> Tensor:
+    """Local maximum mean discrepancy, class by class (Zhu et al., TNNLS 2021), https://doi.org/10.1109/TNNLS.2020.2988928.
+
+    The mean over classes of the biased discrepancy of examples that weigh as much as they belong to the class; weights
+    are detached and sum to 1 in a class. Classes without an example on a side do not count; 0 where none is left.
+
+    Args:
+        source: (N, D) features.
+        target: (M, D) features.
+        source_probabilities: (N, C), one-hot labels.
+        target_probabilities: (M, C), predictions.
+        scales: see :func:`gaussian_kernel`.
+        bandwidth: see :func:`gaussian_kernel`.
+
+    Raises:
+        ValueError: widths differ, or an empty side.
+
+    >>> x = torch.tensor([[0.0], [1.0]])
+    >>> local_mmd(x, x, torch.eye(2), torch.eye(2)).item()
+    0.0
+    """
+    check_pair(source, target)
+    check_pair(source_probabilities, target_probabilities, what="probabilities")
+    kernel = gaussian_kernel(torch.cat([source, target]), scales=scales, bandwidth=bandwidth)
+    masses = [p.detach().sum(dim=0) for p in (source_probabilities, target_probabilities)]
+    tiny = torch.finfo(kernel.dtype).tiny
+    ours, theirs = (
+        p.detach() / mass.clamp_min(tiny)
+        for p, mass in zip((source_probabilities, target_probabilities), masses, strict=True)
+    )
+    signed = torch.cat([ours, -theirs])  # (N + M, C): column c holds the weights of class c
+    both = (masses[0] > 0) & (masses[1] > 0)
+    by_class = ((kernel @ signed) * signed).sum(dim=0)
+    return (by_class * both).sum() / both.sum().clamp_min(1)
+
+
+def _check_estimable(source: Tensor, target: Tensor, estimator: Estimator) -> None:
     check_choice(estimator, get_args(Estimator), what="estimator")
     check_pair(source, target, least=1 if estimator == "biased" else 2)
     if estimator == "linear" and len(source) != len(target):
@@ -94,8 +195,6 @@ def mmd(
             f"the linear estimator pairs source and target one to one; got {len(source)} and {len(target)} points; "
             "use equal batch sizes or estimator='unbiased'"
         )
-    kernel = gaussian_kernel(torch.cat([source, target]), scales=scales, bandwidth=bandwidth)
-    return kernel_discrepancy(kernel, len(source), estimator=estimator)
 
 
 def kernel_discrepancy(kernel: Tensor, num_source: int, *, estimator: Estimator = "biased") -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_choice, check_pair
 
-__all__ = ["coral_loss", "covariance"]
+__all__ = ["central_moment_discrepancy", "coral_loss", "covariance", "higher_order_moment_loss"]
 
 
 def covariance(features: Tensor) -> Tensor:
@@ -17,7 +18,6 @@ def covariance(features: Tensor) -> Tensor:
     Raises:
         ValueError: fewer than two points.
 
-    >>> import torch
     >>> covariance(torch.tensor([[0.0], [2.0]])).item()
     2.0
     """
@@ -42,7 +42,6 @@ def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper"
         ValueError: widths differ, fewer than two points on a side, where no covariance is defined, or an unknown
             normalization.
 
-    >>> import torch
     >>> source = torch.tensor([[0.0], [2.0]])
     >>> coral_loss(source, 2 * source).item()  # variances 2 and 8
     9.0
@@ -53,3 +52,62 @@ def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper"
     if normalization == "paper":
         return difference.square().sum() / (4 * source.shape[1] ** 2)
     return difference.square().mean() + (source.mean(dim=0) - target.mean(dim=0)).square().mean()
+
+
+def central_moment_discrepancy(source: Tensor, target: Tensor, *, moments: int = 5, span: float = 1.0) -> Tensor:
+    """Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
+
+    ||m_s - m_t|| / span + sum over k = 2 .. moments of ||c_k(s) - c_k(t)|| / span^k, with m the means and c_k the
+    central moments of each feature.
+
+    Args:
+        source: (N, D) features in an interval.
+        target: (M, D) features in the same interval.
+        moments: K.
+        span: length of the interval, 1 for a sigmoid, 2 for tanh.
+
+    Raises:
+        ValueError: widths differ, an empty side, fewer than one moment, or a span that is not positive.
+
+    >>> central_moment_discrepancy(torch.zeros(2, 1), torch.ones(3, 1)).item()
+    1.0
+    """
+    check_pair(source, target)
+    if moments < 1 or span <= 0:
+        raise ValueError(f"{moments} moments, span {span}; expected at least 1 moment and a span > 0")
+    means = source.mean(dim=0), target.mean(dim=0)
+    total: Tensor = torch.linalg.vector_norm(means[0] - means[1]) / span
+    centered = source - means[0], target - means[1]
+    for order in range(2, moments + 1):
+        ours, theirs = (side.pow(order).mean(dim=0) for side in centered)
+        total = total + torch.linalg.vector_norm(ours - theirs) / span**order
+    return total
+
+
+def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, center: bool = True) -> Tensor:
+    """Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
+
+    ||mean of h_s^(x order) - mean of h_t^(x order)||_F^2 / D^order with (x order) the outer power. By
+    <a^(x p), b^(x p)> = (a . b)^p it is computed from inner products, exactly, without the D^order entries.
+
+    Args:
+        source: (N, D) features.
+        target: (M, D) features.
+        order: p; 1 is the squared distance of the means, 2 that of the second moments.
+        center: take the mean off each side first, as the authors' code does.
+
+    Raises:
+        ValueError: widths differ, an empty side, or an order below 1.
+
+    >>> x = torch.tensor([[0.0], [2.0]])
+    >>> higher_order_moment_loss(x, 2 * x, order=2).item()  # variances 1 and 4
+    9.0
+    """
+    check_pair(source, target)
+    if order < 1:
+        raise ValueError(f"order {order}; expected at least 1")
+    if center:
+        source, target = source - source.mean(dim=0), target - target.mean(dim=0)
+    width = source.shape[1]
+    within = sum((side @ side.T / width).pow(order).mean() for side in (source, target))
+    return within - 2 * (source @ target.T / width).pow(order).mean()

@@ -1,0 +1,65 @@
+"""Losses on the singular values and the lengths of features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional.checks import check_pair
+
+__all__ = ["fixed_norm_loss", "spectral_penalty", "stepwise_norm_loss"]
+
+
+def spectral_penalty(source: Tensor, target: Tensor, *, count: int = 1) -> Tensor:
+    """Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
+
+    Return the sum of the squares of the ``count`` largest singular values of source (N, D) plus those of target (M, D).
+
+    Raises:
+        ValueError: widths differ, an empty side, or ``count`` below 1.
+
+    >>> spectral_penalty(torch.eye(2), 2 * torch.eye(2)).item()
+    5.0
+    """
+    check_pair(source, target)
+    if count < 1:
+        raise ValueError(f"count {count}; expected at least one singular value")
+    largest: list[Tensor] = [torch.linalg.svdvals(side)[:count].square().sum() for side in (source, target)]
+    return largest[0] + largest[1]
+
+
+def stepwise_norm_loss(features: Tensor, *, step: float = 1.0) -> Tensor:
+    """Stepwise adaptive feature norm, SAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+
+    Return the mean of (||f|| - (||f|| + step))^2 over features (B, D), the second norm detached: the value is step^2,
+    the gradient lengthens each feature.
+
+    Raises:
+        ValueError: an empty batch.
+
+    >>> round(stepwise_norm_loss(torch.ones(2, 3), step=0.5).item(), 4)
+    0.25
+    """
+    norms = _norms(features)
+    return (norms - (norms.detach() + step)).square().mean()
+
+
+def fixed_norm_loss(features: Tensor, *, norm: float = 25.0) -> Tensor:
+    """Hard adaptive feature norm, HAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+
+    Return (mean ||f|| - norm)^2 for features (B, D).
+
+    Raises:
+        ValueError: an empty batch.
+
+    >>> fixed_norm_loss(torch.tensor([[3.0, 4.0]]), norm=7.0).item()
+    4.0
+    """
+    return (_norms(features).mean() - norm).square()
+
+
+def _norms(features: Tensor) -> Tensor:
+    if features.ndim != 2 or not len(features):
+        raise ValueError(f"features of shape {tuple(features.shape)}; expected (B, D) with one row or more")
+    norms: Tensor = torch.linalg.vector_norm(features, dim=1)
+    return norms

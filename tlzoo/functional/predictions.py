@@ -1,0 +1,160 @@
+"""Losses on class predictions: confusion, nuclear norm, disparity of two classifiers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.functional.information import entropy
+
+__all__ = [
+    "batch_nuclear_norm_loss",
+    "classifier_discrepancy",
+    "log_complement",
+    "margin_disparity",
+    "minimum_class_confusion",
+    "uniform_confusion",
+]
+
+
+def minimum_class_confusion(logits: Tensor, *, temperature: float = 2.5) -> Tensor:
+    """Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
+
+    P = softmax(logits / temperature); examples weigh w = B (1 + exp(-H)) / sum, detached; C = P^T diag(w) P with rows
+    that sum to 1; the loss is the sum off the diagonal, divided by the number of classes. 0 for a single class.
+
+    Args:
+        logits: (B, C) of target examples.
+        temperature: T.
+
+    Raises:
+        ValueError: an empty batch, or a temperature that is not positive.
+
+    >>> minimum_class_confusion(100 * torch.eye(3)).item()  # each class is told apart
+    0.0
+    """
+    _check_logits(logits)
+    if temperature <= 0:
+        raise ValueError(f"temperature {temperature}; expected a number > 0")
+    scaled = logits / temperature
+    probabilities = scaled.softmax(dim=1)
+    certainty = 1 + torch.exp(-entropy(scaled.detach()))
+    weights = len(logits) * certainty / certainty.sum()
+    confusion = probabilities.T @ (probabilities * weights[:, None])
+    # a class that nobody is near has a row of zeros: it confuses nothing
+    confusion = confusion / confusion.sum(dim=1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+    return (confusion.sum() - confusion.trace()) / logits.shape[1]
+
+
+def batch_nuclear_norm_loss(logits: Tensor) -> Tensor:
+    """Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
+
+    Return -||softmax(logits)||_* / B for logits (B, C): lowest where predictions are certain and diverse.
+
+    Raises:
+        ValueError: an empty batch.
+
+    >>> round(batch_nuclear_norm_loss(100 * torch.eye(2)).item(), 6)
+    -1.0
+    """
+    _check_logits(logits)
+    norm: Tensor = torch.linalg.svdvals(logits.softmax(dim=1)).sum()
+    return -norm / len(logits)
+
+
+def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
+    """Return the mean of |softmax(first) - softmax(second)| of logits (B, C), the discrepancy of MCD.
+
+    Source: Saito et al., CVPR 2018, https://arxiv.org/abs/1712.02560.
+
+    Raises:
+        ValueError: an empty batch, or shapes that differ.
+
+    >>> classifier_discrepancy(torch.zeros(1, 2), torch.zeros(1, 2)).item()
+    0.0
+    """
+    _check_alike(first, second)
+    return (first.softmax(dim=1) - second.softmax(dim=1)).abs().mean()
+
+
+def log_complement(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return (B,) log(1 - p) of the probability that logits (B, C) give ``classes`` (B,).
+
+    It is the log-sum-exp of all other logits minus that of all: finite where p rounds to 1.
+
+    Raises:
+        ValueError: fewer than two classes, where nothing is left.
+
+    >>> round(log_complement(torch.tensor([[50.0, 0.0]]), torch.tensor([0])).item(), 3)
+    -50.0
+    """
+    if logits.shape[1] < 2:
+        raise ValueError(f"{logits.shape[1]} class; expected at least two, else the complement is empty")
+    chosen = F.one_hot(classes, logits.shape[1]).bool()
+    return logits.masked_fill(chosen, -torch.inf).logsumexp(dim=1) - logits.logsumexp(dim=1)
+
+
+def margin_disparity(
+    source_logits: Tensor,
+    source_adversary: Tensor,
+    target_logits: Tensor,
+    target_adversary: Tensor,
+    *,
+    margin: float = 4.0,
+) -> Tensor:
+    """Margin disparity discrepancy (Zhang et al., ICML 2019), https://arxiv.org/abs/1904.05801.
+
+    -margin * mean CE(adversary, h) on the source + mean log(1 - p_adversary(h)) on the target, with h the class that
+    the classifier predicts, detached. The adversary maximizes it (training minimizes its negative), features see the
+    reversed gradient.
+
+    Args:
+        source_logits: (N, C) of the classifier.
+        source_adversary: (N, C) of the adversary.
+        target_logits: (M, C) of the classifier.
+        target_adversary: (M, C) of the adversary.
+        margin: gamma, the factor of the source term.
+
+    Raises:
+        ValueError: an empty side, fewer than two classes, or shapes that differ.
+
+    >>> agree = 9 * torch.eye(2)
+    >>> disagree = agree.flip(0)
+    >>> bool(margin_disparity(agree, agree, agree, disagree) > margin_disparity(agree, agree, agree, agree))
+    True
+    """
+    _check_alike(source_logits, source_adversary)
+    _check_alike(target_logits, target_adversary)
+    on_source = F.cross_entropy(source_adversary, source_logits.detach().argmax(dim=1))
+    on_target = log_complement(target_adversary, target_logits.detach().argmax(dim=1)).mean()
+    return on_target - margin * on_source
+
+
+def uniform_confusion(logits: Tensor) -> Tensor:
+    """Return the mean cross-entropy of sigmoid(logits) to one half: the confusion loss of two domains.
+
+    Source: Tzeng et al., ICCV 2015, https://arxiv.org/abs/1510.02192. ln 2 at 0, more elsewhere.
+
+    Raises:
+        ValueError: no logits.
+
+    >>> round(uniform_confusion(torch.zeros(3)).exp().item(), 4)
+    2.0
+    """
+    _check_logits(logits)
+    return 0.5 * (F.softplus(logits) + F.softplus(-logits)).mean()
+
+
+def _check_logits(logits: Tensor) -> None:
+    if not len(logits):
+        raise ValueError("an empty batch of logits; expected one row or more")
+
+
+def _check_alike(first: Tensor, second: Tensor) -> None:
+    _check_logits(first)
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(
+            f"two classifiers gave logits of shapes {tuple(first.shape)} and {tuple(second.shape)}; "
+            "expected (B, C) of both"
+        )

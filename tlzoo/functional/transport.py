@@ -1,0 +1,63 @@
+"""Losses that transport source to target."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlzoo.functional.checks import check_pair
+
+__all__ = ["sliced_wasserstein", "transport_plan"]
+
+
+def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Tensor:
+    """Return the mean squared 2-Wasserstein distance of projections of first (N, D) and second (M, D).
+
+    In one dimension the optimal plan sorts both sides; sides of unequal sizes are compared at the union of their
+    quantile levels.
+
+    Args:
+        first: (N, D).
+        second: (M, D).
+        directions: (D, K), usually of length 1.
+
+    Raises:
+        ValueError: widths differ, or an empty side.
+
+    >>> sliced_wasserstein(torch.tensor([[0.0], [4.0]]), torch.tensor([[5.0], [1.0]]), torch.ones(1, 1)).item()
+    1.0
+    """
+    check_pair(first, second, what="points")
+    ours, theirs = (side @ directions for side in (first, second))
+    ours, theirs = ours.sort(dim=0).values, theirs.sort(dim=0).values
+    n, m = len(ours), len(theirs)
+    if n == m:
+        return (ours - theirs).square().mean()
+    # between two neighboring levels both quantile functions are constant
+    levels = torch.unique(torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]))  # times 1 / (n m)
+    masses = torch.diff(levels, prepend=levels.new_zeros(1)).to(ours) / (n * m)
+    rows, columns = ((levels - 1) // count for count in (m, n))
+    gaps = (ours[rows.to(ours.device)] - theirs[columns.to(ours.device)]).square()
+    return (masses[:, None] * gaps).sum(dim=0).mean()
+
+
+def transport_plan(cost: Tensor) -> Tensor:
+    """Return the (N, M) optimal plan between uniform masses for a cost (N, M), exact and without gradient.
+
+    Solved on the CPU by POT's network simplex.
+
+    Raises:
+        ValueError: an empty side.
+
+    >>> transport_plan(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
+    if cost.ndim != 2 or not cost.numel():
+        raise ValueError(f"cost of shape {tuple(cost.shape)}; expected (N, M) with one row and column or more")
+    import ot  # here: it loads SciPy's solvers, which nobody else needs
+
+    values = cost.detach().double().cpu().numpy()
+    n, m = values.shape
+    plan = ot.emd(np.full(n, 1 / n), np.full(m, 1 / m), values)
+    return torch.from_numpy(plan).to(cost)
