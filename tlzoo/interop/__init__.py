@@ -1,0 +1,1 @@
+"""What other libraries made, used here; each is imported when it is asked for."""
