@@ -13,6 +13,7 @@ from tables import GENERATED
 from tlzoo.registry import nearest
 
 _CODE = re.compile(r"(``.*?``|:\w+(?::\w+)?:`.*?`|`[^`]*`_)")
+_MARKUP = re.compile(r"(?<!\\)(?:\||\*(?!\s)|(?<=\w)_(?!\w))")
 _LETTER = re.compile(r"^(\s*(?::param \w+: )?)([A-Z])\.")
 
 
@@ -40,7 +41,7 @@ def escape_formulas(*event: Any) -> None:
         if line.lstrip().startswith((">>>", "..")):
             continue
         parts = _CODE.split(line)
-        parts[::2] = [part.replace("|", "\\|") for part in parts[::2]]
+        parts[::2] = [_MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
         # "C." alone after a parameter would begin a list counted in letters
         lines[place] = _LETTER.sub(r"\1\2\.", "".join(parts))
 

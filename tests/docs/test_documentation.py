@@ -21,7 +21,7 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "docs")
         yield importlib.import_module("tables")
-        for name in ("tables", "results"):
+        for name in {"tables", "results", "generated_part"} & set(sys.modules):
             del sys.modules[name]
 
 
@@ -96,3 +96,21 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
     assert 'href="api/methods.html#tlzoo.methods.confusion.cdan.CDAN"' in built
     assert "https://arxiv.org/abs/1705.10667" in built
     assert 'id="tlzoo.functional.mmd"' in (tmp_path / "html" / "api" / "functional.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("tables")  # docs/ is importable then
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("||w - w_0||^2 and ``|kept|``", r"\|\|w - w_0\|\|^2 and ``|kept|``"),
+        (":param num_classes: C.", r":param num_classes: C\."),
+        ("d(*args) = a * b, see x_", r"d(\*args) = a * b, see x\_"),
+        ("* an item, :func:`mmd`", "* an item, :func:`mmd`"),
+        (">>> a | b", ">>> a | b"),
+    ],
+)
+def test_formulas_in_docstrings_are_no_markup(written, shown):
+    pytest.importorskip("sphinx")
+    lines = [written]
+    importlib.import_module("generated_part").escape_formulas(None, "class", "x", None, {}, lines)
+    assert lines == [shown]
