@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-__all__ = ["negative_squared_distances", "prototypes"]
+__all__ = ["cosine_similarities", "memberships", "negative_squared_distances", "prototypes"]
 
 
 def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
@@ -24,11 +25,33 @@ def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
             f"support and labels have shapes {tuple(support.shape)} and {tuple(labels.shape)}; "
             "expected (E, S, D) and (E, S)"
         )
-    members = (labels.unsqueeze(2) == torch.arange(way, device=labels.device)).to(support.dtype)
+    members = memberships(labels, way, dtype=support.dtype)
+    return (members.transpose(1, 2) @ support) / members.sum(dim=1).unsqueeze(2)
+
+
+def memberships(labels: Tensor, way: int, *, dtype: torch.dtype) -> Tensor:
+    """Return labels (E, S) of support sets as ones and zeros (E, S, way).
+
+    Raises:
+        ValueError: a label outside ``range(way)``, or a class of an episode without support; the episode is named.
+
+    >>> memberships(torch.tensor([[1, 0]]), 2, dtype=torch.float32).tolist()
+    [[[0.0, 1.0], [1.0, 0.0]]]
+    """
+    members = (labels.unsqueeze(2) == torch.arange(way, device=labels.device)).to(dtype)
     counts = members.sum(dim=1)
     if bool((counts == 0).any()) or bool(members.sum() != labels.numel()):
         raise ValueError(_bad_labels(labels, counts, way))
-    return (members.transpose(1, 2) @ support) / counts.unsqueeze(2)
+    return members
+
+
+def cosine_similarities(query: Tensor, centers: Tensor) -> Tensor:
+    """Return the cosines of query (E, Q, D) and centers (E, W, D) as (E, Q, W); 0 with a vector of zeros.
+
+    >>> cosine_similarities(torch.tensor([[[3.0, 0.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])).tolist()
+    [[[1.0, 0.0]]]
+    """
+    return F.normalize(query, dim=-1) @ F.normalize(centers, dim=-1).transpose(1, 2)
 
 
 def _bad_labels(labels: Tensor, counts: Tensor, way: int) -> str:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -89,11 +88,10 @@ class OneShot(TransferModule):
             self.fit_base(base.inputs.to(self.device), None if base.labels is None else base.labels.to(self.device))
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
-        """Return the cross-entropy of the queries."""
+        """Return the method's loss of the queries."""
         logits = self(batch)
         assert batch.query_labels is not None
-        labels = self.joined(batch.query_labels)
-        loss = F.cross_entropy(self.joined(logits).flatten(0, 1), labels.flatten())
+        loss = self.method.loss(self.joined(logits), self.joined(batch.query_labels))
         terms = {"loss": loss}
         self.log_terms(terms, len(logits))
         return self.check_loss(loss, terms)

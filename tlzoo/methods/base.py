@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tlzoo.methods import guards
 from tlzoo.registry import Paper
@@ -23,7 +24,9 @@ class Method(nn.Module):
 
     Attributes:
         paper: where it comes from; None for plain baselines.
-        sees: its supervision. It is given nothing else.
+        sees: its supervision. It is given nothing else. A composition narrows it to that of its parts when it is built.
+        parts: settings that name another method of the registry, and the setting that holds that one's settings: what
+            the other is counts as part of what this one is, its revision included.
         needs: what it wants beside features, logits and labels.
         revision: raised when its numbers change; part of a benchmark cell's hash.
         guarded: functions of the contract and what checks them, see :mod:`tlzoo.methods.guards`.
@@ -32,7 +35,8 @@ class Method(nn.Module):
     """
 
     paper: ClassVar[Paper | None] = None
-    sees: ClassVar[frozenset[Sees]]
+    sees: frozenset[Sees]
+    parts: ClassVar[Mapping[str, str]] = {}
     needs: ClassVar[frozenset[Need]] = frozenset()
     revision: ClassVar[int] = 1
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
@@ -115,12 +119,24 @@ class Alignment(Method):
 
 
 class EpisodeClassifier(Method):
-    """Support set in, query logits out; a leading dimension of E episodes of one shape."""
+    """Support set in, query logits out; a leading dimension of E episodes of one shape.
+
+    A method is what it does to each feature on its own (:meth:`transform`), and what it does to an episode of the
+    transformed features (:meth:`classify`). The two are apart because a data set is transformed once, and episodes of
+    it are many.
+
+    Attributes:
+        rotation_invariant: ``classify`` depends on inner products of features alone, so that an episode may come in any
+            coordinates that keep them: an episode of n items spans n dimensions at most, see
+            :class:`tlzoo.methods.episodes.EpisodeAnswers`.
+    """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    rotation_invariant: ClassVar[bool] = False
 
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
         "forward": guards.guard_episodes,
+        "classify": guards.guard_episodes,
         "fit_base": guards.guard_base_set,
     }
 
@@ -131,7 +147,19 @@ class EpisodeClassifier(Method):
             ValueError: shapes that do not fit, or a class of an episode without support.
             FloatingPointError: NaN or Inf in the logits; the episode is named. Looked at on the CPU only.
         """
+        return self.classify(self.transform(support), support_labels, self.transform(query), way=way)
+
+    def transform(self, features: Tensor) -> Tensor:
+        """Map features (..., D), each on its own, to those that :meth:`classify` takes."""
+        return features
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Do what ``forward`` does, from features that were transformed already; the errors are the same."""
         raise NotImplementedError
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the scalar that episodic training goes backward from: logits (E, Q, way), labels (E, Q)."""
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 
     def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
         """Take in the base set: features (N, D), labels (N,) or None where the method does not declare them."""
@@ -194,7 +222,12 @@ class Compatibility(Method):
     """Scores features against class descriptions.
 
     ``fit`` gets seen classes alone; all candidates come in ``bind``.
+
+    Attributes:
+        sized_by_fit: buffers whose shape depends on the seen classes; they take the shape of what is loaded.
     """
+
+    sized_by_fit: ClassVar[tuple[str, ...]] = ()
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS})
 
@@ -216,6 +249,18 @@ class Compatibility(Method):
     def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
         """Return the loss of a batch, for methods that are trained step by step; overridden, it replaces ``fit``."""
         raise NotImplementedError
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is trained step by step on ``loss``, rather than fitted at once."""
+        return type(self).loss is not Compatibility.loss
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        for name in self.sized_by_fit:
+            if (stored := state_dict.get(prefix + name)) is not None:
+                own = self.get_buffer(name)
+                setattr(self, name, own.new_empty(stored.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Scorer:
         """Return the scorer among candidates (C, A); ``seen`` (C,) is True where the class was trained on."""

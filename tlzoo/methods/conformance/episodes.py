@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered, require_shape
 from tlzoo.types import Sees
@@ -56,14 +55,15 @@ class EpisodeScenario(Scenario):
         return made | base if fit else made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the cross-entropy of the queries."""
+        """Return the loss of the queries."""
         if "base.features" in inputs:
             subject = copy.deepcopy(subject)
             self.make_ready(subject, inputs)
         way = int(inputs["way"])
         logits = subject.method(inputs["support"], inputs["support_labels"], inputs["query"], way=way)
         require_shape(self, logits, (*inputs["query"].shape[:2], way))
-        return F.cross_entropy(logits.flatten(0, 1), inputs["query_labels"].flatten())
+        loss: Tensor = subject.method.loss(logits, inputs["query_labels"])
+        return loss
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
         """Return support and query."""

@@ -34,13 +34,15 @@ class ProtoNet(EpisodeClassifier):
         arxiv="1703.05175",
     )
 
+    rotation_invariant = True
+
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature {temperature}; expected a number > 0")
         self.temperature = temperature
 
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers = prototypes(support, support_labels, way)
         return negative_squared_distances(query, centers) / self.temperature

@@ -1,0 +1,52 @@
+"""The base of classifiers of frozen features: centring and normalizing comes first."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.methods.base import EpisodeClassifier, fitted
+from tlzoo.types import Sees
+
+__all__ = ["FeatureClassifier", "Transform"]
+
+Transform = Literal["UN", "L2N", "CL2N"]
+
+
+class FeatureClassifier(EpisodeClassifier):
+    """Leaves features alone (UN), divides them by their norm (L2N), or takes off the base set's mean before (CL2N).
+
+    The three names are SimpleShot's (Wang et al., 2019), https://arxiv.org/abs/1911.04623.
+
+    Args:
+        num_features: D, the width of the base mean.
+        transform: which of the three.
+    """
+
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+
+    def __init__(self, num_features: int, transform: Transform) -> None:
+        super().__init__()
+        check_choice(transform, ("UN", "L2N", "CL2N"), what="transform")
+        self.transformation = transform
+        self.register_buffer("base_mean", torch.full((num_features,), torch.nan))
+
+    def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
+        """Store the mean of the base features (N, D)."""
+        self.get_buffer("base_mean").copy_(features.mean(dim=0))
+
+    def transform(self, features: Tensor) -> Tensor:
+        """Map features (..., D), each on its own, to transformed ones.
+
+        Raises:
+            RuntimeError: CL2N before ``fit_base``.
+        """
+        if self.transformation == "UN":
+            return features
+        if self.transformation == "CL2N":
+            features = features - fitted(self, "base_mean", by="fit_base")
+        return F.normalize(features, dim=-1)
