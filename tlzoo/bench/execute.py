@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import platform
@@ -48,6 +49,8 @@ def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | No
         text = traceback.format_exc()
         store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
         return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    finally:
+        gc.collect()  # modules and trainers refer to each other: a worker would hold several cells' data
     return None
 
 

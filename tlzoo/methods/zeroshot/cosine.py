@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility
+from tlzoo.types import Sees
 
 __all__ = ["Cosine"]
 
@@ -23,7 +24,7 @@ class Cosine(Compatibility):
     [[0.0, 1.0]]
     """
 
-    sees = frozenset()
+    sees = frozenset({Sees.CLASS_DESCRIPTIONS})
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the scorer of features (B, A) among candidates (C, A), cosines in [-1, 1].
