@@ -260,7 +260,7 @@ class Compatibility(Method):
             if (stored := state_dict.get(prefix + name)) is not None:
                 own = self.get_buffer(name)
                 setattr(self, name, own.new_empty(stored.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Scorer:
         """Return the scorer among candidates (C, A); ``seen`` (C,) is True where the class was trained on."""

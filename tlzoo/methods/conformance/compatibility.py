@@ -38,8 +38,11 @@ class CompatibilityScenario(Scenario):
     }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Fit it on the seen classes."""
-        subject.method.fit(inputs["train.features"], inputs["train.labels"], inputs["class_embeddings"])
+        """Fit it on the seen classes, or show them to it once where it is trained step by step."""
+        method, seen = subject.method, [inputs[name] for name in ("train.features", "train.labels", "class_embeddings")]
+        method.fit(*seen)
+        if method.trained:
+            method.loss(*seen)
 
     def _width(self) -> int:
         # a method that asks for no width of the descriptions learns no map: they live in the space of the features
@@ -66,7 +69,7 @@ class CompatibilityScenario(Scenario):
         scores = score(inputs["features"])
         require_shape(self, scores, (len(inputs["features"]), len(embeddings)))
         total = F.cross_entropy(scores, inputs["labels"])
-        if self.cls.loss is not Compatibility.loss:
+        if subject.method.trained:
             terms = subject.method.loss(inputs["features"], inputs["labels"], embeddings)
             total = total + as_scalar(self, terms["loss"])
         return total

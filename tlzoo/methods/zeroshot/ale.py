@@ -1,0 +1,56 @@
+"""ALE: a bilinear compatibility, trained to rank the right class first."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.functional.ranking import harmonic_number, margin_violations
+from tlzoo.methods.zeroshot.bilinear import Bilinear
+from tlzoo.registry import Paper
+from tlzoo.types import Losses
+
+__all__ = ["ALE"]
+
+
+class ALE(Bilinear):
+    """Attribute label embedding (Akata et al., CVPR 2013; TPAMI 2016), https://arxiv.org/abs/1503.08677.
+
+    F(x, c) = f^T W a_c; the loss of an example is beta_r / r * sum over classes of [margin * (c != y) + F(x, c) -
+    F(x, y)]+, with r the number of violators and beta_r = 1 + 1/2 + ... + 1/r: the weighted approximate ranking of
+    WSABIE, in which a step at the top of the list counts most.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        margin: by which the right class must lead; the paper's is 1.
+
+    r is a count, so no gradient flows through the weight.
+
+    >>> import torch
+    >>> ale = ALE(2, 2)
+    >>> _ = torch.nn.init.eye_(ale.weight)
+    >>> ale.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item()
+    1.0
+
+    Differs from the paper: batches instead of single examples, the exact rank instead of the estimate from sampling
+    until a violator is met.
+    """
+
+    paper = Paper(
+        title="Label-Embedding for Image Classification",
+        authors=("Akata", "Perronnin", "Harchaoui", "Schmid"),
+        venue="TPAMI",
+        year=2016,
+        arxiv="1503.08677",
+    )
+
+    def __init__(self, num_features: int, num_embedding: int, *, margin: float = 1.0) -> None:
+        super().__init__(num_features, num_embedding)
+        self.margin = margin
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+        hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
+        rank = (hinges > 0).sum(dim=1)
+        weight = (harmonic_number(rank) / rank.clamp_min(1)).to(hinges)
+        return {"loss": (weight * hinges.sum(dim=1)).mean(), "rank": rank.to(hinges).mean()}

@@ -1,0 +1,41 @@
+"""What bilinear compatibilities share; papers differ in the loss that trains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+
+__all__ = ["Bilinear"]
+
+
+class Bilinear(Compatibility):
+    """F(x, c) = f^T W a_c of L2-normalized features f (D,) and L2-normalized class embeddings a_c (A,).
+
+    A subclass gives the loss. W starts from small random numbers (drawn when it is built, from torch's generator).
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+    """
+
+    def __init__(self, num_features: int, num_embedding: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(num_features, num_embedding) / num_features**0.5)
+
+    def scores(self, features: Tensor, class_embeddings: Tensor) -> Tensor:
+        """Return (B, C) compatibilities of features (B, D) and class embeddings (C, A)."""
+        return F.normalize(features, dim=1) @ self.weight @ F.normalize(class_embeddings, dim=1).T
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A)."""
+        projected = self.weight @ F.normalize(class_embeddings, dim=1).T
+
+        def score(features: Tensor) -> Tensor:
+            return F.normalize(features, dim=1) @ projected
+
+        return score

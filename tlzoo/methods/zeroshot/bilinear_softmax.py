@@ -1,0 +1,42 @@
+"""A bilinear compatibility, trained by cross-entropy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.zeroshot.bilinear import Bilinear
+from tlzoo.types import Losses
+
+__all__ = ["BilinearSoftmax"]
+
+
+class BilinearSoftmax(Bilinear):
+    """F(x, c) = f^T W a_c, trained as the logits of a softmax over the seen classes.
+
+    The plain counterpart of the ranking losses (DeViSE, SJE, ALE): a linear classifier whose class weights are W a_c.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        scale: factor of the logits at the start, which is learned; unit vectors alone would keep them near 0.
+
+    >>> softmax = BilinearSoftmax(2, 2, scale=1.0)
+    >>> _ = torch.nn.init.zeros_(softmax.weight)
+    >>> round(softmax.loss(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))["loss"].exp().item(), 3)
+    2.0
+    """
+
+    def __init__(self, num_features: int, num_embedding: int, *, scale: float = 20.0) -> None:
+        super().__init__(num_features, num_embedding)
+        if scale <= 0:
+            raise ValueError(f"scale {scale}; expected a number > 0")
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean cross-entropy of features (B, D), labels (B,) among class_embeddings (C, A)."""
+        logits = self.log_scale.exp() * self.scores(features, class_embeddings)
+        return {"loss": F.cross_entropy(logits, labels)}

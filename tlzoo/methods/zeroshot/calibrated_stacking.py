@@ -1,0 +1,120 @@
+"""Calibrated stacking: seen classes pay a constant before they compete with unseen ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional.generalized import seen_unseen_curve
+from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.registry import Paper
+from tlzoo.types import Sees
+
+__all__ = ["CalibratedStacking"]
+
+
+class CalibratedStacking(Correction):
+    """Calibrated stacking (Chao et al., ECCV 2016), https://arxiv.org/abs/1605.04253.
+
+    s(x, c) - gamma for seen classes c, s(x, c) for the others: for generalized zero-shot learning, where scores lean to
+    the classes that were trained on.
+
+    Where gamma is not given, ``fit`` chooses it from its own examples: a share of the seen classes plays unseen, the
+    base is fitted on the others less some of their examples, and gamma is that of the highest harmonic mean on what was
+    left out (:meth:`~tlzoo.functional.SeenUnseenCurve.best_gamma`); then the base is fitted on everything. No class of
+    the test takes part.
+
+    Args:
+        num_features: D, for the base.
+        num_embedding: A, for the base.
+        base: name of the method that is calibrated, or a compatibility.
+        base_settings: of a base given by name.
+        gamma: the constant; None to choose it in ``fit``, which a base that is trained step by step does not have.
+        share: of the classes that play unseen, and of the others' examples that are left out, at that choice.
+        seed: of these draws.
+
+    >>> score = CalibratedStacking(base="cosine", gamma=0.5).bind(torch.eye(2), seen=torch.tensor([True, False]))
+    >>> score(torch.eye(2)).tolist()
+    [[0.5, 0.0], [-0.5, 1.0]]
+    """
+
+    paper = Paper(
+        title="An Empirical Study and Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild",
+        authors=("Chao", "Changpinyo", "Gong", "Sha"),
+        venue="ECCV",
+        year=2016,
+        arxiv="1605.04253",
+    )
+    adds: ClassVar[frozenset[Sees]] = frozenset()
+    sees = Compatibility.sees
+    variants = ({"base": "ridge", "gamma": 0.3}, {"base": "sje", "gamma": 0.3})
+
+    def __init__(
+        self,
+        num_features: int | None = None,
+        num_embedding: int | None = None,
+        *,
+        base: str | Compatibility,
+        base_settings: Mapping[str, Any] | None = None,
+        gamma: float | None = None,
+        share: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
+        if not 0 < share < 1:
+            raise ValueError(f"share {share}; expected a number between 0 and 1")
+        if gamma is None and self.base.trained:
+            raise ValueError(
+                f"{type(self.base).__name__} is trained step by step, so gamma cannot be chosen in fit; give gamma"
+            )
+        self.chooses, self.share, self.seed = gamma is None, share, seed
+        self.register_buffer("gamma", torch.tensor(torch.nan if gamma is None else float(gamma)))
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Choose gamma, if none was given, and fit the base.
+
+        Raises:
+            ValueError: too few classes or examples to choose gamma from; give it.
+        """
+        if self.chooses:
+            self.get_buffer("gamma").fill_(self._chosen(features, labels, class_embeddings))
+        super().fit(features, labels, class_embeddings)
+        return self
+
+    def _chosen(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> float:
+        unseen, kept = self._rehearsal(labels.cpu(), len(class_embeddings))
+        unseen, kept = unseen.to(labels.device), kept.to(labels.device)
+        counted = (~unseen).cumsum(0) - 1  # places of the classes that stay seen, among these
+        self.base.fit(features[kept], counted[labels[kept]], class_embeddings[~unseen])
+        scores = self._scored(self.base.bind(class_embeddings, seen=~unseen), features[~kept])
+        return seen_unseen_curve(scores, labels[~kept], ~unseen).best_gamma()
+
+    def _rehearsal(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Return which classes (C,) play unseen, and which examples (N,) the base is fitted on meanwhile."""
+        generator = torch.Generator().manual_seed(self.seed)
+        there = torch.unique(labels)
+        shuffled = there[torch.randperm(len(there), generator=generator)]
+        unseen = torch.zeros(classes, dtype=torch.bool)
+        unseen[shuffled[: round(self.share * len(there))]] = True
+        of_seen = torch.nonzero(~unseen[labels]).flatten()
+        out = of_seen[torch.randperm(len(of_seen), generator=generator)[: round(self.share * len(of_seen))]]
+        kept = ~unseen[labels]
+        kept[out] = False
+        if not bool(unseen.any()) or not len(out) or not bool(kept.any()):
+            raise ValueError(
+                f"{len(labels)} examples of {len(there)} classes are too few to leave out a share of {self.share} of "
+                "both and choose gamma by it; give gamma, or a larger share"
+            )
+        return unseen, kept
+
+    def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Map scores (B, C) to scores (B, C) of which those of seen classes are less by gamma.
+
+        Raises:
+            RuntimeError: gamma was not given, and ``fit`` did not run.
+        """
+        return scores - fitted(self, "gamma") * seen.to(scores)

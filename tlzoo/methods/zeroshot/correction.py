@@ -1,0 +1,90 @@
+"""What corrections share: they change the scores of another compatibility, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.registry import accepted_settings, create_method
+from tlzoo.types import Losses, Scorer, Sees
+
+__all__ = ["Correction"]
+
+
+class Correction(Compatibility):
+    """A compatibility made of another one, ``base``, and of what :meth:`corrected` does to its scores.
+
+    It is fitted or trained as its base is, and sees what the base sees and what the correction adds.
+
+    Args:
+        num_features: D, for a base given by name that asks for it.
+        num_embedding: A, likewise.
+        base: name of a zero-shot method, or a compatibility.
+        base_settings: of a base given by name.
+
+    Attributes:
+        adds: what the correction sees beside what its base sees.
+    """
+
+    adds: ClassVar[frozenset[Sees]] = frozenset({Sees.TEST_INPUTS})
+    sees = Compatibility.sees | frozenset({Sees.TEST_INPUTS})
+    parts: ClassVar[Mapping[str, str]] = {"base": "base_settings"}
+
+    def __init__(
+        self,
+        num_features: int | None = None,
+        num_embedding: int | None = None,
+        *,
+        base: str | Compatibility,
+        base_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(base, str):
+            name = base if "/" in base else f"zeroshot/{base}"
+            shape = accepted_settings(name, num_features=num_features, num_embedding=num_embedding)
+            base = create_method(name, **shape | dict(base_settings or {}))  # type: ignore[assignment]
+        if not isinstance(base, Compatibility):
+            raise TypeError(f"base is a {type(base).__name__}; {type(self).__name__} corrects a Compatibility")
+        self.base = base
+        self.sees = base.sees | self.adds
+
+    @property
+    def trained(self) -> bool:
+        """Whether its base is trained step by step."""
+        return self.base.trained
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether the order of a batch matters to its base."""
+        return self.base.order_matters
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Fit the base."""
+        self.base.fit(features, labels, class_embeddings)
+        return self
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the loss of the base."""
+        return self.base.loss(features, labels, class_embeddings)
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A): the base's scores, corrected."""
+        scorer = self.base.bind(class_embeddings, seen=seen)
+
+        def score(features: Tensor) -> Tensor:
+            return self.corrected(self._scored(scorer, features), seen)
+
+        return score
+
+    def _scored(self, scorer: Scorer, features: Tensor) -> Tensor:
+        try:
+            return scorer(features)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{type(self).__name__} of {error}") from error
+
+    def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Map scores (B, C) to corrected ones (B, C); ``seen`` (C,) is True where a class was trained on."""
+        raise NotImplementedError

@@ -1,0 +1,68 @@
+"""CSLS: classes that are near to everything are moved away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.registry import Paper
+
+__all__ = ["CSLS"]
+
+
+class CSLS(Correction):
+    """Cross-domain similarity local scaling (Conneau et al., ICLR 2018), https://arxiv.org/abs/1710.04087.
+
+    2 s(x, c) - r(x) - r(c): r(x) is the mean of the ``neighbors`` highest scores of a query x over the candidates, r(c)
+    that of a candidate c over the queries. A hub, a class near to many queries, has a high r(c) and loses by it.
+
+    Args:
+        num_features: D, for the base.
+        num_embedding: A, for the base.
+        base: name of the method that is corrected, or a compatibility; its scores should be comparable over classes,
+            as cosines are.
+        base_settings: of a base given by name.
+        neighbors: the paper's is 10; all where there are fewer.
+
+    Its scorer takes all queries at once: answers depend on their company (``TEST_INPUTS``).
+
+    >>> import torch
+    >>> csls = CSLS(base="cosine", neighbors=1)
+    >>> score = csls.bind(torch.tensor([[1.0, 0.0], [0.6, 0.8]]), seen=torch.zeros(2).bool())
+    >>> score(torch.tensor([[0.0, 1.0], [0.6, 0.8]])).argmax(dim=1).tolist()
+    [1, 1]
+    """
+
+    paper = Paper(
+        title="Word Translation Without Parallel Data",
+        authors=("Conneau", "Lample", "Ranzato", "Denoyer", "Jégou"),
+        venue="ICLR",
+        year=2018,
+        arxiv="1710.04087",
+    )
+    variants = ({"base": "ridge"}, {"base": "sje", "neighbors": 2})
+
+    def __init__(
+        self,
+        num_features: int | None = None,
+        num_embedding: int | None = None,
+        *,
+        base: str | Compatibility,
+        base_settings: Mapping[str, Any] | None = None,
+        neighbors: int = 10,
+    ) -> None:
+        super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
+        if neighbors < 1:
+            raise ValueError(f"{neighbors} neighbors; expected at least one")
+        self.neighbors = neighbors
+
+    def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Map scores (B, C) of all queries to scaled ones (B, C)."""
+        queries, candidates = scores.shape
+        of_query = scores.topk(min(self.neighbors, candidates), dim=1).values.mean(dim=1, keepdim=True)
+        of_class = scores.topk(min(self.neighbors, queries), dim=0).values.mean(dim=0, keepdim=True)
+        return 2 * scores - of_query - of_class

@@ -1,0 +1,109 @@
+"""DAP: a classifier for each attribute, and classes told apart by the attributes that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.registry import Paper
+
+__all__ = ["DAP"]
+
+
+class DAP(Compatibility):
+    """Direct attribute prediction (Lampert et al., CVPR 2009; TPAMI 2014), https://doi.org/10.1109/TPAMI.2013.140.
+
+    p(a_m = 1 | x) for each attribute m; the score of a class with attributes a is sum over m of log p(a_m | x) - log
+    p(a_m), the prior of an attribute being its mean over the seen classes. A real-valued entry of a class embedding is
+    read as the attribute "above its mean over the seen classes", which is how the paper binarizes.
+
+    Args:
+        num_features: D.
+        num_embedding: M, the attributes.
+        penalty: of the squared weights of each attribute's logistic regression, beside the sum of losses over examples.
+        iterations: of L-BFGS at most, which solves all of them at once.
+
+    >>> attributes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    >>> dap = DAP(2, 2, penalty=0.1).fit(attributes - 0.5, torch.arange(4), attributes)
+    >>> dap.bind(attributes, seen=torch.ones(4).bool())(attributes - 0.5).argmax(dim=1).tolist()
+    [0, 1, 2, 3]
+
+    Differs from the paper: logistic regression on L2-normalized features instead of support vector machines with a
+    fitted sigmoid. An attribute that all seen classes share, or none has, is left out: nothing is known of it.
+    """
+
+    paper = Paper(
+        title="Attribute-Based Classification for Zero-Shot Visual Object Categorization",
+        authors=("Lampert", "Nickisch", "Harmeling"),
+        venue="TPAMI",
+        year=2014,
+        doi="10.1109/TPAMI.2013.140",
+    )
+
+    def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0, iterations: int = 100) -> None:
+        super().__init__()
+        if penalty <= 0:
+            raise ValueError(f"penalty {penalty}; expected a number > 0, or separable attributes have no solution")
+        self.penalty, self.iterations = penalty, iterations
+        self.register_buffer("weight", torch.full((num_features + 1, num_embedding), torch.nan))
+        self.register_buffer("threshold", torch.full((num_embedding,), torch.nan))
+        self.register_buffer("prior", torch.full((num_embedding,), torch.nan))
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Fit the attributes' classifiers on features (N, D), labels (N,) and class_embeddings (C, M), in float64."""
+        embeddings = class_embeddings.double()
+        threshold = embeddings.mean(dim=0)
+        attributes = (embeddings > threshold).double()
+        self.get_buffer("threshold").copy_(threshold)
+        self.get_buffer("prior").copy_(attributes.mean(dim=0))
+        x = _with_constant(F.normalize(features, dim=1).double())
+        self.get_buffer("weight").copy_(_logistic(x, attributes[labels], self.penalty, self.iterations))
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, M).
+
+        Raises:
+            RuntimeError: before ``fit``.
+        """
+        weight, prior = fitted(self, "weight"), fitted(self, "prior")
+        has = (class_embeddings > fitted(self, "threshold")).to(weight)
+        known = (prior > 0) & (prior < 1)
+
+        def score(features: Tensor) -> Tensor:
+            logits = _with_constant(F.normalize(features, dim=1)) @ weight
+            present = F.logsigmoid(logits) - prior.where(known, 0.5).log()
+            absent = F.logsigmoid(-logits) - (1 - prior.where(known, 0.5)).log()
+            return (present * known) @ has.T + (absent * known) @ (1 - has).T
+
+        return score
+
+
+def _with_constant(features: Tensor) -> Tensor:
+    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
+
+
+def _logistic(x: Tensor, targets: Tensor, penalty: float, iterations: int) -> Tensor:
+    """Return the weights (D + 1, M) of penalized logistic regressions of targets (N, M) on x; the constant is free."""
+    x, targets = x.detach(), targets.detach()
+    weight = x.new_zeros(x.shape[1], targets.shape[1]).requires_grad_()
+    solver = torch.optim.LBFGS(
+        [weight], max_iter=iterations, tolerance_grad=1e-7, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
+
+    def objective() -> Tensor:
+        solver.zero_grad()
+        losses = F.binary_cross_entropy_with_logits(x @ weight, targets, reduction="sum")
+        # the faint penalty of the constant keeps it finite where all targets agree
+        value = losses + 0.5 * penalty * (weight[:-1].square().sum() + 1e-3 * weight[-1].square().sum())
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        solver.step(objective)  # type: ignore[no-untyped-call]
+    return weight.detach()

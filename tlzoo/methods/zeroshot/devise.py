@@ -1,0 +1,80 @@
+"""DeViSE: features mapped next to the embedding of their class, by a ranking loss."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.functional.ranking import margin_violations
+from tlzoo.methods.zeroshot.bilinear import Bilinear
+from tlzoo.registry import Paper
+from tlzoo.types import Losses
+
+__all__ = ["DeViSE"]
+
+
+class DeViSE(Bilinear):
+    """Deep visual-semantic embedding (Frome et al., NeurIPS 2013).
+
+    F(x, c) = a_c^T M f with unit a_c; the loss of an example is the sum over wrong classes of [margin - F(x, y) +
+    F(x, c)]+. Source: https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        margin: by which the right class must lead; the paper's is 0.1.
+        violators: ``"all"``: the whole sum; ``"first"``: cut after the first violator in a random order of the classes,
+            as the paper trains. The order is drawn anew at every step, from a generator of the method's own.
+        seed: of these orders.
+
+    >>> devise = DeViSE(2, 2)
+    >>> _ = torch.nn.init.eye_(devise.weight)
+    >>> round(devise.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item(), 3)
+    0.55
+
+    Differs from the paper: the visual network stays frozen, features are L2-normalized.
+    """
+
+    paper = Paper(
+        title="DeViSE: A Deep Visual-Semantic Embedding Model",
+        authors=("Frome", "Corrado", "Shlens", "Bengio", "Dean", "Ranzato", "Mikolov"),
+        venue="NeurIPS",
+        year=2013,
+        page="https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model",
+    )
+    variants = ({}, {"violators": "first"})
+    drawn: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_embedding: int,
+        *,
+        margin: float = 0.1,
+        violators: Literal["all", "first"] = "all",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(num_features, num_embedding)
+        check_choice(violators, ("all", "first"), what="violators")
+        self.margin, self.violators, self.seed = margin, violators, seed
+        self.register_buffer("drawn", torch.zeros((), dtype=torch.long))
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+        hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
+        if self.violators == "first":
+            order = self._order(hinges.shape[1]).to(hinges.device)
+            violates = hinges[:, order] > 0
+            first = violates & (violates.cumsum(dim=1) == 1)
+            hinges = hinges[:, order] * first
+        return {"loss": hinges.sum(dim=1).mean()}
+
+    @torch.no_grad()
+    def _order(self, classes: int) -> Tensor:
+        """Return the next random order of the classes; how many were drawn is in the checkpoint."""
+        generator = torch.Generator().manual_seed(self.seed + int(self.drawn) * 1_000_003)
+        self.drawn += 1
+        return torch.randperm(classes, generator=generator)

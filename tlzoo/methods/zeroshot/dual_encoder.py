@@ -1,0 +1,96 @@
+"""A projection of image features into a frozen text encoder's space, trained by contrast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.registry import Paper
+from tlzoo.types import Losses
+
+__all__ = ["DualEncoder"]
+
+
+class DualEncoder(Compatibility):
+    """Contrast of images and texts (Radford et al., ICML 2021), https://arxiv.org/abs/2103.00020.
+
+    Scores are cosines of g(x) and the class embedding, times a learned scale. The loss is the mean of two
+    cross-entropies on a batch: of each image among the texts of the batch's classes, and of each of these texts among
+    the images of the batch, where a text with several images has each of them for a share.
+
+    Args:
+        num_features: D.
+        num_embedding: A, the width of the text encoder, which stays frozen.
+        hidden: width of the hidden layer of g; 0 for a linear map.
+        scale: of the cosines at the start; the paper's is 1/0.07, and it never lets it exceed 100.
+
+    A batch of one class has nothing to contrast: its first term is 0.
+
+    >>> encoder = DualEncoder(2, 2, hidden=0, scale=1.0)
+    >>> _ = torch.nn.init.eye_(encoder.project.weight)
+    >>> loss = encoder.loss(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))["loss"]
+    >>> round(loss.item(), 4) == round(-math.log(math.e / (math.e + 1)), 4)
+    True
+
+    Differs from the paper: neither encoder is trained, only the projection, and captions are class descriptions, so
+    that images of a batch share them.
+    """
+
+    paper = Paper(
+        title="Learning Transferable Visual Models From Natural Language Supervision",
+        authors=("Radford", "Kim", "Hallacy", "Ramesh", "Goh", "Agarwal", "Sastry", "Askell"),
+        venue="ICML",
+        year=2021,
+        arxiv="2103.00020",
+    )
+    variants = ({}, {"hidden": 0})
+
+    def __init__(
+        self,
+        num_features: int,
+        num_embedding: int,
+        *,
+        hidden: int = 512,
+        scale: float = 1 / 0.07,
+    ) -> None:
+        super().__init__()
+        if scale <= 0 or hidden < 0:
+            raise ValueError(f"scale {scale} and hidden {hidden}; expected scale > 0 and hidden >= 0")
+        self.project: nn.Module = nn.Linear(num_features, num_embedding, bias=False)
+        if hidden:
+            first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, num_embedding)
+            self.project = nn.Sequential(first, nn.ReLU(), last)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    @property
+    def scale(self) -> Tensor:
+        """Factor of the cosines, 100 at most."""
+        return self.log_scale.exp().clamp_max(100.0)
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the contrastive loss of features (B, D), labels (B,) and class_embeddings (C, A)."""
+        there, places = torch.unique(labels, return_inverse=True)
+        logits = self.scale * self._encoded(features) @ F.normalize(class_embeddings[there], dim=1).T
+        image = F.cross_entropy(logits, places)
+        share = F.one_hot(places, len(there)).to(logits)
+        text = -(logits.log_softmax(dim=0) * share / share.sum(dim=0)).sum(dim=0).mean()
+        return {"loss": (image + text) / 2, "image": image, "text": text, "scale": self.scale}
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A)."""
+        directions = F.normalize(class_embeddings, dim=1)
+
+        def score(features: Tensor) -> Tensor:
+            return self.scale * self._encoded(features) @ directions.T
+
+        return score
+
+    def _encoded(self, features: Tensor) -> Tensor:
+        """Return (B, A) unit vectors; features are brought to length sqrt(D), entries of order 1."""
+        x = F.normalize(features, dim=1) * features.shape[1] ** 0.5
+        return F.normalize(self.project(x), dim=1)

@@ -1,0 +1,65 @@
+"""Inverted softmax: how likely a class would have named this query rather than the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.registry import Paper
+
+__all__ = ["InvertedSoftmax"]
+
+
+class InvertedSoftmax(Correction):
+    """Inverted softmax (Smith et al., ICLR 2017), https://arxiv.org/abs/1702.03859.
+
+    scale * s(x, c) - log sum over queries x' of exp(scale * s(x', c)): the probability is normalized over queries
+    instead of classes, so that a hub, likely under many queries, gives little of itself to each.
+
+    Args:
+        num_features: D, for the base.
+        num_embedding: A, for the base.
+        base: name of the method that is corrected, or a compatibility.
+        base_settings: of a base given by name.
+        scale: inverse temperature; the paper fits it on training pairs, here it is chosen by validation.
+
+    Its scorer takes all queries at once: answers depend on their company (``TEST_INPUTS``). It leans to classes of
+    equal size, as every class has the same mass to give.
+
+    >>> import torch
+    >>> inverted = InvertedSoftmax(base="cosine", scale=1.0)
+    >>> score = inverted.bind(torch.eye(2), seen=torch.zeros(2).bool())
+    >>> score(torch.eye(2)).exp().sum(dim=0).tolist()
+    [1.0, 1.0]
+    """
+
+    paper = Paper(
+        title="Offline Bilingual Word Vectors, Orthogonal Transformations and the Inverted Softmax",
+        authors=("Smith", "Turban", "Hamblin", "Hammerla"),
+        venue="ICLR",
+        year=2017,
+        arxiv="1702.03859",
+    )
+    variants = ({"base": "ridge"}, {"base": "eszsl", "scale": 5.0})
+
+    def __init__(
+        self,
+        num_features: int | None = None,
+        num_embedding: int | None = None,
+        *,
+        base: str | Compatibility,
+        base_settings: Mapping[str, Any] | None = None,
+        scale: float = 20.0,
+    ) -> None:
+        super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
+        if scale <= 0:
+            raise ValueError(f"scale {scale}; expected a number > 0")
+        self.scale = scale
+
+    def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
+        """Map scores (B, C) of all queries to log-probabilities over the queries (B, C)."""
+        return (self.scale * scores).log_softmax(dim=0)

@@ -1,0 +1,91 @@
+"""SAE: a linear map to class embeddings that must also lead back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.registry import Paper
+
+__all__ = ["SAE"]
+
+
+class SAE(Compatibility):
+    """Semantic autoencoder (Kodirov et al., CVPR 2017), https://arxiv.org/abs/1704.08345.
+
+    W (A, D) minimizes ||X - W^T S||^2 + penalty ||W X - S||^2 for examples X (D, N) and the embeddings S (A, N) of
+    their classes: S S^T W + penalty W X X^T = (1 + penalty) S X^T, a Sylvester equation. Both matrices are symmetric,
+    so that it is solved in their eigenvectors; where both eigenvalues are 0 the shortest solution is taken.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        penalty: weight of the encoder's side, the paper's lambda.
+        answer: ``"encode"``: cosine of W x and the class embedding; ``"decode"``: cosine of x and W^T of it. The paper
+            reports both.
+
+    >>> sae = SAE(num_features=2, num_embedding=2).fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
+    >>> sae.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).argmax(dim=1).tolist()
+    [0, 1]
+
+    Differs from the paper: features and embeddings are L2-normalized, so that one penalty fits any backbone.
+    """
+
+    paper = Paper(
+        title="Semantic Autoencoder for Zero-Shot Learning",
+        authors=("Kodirov", "Xiang", "Gong"),
+        venue="CVPR",
+        year=2017,
+        arxiv="1704.08345",
+    )
+    variants = ({}, {"answer": "decode"})
+
+    def __init__(
+        self,
+        num_features: int,
+        num_embedding: int,
+        *,
+        penalty: float = 1.0,
+        answer: Literal["encode", "decode"] = "encode",
+    ) -> None:
+        super().__init__()
+        check_choice(answer, ("encode", "decode"), what="answer")
+        if penalty <= 0:
+            raise ValueError(f"penalty {penalty}; expected a number > 0")
+        self.penalty, self.answer = penalty, answer
+        self.register_buffer("weight", torch.full((num_embedding, num_features), torch.nan))
+
+    @torch.no_grad()  # eigenvectors have no gradient where eigenvalues are equal
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Solve for W from features (N, D), labels (N,) and class_embeddings (C, A), in float64."""
+        x = F.normalize(features, dim=1).double()
+        s = F.normalize(class_embeddings, dim=1).double()[labels]
+        rows, left = torch.linalg.eigh(s.T @ s)
+        columns, right = torch.linalg.eigh(x.T @ x)
+        divisor = rows[:, None].clamp_min(0) + self.penalty * columns.clamp_min(0)
+        inside = left.T @ ((1 + self.penalty) * s.T @ x) @ right
+        solvable = divisor > 1e-12 * divisor.max()
+        solution = torch.where(solvable, inside / divisor.where(solvable, 1.0), 0.0)
+        self.get_buffer("weight").copy_(left @ solution @ right.T)
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A), cosines in [-1, 1].
+
+        Raises:
+            RuntimeError: before ``fit``.
+        """
+        weight, directions = fitted(self, "weight"), F.normalize(class_embeddings, dim=1)
+        decoded = F.normalize(directions @ weight, dim=1)
+
+        def score(features: Tensor) -> Tensor:
+            x = F.normalize(features, dim=1)
+            return x @ decoded.T if self.answer == "decode" else F.normalize(x @ weight.T, dim=1) @ directions.T
+
+        return score

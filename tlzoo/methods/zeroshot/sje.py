@@ -1,0 +1,53 @@
+"""SJE: a bilinear compatibility, trained on the worst violator."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.functional.ranking import margin_violations
+from tlzoo.methods.zeroshot.bilinear import Bilinear
+from tlzoo.registry import Paper
+from tlzoo.types import Losses
+
+__all__ = ["SJE"]
+
+
+class SJE(Bilinear):
+    """Structured joint embedding (Akata et al., CVPR 2015), https://arxiv.org/abs/1409.8403.
+
+    F(x, c) = f^T W a_c; the loss of an example is max over classes c of [margin * (c != y) + F(x, c) - F(x, y)]: the
+    wrong class that comes nearest, or goes furthest beyond the right one, alone is pushed away.
+
+    Args:
+        num_features: D.
+        num_embedding: A.
+        margin: by which the right class must lead; the paper's is 1.
+
+    A class that is alone has no violator: its loss is 0.
+
+    >>> import torch
+    >>> sje = SJE(2, 2)
+    >>> _ = torch.nn.init.eye_(sje.weight)
+    >>> sje.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item()
+    1.0
+
+    Differs from the paper: batches instead of single examples, features and embeddings L2-normalized (as Xian et al.
+    do in their comparison).
+    """
+
+    paper = Paper(
+        title="Evaluation of Output Embeddings for Fine-Grained Image Classification",
+        authors=("Akata", "Reed", "Walter", "Lee", "Schiele"),
+        venue="CVPR",
+        year=2015,
+        arxiv="1409.8403",
+    )
+
+    def __init__(self, num_features: int, num_embedding: int, *, margin: float = 1.0) -> None:
+        super().__init__(num_features, num_embedding)
+        self.margin = margin
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+        hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
+        return {"loss": hinges.amax(dim=1).mean()}
