@@ -1,0 +1,79 @@
+"""BD-CSPN: prototypes rectified by the queries."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.functional import cosine_similarities, memberships, prototypes
+from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
+from tlzoo.registry import Paper
+from tlzoo.types import Sees
+
+__all__ = ["BDCSPN", "rectified"]
+
+
+def rectified(
+    support: Tensor, support_labels: Tensor, query: Tensor, *, way: int, sharpness: float
+) -> tuple[Tensor, Tensor]:
+    """Return prototypes (E, way, D) that take in the queries, and the queries (E, Q, D) moved to the support's mean.
+
+    Each query belongs to the class of the nearest mean by cosine; support and queries of a class are averaged with
+    weights exp(sharpness * cosine to its mean).
+    """
+    query = query + support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
+    members = memberships(support_labels, way, dtype=support.dtype)
+    centers = prototypes(support, support_labels, way)
+    cosines = cosine_similarities(torch.cat([support, query], dim=1), centers)
+    guessed = F.one_hot(cosines[:, support.shape[1] :].argmax(dim=-1), way).to(support.dtype)
+    weights = (sharpness * cosines).exp() * torch.cat([members, guessed], dim=1)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return weights.transpose(1, 2) @ torch.cat([support, query], dim=1), query
+
+
+class BDCSPN(FeatureClassifier):
+    """BD-CSPN (Liu, Song & Qin, ECCV 2020), https://arxiv.org/abs/1911.10713.
+
+    Queries are shifted by mean(support) - mean(queries); each joins the class whose mean is nearest by cosine; class
+    means over support and queries, weighted by exp(sharpness * cosine), answer by cosine. Transductive.
+
+    Args:
+        num_features: D, the width of the base mean.
+        transform: UN, L2N or CL2N, see SimpleShot.
+        sharpness: of the weights; 10 in the paper, where classes have one picture 1 does as well or better.
+        temperature: multiplies the cosines that are returned.
+
+    Differs from the paper: all queries join a class, rather than the most confident eight.
+
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
+    >>> BDCSPN(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()
+    [[0, 1]]
+    """
+
+    paper = Paper(
+        title="Prototype Rectification for Few-Shot Learning",
+        authors=("Liu", "Song", "Qin"),
+        venue="ECCV",
+        year=2020,
+        arxiv="1911.10713",
+    )
+    sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
+    variants = ({}, {"transform": "UN", "sharpness": 10.0})
+    rotation_invariant = True
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        transform: Transform = "CL2N",
+        sharpness: float = 1.0,
+        temperature: float = 10.0,
+    ) -> None:
+        super().__init__(num_features, transform)
+        self.sharpness, self.temperature = sharpness, temperature
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        centers, moved = rectified(support, support_labels, query, way=way, sharpness=self.sharpness)
+        return self.temperature * cosine_similarities(moved, centers)

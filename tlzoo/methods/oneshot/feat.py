@@ -1,0 +1,54 @@
+"""FEAT: class means that look at each other."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlzoo.functional import negative_squared_distances, prototypes
+from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.registry import Paper
+
+__all__ = ["FEAT"]
+
+
+class FEAT(EpisodeClassifier):
+    """FEAT (Ye, Hu, Zhan & Sha, CVPR 2020), https://arxiv.org/abs/1812.03664.
+
+    Class means C go through self-attention of one head, C' = norm(C + W_o softmax(C W_q (C W_k)^T / sqrt(D)) C W_v),
+    trained over episodes; logits = -||f - c'||^2 / temperature.
+
+    Args:
+        num_features: D.
+        temperature: divides the distances; 64 in the paper's code.
+
+    Differs from the paper: without its contrastive term and its dropout.
+
+    >>> import torch
+    >>> episodes = torch.ones(1, 2, 4), torch.tensor([[0, 1]]), torch.ones(1, 3, 4)
+    >>> FEAT(4)(*episodes, way=2).shape
+    torch.Size([1, 3, 2])
+    """
+
+    paper = Paper(
+        title="Few-Shot Learning via Embedding Adaptation with Set-to-Set Functions",
+        authors=("Ye", "Hu", "Zhan", "Sha"),
+        venue="CVPR",
+        year=2020,
+        arxiv="1812.03664",
+    )
+
+    def __init__(self, num_features: int, *, temperature: float = 64.0) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        self.temperature = temperature
+        self.queries, self.keys, self.values = (nn.Linear(num_features, num_features, bias=False) for _ in range(3))
+        self.output = nn.Linear(num_features, num_features)
+        self.norm = nn.LayerNorm(num_features)
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        centers = prototypes(support, support_labels, way)
+        scores = self.queries(centers) @ self.keys(centers).transpose(1, 2) / centers.shape[-1] ** 0.5
+        adapted: Tensor = self.norm(centers + self.output(scores.softmax(dim=-1) @ self.values(centers)))
+        return negative_squared_distances(query, adapted) / self.temperature

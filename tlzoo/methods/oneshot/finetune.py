@@ -1,0 +1,69 @@
+"""Support-based fine-tuning: class means, then trained on the support."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.functional import cosine_similarities, memberships, prototypes
+from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
+from tlzoo.methods.oneshot.fitting import fit_cosine
+from tlzoo.registry import Paper
+
+__all__ = ["Finetune"]
+
+
+class Finetune(FeatureClassifier):
+    """Fine-tuning from class means (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
+
+    The cosine classifier starts as the class means, where Dhillon et al. show it to be good already, and is trained on
+    the support by cross-entropy. TransductiveFinetuning is the same with the entropy of the queries.
+
+    Args:
+        num_features: D, the width of the base mean.
+        transform: UN, L2N or CL2N, see SimpleShot.
+        temperature: multiplies the cosines.
+        steps: of descent.
+        rate: length of a step.
+
+    Differs from the paper: the head alone is trained, features are frozen; steps have one length in any coordinates.
+
+    >>> import torch
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])
+    >>> Finetune(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()
+    [[0]]
+    """
+
+    paper = Paper(
+        title="A Baseline for Few-Shot Image Classification",
+        authors=("Dhillon", "Chaudhari", "Ravichandran", "Soatto"),
+        venue="ICLR",
+        year=2020,
+        arxiv="1909.02729",
+    )
+    variants = ({}, {"transform": "L2N", "temperature": 10.0})
+    rotation_invariant = True
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        transform: Transform = "CL2N",
+        temperature: float = 1.0,
+        steps: int = 200,
+        rate: float = 3e-3,
+    ) -> None:
+        super().__init__(num_features, transform)
+        self.temperature, self.steps, self.rate = temperature, steps, rate
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        members, shots = memberships(support_labels, way, dtype=support.dtype), support.shape[1]
+        weights = fit_cosine(
+            prototypes(support, support_labels, way),
+            support,
+            lambda logits: (logits.softmax(dim=-1) - members) / shots,
+            temperature=self.temperature,
+            steps=self.steps,
+            rate=self.rate,
+        )
+        return self.temperature * cosine_similarities(query, weights)

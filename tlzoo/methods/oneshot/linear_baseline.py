@@ -1,0 +1,75 @@
+"""The linear baseline: a linear classifier trained on the support."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional import memberships
+from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
+from tlzoo.registry import Paper
+
+__all__ = ["LinearBaseline"]
+
+
+class LinearBaseline(FeatureClassifier):
+    """Baseline (Chen, Liu, Kira, Wang & Huang, ICLR 2019), https://arxiv.org/abs/1904.04232.
+
+    A linear classifier on frozen features, trained on the support by cross-entropy: gradient descent with momentum and
+    weight decay, for a fixed number of steps.
+
+    Args:
+        num_features: D, the width of the base mean.
+        transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
+        steps: of gradient descent.
+        rate: of learning.
+        momentum: of gradient descent.
+        weight_decay: of weights and offsets.
+
+    Differs from the paper: each step takes the whole support rather than four of it; weights start at zero rather than
+    at random; features are CL2N, of length 1, by default, and the rate is 0.1 for them rather than 0.01.
+
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[2.0, 0.0]]])
+    >>> LinearBaseline(2, transform="UN")(support, labels, query, way=2).argmax(dim=-1).tolist()
+    [[0]]
+    """
+
+    paper = Paper(
+        title="A Closer Look at Few-shot Classification",
+        authors=("Chen", "Liu", "Kira", "Wang", "Huang"),
+        venue="ICLR",
+        year=2019,
+        arxiv="1904.04232",
+    )
+    variants = ({}, {"transform": "UN", "rate": 0.01})
+    rotation_invariant = True
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        transform: Transform = "CL2N",
+        steps: int = 100,
+        rate: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-3,
+    ) -> None:
+        super().__init__(num_features, transform)
+        self.steps, self.rate, self.momentum, self.weight_decay = steps, rate, momentum, weight_decay
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        members = memberships(support_labels, way, dtype=support.dtype)
+        support, query = _with_one(support), _with_one(query)
+        products, shots = support @ support.transpose(1, 2), support.shape[1]
+        duals = velocity = torch.zeros_like(members)  # weights are X^T duals all the way, since they start at zero
+        for _ in range(self.steps):
+            slope = ((products @ duals).softmax(dim=-1) - members) / shots + self.weight_decay * duals
+            velocity = self.momentum * velocity + slope
+            duals = duals - self.rate * velocity
+        return query @ (support.transpose(1, 2) @ duals)
+
+
+def _with_one(features: Tensor) -> Tensor:
+    """Return features (E, N, D + 1) whose last column is the one that offsets are weights of."""
+    return torch.cat([features, torch.ones_like(features[..., :1])], dim=-1)

@@ -1,0 +1,72 @@
+"""Logistic regression on normalized features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional import memberships
+from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
+from tlzoo.registry import Paper
+
+__all__ = ["Logistic"]
+
+
+class Logistic(FeatureClassifier):
+    """Logistic regression (Tian, Wang, Krishnan, Tenenbaum & Isola, ECCV 2020), https://arxiv.org/abs/2003.11539.
+
+    Minimizes ||W||^2 / 2 + strength * (sum of the support's cross-entropies) over weights W and free offsets, by
+    accelerated gradient descent with the step that the features' lengths allow.
+
+    Args:
+        num_features: D, the width of the base mean.
+        transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
+        strength: weight of the data, ``C`` of scikit-learn.
+        steps: of gradient descent.
+
+    Differs from the paper: CL2N by default; gradient descent rather than L-BFGS, to the same minimum.
+
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[2.0, 0.0]]])
+    >>> Logistic(2, transform="L2N")(support, labels, query, way=2).softmax(-1)[0, 0, 0].item() > 0.5
+    True
+    """
+
+    paper = Paper(
+        title="Rethinking Few-Shot Image Classification: a Good Embedding Is All You Need?",
+        authors=("Tian", "Wang", "Krishnan", "Tenenbaum", "Isola"),
+        venue="ECCV",
+        year=2020,
+        arxiv="2003.11539",
+    )
+    variants = ({}, {"transform": "L2N", "strength": 10.0})
+    rotation_invariant = True
+
+    def __init__(
+        self, num_features: int, *, transform: Transform = "CL2N", strength: float = 1.0, steps: int = 200
+    ) -> None:
+        super().__init__(num_features, transform)
+        if strength <= 0 or steps < 1:
+            raise ValueError(f"strength {strength}, steps {steps}; expected a number > 0 and at least 1")
+        self.strength, self.steps = strength, steps
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        members = memberships(support_labels, way, dtype=support.dtype)
+        duals, offsets = self._fitted(support @ support.transpose(1, 2), members)
+        return query @ (support.transpose(1, 2) @ duals) + offsets
+
+    def _fitted(self, products: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
+        """Return A (E, S, way), with W = X^T A (the minimum has this form), and offsets (E, 1, way)."""
+        reach = products.abs().sum(dim=2).amax(dim=1)[:, None, None]
+        steepest = 1 + self.strength * reach  # bounds the curvature: half the reach for weights, half for offsets
+        unit = reach / products.shape[1]  # measures offsets so that their curvature is at most the weights'
+        pace = (steepest.sqrt() - 1) / (steepest.sqrt() + 1)
+        duals = ahead = torch.zeros_like(members)
+        offsets = ahead_offsets = torch.zeros_like(members[:, :1])
+        for _ in range(self.steps):
+            pull = self.strength * (members - (products @ ahead + ahead_offsets).softmax(dim=-1))
+            new = ahead + (pull - ahead) / steepest
+            new_offsets = ahead_offsets + unit * pull.sum(dim=1, keepdim=True) / steepest
+            ahead, ahead_offsets = new + pace * (new - duals), new_offsets + pace * (new_offsets - offsets)
+            duals, offsets = new, new_offsets
+        return duals, offsets

@@ -1,0 +1,52 @@
+"""Matching networks: a vote of the support by similarity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional import cosine_similarities, memberships
+from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.registry import Paper
+
+__all__ = ["MatchingNet"]
+
+
+class MatchingNet(EpisodeClassifier):
+    """Matching network (Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra, NIPS 2016), https://arxiv.org/abs/1606.04080.
+
+    logits = log(softmax over the support of scale * cos(q, s), summed within each class): log-probabilities.
+
+    Differs from the paper: without its full-context embeddings; both sides go through one backbone.
+
+    Args:
+        scale: multiplies the cosines, 1 in the paper; larger ones train faster, since cosines lie in [-1, 1].
+
+    >>> import torch
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[5.0, 0.0]]])
+    >>> [round(p, 3) for p in MatchingNet()(support, labels, query, way=2).exp().flatten().tolist()]
+    [0.731, 0.269]
+    """
+
+    paper = Paper(
+        title="Matching Networks for One Shot Learning",
+        authors=("Vinyals", "Blundell", "Lillicrap", "Kavukcuoglu", "Wierstra"),
+        venue="NIPS",
+        year=2016,
+        arxiv="1606.04080",
+    )
+    variants = ({}, {"scale": 10.0})
+    rotation_invariant = True
+
+    def __init__(self, *, scale: float = 1.0) -> None:
+        super().__init__()
+        if scale <= 0:
+            raise ValueError(f"scale {scale}; expected a number > 0")
+        self.scale = scale
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to log-probabilities (E, Q, way)."""
+        members = memberships(support_labels, way, dtype=support.dtype)
+        attention = (self.scale * cosine_similarities(query, support)).log_softmax(dim=-1)
+        votes = attention.unsqueeze(3) + members.log().unsqueeze(1)
+        return torch.logsumexp(votes, dim=2)

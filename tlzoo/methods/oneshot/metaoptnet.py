@@ -1,0 +1,76 @@
+"""MetaOptNet: a support vector machine as the head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.functional import memberships
+from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.registry import Paper
+
+__all__ = ["MetaOptNet"]
+
+
+class MetaOptNet(EpisodeClassifier):
+    """MetaOptNet-SVM (Lee, Maji, Ravichandran & Soatto, CVPR 2019), https://arxiv.org/abs/1904.03758.
+
+    The multi-class SVM of Crammer and Singer in its dual: minimize tr(A^T X X^T A) / 2 - sum(A * Y) over A (S, way)
+    with rows that sum to 0 and A <= slack * Y; logits = scale * Q X^T A, the scale learned over episodes.
+
+    Args:
+        slack: C of the SVM. Features count as if their mean squared length on the support were 1.
+        steps: of accelerated projected gradient.
+
+    Differs from the paper: projected gradient, whose steps are differentiated, rather than an interior-point method
+    that is differentiated at its solution; and the scaling of features.
+
+    >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[1.0, 0.0]]])
+    >>> [round(v, 3) for v in MetaOptNet()(support, labels, query, way=2).flatten().tolist()]
+    [0.1, -0.1]
+    """
+
+    paper = Paper(
+        title="Meta-Learning with Differentiable Convex Optimization",
+        authors=("Lee", "Maji", "Ravichandran", "Soatto"),
+        venue="CVPR",
+        year=2019,
+        arxiv="1904.03758",
+    )
+    variants = ({}, {"slack": 10.0})
+    rotation_invariant = True
+
+    def __init__(self, *, slack: float = 0.1, steps: int = 50) -> None:
+        super().__init__()
+        if slack <= 0 or steps < 1:
+            raise ValueError(f"slack {slack}, steps {steps}; expected a number > 0 and at least 1")
+        self.slack, self.steps = slack, steps
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        members = memberships(support_labels, way, dtype=support.dtype)
+        length = support.square().sum(dim=-1).mean(dim=-1).clamp_min(torch.finfo(support.dtype).tiny)
+        size = length.sqrt()[:, None, None]
+        support, query = support / size, query / size
+        duals = self._duals(support @ support.transpose(1, 2), members)
+        return self.scale * (query @ (support.transpose(1, 2) @ duals))
+
+    def _duals(self, products: Tensor, members: Tensor) -> Tensor:
+        steepest = products.abs().sum(dim=2).amax(dim=1).clamp_min(1)[:, None, None]  # bounds the curvature
+        duals = ahead = torch.zeros_like(members)
+        for step in range(self.steps):
+            lowered = ahead - (products @ ahead - members) / steepest
+            new = self.slack * (members - _on_simplex(members - lowered / self.slack))
+            ahead = new + step / (step + 3) * (new - duals)
+            duals = new
+        return duals
+
+
+def _on_simplex(rows: Tensor) -> Tensor:
+    """Return the nearest point to each row (..., W) of those with entries >= 0 that sum to 1."""
+    falling, _ = rows.sort(dim=-1, descending=True)
+    places = torch.arange(1, rows.shape[-1] + 1, device=rows.device, dtype=rows.dtype)
+    levels = (falling.cumsum(dim=-1) - 1) / places
+    kept = (falling > levels).sum(dim=-1, keepdim=True).clamp_min(1)
+    return (rows - levels.gather(-1, kept - 1)).clamp_min(0)

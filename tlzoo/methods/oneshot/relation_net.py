@@ -1,0 +1,59 @@
+"""Relation network: a learned comparison with the class mean."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.functional import prototypes
+from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.registry import Paper
+
+__all__ = ["RelationNet"]
+
+
+class RelationNet(EpisodeClassifier):
+    """Relation network (Sung, Yang, Zhang, Xiang, Torr & Hospedales, CVPR 2018), https://arxiv.org/abs/1711.06025.
+
+    relation = sigmoid(g([c, f])) with c a class's mean support feature and g a network that is trained over episodes by
+    the mean squared error to ones and zeros. Logits are g's outputs before the sigmoid.
+
+    Args:
+        num_features: D.
+        hidden: width of g's hidden layer; 8 in the paper, for small features.
+
+    Differs from the paper: g compares feature vectors, by two linear layers, rather than maps, by convolutions first;
+    a class is the mean of its support rather than the sum.
+
+    >>> relation = RelationNet(4)
+    >>> episodes = torch.ones(1, 2, 4), torch.tensor([[0, 1]]), torch.ones(1, 3, 4)
+    >>> relation(*episodes, way=2).shape
+    torch.Size([1, 3, 2])
+    """
+
+    paper = Paper(
+        title="Learning to Compare: Relation Network for Few-Shot Learning",
+        authors=("Sung", "Yang", "Zhang", "Xiang", "Torr", "Hospedales"),
+        venue="CVPR",
+        year=2018,
+        arxiv="1711.06025",
+    )
+
+    def __init__(self, num_features: int, *, hidden: int = 64) -> None:
+        super().__init__()
+        self.of_class = nn.Linear(num_features, hidden)
+        self.of_query = nn.Linear(num_features, hidden, bias=False)  # together one layer on [c, f]
+        self.output = nn.Linear(hidden, 1)
+
+    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
+        centers = prototypes(support, support_labels, way)
+        pairs = self.of_class(centers).unsqueeze(1) + self.of_query(query).unsqueeze(2)
+        logits: Tensor = self.output(F.relu(pairs)).squeeze(-1)
+        return logits
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean squared error of the relations to ones and zeros."""
+        wanted = (labels.unsqueeze(-1) == torch.arange(logits.shape[-1], device=labels.device)).to(logits.dtype)
+        return F.mse_loss(logits.sigmoid(), wanted)
