@@ -79,10 +79,12 @@ def guard_alignment(forward: Callable[..., Losses]) -> Callable[..., Losses]:
         seen = {name: side for name, (side, sees) in sides.items() if sees in self.sees}
         for name, side in seen.items():
             _check_side(self, name, side)
+        inputs = {
+            f"{name}.{part}": getattr(side, part) for name, side in seen.items() if _shows(side) for part in _PARTS
+        }
+        _check_inputs(self, inputs)  # first: a decomposition fails on them, a bounded function hides them
         terms = forward(self, source, target, **settings)
-        if not is_finite(terms["loss"]):
-            inputs = {f"{name}.{part}": getattr(side, part) for name, side in seen.items() for part in _PARTS}
-            check_output(self, terms["loss"], inputs, what="the loss")
+        check_output(self, terms["loss"], inputs, what="the loss")
         return terms
 
     return guarded
@@ -91,8 +93,20 @@ def guard_alignment(forward: Callable[..., Losses]) -> Callable[..., Losses]:
 _PARTS = ("features", "logits")
 
 
+def _check_inputs(method: Method, inputs: Mapping[str, Tensor]) -> None:
+    wrong = [f"{name} ({where_not_finite(v, unit='row')})" for name, v in inputs.items() if not is_finite(v)]
+    if wrong:
+        raise FloatingPointError(
+            f"{type(method).__name__}: NaN or Inf in {', '.join(wrong)}; look there first, or lower the learning rate"
+        )
+
+
+def _shows(side: Prediction) -> bool:
+    return not is_withheld(side, "features")
+
+
 def _check_side(method: Alignment, name: str, side: Prediction) -> None:
-    if is_withheld(side, "features"):
+    if not _shows(side):
         return
     features, logits = side.features, side.logits
     if features.ndim != 2 or logits.ndim != 2 or len(features) != len(logits):

@@ -1,13 +1,41 @@
 """Adaptation: alignments: a statistic of source and target that is made small."""
 
+from tlzoo.methods.adaptation.atdoc import ATDOC
+from tlzoo.methods.adaptation.bnm import BNM
+from tlzoo.methods.adaptation.bsp import BSP
+from tlzoo.methods.adaptation.cmd import CMD
 from tlzoo.methods.adaptation.dan import DAN
 from tlzoo.methods.adaptation.deep_coral import DeepCORAL
+from tlzoo.methods.adaptation.deep_jdot import DeepJDOT
+from tlzoo.methods.adaptation.dsan import DSAN
+from tlzoo.methods.adaptation.entropy_minimization import EntropyMinimization
+from tlzoo.methods.adaptation.hafn import HAFN
+from tlzoo.methods.adaptation.homm import HoMM
+from tlzoo.methods.adaptation.information_maximization import InformationMaximization
+from tlzoo.methods.adaptation.jan import JAN
+from tlzoo.methods.adaptation.mcc import MCC
+from tlzoo.methods.adaptation.pseudo_label import PseudoLabel
+from tlzoo.methods.adaptation.safn import SAFN
 from tlzoo.methods.adaptation.source_only import SourceOnly
 from tlzoo.methods.adaptation.target_only import TargetOnly
 
 __all__ = [
+    "ATDOC",
+    "BNM",
+    "BSP",
+    "CMD",
     "DAN",
+    "DSAN",
+    "HAFN",
+    "JAN",
+    "MCC",
+    "SAFN",
     "DeepCORAL",
+    "DeepJDOT",
+    "EntropyMinimization",
+    "HoMM",
+    "InformationMaximization",
+    "PseudoLabel",
     "SourceOnly",
     "TargetOnly",
 ]

@@ -86,14 +86,22 @@ def check_gradient_is_right(scenario: Scenario) -> None:
     generator = torch.Generator().manual_seed(5)
     for _ in range(3):
         directions = [torch.randn(v.shape, generator=generator, dtype=v.dtype) for v in variables]
-        expected = _difference(lambda: _frozen_loss(scenario, subject, inputs, parts), variables, directions)
         found = float(sum((g * d).sum() for g, d in zip(gradients, directions, strict=True)))
         size = float(sum((g * d).abs().sum() for g, d in zip(gradients, directions, strict=True)))
+        for step in _STEPS:
+            expected = _difference(lambda: _frozen_loss(scenario, subject, inputs, parts), variables, directions, step)
+            agree = abs(found - expected) <= 1e-6 * max(size, abs(expected), 1e-2)
+            if agree:
+                break
         _require(
-            abs(found - expected) <= 1e-6 * max(size, abs(expected), 1e-2),
+            agree,
             scenario,
             f"along a random direction its gradient is {found:.9g}, its finite difference {expected:.9g}",
         )
+
+
+_STEPS = (1e-6, 1e-8)
+"""The second is for networks with so many kinks (ReLU) that one lies within the first; rounding is coarser there."""
 
 
 def _frozen_loss(scenario: Scenario, subject: Subject, inputs: Inputs, parts: FrozenParts) -> float:
@@ -101,8 +109,8 @@ def _frozen_loss(scenario: Scenario, subject: Subject, inputs: Inputs, parts: Fr
         return scenario.loss(subject, inputs).item()
 
 
-def _difference(function: Callable[[], float], variables: list[Tensor], directions: list[Tensor]) -> float:
-    step, values = 1e-6, []
+def _difference(function: Callable[[], float], variables: list[Tensor], directions: list[Tensor], step: float) -> float:
+    values = []
     before = [variable.detach().clone() for variable in variables]
     for sign in (1, -1):
         for variable, value, direction in zip(variables, before, directions, strict=True):

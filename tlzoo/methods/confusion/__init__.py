@@ -2,8 +2,20 @@
 
 from tlzoo.methods.confusion.cdan import CDAN
 from tlzoo.methods.confusion.dann import DANN
+from tlzoo.methods.confusion.domain_confusion import DomainConfusionLoss
+from tlzoo.methods.confusion.gvb import GVB
+from tlzoo.methods.confusion.iwan import IWAN
+from tlzoo.methods.confusion.mdd import MDD
+from tlzoo.methods.confusion.pada import PADA
+from tlzoo.methods.confusion.symnets import SymNets
 
 __all__ = [
     "CDAN",
     "DANN",
+    "GVB",
+    "IWAN",
+    "MDD",
+    "PADA",
+    "DomainConfusionLoss",
+    "SymNets",
 ]

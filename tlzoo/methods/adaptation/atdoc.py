@@ -1,0 +1,93 @@
+"""ATDOC: target examples learn the answers of their neighbors in a memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Alignment
+from tlzoo.nn.memory import MemoryBank
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Need, Prediction
+
+__all__ = ["ATDOC"]
+
+
+class ATDOC(Alignment):
+    """Auxiliary target domain-oriented classifier, neighborhood aggregation (Liang et al., CVPR 2021).
+
+    Source: https://arxiv.org/abs/2007.04171.
+
+    A memory holds the normalized features and the sharpened, class-balanced predictions of all target examples. The
+    mean prediction of the nearest ``neighbors`` gives each example a label and a confidence, which weighs its
+    cross-entropy. loss = weight * p * weighted mean, growing with training progress p.
+
+    Differs from the paper: the memory starts from the network's answers at the first epoch instead of random ones, and
+    takes a batch in before its neighbors are asked: the same batch twice gives the same loss.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        neighbors: how many are asked.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Domain Adaptation with Auxiliary Target Domain-Oriented Classifier",
+        authors=("Liang", "Hu", "Feng"),
+        venue="CVPR",
+        year=2021,
+        arxiv="2007.04171",
+    )
+    needs = frozenset({Need.INDICES})
+    variants = ({}, {"neighbors": 2})
+
+    def __init__(self, num_features: int, num_classes: int, *, neighbors: int = 5, weight: float = 1.0) -> None:
+        super().__init__(num_features, num_classes)
+        if neighbors < 1:
+            raise ValueError(f"neighbors {neighbors}; expected at least 1")
+        self.neighbors, self.weight = neighbors, weight
+        self.memory = MemoryBank(num_features, num_classes)
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Fill the memory with the whole target, once."""
+        if not len(self.memory):
+            self.memory.fill(F.normalize(target.features, dim=1), _sharpened(target.logits), target.indices)
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted cross-entropy of ``target.logits`` (M, C) to the answers of neighbors.
+
+        Raises:
+            ValueError: the target has no indices, or the memory was not filled by :meth:`on_epoch`.
+        """
+        if target.indices is None:
+            raise ValueError("atdoc remembers each target example and got indices None; give their places in the set")
+        confidence, answers = self._answers(target)
+        losses = F.cross_entropy(target.logits, answers, reduction="none")
+        loss = (confidence * losses).sum() / confidence.sum()
+        return {"loss": self.weight * progress * loss, "confidence": confidence.mean(), "atdoc": loss.detach()}
+
+    @torch.no_grad()
+    def _answers(self, target: Prediction) -> tuple[Tensor, Tensor]:
+        """Return the confidence (M,) and the class (M,) that neighbors give, after remembering the batch."""
+        assert target.indices is not None
+        features = F.normalize(target.features, dim=1)
+        self.memory.update(target.indices, features, _sharpened(target.logits))
+        nearest = self.memory.neighbors(target.indices, features, self.neighbors)
+        mean = self.memory.probabilities[nearest].mean(dim=1)
+        confidence, answers = (mean / mean.sum(dim=1, keepdim=True)).max(dim=1)
+        return confidence, answers
+
+
+def _sharpened(logits: Tensor) -> Tensor:
+    """Return squared class probabilities (M, C), each class divided by its sum over the batch."""
+    squares = logits.detach().softmax(dim=1).square()
+    return squares / squares.sum(dim=0).clamp_min(torch.finfo(squares.dtype).tiny)

@@ -1,0 +1,92 @@
+"""JAN: maximum mean discrepancy of features and predictions together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from torch import nn
+
+from tlzoo.functional import joint_mmd
+from tlzoo.functional.checks import check_choice
+from tlzoo.functional.kernels import Bandwidth, Estimator
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["JAN"]
+
+
+class JAN(Alignment):
+    """Joint adaptation network (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
+
+    loss = weight * JMMD^2 of (f, softmax(logits)), a product of kernels, see :func:`tlzoo.functional.joint_mmd`.
+
+    Differs from the paper: the unbiased estimator instead of the linear one by default, which also takes batches of
+    unequal sizes.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        scales: widths of the kernels on features, as factors of the mean squared distance.
+        width: of the kernel on predictions, as in the authors' code.
+        estimator: unbiased, biased, or linear, which needs equal batch sizes.
+        bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Deep Transfer Learning with Joint Adaptation Networks",
+        authors=("Long", "Zhu", "Wang", "Jordan"),
+        venue="ICML",
+        year=2017,
+        arxiv="1605.06636",
+    )
+    variants = ({}, {"estimator": "biased"}, {"estimator": "linear"}, {"bandwidth": "legacy"})
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
+        width: float = 0.92,
+        estimator: Estimator = "unbiased",
+        bandwidth: Bandwidth = "mean",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        check_choice(estimator, get_args(Estimator), what="estimator")
+        check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
+        self.scales, self.width, self.estimator, self.bandwidth = tuple(scales), width, estimator, bandwidth
+        self.weight = weight
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted discrepancy of features (N, D), (M, D) and logits (N, C), (M, C).
+
+        Raises:
+            ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
+        """
+        discrepancy = joint_mmd(
+            source.features,
+            target.features,
+            source.logits.softmax(dim=1),
+            target.logits.softmax(dim=1),
+            scales=self.scales,
+            width=self.width,
+            estimator=self.estimator,
+            bandwidth=self.bandwidth,
+        )
+        return {"loss": self.weight * discrepancy, "joint_mmd": discrepancy.detach()}
+
+    @property
+    def order_matters(self) -> bool:
+        """The linear estimator pairs neighbors of the batch."""
+        return self.estimator == "linear"

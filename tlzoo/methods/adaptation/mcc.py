@@ -1,0 +1,58 @@
+"""MCC: classes of the target are told apart."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from tlzoo.functional import minimum_class_confusion
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["MCC"]
+
+
+class MCC(Alignment):
+    """Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
+
+    loss = weight * MCC(logits_t), see :func:`tlzoo.functional.minimum_class_confusion`; the source enters through the
+    supervised loss alone.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        temperature: of the softmax.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Minimum Class Confusion for Versatile Domain Adaptation",
+        authors=("Jin", "Wang", "Long", "Wang"),
+        venue="ECCV",
+        year=2020,
+        arxiv="1912.03699",
+    )
+    variants = ({}, {"temperature": 1.0})
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        temperature: float = 2.5,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.temperature, self.weight = temperature, weight
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted confusion of ``target.logits`` (M, C)."""
+        confusion = minimum_class_confusion(target.logits, temperature=self.temperature)
+        return {"loss": self.weight * confusion, "confusion": confusion.detach()}

@@ -1,0 +1,69 @@
+"""Pseudo-labels: the network's own confident answers on the target are learned."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["PseudoLabel"]
+
+
+class PseudoLabel(Alignment):
+    """Pseudo-label (Lee, ICML Workshops 2013), https://dblp.org/rec/conf/icml/Lee13.
+
+    loss = weight * alpha(p) * mean CE(logits_t, argmax logits_t), over all target examples of the batch, those below
+    ``threshold`` counting 0. alpha rises from 0 to 1 between two points of training progress p.
+
+    Differs from the paper: steps are given as shares of training, and a threshold may be set, as is usual since.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        threshold: least probability of an answer that is learned; the paper has none.
+        begin: progress until which alpha is 0.
+        end: progress from which alpha is 1.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks",
+        authors=("Lee",),
+        venue="ICML Workshops",
+        year=2013,
+        page="https://dblp.org/rec/conf/icml/Lee13",
+    )
+    variants = ({}, {"threshold": 0.4})
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        threshold: float = 0.0,
+        begin: float = 0.1,
+        end: float = 0.6,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.threshold, self.begin, self.end, self.weight = threshold, begin, end, weight
+        if not 0 <= begin < end <= 1:
+            raise ValueError(f"begin {begin}, end {end}; expected 0 <= begin < end <= 1")
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted cross-entropy of ``target.logits`` (M, C) to their own first guesses."""
+        probabilities, answers = target.logits.detach().softmax(dim=1).max(dim=1)
+        confident = (probabilities >= self.threshold).to(target.logits)
+        losses = F.cross_entropy(target.logits, answers, reduction="none")
+        alpha = min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
+        return {"loss": self.weight * alpha * (confident * losses).mean(), "confident": confident.mean()}

@@ -1,0 +1,58 @@
+"""SAFN: features of both domains grow longer, step by step."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tlzoo.functional import stepwise_norm_loss
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["SAFN"]
+
+
+class SAFN(Alignment):
+    """Stepwise adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+
+    loss = weight * (mean (||f|| - (||f|| + step))^2 of the source + that of the target), the inner norm detached.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        step: by which each norm is pulled up.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Larger Norm More Transferable: An Adaptive Feature Norm Approach for Unsupervised Domain Adaptation",
+        authors=("Xu", "Li", "Yang", "Lin"),
+        venue="ICCV",
+        year=2019,
+        arxiv="1811.07456",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        step: float = 1.0,
+        weight: float = 0.05,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.step, self.weight = step, weight
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted loss of features (N, D) and (M, D)."""
+        ours, theirs = (stepwise_norm_loss(side.features, step=self.step) for side in (source, target))
+        norm = torch.linalg.vector_norm(target.features.detach(), dim=1).mean()
+        return {"loss": self.weight * (ours + theirs), "target_norm": norm}

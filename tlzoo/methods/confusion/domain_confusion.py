@@ -1,0 +1,72 @@
+"""Domain confusion: features from which a domain classifier can only guess."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tlzoo.functional import uniform_confusion
+from tlzoo.methods.base import Alignment
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["DomainConfusionLoss"]
+
+
+class DomainConfusionLoss(Alignment):
+    """Domain confusion (Tzeng et al., ICCV 2015), https://arxiv.org/abs/1510.02192.
+
+    loss = BCE of the discriminator on detached features + weight * cross-entropy of its answers, its parameters held
+    constant, to one half. At its optimum the second term is ln 2.
+
+    Differs from the paper: both terms in one step instead of alternating ones; soft labels, which need labelled target
+    examples, are left out.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: width of the discriminator.
+        weight: trade-off of the confusion (the paper's lambda).
+    """
+
+    paper = Paper(
+        title="Simultaneous Deep Transfer Across Domains and Tasks",
+        authors=("Tzeng", "Hoffman", "Darrell", "Saenko"),
+        venue="ICCV",
+        year=2015,
+        arxiv="1510.02192",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        hidden: int = 1024,
+        weight: float = 0.01,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.weight = weight
+        self.discriminator = DomainDiscriminator(num_features, hidden)
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the discriminator's loss plus the weighted confusion of features (N, D) and (M, D)."""
+        features = torch.cat([source.features, target.features])
+        told_apart, accuracy = domain_loss(self.discriminator(features.detach()), len(source))
+        constants = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
+        logits = torch.func.functional_call(self.discriminator, constants, features).squeeze(1)
+        sides = logits[: len(source)], logits[len(source) :]
+        confusion = 0.5 * (uniform_confusion(sides[0]) + uniform_confusion(sides[1]))
+        return {
+            "loss": told_apart + self.weight * confusion,
+            "confusion": confusion.detach(),
+            "domain_accuracy": accuracy,
+        }

@@ -1,0 +1,77 @@
+"""IWAN: a first discriminator finds the source examples that look like the target."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
+from tlzoo.methods.base import Alignment
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["IWAN"]
+
+
+class IWAN(Alignment):
+    """Importance weighted adversarial nets (Zhang et al., CVPR 2018), https://arxiv.org/abs/1803.09210.
+
+    A first discriminator is trained on detached features; a source example weighs its probability of "target", divided
+    by the mean, in the loss of a second discriminator behind a gradient reversal. The entropy of target predictions is
+    minimized beside it.
+
+    Differs from the paper: one feature extractor for both domains instead of a frozen one for the source.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: width of the discriminators.
+        gamma: steepness of the schedule of the reversal.
+        entropy_weight: trade-off of the entropy.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Importance Weighted Adversarial Nets for Partial Domain Adaptation",
+        authors=("Zhang", "Ding", "Li", "Ogunbona"),
+        venue="CVPR",
+        year=2018,
+        arxiv="1803.09210",
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        hidden: int = 1024,
+        gamma: float = 10.0,
+        entropy_weight: float = 0.1,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        self.gamma, self.entropy_weight, self.weight = gamma, entropy_weight, weight
+        self.first_discriminator = DomainDiscriminator(num_features, hidden)
+        self.discriminator = DomainDiscriminator(num_features, hidden)
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the discriminators' losses on features (N, D), (M, D) and the weighted entropy of the target."""
+        n = len(source)
+        features = torch.cat([source.features, target.features])
+        first = self.first_discriminator(features.detach())
+        told_apart, _ = domain_loss(first, n)
+        ours = torch.sigmoid(-first.detach()[:n, 0])
+        weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
+        coefficient = reversal_coefficient(progress, gamma=self.gamma)
+        loss, accuracy = domain_loss(self.discriminator(gradient_reversal(features, coefficient)), n, weights)
+        uncertainty = entropy(target.logits).mean()
+        total = told_apart + self.weight * loss + self.entropy_weight * uncertainty
+        return {"loss": total, "domain_accuracy": accuracy, "entropy": uncertainty.detach()}

@@ -1,0 +1,75 @@
+"""What is remembered of every example of a data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MemoryBank"]
+
+
+class MemoryBank(nn.Module):
+    """Features and class probabilities of each example, by its place in the data set.
+
+    Its size is known once it was filled; a state that is loaded brings its own.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+
+    >>> bank = MemoryBank(2, 3)
+    >>> bank.fill(torch.ones(4, 2), torch.ones(4, 3))
+    >>> len(bank)
+    4
+    """
+
+    features: Tensor
+    probabilities: Tensor
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.empty(0, num_features))
+        self.register_buffer("probabilities", torch.empty(0, num_classes))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @torch.no_grad()
+    def fill(self, features: Tensor, probabilities: Tensor, indices: Tensor | None = None) -> None:
+        """Take in the whole set: features (N, D), probabilities (N, C), in the order of ``indices`` (N,) or of rows."""
+        order = torch.arange(len(features), device=features.device) if indices is None else indices.argsort()
+        self.features = features.detach()[order].clone()
+        self.probabilities = probabilities.detach()[order].clone()
+
+    @torch.no_grad()
+    def update(self, indices: Tensor, features: Tensor, probabilities: Tensor) -> None:
+        """Replace what is known of ``indices`` (B,)."""
+        self.features[indices] = features.detach()
+        self.probabilities[indices] = probabilities.detach()
+
+    @torch.no_grad()
+    def neighbors(self, indices: Tensor, features: Tensor, count: int) -> Tensor:
+        """Return (B, count) places of the entries nearest in inner product to features (B, D), never their own.
+
+        Fewer are returned where the bank holds no more.
+
+        Raises:
+            ValueError: an index that the bank does not hold; or it holds nobody else.
+        """
+        if len(self) < 2 or int(indices.max()) >= len(self):
+            raise ValueError(
+                f"a memory of {len(self)} examples has no neighbors of index {int(indices.max())}; fill it with the "
+                "whole data set first, two examples or more"
+            )
+        similarity = features.detach() @ self.features.T
+        similarity.scatter_(1, indices[:, None], -torch.inf)
+        return similarity.topk(min(count, len(self) - 1), dim=1).indices
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in ("features", "probabilities"):
+            stored = state_dict.get(prefix + name)
+            if stored is not None:
+                setattr(self, name, getattr(self, name).new_empty(stored.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
