@@ -53,6 +53,11 @@ class TransferModule(pl.LightningModule):
         module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
         return module if METHODS.get(module) == cls.__name__ else cls.__name__
 
+    @property
+    def learns(self) -> bool:
+        """Whether ``trainer.fit`` has anything to do; if not, the module answers as it is."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
     def pretrained(self) -> nn.Module:
         """Return the part of the network that trains at the backbone's rate."""
         raise NotImplementedError
