@@ -25,6 +25,7 @@ __all__ = [
     "list_methods",
     "method_class",
     "nearest",
+    "registered_name",
     "resolve_name",
 ]
 
@@ -168,7 +169,15 @@ def list_methods(family: str | None = None) -> list[str]:
 
 
 def resolve_name(name: str) -> str:
-    """Return the full name of a method given by its full or its bare, unique name."""
+    """Return the full name of a method given by its full or its bare, unique name.
+
+    Names joined by ``+`` are a composition, see :class:`tlzoo.methods.combined.Combined`.
+
+    >>> resolve_name("mcc+dann")
+    'adaptation/mcc+confusion/dann'
+    """
+    if "+" in name:
+        return "+".join(resolve_name(part.strip()) for part in name.split("+"))
     if name in METHODS:
         return name
     full = [known for known in METHODS if known.split("/")[1] == name]
@@ -181,11 +190,20 @@ def resolve_name(name: str) -> str:
 
 
 def method_class(name: str) -> type[Method]:
-    """Import and return the class of a method."""
+    """Import and return the class of a method, or of a composition of several."""
     full = resolve_name(name)
+    if "+" in full:
+        combined: type[Method] = importlib.import_module("tlzoo.methods.combined").composition(tuple(full.split("+")))
+        return combined
     family, short = full.split("/")
     cls: type[Method] = getattr(importlib.import_module(f"tlzoo.methods.{family}.{short}"), METHODS[full])
     return cls
+
+
+def registered_name(cls: type[Method]) -> str:
+    """Return the full name under which a class is registered, or the name of a class of the user's own."""
+    module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
+    return module if METHODS.get(module) == cls.__name__ else cls.__name__
 
 
 def accepted_settings(name: str, **offered: Any) -> dict[str, Any]:

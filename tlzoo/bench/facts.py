@@ -80,7 +80,7 @@ class Facts:
             self._known = {}
 
     def method(self, name: str) -> dict[str, Any]:
-        """Return ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None where anything goes).
+        """Return ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``.
 
         Raises:
             ValueError: the name is unknown or ambiguous.
@@ -167,6 +167,11 @@ def _method_facts(full: str) -> dict[str, Any]:
         "name": full,
         "revision": cls.revision,
         "sees": sorted(str(item) for item in cls.sees),
-        "label": METHODS[full] if cls.paper else full.split("/")[1].replace("_", " "),
+        "label": " + ".join(map(_label, full.split("+"))),
+        "parts": dict(cls.parts),
         "settings": None if open_ended else sorted(parameter.name for parameter in parameters),
     }
+
+
+def _label(full: str) -> str:
+    return METHODS[full] if method_class(full).paper else full.split("/")[1].replace("_", " ")

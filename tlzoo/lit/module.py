@@ -49,9 +49,7 @@ class TransferModule(pl.LightningModule):
     @property
     def method_name(self) -> str:
         """Full registry name of the method, or its class name where it is the user's own."""
-        cls = type(self.method)
-        module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
-        return module if METHODS.get(module) == cls.__name__ else cls.__name__
+        return self.method.name
 
     @property
     def learns(self) -> bool:
@@ -167,8 +165,13 @@ def as_method(
     """
     if isinstance(method, Method):
         return method
-    own = [f"{family}/{method}" for family in families if f"{family}/{method}" in METHODS]
-    full = resolve_name(own[0] if own else method)
-    if full.split("/")[0] not in families:
+    full = "+".join(_in_families(part.strip(), families) for part in method.split("+"))
+    if not any(part.split("/")[0] in families for part in full.split("+")):
         raise ValueError(f"{full} is no method of {' or '.join(families)}; use the module of its family")
     return create_method(full, **accepted_settings(full, **shape) | dict(settings or {}))
+
+
+def _in_families(name: str, families: tuple[str, ...]) -> str:
+    """Return the full name of a method that may be bare: looked for in ``families`` first."""
+    own = [f"{family}/{name}" for family in families if f"{family}/{name}" in METHODS]
+    return resolve_name(own[0] if own else name)

@@ -6,14 +6,15 @@ a buffer, so that a checkpoint holds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods import guards
-from tlzoo.registry import Paper
+from tlzoo.registry import Paper, registered_name
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 
 __all__ = ["Alignment", "Compatibility", "EpisodeClassifier", "Method", "Strategy", "Weighting", "fitted"]
@@ -37,7 +38,7 @@ class Method(nn.Module):
     paper: ClassVar[Paper | None] = None
     sees: frozenset[Sees]
     parts: ClassVar[Mapping[str, str]] = {}
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: frozenset[Need] = frozenset()
     revision: ClassVar[int] = 1
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {}
@@ -50,6 +51,11 @@ class Method(nn.Module):
         for name, guard in cls.guarded.items():
             if name in cls.__dict__:
                 setattr(cls, name, guard(cls.__dict__[name]))
+
+    @property
+    def name(self) -> str:
+        """Full name in the registry, or the class's where it is the user's own."""
+        return registered_name(type(self))
 
     @property
     def order_matters(self) -> bool:
@@ -169,10 +175,18 @@ class Weighting(Method):
     """Weights of task losses or gradients.
 
     The update is J^T w for shared parameters, with J (T, P) the task gradients; ``order`` says what w is made of.
+
+    Attributes:
+        order: ``"losses"``: w comes from the losses, and heads follow the weighted sum as everything else does.
+            ``"gramian"``: from G = J J^T; heads follow their own loss, unweighted. ``"jacobian"``: a
+            :meth:`direction` is made from J itself.
+        present: (T,) booleans, False where a task has no label in the batch at hand; None where all have. Such a
+            task has a loss of 0 and no row. Set by :meth:`among`.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
+    present: Tensor | None = None
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
         "forward": guards.guard_tasks,
         "weights": guards.guard_tasks,
@@ -186,6 +200,20 @@ class Weighting(Method):
             raise ValueError(f"{num_tasks} tasks; expected at least one")
         self.num_tasks = num_tasks
 
+    @contextmanager
+    def among(self, present: Tensor | None) -> Iterator[None]:
+        """Say, for what runs inside, which tasks (T,) have labels in the batch."""
+        before = self.present
+        self.present = present
+        try:
+            yield
+        finally:
+            self.present = before
+
+    def those_present(self, terms: Tensor) -> Tensor:
+        """Return terms (T,) with zeros for tasks that have no label in the batch."""
+        return terms if self.present is None else terms.where(self.present, terms.new_zeros(()))
+
     def forward(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return the scalar to go backward from, for a loop of one's own.
 
@@ -197,13 +225,18 @@ class Weighting(Method):
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
         constants = losses.detach()
-        return (self.weights(constants, gramian) * losses).sum() + self.objective(constants)
+        given = (constants,) if gramian is None else (constants, gramian)
+        return (self.weights(*given) * self.transformed(losses)).sum() + self.objective(*given)
+
+    def transformed(self, losses: Tensor) -> Tensor:
+        """Return the losses (T,) whose gradients are weighed: logarithms, learned scales. Heads follow them, too."""
+        return losses
 
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return (T,) detached weights from losses (T,) and, where ``order`` asks, the Gramian (T, T)."""
         raise NotImplementedError
 
-    def objective(self, losses: Tensor) -> Tensor:
+    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return the scalar that trains the weighting's own parameters; losses (T,) arrive detached."""
         return losses.new_zeros(())
 

@@ -1,0 +1,168 @@
+"""Several alignments at once: their terms add."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, registered_name
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["Combined", "composition"]
+
+
+class Combined(Alignment):
+    """The sum of the terms of several alignments; it sees and needs what any of them does.
+
+    In Python ``Combined(MCC(256, 8), DANN(256, 8))``; by name ``create_method("mcc+dann", num_features=256,
+    num_classes=8, mcc={"temperature": 2.0})``, in suites, too. At most one part may bring a head of its own; weights of
+    source examples multiply. Terms are logged under the part's name.
+
+    Args:
+        parts: the alignments, each of another class, built for one shape.
+
+    Raises:
+        ValueError: no part, two of one class, or shapes that differ.
+        TypeError: a part is no :class:`~tlzoo.methods.base.Alignment` of one loss.
+
+    >>> from tlzoo.methods.adaptation import MCC, BNM
+    >>> both = Combined(MCC(2, 3), BNM(2, 3))
+    >>> both.name
+    'adaptation/mcc+adaptation/bnm'
+    """
+
+    def __init__(self, *parts: Alignment) -> None:
+        for part in parts:
+            if not isinstance(part, Alignment):
+                raise TypeError(f"{type(part).__name__} is no alignment of one loss; only those can be combined")
+        shapes = {(part.num_features, part.num_classes) for part in parts}
+        if len(shapes) != 1 or len({type(part) for part in parts}) < len(parts):
+            given = ", ".join(f"{type(p).__name__}({p.num_features}, {p.num_classes})" for p in parts) or "nothing"
+            raise ValueError(f"got {given}; expected alignments of different classes, built for one shape")
+        super().__init__(*shapes.pop())
+        self.alignments = nn.ModuleDict({_short(type(part)): part for part in parts})
+        self.sees = frozenset().union(*(part.sees for part in parts))
+        self.needs = frozenset().union(*(part.needs for part in parts))
+
+    @property
+    def name(self) -> str:
+        """Registry names of the parts, joined by ``+``."""
+        return "+".join(part.name for part in self._alignments.values())
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether it matters to any part."""
+        return any(part.order_matters for part in self._alignments.values())
+
+    @property
+    def _alignments(self) -> dict[str, Alignment]:
+        return {name: part for name, part in self.alignments.items() if isinstance(part, Alignment)}
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the sum of the parts' losses, and what each of them logs."""
+        terms: dict[str, Tensor] = {}
+        for name, part in self._alignments.items():
+            own = part(source, target, progress=progress, model=model)
+            terms["loss"] = terms["loss"] + own["loss"] if "loss" in terms else own["loss"]
+            terms |= {f"{name}/{term}": value for term, value in own.items() if term != "loss"}
+        return terms
+
+    def make_head(self) -> nn.Module | None:
+        """Return the head of the one part that brings one.
+
+        Raises:
+            ValueError: several do.
+        """
+        made = {name: part.make_head() for name, part in self._alignments.items()}
+        heads = {name: head for name, head in made.items() if head is not None}
+        if len(heads) > 1:
+            raise ValueError(f"{' and '.join(heads)} each bring a head of their own; combine one of them at most")
+        return next(iter(heads.values()), None)
+
+    def source_weights(self, source: Prediction) -> Tensor | None:
+        """Return the (B,) product of the parts' weights, None where no part has any."""
+        product: Tensor | None = None
+        for part in self._alignments.values():
+            weights = part.source_weights(source)
+            if weights is not None:
+                product = weights if product is None else product * weights
+        return product
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Show the whole target to each part."""
+        for part in self._alignments.values():
+            part.on_epoch(target)
+
+
+@lru_cache
+def composition(names: tuple[str, ...]) -> type[Combined]:
+    """Return the class that combines registered alignments; it is built from a shape and settings by part.
+
+    Args:
+        names: full registry names.
+
+    Raises:
+        TypeError: one of them is no alignment of one loss.
+        ValueError: one of them stands twice.
+    """
+    classes = {name: method_class(name) for name in names}
+    for name, cls in classes.items():
+        if not issubclass(cls, Alignment):
+            raise TypeError(f"{name} is no alignment of one loss; only those can be combined")
+    if len(classes) < len(names):
+        raise ValueError(f"{'+'.join(names)} names a method twice")
+    shorts = {name: name.split("/")[1] for name in names}
+
+    def __init__(self: Combined, num_features: int, num_classes: int, **settings: Mapping[str, Any]) -> None:  # noqa: N807
+        shape = {"num_features": num_features, "num_classes": num_classes}
+        parts: list[Any] = [
+            create_method(name, **accepted_settings(name, **shape) | dict(settings.get(short) or {}))
+            for name, short in shorts.items()
+        ]
+        Combined.__init__(self, *parts)
+
+    listed = "\n".join(f"        {short}: settings of ``{name}``, a mapping." for name, short in shorts.items())
+    return type(
+        "+".join(shorts.values()),
+        (Combined,),
+        {
+            "__doc__": f"{' and '.join(shorts.values())}: their terms add.\n\n    Args:\n        num_features: D.\n"
+            f"        num_classes: C.\n{listed}\n",
+            "__module__": __name__,
+            "__init__": __init__,
+            "__signature__": _signature(shorts.values()),
+            "__reduce__": lambda self: (_blank, (names,), self.__dict__),
+            "sees": frozenset().union(*(cls.sees for cls in classes.values())),
+            "needs": frozenset().union(*(cls.needs for cls in classes.values())),
+            "revision": sum(cls.revision for cls in classes.values()),  # it grows when one of them does
+        },
+    )
+
+
+def _signature(parts: Any) -> inspect.Signature:
+    kind = inspect.Parameter
+    shape = [kind(name, kind.POSITIONAL_OR_KEYWORD, annotation=int) for name in ("num_features", "num_classes")]
+    return inspect.Signature([*shape, *(kind(name, kind.KEYWORD_ONLY, default=None) for name in parts)])
+
+
+def _blank(names: tuple[str, ...]) -> Combined:
+    """Return an object without state, which pickle fills: its class is made on the fly."""
+    cls = composition(names)
+    return cls.__new__(cls)
+
+
+def _short(cls: type[Alignment]) -> str:
+    name = registered_name(cls)
+    return name.split("/")[1] if name in METHODS else name
