@@ -1,5 +1,7 @@
 """Every module trains: the loss falls, the test is answered better than by chance."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -198,14 +200,12 @@ def test_zeroshot_validation_answers_among_held_out_classes(zeroshot_task, make_
 
 
 def test_generalized_zeroshot_logs_both_sides(zeroshot_task, clusters, make_trainer):
-    from dataclasses import replace
-
     task = replace(zeroshot_task, test_seen=clusters(40, seed=9, classes=range(8)))
     module = ZeroShot("identity", "ridge", num_classes=12, num_embedding=8, backbone_settings={"num_features": 8})
     trainer = make_trainer(-1, max_epochs=1, limit_val_batches=0)
     data = ZeroShotData(task)
     trainer.fit(module, datamodule=data)
-    results, _ = trainer.test(module, datamodule=data, verbose=False)
+    results = trainer.test(module, datamodule=data, verbose=False)[0]
     seen, unseen = results["test/seen"], results["test/unseen"]
     assert results["test/harmonic"] == pytest.approx(2 * seen * unseen / (seen + unseen), rel=1e-5)
     assert results["test/per_class"] == unseen
