@@ -15,6 +15,7 @@ __all__ = ["EpisodeIndices", "EpisodeList", "EpisodeSampler"]
 
 Indices = NDArray[np.int64]
 _STREAM = 11
+_BLOCK = 64
 
 
 class EpisodeIndices(NamedTuple):
@@ -72,11 +73,14 @@ class EpisodeSampler:
         labels: (N,) classes of the set that episodes are drawn from.
         way: classes an episode.
         shot: support examples a class.
-        query: query examples a class.
+        query: query examples a class; their mean where ``dirichlet`` is given.
         seed: an episode depends on (seed, step) alone.
         domains: (N,) for cross-domain episodes: the support of a class comes from one domain, drawn for each class,
             its queries from all others. Domains differ between classes, so that looks alone do not give a class
             away.
+        dirichlet: None for as many queries of each class. A number a > 0 for unbalanced ones: class shares are drawn
+            from a symmetric Dirichlet distribution of that concentration (Veilleux et al., NeurIPS 2021, have 2), and
+            way * query queries by these shares, as far as a class has examples; a class may have none.
 
     Raises:
         ValueError: too few classes have enough examples.
@@ -95,56 +99,85 @@ class EpisodeSampler:
         query: int,
         seed: int,
         domains: Indices | None = None,
+        dirichlet: float | None = None,
     ) -> None:
         if way < 2 or shot < 1 or query < 1:
             raise ValueError(f"way {way}, shot {shot}, query {query}; expected at least 2, 1 and 1")
         if domains is not None and len(domains) != len(labels):
             raise ValueError(f"{len(domains)} domains for {len(labels)} labels; expected one each")
-        self.way, self.shot, self.query, self.seed = way, shot, query, seed
+        if dirichlet is not None and dirichlet <= 0:
+            raise ValueError(f"dirichlet {dirichlet}; expected a number > 0, or None for balanced queries")
+        self.way, self.shot, self.query, self.seed, self.dirichlet = way, shot, query, seed, dirichlet
         self._members, self._filled = _by_class(labels)
         self._domains = None if domains is None else np.where(self._filled, domains[self._members], -1)
         self._domain_names = np.empty(0, dtype=np.int64) if domains is None else np.unique(domains)
         self._usable = self._usable_domains()
         self._eligible = self._eligible_classes()
+        self._last: tuple[int, EpisodeIndices] | None = None
 
     def __call__(self, step: int) -> EpisodeIndices:
         """Return the episode of one step."""
-        random = generator(self.seed, _STREAM, step)
-        rows = self._eligible[random.permutation(len(self._eligible))[: self.way]]
-        support, query = self._draw(rows, random)
-        order = random.permutation(query.size)
-        classes = np.arange(self.way)
-        return EpisodeIndices(
-            support.ravel(),
-            classes.repeat(self.shot),
-            query.ravel()[order],
-            classes.repeat(self.query)[order],
-        )
+        block, place = divmod(step, _BLOCK)
+        return EpisodeIndices(*(array[place] for array in self._block(block)))
 
     def stack(self, first: int, count: int) -> EpisodeIndices:
         """Return ``count`` episodes from step ``first`` on, as arrays with a leading dimension."""
         if count < 1:
             raise ValueError(f"{count} episodes; expected at least one")
-        episodes = [self(step) for step in range(first, first + count)]
-        return EpisodeIndices(*(np.stack(arrays) for arrays in zip(*episodes, strict=True)))
+        blocks = range(first // _BLOCK, (first + count - 1) // _BLOCK + 1)
+        skipped = first - blocks[0] * _BLOCK
+        drawn = zip(*(self._block(block) for block in blocks), strict=True)
+        return EpisodeIndices(*(np.concatenate(arrays)[skipped : skipped + count] for arrays in drawn))
 
     def freeze(self, count: int) -> EpisodeList:
         """Return the first ``count`` episodes as a list with a hash."""
         return EpisodeList(episodes=self.stack(0, count), way=self.way, shot=self.shot, query=self.query)
 
-    def _draw(self, rows: Indices, random: np.random.Generator) -> tuple[Indices, Indices]:
-        """Draw support (way, shot) and queries (way, query) of the classes in ``rows``."""
-        members, filled = self._members[rows], self._filled[rows]
-        keys = np.where(filled, random.random(members.shape), np.inf)
+    def _block(self, number: int) -> EpisodeIndices:
+        """Draw the episodes from ``number * _BLOCK`` on: many at once, since one alone is mostly overhead."""
+        if self._last is None or self._last[0] != number:
+            random = generator(self.seed, _STREAM, number)
+            rows = self._eligible[_smallest(random.random((_BLOCK, len(self._eligible))), self.way)]
+            support, candidates = self._split(rows, random)
+            members = self._members[rows]
+            query, query_labels = self._queries(members, candidates, random)
+            order = np.argsort(random.random(query.shape), axis=1)
+            drawn = EpisodeIndices(
+                np.take_along_axis(members, support, axis=2).reshape(_BLOCK, -1),
+                np.tile(np.arange(self.way).repeat(self.shot), (_BLOCK, 1)),
+                np.take_along_axis(query, order, axis=1),
+                np.take_along_axis(query_labels, order, axis=1),
+            )
+            self._last = number, drawn
+        return self._last[1]
+
+    def _split(self, rows: Indices, random: np.random.Generator) -> tuple[Indices, NDArray[np.bool_]]:
+        """Return the places (_BLOCK, way, shot) of the support among each class's members, and which may be queries."""
+        candidates = self._filled[rows]
         if self._domains is None:
-            chosen = np.take_along_axis(members, np.argsort(keys, axis=1), axis=1)
-            return chosen[:, : self.shot], chosen[:, self.shot : self.shot + self.query]
+            support = _smallest(np.where(candidates, random.random(candidates.shape), np.inf), self.shot)
+            np.put_along_axis(candidates, support, values=False, axis=2)
+            return support, candidates
         usable = self._usable[rows]
-        domain = np.where(usable, random.random(usable.shape), np.inf).argmin(axis=1)
-        inside = self._domains[rows] == self._domain_names[domain, None]
-        support = np.argsort(np.where(inside, keys, np.inf), axis=1)[:, : self.shot]
-        query = np.argsort(np.where(inside, np.inf, keys), axis=1)[:, : self.query]
-        return np.take_along_axis(members, support, axis=1), np.take_along_axis(members, query, axis=1)
+        domain = np.where(usable, random.random(usable.shape), np.inf).argmin(axis=2)
+        inside = self._domains[rows] == self._domain_names[domain][:, :, None]
+        support = _smallest(np.where(inside, random.random(inside.shape), np.inf), self.shot)
+        return support, candidates & ~inside
+
+    def _queries(
+        self, members: Indices, candidates: NDArray[np.bool_], random: np.random.Generator
+    ) -> tuple[Indices, Indices]:
+        """Draw queries and their labels, both (_BLOCK, way * query), among the candidates of each class."""
+        keys = random.exponential(size=candidates.shape)
+        if self.dirichlet is None:
+            places = _smallest(np.where(candidates, keys, np.inf), self.query)
+            drawn = np.take_along_axis(members, places, axis=2).reshape(_BLOCK, -1)
+            return drawn, np.tile(np.arange(self.way).repeat(self.query), (_BLOCK, 1))
+        shares = random.dirichlet(np.full(self.way, self.dirichlet), size=_BLOCK)[:, :, None].clip(1e-12)
+        # the smallest of exponential variables over weights: a weighted draw without replacement
+        keys = np.where(candidates, keys * candidates.sum(axis=2, keepdims=True) / shares, np.inf)
+        places = _smallest(keys.reshape(_BLOCK, -1), self.way * self.query)
+        return np.take_along_axis(members.reshape(_BLOCK, -1), places, axis=1), places // members.shape[2]
 
     def _usable_domains(self) -> NDArray[np.bool_]:
         """Say (C, domains) which domain may give a class's support; one column where domains do not matter."""
@@ -175,3 +208,12 @@ def _by_class(labels: Indices) -> tuple[Indices, NDArray[np.bool_]]:
     members = np.zeros(filled.shape, dtype=np.int64)
     members[filled] = np.argsort(numbers, kind="stable")
     return members, filled
+
+
+def _smallest(keys: NDArray[np.float64], count: int) -> Indices:
+    """Return where the ``count`` smallest of the last axis are, in order."""
+    if count < keys.shape[-1]:
+        places = np.argpartition(keys, count - 1, axis=-1)[..., :count]
+        order = np.argsort(np.take_along_axis(keys, places, axis=-1), axis=-1)
+        return np.take_along_axis(places, order, axis=-1)
+    return np.argsort(keys, axis=-1)

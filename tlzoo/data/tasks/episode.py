@@ -44,13 +44,19 @@ class EpisodeTask(Task):
         return close(whole, {"base": Sees.SOURCE_INPUTS}, sees, by=by)
 
     def episodes(
-        self, split: Literal["base", "validation", "novel"] = "novel", *, seed: int, **shape: int
+        self,
+        split: Literal["base", "validation", "novel"] = "novel",
+        *,
+        seed: int,
+        dirichlet: float | None = None,
+        **shape: int,
     ) -> EpisodeSampler:
         """Return the sampler of episodes from one split.
 
         Args:
             split: which classes.
             seed: an episode depends on (seed, step) alone.
+            dirichlet: concentration of the classes' shares of the queries; None for balanced ones.
             shape: ``way``, ``shot`` or ``query`` other than the task's.
 
         Raises:
@@ -61,4 +67,4 @@ class EpisodeTask(Task):
             raise ValueError(f"{split} of {self.name} has no labels; episodes are drawn by class")
         shape = {"way": self.way, "shot": self.shot, "query": self.query, **shape}
         domains = examples.domains if self.cross_domain else None
-        return EpisodeSampler(examples.labels, seed=seed, domains=domains, **shape)
+        return EpisodeSampler(examples.labels, seed=seed, domains=domains, dirichlet=dirichlet, **shape)

@@ -58,7 +58,7 @@ def fit_cosine(
     features = F.normalize(features, dim=-1)
 
     def slope(weights: Tensor) -> Tensor:
-        lengths = torch.linalg.vector_norm(weights, dim=-1, keepdim=True).clamp_min(_TINY)
+        lengths: Tensor = torch.linalg.vector_norm(weights, dim=-1, keepdim=True).clamp_min(_TINY)
         directions = weights / lengths
         by_logits = gradient(temperature * (features @ directions.transpose(1, 2)))
         by_directions = temperature * (by_logits.transpose(1, 2) @ features)
