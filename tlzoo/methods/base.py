@@ -17,7 +17,7 @@ from tlzoo.methods import guards
 from tlzoo.registry import Paper, registered_name
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 
-__all__ = ["Alignment", "Compatibility", "EpisodeClassifier", "Method", "Strategy", "Weighting", "fitted"]
+__all__ = ["Alignment", "Compatibility", "DomainMethod", "EpisodeClassifier", "Method", "Strategy", "Weighting", "fitted"]
 
 
 class Method(nn.Module):
@@ -75,8 +75,8 @@ def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
     return value
 
 
-class Alignment(Method):
-    """A term that aligns source and target: domain adaptation (a statistic) and domain confusion (an adversary).
+class DomainMethod(Method):
+    """What methods on source and target share, whatever their loop.
 
     Args:
         num_features: D, width of the features.
@@ -84,11 +84,31 @@ class Alignment(Method):
     """
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
-    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"forward": guards.guard_alignment}
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
         self.num_features, self.num_classes = num_features, num_classes
+
+    def make_head(self) -> nn.Module | None:
+        """Return a head of the method's own, used for training and prediction, or None for the usual one.
+
+        It may be a submodule of the method, too, where a loss needs it.
+        """
+        return None
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Take in statistics of the whole unlabelled target training set."""
+
+
+class Alignment(DomainMethod):
+    """A term that aligns source and target: domain adaptation (a statistic) and domain confusion (an adversary).
+
+    Args:
+        num_features: D, width of the features.
+        num_classes: C.
+    """
+
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"forward": guards.guard_alignment}
 
     def forward(
         self,
@@ -108,20 +128,13 @@ class Alignment(Method):
 
         Raises:
             ValueError: an empty side, or features of another width than the method was built for.
-            FloatingPointError: the loss is NaN or Inf; what it came from is named. Looked at on the CPU only.
+            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
         """
         raise NotImplementedError
-
-    def make_head(self) -> nn.Module | None:
-        """Return a head of the method's own, used for training and prediction, or None for the usual one."""
-        return None
 
     def source_weights(self, source: Prediction) -> Tensor | None:
         """Return (B,) weights of the source cross-entropy, or None for equal ones."""
         return None
-
-    def on_epoch(self, target: Prediction) -> None:
-        """Take in statistics of the whole unlabelled target training set."""
 
 
 class EpisodeClassifier(Method):

@@ -17,11 +17,14 @@ from tlzoo.functional.checks import is_finite, where_not_finite
 from tlzoo.types import Losses, Prediction, Scorer, Sees, is_withheld
 
 if TYPE_CHECKING:
-    from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Weighting
+    from tlzoo.methods.adapting import SourceFree, TestTime
+    from tlzoo.methods.alternating import Alternating
+    from tlzoo.methods.base import Alignment, DomainMethod, Compatibility, EpisodeClassifier, Method, Weighting
 
 __all__ = [
     "check_output",
     "guard_alignment",
+    "guard_answers",
     "guard_base_set",
     "guard_bind",
     "guard_episodes",
@@ -29,6 +32,8 @@ __all__ = [
     "guard_jacobian",
     "guard_loss",
     "guard_penalty",
+    "guard_phase",
+    "guard_target",
     "guard_tasks",
 ]
 
@@ -75,19 +80,59 @@ def guard_alignment(forward: Callable[..., Losses]) -> Callable[..., Losses]:
 
     @functools.wraps(forward)
     def guarded(self: Alignment, source: Prediction, target: Prediction, **settings: Any) -> Losses:
-        sides = {"source": (source, Sees.SOURCE_INPUTS), "target": (target, Sees.TARGET_INPUTS)}
-        seen = {name: side for name, (side, sees) in sides.items() if sees in self.sees}
-        for name, side in seen.items():
-            _check_side(self, name, side)
-        inputs = {
-            f"{name}.{part}": getattr(side, part) for name, side in seen.items() if _shows(side) for part in _PARTS
-        }
-        _check_inputs(self, inputs)  # first: a decomposition fails on them, a bounded function hides them
-        terms = forward(self, source, target, **settings)
-        check_output(self, terms["loss"], inputs, what="the loss")
-        return terms
+        return _checked(self, lambda: forward(self, source, target, **settings), source, target)
 
     return guarded
+
+
+def guard_phase(loss: Callable[..., Losses]) -> Callable[..., Losses]:
+    """Check the sides that the method declares, then the loss of a phase."""
+
+    @functools.wraps(loss)
+    def guarded(self: Alternating, phase: str, source: Prediction, target: Prediction, **settings: Any) -> Losses:
+        return _checked(self, lambda: loss(self, phase, source, target, **settings), source, target)
+
+    return guarded
+
+
+def guard_target(loss: Callable[..., Losses]) -> Callable[..., Losses]:
+    """Check the target, then the loss."""
+
+    @functools.wraps(loss)
+    def guarded(self: SourceFree, target: Prediction, **settings: Any) -> Losses:
+        return _checked(self, lambda: loss(self, target, **settings), None, target)
+
+    return guarded
+
+
+def guard_answers(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Check a test batch, then the answers."""
+
+    @functools.wraps(forward)
+    def guarded(self: TestTime, inputs: Any) -> Tensor:
+        if not len(inputs):
+            raise ValueError(f"{type(self).__name__}: the test batch is empty; expected one example or more")
+        given = {"inputs": inputs} if isinstance(inputs, Tensor) else {}
+        _check_inputs(self, given)
+        logits = forward(self, inputs)
+        check_output(self, logits, given, what="the logits")
+        return logits
+
+    return guarded
+
+
+def _checked(
+    method: DomainMethod, compute: Callable[[], Losses], source: Prediction | None, target: Prediction
+) -> Losses:
+    sides = {"source": (source, Sees.SOURCE_INPUTS), "target": (target, Sees.TARGET_INPUTS)}
+    seen = {name: side for name, (side, sees) in sides.items() if side is not None and sees in method.sees}
+    for name, side in seen.items():
+        _check_side(method, name, side)
+    inputs = {f"{name}.{part}": getattr(side, part) for name, side in seen.items() if _shows(side) for part in _PARTS}
+    _check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
+    terms = compute()
+    check_output(method, terms["loss"], inputs, what="the loss")
+    return terms
 
 
 _PARTS = ("features", "logits")
@@ -105,7 +150,7 @@ def _shows(side: Prediction) -> bool:
     return not is_withheld(side, "features")
 
 
-def _check_side(method: Alignment, name: str, side: Prediction) -> None:
+def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
     if not _shows(side):
         return
     features, logits = side.features, side.logits

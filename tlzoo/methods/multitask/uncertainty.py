@@ -45,6 +45,7 @@ class Uncertainty(Weighting):
         """Return factor * exp(-s), detached."""
         return self.factor * (-self.log_variances).exp().detach()
 
-    def objective(self, losses: Tensor) -> Tensor:
+    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return the sum of factor * exp(-s) L + s / 2, which trains s; losses (T,) are constants in it."""
-        return (self.factor * (-self.log_variances).exp() * losses.detach() + 0.5 * self.log_variances).sum()
+        terms = self.factor * (-self.log_variances).exp() * losses.detach() + 0.5 * self.log_variances
+        return self.those_present(terms).sum()

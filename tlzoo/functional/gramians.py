@@ -1,0 +1,210 @@
+"""Weights of task gradients from their inner products G = J J^T: small convex problems, solved exactly on the CPU.
+
+All take G (T, T) of any float type and return weights (T,) in float64 on the CPU. Rows are put to unit length first, so
+that gradients of very different length keep their digits; rows of zeros are allowed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["cagrad_weights", "dual_cone_weights", "fair_weights", "min_norm_weights", "project_to_simplex"]
+
+Matrix = NDArray[np.float64]
+
+_TINY = 1e-150
+_CONVERGED = 1e-10
+_STATIONARY = 1e-6
+"""Share of the rows' length below which a convex combination of them counts as zero; G knows it to 1e-8."""
+
+
+def project_to_simplex(values: Tensor) -> Tensor:
+    """Return the point of the probability simplex that is nearest to (T,).
+
+    Source: Duchi et al., ICML 2008, https://doi.org/10.1145/1390156.1390191
+
+    >>> project_to_simplex(torch.tensor([0.5, 2.0]))
+    tensor([0., 1.])
+    """
+    falling = values.sort(descending=True).values
+    excess = (falling.cumsum(0) - 1) / torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
+    # the largest number of entries that stay above what is taken from each of them
+    kept = int((falling > excess).sum()) - 1
+    return (values - excess[kept]).clamp_min(0)
+
+
+def min_norm_weights(gramian: Tensor) -> Tensor:
+    """Return the convex weights w that minimize w^T G w: of the shortest vector in the hull of the rows of J.
+
+    As a least-distance problem it is one non-negative least-squares problem, so it is solved exactly (Lawson & Hanson
+    1974, https://doi.org/10.1137/1.9781611971217).
+
+    >>> min_norm_weights(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+    tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    return torch.from_numpy(_shortest(_rows(gramian)))
+
+
+def dual_cone_weights(gramian: Tensor, vectors: Tensor, *, regularization: float = 0.0) -> Tensor:
+    """Return v >= u that minimize v^T G v, for each u in vectors (..., T): J^T u projected to where J d >= 0.
+
+    Args:
+        gramian: (T, T).
+        vectors: (..., T).
+        regularization: share of the trace of G that is added to its diagonal; J d >= 0 holds exactly without.
+
+    Source: Quinton & Rey 2024, proposition 1, https://arxiv.org/abs/2406.16232
+
+    >>> g = torch.tensor([[1.0, -1.0], [-1.0, 4.0]])
+    >>> dual_cone_weights(g, torch.tensor([1.0, 0.0]))
+    tensor([1.0000, 0.2500], dtype=torch.float64)
+    """
+    from scipy.optimize import nnls
+
+    if regularization:
+        gramian = gramian.double() + regularization * gramian.double().trace() * torch.eye(len(gramian)).to(gramian)
+    rows = _rows(gramian)
+    lengths = np.linalg.norm(rows, axis=1)
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > _TINY)
+    units = (rows * inverse[:, None]).T
+    flat = vectors.detach().cpu().double().reshape(-1, len(rows)).numpy()
+    found = [u + inverse * nnls(units, -(u @ rows))[0] for u in flat]
+    return torch.from_numpy(np.stack(found)).view(vectors.shape)
+
+
+def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
+    """Return the weights of d = g0 + c |g0| g_w / |g_w|, g_w the convex combination that CAGrad asks for.
+
+    It minimizes <g_w, g0> + c |g0| |g_w|. With k = c |g0| / |g_w| that is the shortest vector in the hull of the points
+    g_i + g0 / k, and k |g_w| grows with k, so that k is found by bisection. Where no k is large enough, the gradients
+    are Pareto stationary and the weights are zero.
+
+    Args:
+        gramian: (T, T).
+        c: radius of the ball around the mean gradient g0, as a share of its length; >= 0.
+
+    Source: Liu et al., NeurIPS 2021, https://arxiv.org/abs/2110.14048
+    """
+    from scipy.optimize import brentq
+
+    rows = _rows(gramian)
+    scale = float(np.sqrt((rows**2).sum(axis=1).mean()))
+    uniform = np.full(len(rows), 1 / len(rows))
+    if c == 0 or scale <= _TINY:
+        return torch.from_numpy(uniform)
+    rows = rows / scale
+    mean = uniform @ rows
+    radius = c * float(np.linalg.norm(mean))
+
+    def weights(log_k: float) -> Matrix:
+        return _shortest(rows + mean * np.exp(-log_k))
+
+    def excess(log_k: float) -> float:
+        return float(np.exp(log_k) * np.linalg.norm(weights(log_k) @ rows)) - radius
+
+    low, high = np.log(radius / 10) if radius > _STATIONARY else 0.0, -np.log(_STATIONARY)
+    if radius <= _STATIONARY or excess(high) <= 0:
+        return torch.zeros(len(rows), dtype=torch.float64)
+    while excess(low) > 0:
+        low -= 5
+    root = float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
+    w = weights(root)
+    return torch.from_numpy(uniform + radius / float(np.linalg.norm(w @ rows)) * w)
+
+
+def fair_weights(gramian: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return the positive w with (G w)_i = w_i^(-1/alpha): alpha-fair gains of the tasks; alpha = 1 is Nash's.
+
+    It is the minimum of a convex function, found by damped Newton steps. Tasks without a gradient get the weight zero,
+    and so do all where the gradients are Pareto stationary: there is no such w.
+
+    Args:
+        gramian: (T, T).
+        alpha: > 0; 1 is proportional fairness, large values tend to max-min fairness.
+
+    Source: Navon et al., ICML 2022, https://arxiv.org/abs/2202.01017; Ban & Ji, ICML 2024, https://arxiv.org/abs/2402.15638
+
+    >>> fair_weights(torch.diag(torch.tensor([4.0, 1.0])))
+    tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+    rows = _rows(gramian)
+    lengths = np.linalg.norm(rows, axis=1)
+    there = lengths > _TINY
+    result = np.zeros(len(rows))
+    units = rows[there] / lengths[there, None]
+    if there.any() and np.linalg.norm(_shortest(units) @ units) > _STATIONARY:
+        power = 1 / alpha
+        # with v = w * length the condition is (C v)_i = p_i v_i^(-1/alpha), C of unit rows
+        factors = lengths[there] ** (power - 1)
+        # v = scale * x turns it into (C x)_i = q_i x_i^(-1/alpha) with q of size 1
+        scale = float(np.exp(np.log(factors).mean() / (1 + power)))
+        x = _newton(units @ units.T, factors / scale ** (1 + power), power)
+        result[there] = scale * x / lengths[there]
+    return torch.from_numpy(result)
+
+
+def _newton(matrix: Matrix, factors: Matrix, power: float, steps: int = 200) -> Matrix:
+    """Minimize x^T C x / 2 - sum of q_i u(x_i), with u' = x^-power, over x > 0."""
+
+    def utility(x: Matrix) -> Matrix:
+        return np.log(x) if power == 1 else x ** (1 - power) / (1 - power)
+
+    def value(x: Matrix) -> float:
+        return float(x @ matrix @ x / 2 - factors @ utility(x))
+
+    def residual(x: Matrix) -> float:
+        return float(np.abs(matrix @ x * x**power / factors - 1).max())
+
+    x = factors ** (1 / (1 + power))
+    for _ in range(steps):
+        if (now := residual(x)) <= _CONVERGED:
+            break
+        gradient = matrix @ x - factors * x**-power
+        step: Matrix = np.asarray(-np.linalg.solve(matrix + np.diag(power * factors * x ** (-power - 1)), gradient))
+        length = _into_the_domain(x, step)
+        needed = 1e-4 * float(-gradient @ step)
+        while length > _CONVERGED and not value(x + length * step) <= value(x) - length * needed:
+            length /= 2
+        if length <= _CONVERGED:  # values are equal but for rounding; what is left is told by the residual
+            length = _into_the_domain(x, step)
+            if not residual(x + length * step) < now:
+                break
+        x = x + length * step
+    return x
+
+
+def _into_the_domain(x: Matrix, step: Matrix) -> float:
+    """Return the longest step, up to 1, that keeps a tenth of every entry."""
+    falling = step < 0
+    return min(1.0, float((0.9 * x[falling] / -step[falling]).min())) if falling.any() else 1.0
+
+
+def _shortest(points: Matrix) -> Matrix:
+    """Return the convex weights of the shortest vector in the hull of points (T, R)."""
+    from scipy.optimize import nnls
+
+    lengths = np.linalg.norm(points, axis=1)
+    least = float(lengths.min())
+    if least <= _TINY:
+        zero = (lengths <= _TINY).astype(float)
+        return np.asarray(zero / zero.sum())
+    # min |P^T x|^2 + (sum x - 1)^2, in units of the shortest point and of each point's own length
+    shares = least / lengths
+    system = np.concatenate([(points / lengths[:, None]).T, shares[None]])
+    goal = np.zeros(len(system))
+    goal[-1] = 1
+    found: Matrix = nnls(system, goal)[0] * shares
+    return np.asarray(found / found.sum())
+
+
+def _rows(gramian: Tensor) -> Matrix:
+    """Return R (T, T) with R R^T = G, each row as exact as its own length allows."""
+    matrix = gramian.detach().cpu().double().numpy()
+    lengths = np.sqrt(np.clip(np.diagonal(matrix), 0, None))
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > _TINY)
+    values, vectors = np.linalg.eigh(matrix * inverse * inverse[:, None])
+    factor: Matrix = lengths[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
+    return factor

@@ -1,0 +1,49 @@
+"""Aligned-MTL: gradients with the principal components of their matrix brought to one scale."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+from torchjd.aggregation import AlignedMTLWeighting
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["AlignedMTL"]
+
+
+class AlignedMTL(GramianWeighting):
+    """Independent component alignment (Senushkin et al., CVPR 2023), https://arxiv.org/abs/2305.19000.
+
+    With J = U S V^T, d = sigma * (mean over tasks of the rows of U V^T), sigma the smallest singular value that is not
+    zero, so that the matrix of aligned gradients has the condition number 1. TorchJD's weighting computes it.
+
+    Args:
+        num_tasks: T.
+        scale: ``"min"``: sigma of the paper; ``"median"`` or ``"rmse"`` (as in the authors' code) of the squares.
+
+    >>> import torch
+    >>> AlignedMTL(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))
+    tensor([0.2500, 0.5000])
+    """
+
+    paper = Paper(
+        title="Independent Component Alignment for Multi-Task Learning",
+        authors=("Senushkin", "Patakin", "Kuznetsov", "Konushin"),
+        venue="CVPR",
+        year=2023,
+        arxiv="2305.19000",
+    )
+    variants = ({}, {"scale": "median"}, {"scale": "rmse"})
+
+    def __init__(self, num_tasks: int, *, scale: Literal["min", "median", "rmse"] = "min") -> None:
+        super().__init__(num_tasks)
+        check_choice(scale, ("min", "median", "rmse"), what="scale")
+        self.weighting = AlignedMTLWeighting(scale_mode=scale)
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the weights of the aligned gradients' mean."""
+        weights: Tensor = self.weighting(gramian)
+        return weights

@@ -1,0 +1,51 @@
+"""CAGrad: the direction near the mean gradient that helps the worst task most."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.functional.gramians import cagrad_weights
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["CAGrad"]
+
+
+class CAGrad(GramianWeighting):
+    """Conflict-averse gradient descent (Liu et al., NeurIPS 2021), https://arxiv.org/abs/2110.14048.
+
+    d maximizes the least <g_i, d> in the ball |d - g0| <= c |g0| around the mean gradient g0; at the optimum
+    |d - g0| = c |g0|. Where the gradients are Pareto stationary (a convex combination is zero) the weights are zero.
+
+    Differs from the paper: the dual is solved to the end, where common code stops SLSQP early.
+
+    Args:
+        num_tasks: T.
+        c: radius of the ball as a share of |g0|, >= 0; at 0 the direction is the mean gradient.
+        scaling: ``"paper"``, or ``"rescaled"``: divided by 1 + c^2 as common code does.
+
+    >>> import torch
+    >>> CAGrad(2, c=0.0).weights(torch.ones(2), torch.eye(2))
+    tensor([0.5000, 0.5000])
+    """
+
+    paper = Paper(
+        title="Conflict-Averse Gradient Descent for Multi-task Learning",
+        authors=("Liu", "Liu", "Jin", "Stone", "Liu"),
+        venue="NeurIPS",
+        year=2021,
+        arxiv="2110.14048",
+    )
+    variants = ({}, {"scaling": "rescaled"}, {"c": 0.0})
+
+    def __init__(self, num_tasks: int, *, c: float = 0.5, scaling: str = "paper") -> None:
+        super().__init__(num_tasks)
+        check_choice(scaling, ("paper", "rescaled"), what="scaling")
+        if c < 0:
+            raise ValueError(f"c {c}; expected a number >= 0")
+        self.c, self.divisor = c, 1 + c**2 if scaling == "rescaled" else 1.0
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the weights of the mean gradient plus the step to the border of the ball."""
+        return cagrad_weights(gramian, self.c) / self.divisor

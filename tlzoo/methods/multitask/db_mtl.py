@@ -1,0 +1,61 @@
+"""DB-MTL: log-losses, and gradients of one length."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.multitask.jacobian import JacobianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["DBMTL"]
+
+_EPSILON = 1e-8
+
+
+class DBMTL(JacobianWeighting):
+    """Dual-balancing (Lin et al., 2023), https://arxiv.org/abs/2308.12029.
+
+    Losses are balanced by their logarithm, which heads follow, too. Gradients of the log-losses are averaged over steps
+    and brought to the length of the longest: d = sum over tasks of (max |g| / |g_i|) g_i.
+
+    Args:
+        num_tasks: T.
+        beta: of the average: g <- beta / step^decay * g + (1 - beta / step^decay) * new.
+        decay: power of the step by which the average is forgotten.
+
+    >>> DBMTL(2).direction(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
+    tensor([0.3000, 0.3000])
+    """
+
+    paper = Paper(
+        title="Dual-Balancing for Multi-Task Learning",
+        authors=("Lin", "Jiang", "Ye", "Zhang", "Chen", "Chen", "Liu", "Kwok"),
+        venue="arXiv",
+        year=2023,
+        arxiv="2308.12029",
+    )
+    wide = ("averages",)
+
+    def __init__(self, num_tasks: int, *, beta: float = 0.9, decay: float = 0.5) -> None:
+        super().__init__(num_tasks)
+        if not 0 <= beta <= 1 or decay < 0:
+            raise ValueError(f"beta {beta} and decay {decay}; expected a number in [0, 1] and one >= 0")
+        self.beta, self.decay = beta, decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def transformed(self, losses: Tensor) -> Tensor:
+        """Return the logarithms."""
+        return (losses + _EPSILON).log()
+
+    @torch.no_grad()
+    def direction(self, jacobian: Tensor) -> Tensor:
+        """Map J (T, P) of the log-losses to the sum of the averages at one length."""
+        averages = self.widened("averages", jacobian)
+        kept = self.beta / int(self.get_buffer("steps").add_(1)) ** self.decay
+        rows = torch.ones(self.num_tasks, dtype=torch.bool) if self.present is None else self.present
+        averages.copy_(torch.where(rows.to(averages.device)[:, None], jacobian.lerp(averages, kept), averages))
+        lengths = averages.norm(dim=1)
+        factors = (lengths.max() / lengths).where(lengths > 0, torch.zeros_like(lengths))
+        direction: Tensor = factors @ averages
+        return direction

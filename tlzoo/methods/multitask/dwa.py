@@ -1,0 +1,58 @@
+"""Dynamic weight average: tasks whose loss falls slowly weigh more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.registry import Paper
+
+__all__ = ["DWA"]
+
+
+class DWA(Weighting):
+    """Dynamic weight average (Liu, Johns & Davison, CVPR 2019), https://arxiv.org/abs/1803.10704.
+
+    After epoch t - 1, weights are T softmax((L_{t-1} / L_{t-2}) / temperature) of the epochs' mean losses; ones in the
+    first two epochs.
+
+    Args:
+        num_tasks: T.
+        temperature: of the softmax, > 0.
+
+    >>> dwa = DWA(2)
+    >>> dwa.on_epoch(torch.tensor([1.0, 1.0])), dwa.on_epoch(torch.tensor([1.0, 0.0]))
+    (None, None)
+    >>> dwa.weights(torch.ones(2))
+    tensor([1.2449, 0.7551])
+    """
+
+    paper = Paper(
+        title="End-to-End Multi-Task Learning with Attention",
+        authors=("Liu", "Johns", "Davison"),
+        venue="CVPR",
+        year=2019,
+        arxiv="1803.10704",
+    )
+
+    def __init__(self, num_tasks: int, *, temperature: float = 2.0) -> None:
+        super().__init__(num_tasks)
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        self.temperature = temperature
+        self.register_buffer("epochs", torch.full((2, num_tasks), torch.nan))
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return T times the softmax of the last two epochs' rates."""
+        before, last = self.get_buffer("epochs")
+        if bool(before.isnan().any()):
+            return torch.ones_like(losses)
+        rates = (last / before).where(before > 0, torch.ones_like(last))
+        weights: Tensor = self.num_tasks * (rates / self.temperature).softmax(dim=0)
+        return weights.to(losses)
+
+    def on_epoch(self, mean_losses: Tensor) -> None:
+        """Note the mean losses (T,) of the epoch that ended."""
+        epochs = self.get_buffer("epochs")
+        epochs.copy_(torch.stack([epochs[1], mean_losses.detach().to(epochs)]))

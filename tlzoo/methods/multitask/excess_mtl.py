@@ -1,0 +1,56 @@
+"""ExcessMTL: tasks far from their optimum weigh more."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.multitask.jacobian import JacobianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["ExcessMTL"]
+
+_EPSILON = 1e-7
+
+
+class ExcessMTL(JacobianWeighting):
+    """Robust multitask learning with excess risks (He et al., ICML 2024), https://arxiv.org/abs/2402.02009.
+
+    The excess risk of a task is estimated as g^T H^-1 g with H the root of the summed squares of its gradients. Divided
+    by its first value, it drives an exponentiated-gradient step on the weights, which sum to T.
+
+    Args:
+        num_tasks: T.
+        step_size: of the weights.
+
+    >>> ExcessMTL(2).direction(torch.eye(2))  # weights move from the second step on
+    tensor([1., 1.])
+    """
+
+    paper = Paper(
+        title="Robust Multi-Task Learning with Excess Risks",
+        authors=("He", "Zhou", "Zhang", "Yun", "Xu", "Zeng", "Chilimbi", "Zhao"),
+        venue="ICML",
+        year=2024,
+        arxiv="2402.02009",
+    )
+    wide = ("squares",)
+
+    def __init__(self, num_tasks: int, *, step_size: float = 0.01) -> None:
+        super().__init__(num_tasks)
+        self.step_size = step_size
+        self.register_buffer("first_risks", torch.full((num_tasks,), torch.nan))
+        self.register_buffer("log_weights", torch.zeros(num_tasks))
+
+    @torch.no_grad()
+    def direction(self, jacobian: Tensor) -> Tensor:
+        """Map J (T, P) to J^T w (P,); the weights move on first."""
+        squares = self.widened("squares", jacobian).add_(jacobian.square())
+        risks = (jacobian.square() / (squares + _EPSILON).sqrt()).sum(dim=1)
+        first, log_weights = self.get_buffer("first_risks"), self.get_buffer("log_weights")
+        known = ~first.isnan()
+        relative = (risks / first.clamp_min(_EPSILON)).where(known & (risks > 0), torch.zeros_like(risks))
+        log_weights.add_(self.step_size * relative)
+        log_weights.sub_(log_weights.logsumexp(dim=0))
+        first.copy_(risks.where(~known & (risks > 0), first))
+        return (self.num_tasks * log_weights.exp()).to(jacobian) @ jacobian

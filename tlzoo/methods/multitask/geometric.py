@@ -1,0 +1,42 @@
+"""The geometric mean of the losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.registry import Paper
+
+__all__ = ["Geometric"]
+
+_LEAST = 1e-12
+
+
+class Geometric(Weighting):
+    """Geometric loss strategy (Chennupati et al., CVPR Workshops 2019), https://arxiv.org/abs/1904.08492.
+
+    The total is (product of the losses)^(1/T), whose gradient weighs each loss by total / (T L). It does not depend on
+    the losses' scales, but for a common factor.
+
+    Args:
+        num_tasks: T.
+
+    >>> Geometric(2).weights(torch.tensor([1.0, 4.0]))
+    tensor([1.0000, 0.2500])
+    """
+
+    paper = Paper(
+        title="MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Learning",
+        authors=("Chennupati", "Sistu", "Yogamani", "Rawashdeh"),
+        venue="CVPR Workshops",
+        year=2019,
+        arxiv="1904.08492",
+    )
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the geometric mean over (number of tasks times loss), of the tasks that have labels."""
+        losses = losses.detach().clamp_min(_LEAST)
+        there = torch.ones_like(losses) if self.present is None else self.present.to(losses)
+        mean = ((losses.log() * there).sum() / there.sum()).exp()
+        return there * mean / (there.sum() * losses)

@@ -1,0 +1,54 @@
+"""GradDrop: at every coordinate, gradients of one sign are dropped at random."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.multitask.draws import Draws
+from tlzoo.methods.multitask.jacobian import JacobianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["GradDrop"]
+
+
+class GradDrop(JacobianWeighting):
+    """Gradient sign dropout (Chen et al., NeurIPS 2020), https://arxiv.org/abs/2010.06808.
+
+    With the purity p = (1 + sum g / sum |g|) / 2 of a coordinate, the positive entries are kept with probability p and
+    the negative ones else; what is kept is summed.
+
+    Differs from the paper: it acts on the gradients of the shared parameters; ``space="features"`` of
+    :class:`tlzoo.lit.Multitask` acts on those of the shared features, as the paper's layer does.
+
+    Args:
+        num_tasks: T.
+        leak: share of the dropped gradients that is kept, in [0, 1].
+
+    >>> GradDrop(2).direction(torch.tensor([[1.0, -1.0], [2.0, -3.0]]))
+    tensor([ 3., -4.])
+    """
+
+    paper = Paper(
+        title="Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout",
+        authors=("Chen", "Ngiam", "Huang", "Luong", "Kretzschmar", "Chai", "Anguelov"),
+        venue="NeurIPS",
+        year=2020,
+        arxiv="2010.06808",
+    )
+
+    def __init__(self, num_tasks: int, *, leak: float = 0.0) -> None:
+        super().__init__(num_tasks)
+        if not 0 <= leak <= 1:
+            raise ValueError(f"leak {leak}; expected a number in [0, 1]")
+        self.leak = leak
+        self.draws = Draws()
+
+    @torch.no_grad()
+    def direction(self, jacobian: Tensor) -> Tensor:
+        """Map J (T, P) to the sum of the entries that are kept (P,)."""
+        absolute = jacobian.abs().sum(dim=0)
+        purity = 0.5 * (1 + jacobian.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
+        drawn = torch.rand(len(purity), generator=self.draws.next(), dtype=torch.float64).to(purity)
+        kept = ((drawn < purity) & (jacobian > 0)) | ((drawn >= purity) & (jacobian < 0))
+        return (jacobian * (self.leak + (1 - self.leak) * kept.to(jacobian))).sum(dim=0)

@@ -1,0 +1,75 @@
+"""GradVac: gradients brought to the similarity that they usually have."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.multitask.draws import Draws
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["GradVac"]
+
+
+class GradVac(GramianWeighting):
+    """Gradient vaccine (Wang et al., ICLR 2021), https://arxiv.org/abs/2010.05874.
+
+    For each pair the cosine's moving average is a target; where the cosine of (the changed) g_i with g_j is below it, a
+    multiple of g_j is added to g_i that brings it there. The results are summed. Targets start at 0, so the first step
+    is PCGrad's.
+
+    Differs from the paper: one target a pair for the whole shared network, where the paper keeps one a layer.
+
+    Args:
+        num_tasks: T.
+        beta: of the moving average: target <- (1 - beta) target + beta cosine.
+
+    >>> import torch
+    >>> GradVac(2).weights(torch.ones(2), torch.tensor([[1.0, -0.5], [-0.5, 1.0]]))
+    tensor([1.5000, 1.5000])
+    """
+
+    paper = Paper(
+        title="Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively Multilingual Models",
+        authors=("Wang", "Tsvetkov", "Firat", "Cao"),
+        venue="ICLR",
+        year=2021,
+        arxiv="2010.05874",
+    )
+
+    def __init__(self, num_tasks: int, *, beta: float = 0.01) -> None:
+        super().__init__(num_tasks)
+        if not 0 <= beta <= 1:
+            raise ValueError(f"beta {beta}; expected a number in [0, 1]")
+        self.beta = beta
+        self.draws = Draws()
+        self.register_buffer("targets", torch.zeros(num_tasks, num_tasks, dtype=torch.float64))
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the summed weights of the changed gradients; the targets move on."""
+        targets, generator = self.get_buffer("targets"), self.draws.next()
+        total = torch.zeros_like(gramian[0])
+        for place, task in enumerate(tasks.tolist()):
+            mixed = torch.eye(len(gramian), dtype=gramian.dtype)[place]
+            for other in torch.randperm(len(gramian), generator=generator).tolist():
+                if other != place:
+                    pair = (task, int(tasks[other]))
+                    mixed = self._vaccinated(mixed, other, gramian, targets, pair)
+            total = total + mixed
+        return total
+
+    def _vaccinated(self, mixed: Tensor, other: int, gramian: Tensor, targets: Tensor, pair: tuple[int, int]) -> Tensor:
+        length = (mixed @ gramian @ mixed).clamp_min(0).sqrt()
+        other_length = gramian[other, other].clamp_min(0).sqrt()
+        if float(length * other_length) == 0:
+            return mixed
+        cosine = (mixed @ gramian[other] / (length * other_length)).clamp(-1, 1)
+        target = targets[pair].clone().to(cosine)
+        targets[pair] = (1 - self.beta) * target + self.beta * cosine
+        if cosine >= target:
+            return mixed
+        sine, target_sine = (1 - cosine**2).sqrt(), (1 - target**2).sqrt()
+        added = length * (target * sine - cosine * target_sine) / (other_length * target_sine)
+        unit = torch.eye(len(gramian), dtype=gramian.dtype)[other]
+        return mixed + added * unit

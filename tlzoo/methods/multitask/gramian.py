@@ -1,0 +1,50 @@
+"""Base of the weightings that look at inner products of task gradients."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+
+__all__ = ["GramianWeighting"]
+
+
+class GramianWeighting(Weighting):
+    """Weights from G = J J^T; a subclass solves for those of the tasks that have a row.
+
+    Args:
+        num_tasks: T.
+    """
+
+    order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "gramian"
+
+    @torch.no_grad()
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the weights (T,); 0 for tasks without labels in the batch.
+
+        Raises:
+            ValueError: no Gramian (T, T) was given.
+        """
+        if gramian is None or gramian.shape != (self.num_tasks, self.num_tasks):
+            given = "none" if gramian is None else f"one of shape {tuple(gramian.shape)}"
+            raise ValueError(
+                f"{type(self).__name__} asks for the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
+                f"gradients; got {given}: see tlzoo.nn.gradients"
+            )
+        tasks = torch.arange(self.num_tasks) if self.present is None else self.present.cpu().nonzero().flatten()
+        rows = gramian.detach().cpu().double()[tasks][:, tasks]
+        found = torch.zeros(self.num_tasks, dtype=torch.float64)
+        found = found.index_copy(0, tasks, self.solve(rows, tasks))
+        return found.to(losses)
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the weights (K,) of K tasks.
+
+        Args:
+            gramian: (K, K), float64 on the CPU.
+            tasks: (K,) their places among all tasks.
+        """
+        raise NotImplementedError

@@ -1,0 +1,52 @@
+"""IMTL: learned loss scales with impartial gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.methods.multitask.impartial import impartial_weights
+from tlzoo.registry import Paper
+
+__all__ = ["IMTL"]
+
+
+class IMTL(GramianWeighting):
+    """Impartial multitask learning, both halves (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
+
+    Losses are scaled by e^s with s learned from the sum of e^s L - s (IMTL-L), which heads follow, too; the gradients
+    of the scaled losses are weighted for equal projections (IMTL-G).
+
+    Args:
+        num_tasks: T.
+        initial: where every s starts.
+
+    >>> import torch
+    >>> IMTL(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))
+    tensor([0.3333, 0.6667])
+    """
+
+    paper = Paper(
+        title="Towards Impartial Multi-task Learning",
+        authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),
+        venue="ICLR",
+        year=2021,
+        page="https://openreview.net/forum?id=IMPnRXEWpvr",
+    )
+
+    def __init__(self, num_tasks: int, *, initial: float = 0.0) -> None:
+        super().__init__(num_tasks)
+        self.log_scales = nn.Parameter(torch.full((num_tasks,), initial))
+
+    def transformed(self, losses: Tensor) -> Tensor:
+        """Return e^s L, with s held constant."""
+        return self.log_scales.exp().detach() * losses
+
+    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the sum of e^s L - s, which trains s."""
+        return self.those_present(self.log_scales.exp() * losses.detach() - self.log_scales).sum()
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the weights of equal projections."""
+        return impartial_weights(gramian)

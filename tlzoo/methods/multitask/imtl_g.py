@@ -1,0 +1,40 @@
+"""IMTL-G: a direction with equal projections on all task gradients."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.methods.multitask.impartial import impartial_weights
+from tlzoo.registry import Paper
+
+__all__ = ["IMTLG"]
+
+
+class IMTLG(GramianWeighting):
+    """The gradient half of impartial multitask learning (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
+
+    <d, g_i> / |g_i| is the same for all tasks, and the weights sum to 1.
+
+    Differs from the paper: the general form of Quinton & Rey (2024), w ~ pinv(G) |g|, which allows dependent rows;
+    TorchJD's weighting computes it.
+
+    Args:
+        num_tasks: T.
+
+    >>> import torch
+    >>> IMTLG(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))
+    tensor([0.3333, 0.6667])
+    """
+
+    paper = Paper(
+        title="Towards Impartial Multi-task Learning",
+        authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),
+        venue="ICLR",
+        year=2021,
+        page="https://openreview.net/forum?id=IMPnRXEWpvr",
+    )
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return pinv(G) |g|, divided by its sum; zeros where that is zero."""
+        return impartial_weights(gramian)

@@ -1,0 +1,62 @@
+"""MGDA: the shortest convex combination of task gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional.checks import check_choice
+from tlzoo.functional.gramians import min_norm_weights
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["MGDA"]
+
+
+class MGDA(GramianWeighting):
+    """Multiple-gradient descent (Sener & Koltun, NeurIPS 2018; Désidéri 2012), https://arxiv.org/abs/1810.04650.
+
+    w minimizes |J^T w| on the simplex; for d = J^T w, <d, g_i> >= |d|^2, with equality where w_i > 0.
+
+    Differs from the paper: the problem is solved exactly where it runs Frank-Wolfe steps. Gradients are taken for the
+    shared parameters; the paper's upper bound (MGDA-UB) is ``space="features"`` of :class:`tlzoo.lit.Multitask`.
+
+    Args:
+        num_tasks: T.
+        normalization: of the gradients before: ``"none"``; ``"l2"``: by their length; ``"loss"``: by the loss;
+            ``"loss+"``: by both.
+
+    >>> import torch
+    >>> MGDA(2).weights(torch.ones(2), torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+    tensor([0.7500, 0.2500])
+    """
+
+    paper = Paper(
+        title="Multi-Task Learning as Multi-Objective Optimization",
+        authors=("Sener", "Koltun"),
+        venue="NeurIPS",
+        year=2018,
+        arxiv="1810.04650",
+    )
+    variants = ({}, {"normalization": "l2"}, {"normalization": "loss+"})
+
+    def __init__(self, num_tasks: int, *, normalization: str = "none") -> None:
+        super().__init__(num_tasks)
+        check_choice(normalization, ("none", "l2", "loss", "loss+"), what="normalization")
+        self.normalization = normalization
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the weights (T,) of the gradients as they are; normalized ones are what the simplex is of."""
+        if gramian is None or self.normalization == "none":
+            return super().weights(losses, gramian)
+        divisors = torch.ones_like(losses)
+        if self.normalization != "l2":
+            divisors = divisors * losses.detach().abs()
+        if self.normalization != "loss":
+            divisors = divisors * gramian.diagonal().clamp_min(0).sqrt()
+        factors = divisors.reciprocal().where(divisors > 0, torch.ones_like(divisors))
+        return super().weights(losses, gramian * factors * factors[:, None]) * factors
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the convex weights of the shortest combination."""
+        return min_norm_weights(gramian)

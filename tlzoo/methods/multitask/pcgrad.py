@@ -1,0 +1,49 @@
+"""PCGrad: gradients projected off those that they conflict with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchjd.aggregation import PCGradWeighting
+
+from tlzoo.methods.multitask.draws import Draws
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["PCGrad"]
+
+
+class PCGrad(GramianWeighting):
+    """Gradient surgery (Yu et al., NeurIPS 2020), https://arxiv.org/abs/2001.06782.
+
+    Each g_i, in a random order of the others, loses its component along every g_j that it points against; the results
+    are summed. TorchJD's weighting computes it from inner products.
+
+    Args:
+        num_tasks: T.
+
+    >>> import torch
+    >>> PCGrad(2).weights(torch.ones(2), torch.tensor([[1.0, -0.5], [-0.5, 1.0]]))
+    tensor([1.5000, 1.5000])
+    """
+
+    paper = Paper(
+        title="Gradient Surgery for Multi-Task Learning",
+        authors=("Yu", "Kumar", "Gupta", "Levine", "Hausman", "Finn"),
+        venue="NeurIPS",
+        year=2020,
+        arxiv="2001.06782",
+    )
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__(num_tasks)
+        self.draws = Draws()
+        self.weighting = PCGradWeighting()
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return the summed weights of the projected gradients."""
+        with torch.random.fork_rng(devices=[]):
+            # TorchJD draws its orders from the global state, which is not for a method to move
+            torch.default_generator.set_state(self.draws.next().get_state())
+            weights: Tensor = self.weighting(gramian)
+        return weights

@@ -1,0 +1,27 @@
+"""The projection that UPGrad and DualProj share."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torchjd.linalg import DualConeProjector
+
+from tlzoo.functional.gramians import dual_cone_weights
+
+__all__ = ["Projector"]
+
+
+class Projector(DualConeProjector):
+    """Projects onto the directions in which no task loses, by non-negative least squares.
+
+    Args:
+        regularization: share of the trace of G that is added to its diagonal; >= 0.
+    """
+
+    def __init__(self, regularization: float) -> None:
+        if regularization < 0:
+            raise ValueError(f"regularization {regularization}; expected a number >= 0")
+        self.regularization = regularization
+
+    def __call__(self, vectors: Tensor, gramian: Tensor) -> Tensor:
+        """Map weights (..., K) to those of the projections."""
+        return dual_cone_weights(gramian, vectors, regularization=self.regularization)

@@ -1,0 +1,43 @@
+"""Random loss weighting: new random weights at every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.methods.multitask.draws import Draws
+from tlzoo.registry import Paper
+
+__all__ = ["RLW"]
+
+
+class RLW(Weighting):
+    """Random loss weighting (Lin et al., TMLR 2022), https://arxiv.org/abs/2111.10603.
+
+    At every step, weights are the softmax of T standard normal numbers.
+
+    Args:
+        num_tasks: T.
+
+    >>> round(RLW(3).weights(torch.ones(3)).sum().item(), 6)
+    1.0
+    """
+
+    paper = Paper(
+        title="Reasonable Effectiveness of Random Weighting: A Litmus Test for Multi-Task Learning",
+        authors=("Lin", "Ye", "Zhang", "Tsang"),
+        venue="TMLR",
+        year=2022,
+        arxiv="2111.10603",
+    )
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__(num_tasks)
+        self.draws = Draws()
+
+    @torch.no_grad()
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the softmax of normal numbers."""
+        drawn = torch.randn(self.num_tasks, generator=self.draws.next(), dtype=torch.float64)
+        return drawn.softmax(dim=0).to(losses)

@@ -1,0 +1,54 @@
+"""SDMGrad: the shortest combination, drawn toward the mean gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional.gramians import min_norm_weights
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import Paper
+
+__all__ = ["SDMGrad"]
+
+
+class SDMGrad(GramianWeighting):
+    """Direction-oriented multi-objective learning (Xiao, Ban & Ji, NeurIPS 2023), https://arxiv.org/abs/2305.18409.
+
+    w minimizes |J^T (w + lam u)|^2 / 2 on the simplex, u uniform; the direction is J^T (w + lam u) / (1 + lam). lam = 0
+    is MGDA, large lam the mean gradient.
+
+    Differs from the paper: the minimum is found exactly for the gradients of the batch at hand. The paper takes steps
+    of stochastic gradient descent on w with two further batches, which unbiases them.
+
+    Args:
+        num_tasks: T.
+        lam: how strongly the mean gradient draws, >= 0.
+
+    >>> import torch
+    >>> SDMGrad(2).weights(torch.ones(2), torch.eye(2))
+    tensor([0.5000, 0.5000])
+    """
+
+    paper = Paper(
+        title="Direction-oriented Multi-objective Learning: Simple and Provable Stochastic Algorithms",
+        authors=("Xiao", "Ban", "Ji"),
+        venue="NeurIPS",
+        year=2023,
+        arxiv="2305.18409",
+    )
+    variants = ({}, {"lam": 0.0})
+
+    def __init__(self, num_tasks: int, *, lam: float = 0.3) -> None:
+        super().__init__(num_tasks)
+        if lam < 0:
+            raise ValueError(f"lam {lam}; expected a number >= 0")
+        self.lam = lam
+
+    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
+        """Return (w + lam u) / (1 + lam)."""
+        mean = torch.full_like(gramian[0], 1 / len(gramian))
+        # on the simplex J^T (w + lam u) is the combination w of the rows g_i + lam g0
+        product = gramian @ mean
+        shifted = gramian + self.lam * (product + product[:, None]) + self.lam**2 * (mean @ product)
+        return (min_norm_weights(shifted) + self.lam * mean) / (1 + self.lam)

@@ -1,0 +1,87 @@
+"""STCH: a smooth maximum of the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.registry import Paper
+
+__all__ = ["STCH"]
+
+_LEAST = 1e-8
+
+
+class STCH(Weighting):
+    """Smooth Tchebycheff scalarization (Lin et al., ICML 2024), https://arxiv.org/abs/2402.19078.
+
+    The total is mu log sum of exp(lambda_i (L_i - z_i) / mu), whose gradient weighs the losses by lambda times the
+    softmax of lambda (L - z) / mu; small mu weighs the worst task alone.
+
+    Differs from the paper: its experiments in multitask learning take logarithms of losses in relation to those of a
+    warm-up; that is ``logarithm=True``, in relation to the mean losses of the first epoch, in which weights are 1 / L.
+
+    Args:
+        num_tasks: T.
+        mu: smoothing, > 0.
+        preference: lambda, T numbers > 0; None for 1 / T each.
+        ideal: z, T numbers; None for zeros.
+        logarithm: take logarithms of the losses over those of the first epoch.
+
+    >>> STCH(2).weights(torch.tensor([1.0, 1.0]))
+    tensor([0.2500, 0.2500])
+    """
+
+    paper = Paper(
+        title="Smooth Tchebycheff Scalarization for Multi-Objective Optimization",
+        authors=("Lin", "Zhang", "Yang", "Liu", "Wang", "Zhang"),
+        venue="ICML",
+        year=2024,
+        arxiv="2402.19078",
+    )
+    variants = ({}, {"mu": 0.1}, {"logarithm": True})
+
+    def __init__(
+        self,
+        num_tasks: int,
+        *,
+        mu: float = 1.0,
+        preference: Sequence[float] | None = None,
+        ideal: Sequence[float] | None = None,
+        logarithm: bool = False,
+    ) -> None:
+        super().__init__(num_tasks)
+        preference = [1 / num_tasks] * num_tasks if preference is None else preference
+        ideal = [0.0] * num_tasks if ideal is None else ideal
+        if mu <= 0 or len(preference) != num_tasks or len(ideal) != num_tasks or min(preference) <= 0:
+            raise ValueError(
+                f"mu {mu}, preference {list(preference)} and ideal {list(ideal)} for {num_tasks} tasks; expected "
+                "mu > 0, one number > 0 and one number a task"
+            )
+        self.mu, self.logarithm = mu, logarithm
+        self.register_buffer("preference", torch.tensor(preference))
+        self.register_buffer("ideal", torch.tensor(ideal))
+        self.register_buffer("first_epoch", torch.full((num_tasks,), torch.nan))
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return lambda times the softmax, among the tasks that have labels."""
+        losses, factors = losses.detach(), torch.ones_like(losses)
+        preference, ideal, first = (self.get_buffer(name).to(losses) for name in ("preference", "ideal", "first_epoch"))
+        if self.logarithm:
+            factors = losses.clamp_min(_LEAST).reciprocal()
+            if bool(first.isnan().any()):
+                return self.those_present(factors)
+            losses = (losses.clamp_min(_LEAST) / first).log()
+        scores = preference * (losses - ideal) / self.mu
+        if self.present is not None:
+            scores = scores.masked_fill(~self.present, -torch.inf)
+        return preference * scores.softmax(dim=0) * factors
+
+    def on_epoch(self, mean_losses: Tensor) -> None:
+        """Note the mean losses (T,) of the first epoch."""
+        first = self.get_buffer("first_epoch")
+        if bool(first.isnan().any()):
+            first.copy_(mean_losses.detach().clamp_min(_LEAST))

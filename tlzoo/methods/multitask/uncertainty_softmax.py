@@ -1,0 +1,49 @@
+"""Uncertainty weighting in closed form, its weights through a softmax."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.base import Weighting
+from tlzoo.registry import Paper
+
+__all__ = ["UncertaintySoftmax"]
+
+_LEAST = 1e-8
+
+
+class UncertaintySoftmax(Weighting):
+    """Analytical uncertainty weighting (UW-SO; Kirchdorfer et al., 2024), https://arxiv.org/abs/2408.07985.
+
+    The learned variance of uncertainty weighting has its optimum where the weight is 1 / L; weights are the softmax of
+    (1 / L) / temperature.
+
+    Args:
+        num_tasks: T.
+        temperature: of the softmax, > 0; the paper tunes it.
+
+    >>> UncertaintySoftmax(2).weights(torch.tensor([1.0, 1.0]))
+    tensor([0.5000, 0.5000])
+    """
+
+    paper = Paper(
+        title="Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning",
+        authors=("Kirchdorfer", "Elich", "Kutsche", "Stuckenschmidt", "Schott", "Köhler"),
+        venue="GCPR",
+        year=2024,
+        arxiv="2408.07985",
+    )
+
+    def __init__(self, num_tasks: int, *, temperature: float = 1.0) -> None:
+        super().__init__(num_tasks)
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        self.temperature = temperature
+
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the softmax of the inverse losses, among the tasks that have labels."""
+        scores = losses.detach().clamp_min(_LEAST).reciprocal() / self.temperature
+        if self.present is not None:
+            scores = scores.masked_fill(~self.present, -torch.inf)
+        return scores.softmax(dim=0)

@@ -1,0 +1,108 @@
+"""Parts of a Jacobian, each kept in the form in which it is small."""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["Block", "DenseBlock", "FeatureBlock", "stacked", "world_size"]
+
+
+def world_size() -> int:
+    """Count the processes that train together; 1 where there is one."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class Block:
+    """The rows of T task gradients for some parameters."""
+
+    parameters: tuple[Tensor, ...]
+
+    def gramian(self) -> Tensor:
+        """Return the inner products (T, T) of the rows."""
+        raise NotImplementedError
+
+    def combined(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """Return the weighted sum of the rows, one tensor a parameter."""
+        raise NotImplementedError
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """Return the rows (T, numel), one tensor a parameter."""
+        raise NotImplementedError
+
+
+class DenseBlock(Block):
+    """The gradients themselves.
+
+    Args:
+        parameter: of any shape.
+        gradients: one a task, of that shape; None where a task does not depend on it.
+    """
+
+    def __init__(self, parameter: Tensor, gradients: list[Tensor | None]) -> None:
+        self.parameters = (parameter,)
+        self.matrix = stacked(parameter, gradients)
+        if (world := world_size()) > 1:
+            dist.all_reduce(self.matrix)
+            self.matrix /= world
+
+    def gramian(self) -> Tensor:
+        """Return the inner products (T, T) of the rows."""
+        return self.matrix @ self.matrix.T
+
+    def combined(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """Return the weighted sum of the rows."""
+        return ((weights.to(self.matrix) @ self.matrix).view(self.parameters[0].shape),)
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """Return the rows (T, numel)."""
+        return (self.matrix,)
+
+
+class FeatureBlock(Block):
+    """Gradients for a shared result, in place of those for the parameters behind it.
+
+    Each process has the rows of its own examples: inner products are summed over processes, rows are not exchanged.
+
+    Args:
+        shared: the result; what it is given goes on to the parameters behind it.
+        gradients: one a task, of its shape; None where a task does not depend on it.
+    """
+
+    def __init__(self, shared: Tensor, gradients: list[Tensor | None]) -> None:
+        self.parameters = (shared,)
+        self.matrix = stacked(shared, gradients)
+
+    def gramian(self) -> Tensor:
+        """Return the inner products (T, T) of the rows."""
+        products = self.matrix @ self.matrix.T
+        if (world := world_size()) > 1:
+            dist.all_reduce(products)
+            products /= world**2
+        return products
+
+    def combined(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """Return the weighted sum of the rows."""
+        return ((weights.to(self.matrix) @ self.matrix).view(self.parameters[0].shape),)
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """Return the rows (T, numel).
+
+        Raises:
+            ValueError: there are several processes, each of which has a part alone.
+        """
+        if (world := world_size()) > 1:
+            raise ValueError(
+                f"gradients at the features are spread over {world} processes; methods that ask for the whole "
+                'Jacobian take space="parameters" there'
+            )
+        return (self.matrix,)
+
+
+def stacked(parameter: Tensor, gradients: list[Tensor | None]) -> Tensor:
+    """Return gradients as rows (T, numel), in the precision of the weights; zeros stand for None."""
+    matrix = parameter.new_zeros((len(gradients), parameter.numel()), requires_grad=False)
+    for row, gradient in zip(matrix, gradients, strict=True):
+        if gradient is not None:
+            row.copy_(gradient.reshape(-1))
+    return matrix
