@@ -10,7 +10,8 @@ from tlzoo.data.emoji import VENDORS
 
 def test_all_vendor_pairs_and_variants_are_listed():
     names = list_tasks()
-    assert len(names) == len(set(names)) == 2 * 3 * 7 * 6 + 2 + 5
+    assert len(names) == len(set(names))
+    assert sum(name.startswith("emoji/") for name in names) == 2 * 3 * 7 * 6
     assert "emoji/category:google->windows" in names
     assert "emoji/subcategory:apple->samsung:unpaired" in names
     assert "emoji/category:twitter->apple:shifted" in names
@@ -20,7 +21,9 @@ def test_all_vendor_pairs_and_variants_are_listed():
 
 def test_listing_by_kind():
     assert list_tasks("multitask") == ["multidigits"]
-    assert list_tasks("zeroshot") == ["emoji-unseen", "emoji-unseen:generalized", "reuters-r8"]
+    assert {"emoji-unseen", "emoji-unseen:generalized", "newsgroups", "reuters-r8", "reuters-r52"} <= set(
+        list_tasks("zeroshot")
+    )
     assert sum(len(list_tasks(kind)) for kind in ("domain", "episode", "multitask", "zeroshot")) == len(list_tasks())
     with pytest.raises(ValueError, match="did you mean 'domain'"):
         list_tasks("domains")

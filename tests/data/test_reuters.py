@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tlzoo.data import load_task
-from tlzoo.data.reuters import R8_PHRASES, read_tab
+from tlzoo.data.reuters import R8
+from tlzoo.data.texts import read_tab
 
 HEADER = "Category\tText\nd\tstring\nclass\t\n"
 
@@ -25,7 +26,7 @@ def test_a_line_of_other_columns_is_named(tmp_path):
 def test_r8_is_the_whole_test_set():
     task = load_task("reuters-r8")
     assert len(task.test) == 2189
-    assert task.class_names == tuple(R8_PHRASES)
+    assert task.class_names == tuple(R8)
     assert np.mean(task.test.labels == task.class_names.index("earn")) == pytest.approx(0.495, abs=5e-4)
     assert max(map(len, task.test.inputs.tolist())) == 600
     assert task.train is None

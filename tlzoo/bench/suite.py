@@ -87,7 +87,7 @@ class Group:
                 candidates=row.candidates,
                 seed=seed,
                 task_checksum=checksums[task.value],
-                revisions={**revisions, "method": method["revision"]},
+                revisions={**revisions, "method": method["revision"], **method["part_revisions"]},
                 root=self.root,
             )
             for task, backbone in itertools.product(self.tasks, self.backbones)
@@ -109,7 +109,11 @@ class Group:
                     raise row.method.error(
                         f"{row.label or method['name']}: {nearest(name, names, kind=_SINGULAR[part])}"
                     )
-        return method
+        if tried := [part for part in method["parts"] if part in row.candidates]:
+            raise row.method.error(
+                f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
+            )
+        return method | {"part_revisions": dict(_part_revisions(row, method, row.settings, facts))}
 
     def _checksum(self, task: Located, facts: Facts) -> str:
         fact: dict[str, Any] = _at(task, facts.task, task.value, self.root)
@@ -127,6 +131,29 @@ class Group:
             place = (cell.label, cell.task, cell.backbone, cell.seed)
             if hashes.setdefault(place, cell.hash) != cell.hash:
                 raise self.place.error(f"{self.title!r} has two different rows labelled {cell.label!r}")
+
+
+def _part_revisions(
+    row: Row, method: Mapping[str, Any], settings: Mapping[str, Any], facts: Facts, *, of: str = "method"
+) -> Iterator[tuple[str, int]]:
+    """Return the revisions of the methods that a method is made of, and of those that these are made of.
+
+    Raises:
+        SuiteError: a part, or one of its settings, does not exist.
+    """
+    family = method["name"].split("/")[0]
+    for name, own in method["parts"].items():
+        if name not in settings:
+            continue
+        bare = str(settings[name])
+        part: dict[str, Any] = _at(row.method, facts.method, bare if "/" in bare else f"{family}/{bare}")
+        inner = settings.get(own) or {}
+        for setting in inner:
+            if part["settings"] is not None and setting not in part["settings"]:
+                raise row.method.error(f"{part['name']}: {nearest(setting, part['settings'], kind='setting')}")
+        place = f"{of}/{name}"
+        yield place, part["revision"]
+        yield from _part_revisions(row, part, inner, facts, of=place)
 
 
 _SINGULAR = {

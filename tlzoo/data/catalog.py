@@ -21,7 +21,8 @@ __all__ = ["list_tasks", "load_task"]
 Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
-_FOLDER = "folder:"
+_FOLDER, _XLSA17 = "folder:", "xlsa17:"
+_ON_DISK = (f"{_FOLDER}SOURCE->TARGET", f"{_XLSA17}DATASET", f"{_XLSA17}DATASET:generalized")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class _Entry:
 def list_tasks(kind: Kind | None = None) -> list[str]:
     """Return the names of all tasks, or of those of one kind.
 
-    Beside them, ``folder:SOURCE->TARGET`` reads a set on disk, see :func:`load_task`.
+    Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, see :func:`load_task`.
 
     >>> list_tasks("episode")
     ['emoji-oneshot']
@@ -52,8 +53,9 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
     """Return a task by name; what it is made of is fetched at its first use.
 
     Args:
-        name: one of :func:`list_tasks`, or ``folder:SOURCE->TARGET`` for a set laid out as
-            ``root/domain/class/*.jpg``.
+        name: one of :func:`list_tasks`; or ``folder:SOURCE->TARGET`` for a set laid out as ``root/domain/class/*.jpg``;
+            or ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
+            ``att_splits.mat``.
         root: the folder of a set on disk; tasks that are made of sources do not look at it.
 
     Raises:
@@ -62,10 +64,12 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
     """
     if name.startswith(_FOLDER):
         entry = _folder_entry(name, root)
+    elif name.startswith(_XLSA17):
+        entry = _xlsa17_entry(name, root)
     elif name in _catalog():
         entry = _catalog()[name]
     else:
-        raise ValueError(nearest(name, [*_catalog(), f"{_FOLDER}SOURCE->TARGET"], kind="task"))
+        raise ValueError(nearest(name, [*_catalog(), *_ON_DISK], kind="task"))
     build = getattr(importlib.import_module(f"tlzoo.data.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
@@ -79,6 +83,16 @@ def _folder_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
         raise ValueError(f"{name} is read from disk; give root, the folder that holds {source}/ and {target}/")
     arguments = {"root": Path(root).expanduser(), "source": source, "target": target}
     return _Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
+
+
+def _xlsa17_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
+    dataset, _, protocol = name.removeprefix(_XLSA17).partition(":")
+    if not dataset or protocol not in ("", "generalized"):
+        raise ValueError(f"{name!r} names no data set; write {_ON_DISK[1]} or {_ON_DISK[2]}")
+    if root is None:
+        raise ValueError(f"{name} is read from disk; give root, the folder that holds {dataset}/res101.mat")
+    arguments = {"root": Path(root).expanduser(), "dataset": dataset, "generalized": bool(protocol)}
+    return _Entry(kind="zeroshot", module="xlsa17", function="xlsa17", arguments=arguments)
 
 
 @lru_cache(maxsize=1)
@@ -109,4 +123,6 @@ def _entries() -> Iterator[tuple[str, _Entry]]:
         "emoji-unseen:generalized",
         _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen", arguments={"generalized": True}),
     )
+    yield "newsgroups", _Entry(kind="zeroshot", module="newsgroups", function="newsgroups")
     yield "reuters-r8", _Entry(kind="zeroshot", module="reuters", function="reuters_r8")
+    yield "reuters-r52", _Entry(kind="zeroshot", module="reuters", function="reuters_r52")

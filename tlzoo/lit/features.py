@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.data.sets import content_hash
 from tlzoo.data.tasks import Task, ZeroShotTask
 from tlzoo.types import Backbone
 
-__all__ = ["encode_descriptions", "with_features"]
+__all__ = ["encode_prompts", "mean_direction", "with_features"]
 
 T = TypeVar("T", bound=Task)
 
@@ -29,11 +31,47 @@ def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | No
     return task.map_sets(lambda examples: store.apply(network, examples))
 
 
-def encode_descriptions(
-    task: ZeroShotTask, backbone: str | Backbone, *, cache: FeatureCache | None = None
-) -> ZeroShotTask:
-    """Return the task with its class descriptions encoded by a text backbone."""
+def encode_prompts(
+    task: ZeroShotTask,
+    backbone: str | Backbone,
+    *,
+    templates: Sequence[str] = ("{}",),
+    wordings: Sequence[str] = ("description",),
+    cache: FeatureCache | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Return embeddings (classes, A) of the texts of a task's classes by a text backbone, for each prompt.
+
+    A prompt is a template with a wording in it, ``"a photo of {name}"``; each is encoded once and cached.
+
+    Raises:
+        ValueError: a template without ``{}``, no prompt at all, or a wording that the task does not have.
+    """
+    if not templates or not wordings:
+        raise ValueError(f"{len(templates)} templates and {len(wordings)} wordings; expected one of each at least")
+    if bad := [template for template in templates if template.count("{}") != 1]:
+        raise ValueError(f"template {bad[0]!r}: expected one {{}}, where the text of a class stands")
     network = create_backbone(backbone) if isinstance(backbone, str) else backbone
-    texts = np.array(task.descriptions)
-    features = (cache or FeatureCache()).features(network, texts, checksum=content_hash(texts))
-    return replace(task, embeddings=np.asarray(features, dtype=np.float32))
+    store = cache or FeatureCache()
+    found = {}
+    for wording, template in itertools.product(wordings, templates):
+        texts = np.array([template.replace("{}", text) for text in task.texts(wording)])
+        features = store.features(network, texts, checksum=content_hash(texts))
+        found[template.replace("{}", f"{{{wording}}}")] = np.array(features, dtype=np.float32)
+    return found
+
+
+def mean_direction(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the mean of the directions of several embeddings (classes, A) of the same classes; a single one as it is.
+
+    >>> mean_direction([np.array([[1, 0]], np.float32), np.array([[0, 2]], np.float32)]).round(3).tolist()
+    [[0.7070000171661377, 0.7070000171661377]]
+    """
+    if len(embeddings) == 1:
+        return embeddings[0]
+    mean = sum(_directions(one) for one in embeddings)
+    return _directions(np.asarray(mean, dtype=np.float32))
+
+
+def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    directions: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return directions

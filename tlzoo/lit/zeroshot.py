@@ -59,11 +59,12 @@ class ZeroShot(TransferModule):
         if not isinstance(method, Compatibility):
             raise TypeError(f"{type(method).__name__} is no compatibility; ZeroShot takes a Compatibility")
         self.method = method
-        self.trained = type(method).loss is not Compatibility.loss
+        self.trained = method.trained
         self.automatic_optimization = self.trained
         self._count_among(num_classes)
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._scorer: Scorer | None = None
+        self._seen: Tensor | None = None
 
     def _count_among(self, candidates: int) -> None:
         """Make metrics for so many candidates: held-out classes may be more or fewer than those of the test."""
@@ -71,6 +72,11 @@ class ZeroShot(TransferModule):
         self.top1 = MulticlassAccuracy(candidates, average="micro").to(self.device)
         self.top5 = MulticlassAccuracy(candidates, average="micro", top_k=min(5, candidates)).to(self.device)
         self.per_class = nn.ModuleList([MeanClassAccuracy(candidates), MeanClassAccuracy(candidates)]).to(self.device)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the method sees examples to fit on."""
+        return Sees.SOURCE_INPUTS in self.method.sees
 
     def pretrained(self) -> nn.Module:
         """Return the backbone, which is frozen."""
@@ -85,6 +91,8 @@ class ZeroShot(TransferModule):
         if len(class_embeddings) != self.num_candidates:
             self._count_among(len(class_embeddings))
         self._scorer = self.method.bind(class_embeddings.to(self.device), seen=seen.to(self.device))
+        # among seen candidates alone there is nothing to set them off against
+        self._seen = seen.to(self.device) & ~seen.all()
 
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to scores among the bound candidates (B, C).
@@ -164,19 +172,23 @@ class ZeroShot(TransferModule):
     def validation_step(self, batch: Examples, batch_idx: int) -> None:
         """Answer among the held-out classes, which play unseen."""
         if not self._unfitted:
-            self._measure(batch, 0)
+            self._measure(batch)
 
-    def test_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Answer test examples: loader 0 those of unseen classes, loader 1 (generalized) those of seen ones."""
-        self._measure(batch, dataloader_idx)
+    def test_step(self, batch: Examples, batch_idx: int) -> None:
+        """Answer test examples, of unseen classes and (generalized) of seen ones."""
+        self._measure(batch)
 
-    def _measure(self, batch: Examples, place: int) -> None:
+    def _measure(self, batch: Examples) -> None:
         assert batch.labels is not None
-        scores = self(batch.inputs)
-        if place == 0:
-            self.top1.update(scores, batch.labels)
-            self.top5.update(scores, batch.labels)
-        self.per_class[place].update(scores, batch.labels)  # type: ignore[operator]
+        assert self._seen is not None
+        scores, labels = self(batch.inputs), batch.labels
+        of_seen = self._seen[labels]
+        for place, side in enumerate((~of_seen, of_seen)):
+            if bool(side.any()):
+                self.per_class[place].update(scores[side], labels[side])  # type: ignore[operator]
+        if not bool(of_seen.all()):
+            self.top1.update(scores[~of_seen], labels[~of_seen])
+            self.top5.update(scores[~of_seen], labels[~of_seen])
 
     def on_validation_epoch_end(self) -> None:
         """Log top-1, top-5 and the mean per class."""

@@ -13,7 +13,7 @@ from tlzoo.bench.cell import Cell, Outcome, Report
 
 __all__ = ["REVISIONS", "allowed", "prepare", "run"]
 
-REVISIONS = {"domain": 1, "multitask": 1, "episode": 1, "zeroshot": 1, "finetuning": 1}
+REVISIONS = {"domain": 1, "multitask": 1, "episode": 1, "zeroshot": 2, "finetuning": 1}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
@@ -26,7 +26,10 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "multitask": {"module": ("frozen", "sharing", *_OPTIMIZER), "budget": _TRAINING},
     "episode": {"module": (), "budget": ("way", "shot", "query", "episodes")},
-    "zeroshot": {"module": ("descriptions",), "budget": ()},
+    "zeroshot": {
+        "module": ("descriptions", "templates", "wordings", *_OPTIMIZER),
+        "budget": _TRAINING,
+    },
     "finetuning": {
         "module": ("shots", *_OPTIMIZER),
         "budget": (*_TRAINING, "pretraining_steps"),
@@ -56,7 +59,8 @@ def prepare(cells: Sequence[Cell]) -> None:
 
     seen = set()
     for cell in cells:
-        key = (cell.kind, cell.task, cell.root, cell.backbone, str(cell.module.get("descriptions")))
+        texts = str([cell.module.get(name) for name in ("descriptions", "templates", "wordings")])
+        key = (cell.kind, cell.task, cell.root, cell.backbone, texts)
         if key not in seen:
             seen.add(key)
             importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").load(

@@ -1,4 +1,8 @@
-"""Zero-shot learning on frozen features: fit on seen classes, choose by held-out ones, answer among the unseen."""
+"""Zero-shot learning on frozen features: fit on seen classes, choose by held-out ones, answer among the unseen.
+
+What is chosen (settings, and gamma of generalized zero-shot learning) is chosen on the rehearsal: fitted on the seen
+classes, tested on the held-out ones, which play unseen. Then the method is fitted on seen and held-out classes.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import as_array, receipt, split_hash, train, tune
+from tlzoo.bench.protocols.training import CHECKPOINTS, as_array, optimizer_settings, receipt, split_hash, train, tune
+from tlzoo.bench.protocols.zeroshot_answers import Answers
 from tlzoo.data import load_task
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.lit import ZeroShot, ZeroShotData
 from tlzoo.types import Sees
@@ -21,91 +25,128 @@ from tlzoo.types import Sees
 __all__ = ["load", "run"]
 
 _DEPENDENCE_ITEMS = 64
-_TOP = 5
 
 
 def load(cell: Cell, task: ZeroShotTask) -> ZeroShotData:
     """Return the data of a cell: frozen features, encoded descriptions."""
-    descriptions = cell.module.get("descriptions", "sentence:minilm")
-    return ZeroShotData(task, features=cell.backbone, descriptions=descriptions, seed=cell.seed)
+    return ZeroShotData(
+        task,
+        features=cell.backbone,
+        descriptions=cell.module.get("descriptions", "sentence:minilm"),
+        templates=cell.module.get("templates", ("{}",)),
+        wordings=cell.module.get("wordings", ("description",)),
+        **_batches(cell),
+    )
+
+
+def _batches(cell: Cell) -> dict[str, Any]:
+    steps = int(cell.budget.get("steps", CHECKPOINTS))
+    return {
+        "batch_size": int(cell.budget.get("batch_size", 256)),
+        "seed": cell.seed,
+        "steps_per_epoch": max(steps // CHECKPOINTS, 1),
+    }
 
 
 def run(cell: Cell, report: Report) -> Outcome:
-    """Fit and answer; candidates are chosen by top-1 on held-out classes, then the method is fitted on those too."""
+    """Fit and answer; candidates are chosen on the rehearsal by top-1, or (generalized) by AUSUC."""
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, ZeroShotTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected a zero-shot task")
     data = load(cell, task)
+    generalized = task.test_seen is not None
+    figure = "ausuc" if generalized else "accuracy"
 
-    def evaluate(settings: dict[str, Any]) -> float:
-        module = _fitted(cell, data, settings, report)
-        embeddings, seen = data.candidates("validation")
-        module.bind(embeddings, seen=seen)
-        assert data.task.validation is not None
-        return _answers(module, data, data.task.validation, "validation")["accuracy"]
+    def rehearsed(settings: dict[str, Any]) -> Answers:
+        rehearsal = ZeroShotData(data.task.rehearsal(), **_batches(cell))
+        return _answers(_fitted(cell, rehearsal, settings, report), rehearsal)
 
-    settings, note = tune(cell, evaluate)
-    if cell.candidates:
-        data.task = data.task.with_held_out_seen()
-        note["refitted"] = "on seen and held-out classes"
-    module = _fitted(cell, data, settings, report)
-    return _outcome(module, data, note)
+    settings, note = tune(cell, lambda settings: rehearsed(settings).metrics()[figure])
+    if generalized and task.validation is not None:
+        note["gamma"] = rehearsed(settings).curve().best_gamma()
+    if task.validation is not None:
+        data = ZeroShotData(data.task.with_held_out_seen(), **_batches(cell))
+        note["fitted"] = "on seen and held-out classes"
+    return _outcome(_fitted(cell, data, settings, report), data, note)
 
 
 def _fitted(cell: Cell, data: ZeroShotData, settings: Mapping[str, Any], report: Report) -> ZeroShot:
+    torch.manual_seed(cell.seed)  # whatever was tried before
     module = ZeroShot(
         "identity",
         cell.method,
         num_classes=data.num_candidates,
         num_embedding=data.embeddings.shape[1],
+        optimizer=optimizer_settings(cell),
         backbone_settings={"num_features": data.num_features},
         method_settings=settings,
     )
+    if module.trained and "steps" not in cell.budget:
+        raise ValueError(f"{cell.method} is trained step by step; give steps and batch_size in the budget")
     if Sees.SOURCE_INPUTS in module.method.sees:
-        train(module, data, steps=-1, report=report)
+        train(module, data, steps=int(cell.budget["steps"]) if module.trained else -1, report=report)
     return module
 
 
-def _scores(module: ZeroShot, data: ZeroShotData, examples: ExampleSet) -> NDArray[Any]:
+def _answers(module: ZeroShot, data: ZeroShotData) -> Answers:
+    embeddings, seen = data.candidates("test")
+    module.bind(embeddings, seen=seen)
+    labels = data.asked("test").labels
+    assert labels is not None
+    return Answers(scores=_scores(module, data), labels=labels, seen=seen.numpy(), by_class=data.task.train is not None)
+
+
+def _scores(module: ZeroShot, data: ZeroShotData) -> NDArray[Any]:
     with torch.no_grad():
-        return as_array(torch.cat([module(batch.inputs) for batch in data.passes(examples)]))
-
-
-def _answers(module: ZeroShot, data: ZeroShotData, examples: ExampleSet, split: str) -> dict[str, float]:
-    """Return top-1, top-5, mean per class and macro-F1 among a split's candidates."""
-    from sklearn.metrics import f1_score
-
-    assert examples.labels is not None
-    scores = _scores(module, data, examples)
-    labels = data.recounted(examples.labels, split)
-    ranked = np.argsort(-scores, axis=1, kind="stable")[:, :_TOP]
-    hits = ranked == labels[:, None]
-    return {
-        "accuracy": float(hits[:, 0].mean()),
-        "top5": float(hits.any(axis=1).mean()),
-        "per_class": float(np.mean([hits[labels == label, 0].mean() for label in np.unique(labels)])),
-        "macro_f1": float(f1_score(labels, ranked[:, 0], average="macro", zero_division=0)),
-    }
+        return as_array(torch.cat([module(batch.inputs) for batch in data.answers("test", module.method.sees)]))
 
 
 def _outcome(module: ZeroShot, data: ZeroShotData, note: dict[str, Any]) -> Outcome:
-    embeddings, seen = data.candidates("test")
-    module.bind(embeddings, seen=seen)
-    task = data.task
-    found = _answers(module, data, task.test, "test")
-    metrics = {f"test/{name}": value for name, value in found.items()}
-    if task.test_seen is not None:
-        u, s = found["per_class"], _answers(module, data, task.test_seen, "test")["per_class"]
-        metrics.update({"test/unseen": u, "test/seen": s, "test/harmonic": 2 * s * u / max(s + u, 1e-12)})
-    inputs = task.test.batch(np.arange(min(_DEPENDENCE_ITEMS, len(task.test)))).inputs
-    scores = _scores(module, data, task.test)
+    answers = _answers(module, data)
+    metrics = {f"test/{name}": value for name, value in answers.metrics().items()}
+    if "gamma" in note:
+        metrics |= {f"calibrated/{name}": value for name, value in answers.sides(note["gamma"]).items()}
+    generalized = data.task.test_seen is not None
+    if generalized:
+        metrics["oracle/harmonic"] = float(answers.curve().harmonic.max())
+    examples = data.asked("test")
+    inputs = examples.batch(np.arange(min(_DEPENDENCE_ITEMS, len(examples)))).inputs
+    with torch.no_grad():
+        dependence = measure_dependence(module, inputs)
+    spread, figures = _spread(module, data)
+    scores = answers.scores
     kept = {"test_logits": scores} if scores.shape[1] <= 100 else _top_scores(scores)
     return Outcome(
-        metrics=metrics,
-        receipt=receipt(module.method, measure_dependence(module, inputs), **note),
+        metrics=metrics | spread,
+        receipt=receipt(module.method, dependence, **note, **figures),
         predictions=kept,
-        splits={name: split_hash(task.test) for name in kept},
+        splits={name: split_hash(examples) for name in kept},
+        series=answers.series() if generalized else {},
     )
+
+
+def _spread(module: ZeroShot, data: ZeroShotData) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return how top-1 depends on the prompt, each used alone, and the figure of each.
+
+    Of methods that nothing is fitted of: for the others each prompt would mean another fit.
+    """
+    if len(data.prompts) < 2 or data.task.train is not None:
+        return {}, {}
+    figures = {}
+    classes = data.task.candidates
+    labels = data.asked("test").labels
+    assert labels is not None
+    for prompt, embeddings in data.prompts.items():
+        module.bind(torch.from_numpy(embeddings[classes]), seen=torch.zeros(len(classes), dtype=torch.bool))
+        figures[prompt] = float((_scores(module, data).argmax(axis=1) == labels).mean())
+    values = np.array(list(figures.values()))
+    spread = {
+        "prompt/mean": float(values.mean()),
+        "prompt/std": float(values.std(ddof=1)),
+        "prompt/lowest": float(values.min()),
+        "prompt/highest": float(values.max()),
+    }
+    return spread, {"prompts": figures}
 
 
 def _top_scores(scores: NDArray[Any], count: int = 20) -> dict[str, NDArray[Any]]:

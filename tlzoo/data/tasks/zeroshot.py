@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -11,9 +13,12 @@ from numpy.typing import NDArray
 
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.registry import nearest
 from tlzoo.types import Sees
 
 __all__ = ["ZeroShotTask", "ZeroShotView"]
+
+_ALWAYS = ("description", "name")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +51,13 @@ class ZeroShotTask(Task):
         validation: examples of ``held_out``, or None.
         test: examples of ``unseen``.
         test_seen: test examples of ``seen``; with it, the task is generalized zero-shot.
-        embeddings: (classes, A) encoded descriptions, set by the harness.
+        wordings: other texts that describe the classes, by what kind of text they are, one a class; ``"description"``
+            and ``"name"`` (``class_names``) are there in any case.
+        embeddings: (classes, A) encoded descriptions, set by the harness; or the attributes of the classes.
+
+    Raises:
+        ValueError: classes without description or with the same one, seen and unseen ones that overlap, embeddings that
+            do not fit or are not finite.
     """
 
     kind: ClassVar[str] = "zeroshot"
@@ -59,7 +70,91 @@ class ZeroShotTask(Task):
     train: ExampleSet | None = None
     validation: ExampleSet | None = None
     test_seen: ExampleSet | None = None
+    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     embeddings: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        kinds = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
+        for one, other in itertools.combinations(kinds, 2):
+            if len(both := np.intersect1d(kinds[one], kinds[other])):
+                raise ValueError(
+                    f"{self.name}: classes {self._spelled(both)} are both {one} and {other}; a class is one of them"
+                )
+        for kind in (*_ALWAYS, *self.wordings):
+            self._check_texts(kind)
+        if self.embeddings is not None:
+            self._check_embeddings(self.embeddings)
+
+    def texts(self, kind: str = "description") -> tuple[str, ...]:
+        """Return one text a class: its ``description``, its ``name``, or one of the ``wordings``.
+
+        Raises:
+            ValueError: there is no such kind of text; the nearest are in the message.
+        """
+        known = {**self.wordings, "description": self.descriptions, "name": self.class_names}
+        if kind not in known:
+            raise ValueError(f"{self.name}: {nearest(kind, known, kind='wording')}")
+        return known[kind]
+
+    @property
+    def candidates(self) -> NDArray[np.int64]:
+        """Class indices, ascending, among which the test is answered: the unseen, or (generalized) all."""
+        if self.test_seen is None:
+            return self.unseen
+        return np.union1d(np.union1d(self.seen, self.held_out), self.unseen)
+
+    def rehearsal(self) -> Self:
+        """Return the task of which the held-out classes are the unseen ones: settings are chosen on it.
+
+        It knows nothing of the unseen classes. Where the task is generalized, about a fifth of the training examples of
+        each seen class (the first of a class, the second of the next ...) are taken out and tested on.
+
+        Raises:
+            ValueError: there are no held-out classes.
+        """
+        if self.train is None or self.validation is None:
+            raise ValueError(f"{self.name} has no training and held-out classes to rehearse on")
+        train, test_seen = self.train, None
+        if self.test_seen is not None:
+            assert train.labels is not None
+            out = _every_fifth(train.labels)
+            train, test_seen = train.subset(~out), train.subset(out)
+        return replace(
+            self,
+            held_out=np.empty(0, dtype=np.int64),
+            unseen=self.held_out,
+            train=train,
+            validation=None,
+            test=self.validation,
+            test_seen=test_seen,
+        )
+
+    def _check_texts(self, kind: str) -> None:
+        texts = self.texts(kind)
+        if len(texts) != self.num_classes:
+            raise ValueError(f"{self.name}: {len(texts)} texts of kind {kind!r} for {self.num_classes} classes")
+        if empty := [place for place, text in enumerate(texts) if not text.strip()]:
+            raise ValueError(f"{self.name}: classes {self._spelled(empty)} have no {kind}; each class needs one")
+        if twice := [text for text, count in Counter(texts).items() if count > 1]:
+            same = [place for place, text in enumerate(texts) if text == twice[0]]
+            raise ValueError(
+                f"{self.name}: classes {self._spelled(same)} have the same {kind} {twice[0]!r}; "
+                "nothing could tell them apart"
+            )
+
+    def _check_embeddings(self, embeddings: NDArray[np.float32]) -> None:
+        if embeddings.ndim != 2 or len(embeddings) != self.num_classes:
+            raise ValueError(
+                f"{self.name}: embeddings of shape {embeddings.shape} for {self.num_classes} classes; "
+                "expected a row each"
+            )
+        if len(bad := np.flatnonzero(~np.isfinite(embeddings).all(axis=1))):
+            raise ValueError(f"{self.name}: NaN or Inf in the embeddings of classes {self._spelled(bad)}; repair them")
+
+    def _spelled(self, classes: Iterable[int]) -> str:
+        places = list(classes)
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        return ", ".join(f"{self.class_names[place]!r} ({place})" for place in places[:3]) + more
 
     def with_held_out_seen(self) -> Self:
         """Return the task with the held-out classes among the seen ones: for the fit after settings are chosen.
@@ -97,3 +192,14 @@ class ZeroShotTask(Task):
             "unseen_embeddings": Sees.UNSEEN_DESCRIPTIONS,
         }
         return close(whole, needed, sees, by=by)
+
+
+def _every_fifth(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which examples (N,) to take out: a fifth of each class, of small ones one if there are two."""
+    out = np.zeros(len(labels), dtype=bool)
+    for turn, label in enumerate(np.unique(labels)):
+        places = np.flatnonzero(labels == label)
+        if len(places) > 1:
+            count = max(len(places) // 5, 1)
+            out[np.roll(places, -turn)[:count]] = True
+    return out

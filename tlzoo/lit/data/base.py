@@ -114,9 +114,9 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
         return StepLoader(batch_at, steps)
 
-    def passes(self, examples: ExampleSet) -> Passes[Examples]:
+    def passes(self, examples: ExampleSet, *, batch_size: int | None = None) -> Passes[Examples]:
         """Return one pass over a set, in order, in this process's share of each batch."""
-        return Passes(lambda indices: examples.batch(self._share(indices)), len(examples), 256)
+        return Passes(lambda indices: examples.batch(self._share(indices)), len(examples), batch_size or 256)
 
 
 def _a(noun: str) -> str:

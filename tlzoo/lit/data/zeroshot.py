@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,8 @@ from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask, ZeroShotView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
-from tlzoo.lit.features import encode_descriptions
-from tlzoo.types import Backbone, Examples
+from tlzoo.lit.features import encode_prompts, mean_direction
+from tlzoo.types import Backbone, Examples, Sees
 
 __all__ = ["ZeroShotData"]
 
@@ -28,6 +29,9 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
         descriptions: the text encoder (or its name) of the class descriptions.
+        templates: prompts, each with one ``{}`` in which a text of the class stands; the embedding of a class is the
+            mean direction over all prompts.
+        wordings: which texts stand in them, see :meth:`~tlzoo.data.tasks.ZeroShotTask.texts`.
         batch_size: examples a step.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.
@@ -43,6 +47,8 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         *,
         features: str | Backbone | None = None,
         descriptions: str | Backbone = "sentence:minilm",
+        templates: Sequence[str] = ("{}",),
+        wordings: Sequence[str] = ("description",),
         batch_size: int = 256,
         seed: int = 0,
         steps_per_epoch: int | None = None,
@@ -51,8 +57,10 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         super().__init__(
             task, features=features, batch_size=batch_size, seed=seed, steps_per_epoch=steps_per_epoch, root=root
         )
+        self.prompts: dict[str, NDArray[np.float32]] = {}
         if self.task.embeddings is None:
-            self.task = encode_descriptions(self.task, descriptions)
+            self.prompts = encode_prompts(self.task, descriptions, templates=templates, wordings=wordings)
+            self.task = replace(self.task, embeddings=mean_direction(list(self.prompts.values())))
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
@@ -73,7 +81,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
     def _candidates(self, split: str) -> NDArray[np.int64]:
         if split == "validation":
             return self.task.held_out
-        return self.task.unseen if self.task.test_seen is None else np.arange(self.task.num_classes)
+        return self.task.candidates
 
     def candidates(self, split: str) -> tuple[Tensor, Tensor]:
         """Return the embeddings (C, A) of a split's candidate classes, and which of them are seen (C,)."""
@@ -100,19 +108,31 @@ class ZeroShotData(TaskData[ZeroShotTask]):
 
     def val_dataloader(self) -> list[Passes[Examples]]:
         """Return examples of the held-out classes, which play unseen; nothing where there are none."""
-        return [] if self.task.validation is None else [self._answers(self.task.validation, "validation")]
+        return [] if self.task.validation is None else [self.answers("validation", self._method()[0])]
 
     def test_dataloader(self) -> list[Passes[Examples]]:
-        """Return test examples of unseen classes, and in the generalized protocol those of seen ones."""
-        seen = [] if self.task.test_seen is None else [self._answers(self.task.test_seen, "test")]
-        return [self._answers(self.task.test, "test"), *seen]
+        """Return test examples: of unseen classes, in the generalized protocol followed by those of seen ones."""
+        return [self.answers("test", self._method()[0])]
 
     def predict_dataloader(self) -> list[Passes[Examples]]:
         """Return the inputs of the test."""
         return self.test_dataloader()
 
-    def _answers(self, examples: ExampleSet, split: str) -> Passes[Examples]:
-        """Return a pass in which labels count within the split's candidates."""
+    def asked(self, split: str) -> ExampleSet:
+        """Return the examples of a split, labels counted within its candidates; those of unseen classes come first."""
+        examples = self.task.validation if split == "validation" else self.task.test
+        if examples is None:
+            raise ValueError(f"{self.task.name} has no held-out classes")
+        if split == "test" and self.task.test_seen is not None:
+            examples = examples.joined(self.task.test_seen)
         assert examples.labels is not None
-        labels = self.recounted(examples.labels, split)
-        return self.passes(replace(examples, labels=labels))
+        return replace(examples, labels=self.recounted(examples.labels, split))
+
+    def answers(self, split: str, sees: Collection[Sees]) -> Passes[Examples]:
+        """Return a pass over the examples of a split; all at once for a method that sees the test inputs.
+
+        Seen and unseen ones come together: which of them a query is, a method may not read off its company.
+        """
+        examples = self.asked(split)
+        at_once = len(examples) if Sees.TEST_INPUTS in sees else None
+        return self.passes(examples, batch_size=at_once)
