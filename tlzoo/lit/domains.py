@@ -143,7 +143,7 @@ class DomainModule(TransferModule):
         """Return the prediction with what is known of its examples, joined, labels as the method declares."""
         if examples is None:
             return prediction
-        join = self.joined if self.gather else _same
+        join = self.joined if self.gather and self.distributed else _same
         full = Prediction(
             features=join(prediction.features),
             logits=join(prediction.logits),

@@ -106,13 +106,18 @@ class TransferModule(pl.LightningModule):
         """Forget the length of an earlier training."""
         self._total_steps = None
 
+    @property
+    def distributed(self) -> bool:
+        """Whether several processes train together."""
+        return self._trainer is not None and self.trainer.world_size > 1
+
     def joined(self, rows: Tensor) -> Tensor:
         """Return the rows (B, ...) of all processes as one batch, with gradient.
 
         A loss of joined rows is the loss of the whole batch on every process; under DDP's averaging its gradient is
         that of one process with the whole batch, whatever the share of each.
         """
-        return gather_with_gradient(rows) if self._trainer is not None and self.trainer.world_size > 1 else rows
+        return gather_with_gradient(rows) if self.distributed else rows
 
     def check_loss(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the loss after checking that it is finite.
