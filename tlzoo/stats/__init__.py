@@ -1,6 +1,31 @@
-"""Intervals, paired differences and ranks; NumPy and SciPy only."""
+"""Intervals, paired tests, ranks and aggregates; NumPy and SciPy only."""
 
+from tlzoo.stats.aggregate import (
+    Estimate,
+    interquartile_mean,
+    iqm,
+    performance_profile,
+    probability_of_improvement,
+)
 from tlzoo.stats.comparison import PairedDifference, average_ranks, paired_difference
 from tlzoo.stats.intervals import Summary, summary
+from tlzoo.stats.ranking import Ranking, friedman
+from tlzoo.stats.significance import holm, paired_bootstrap, wilcoxon
 
-__all__ = ["PairedDifference", "Summary", "average_ranks", "paired_difference", "summary"]
+__all__ = [
+    "Estimate",
+    "PairedDifference",
+    "Ranking",
+    "Summary",
+    "average_ranks",
+    "friedman",
+    "holm",
+    "interquartile_mean",
+    "iqm",
+    "paired_bootstrap",
+    "paired_difference",
+    "performance_profile",
+    "probability_of_improvement",
+    "summary",
+    "wilcoxon",
+]

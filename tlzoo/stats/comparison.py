@@ -98,8 +98,13 @@ def average_ranks(
     cost = cost[~np.isnan(cost).any(axis=1)] if missing == "drop" else np.where(np.isnan(cost), np.inf, cost)
     if len(cost) == 0:
         return np.full(table.shape[1], np.nan)
+    mean: NDArray[np.float64] = ranks_of_rows(cost).mean(axis=0)
+    return mean
+
+
+def ranks_of_rows(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ranks (tasks, methods) within each row, the lowest first; equal ones share the mean of theirs."""
     smaller = (cost[:, None, :] < cost[:, :, None]).sum(axis=2)
     equal = (cost[:, None, :] == cost[:, :, None]).sum(axis=2)
     ranks: NDArray[np.float64] = smaller + (equal + 1) / 2
-    mean: NDArray[np.float64] = ranks.mean(axis=0)
-    return mean
+    return ranks

@@ -124,12 +124,13 @@ def mean_interval(
     if method == "t":
         half = t_quantile(level, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
         return float(values.mean()) - half, float(values.mean()) + half
-    means = _resampled_means(values, resamples, seed)
+    means = resampled_means(values, resamples, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+def resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Return the means (resamples,) of samples drawn with replacement from values (n,)."""
     random = np.random.default_rng(seed)
     chunks: Sequence[NDArray[np.float64]] = [  # a chunk at a time: resamples x n numbers can be many
         values[random.integers(0, len(values), (size, len(values)))].mean(axis=1)

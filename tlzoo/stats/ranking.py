@@ -1,0 +1,116 @@
+"""Many methods on many tasks: Friedman's test, and which average ranks are too close to tell (Demšar, 2006)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tlzoo.stats.comparison import average_ranks, ranks_of_rows
+
+__all__ = ["Ranking", "friedman"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Methods ranked over tasks.
+
+    Attributes:
+        ranks: average rank of each method, 1 is best.
+        tasks: N, tasks that were used: those on which every method has a figure.
+        statistic: Friedman's chi-square, corrected for ties; NaN where it is undefined.
+        p_value: of the statistic, chi-square with k - 1 degrees of freedom.
+        critical_difference: of two average ranks, at ``level`` (Nemenyi); NaN where N is 0.
+        cliques: groups of methods (positions), best first, that are no further apart than the critical difference;
+            groups within others are left out, and so is a method on its own.
+        level: of the critical difference, 0.05 by default.
+    """
+
+    ranks: tuple[float, ...]
+    tasks: int
+    statistic: float
+    p_value: float
+    critical_difference: float
+    cliques: tuple[tuple[int, ...], ...]
+    level: float
+
+    def apart(self, one: int, other: int) -> bool:
+        """Whether two methods differ: Friedman's test rejects, and their ranks differ by more than the critical one."""
+        return self.p_value <= self.level and abs(self.ranks[one] - self.ranks[other]) > self.critical_difference
+
+
+def friedman(scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher", level: float = 0.05) -> Ranking:
+    r"""Rank methods over tasks (Demšar, JMLR 2006), https://www.jmlr.org/papers/v7/demsar06a.html.
+
+    chi^2 = [12 / (N k (k + 1)) sum_j (N R_j)^2 - 3 N (k + 1)] / (1 - ties), and CD = q sqrt(k (k + 1) / 6 N), where q
+    is the quantile of the studentized range over sqrt(2). The chi-square is rough below ten tasks or five methods.
+
+    Args:
+        scores: (tasks, methods); a task on which a method has no figure (NaN) is left out.
+        better: which end is good; equal scores share the mean of their ranks.
+        level: of the critical difference.
+
+    Raises:
+        ValueError: ``scores`` is not two-dimensional, has fewer than two methods, or ``level`` is not in (0, 1).
+
+    >>> found = friedman([[0.9, 0.5, 0.1]] * 10)
+    >>> found.ranks, round(found.critical_difference, 2), found.cliques, found.apart(0, 2)
+    ((1.0, 2.0, 3.0), 1.05, ((0, 1), (1, 2)), True)
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise ValueError(f"scores of shape {table.shape}; expected (tasks, methods) of two methods or more")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; expected a probability between 0 and 1, such as 0.05")
+    table = table[~np.isnan(table).any(axis=1)]
+    count, methods = table.shape
+    ranks = average_ranks(table, better=better)
+    statistic, p_value = _chi_square(ranks_of_rows(table if better == "lower" else -table))
+    difference = _quantile(level, methods) * math.sqrt(methods * (methods + 1) / (6 * count)) if count else math.nan
+    return Ranking(
+        ranks=tuple(map(float, ranks)),
+        tasks=count,
+        statistic=statistic,
+        p_value=p_value,
+        critical_difference=difference,
+        cliques=cliques(ranks.tolist(), difference),
+        level=level,
+    )
+
+
+def _chi_square(ranks: NDArray[np.float64]) -> tuple[float, float]:
+    from scipy.special import chdtrc
+
+    methods = ranks.shape[1]
+    # about the middle rank, so that ties need no term of their own: each row's spread is what its ties leave of it
+    off = ranks - (methods + 1) / 2
+    spread = float((off**2).sum())
+    if spread == 0:
+        return math.nan, math.nan  # no task, or all methods equal on every one
+    statistic = (methods - 1) * float((off.sum(axis=0) ** 2).sum()) / spread
+    return statistic, float(chdtrc(methods - 1, statistic))
+
+
+def _quantile(level: float, methods: int) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)
+
+
+def cliques(ranks: Sequence[float], difference: float) -> tuple[tuple[int, ...], ...]:
+    """Return the maximal groups of positions whose ranks lie within ``difference`` of each other, best first."""
+    order = sorted(range(len(ranks)), key=lambda place: ranks[place])
+    found: list[tuple[int, ...]] = []
+    reached = 0
+    for start in range(len(order)):
+        end = start
+        while end < len(order) and ranks[order[end]] - ranks[order[start]] <= difference:
+            end += 1
+        if end > reached and end - start > 1:
+            found.append(tuple(order[start:end]))
+        reached = max(reached, end)
+    return tuple(found)

@@ -1,0 +1,138 @@
+"""Paired tests without normality, and the correction of many p-values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tlzoo.stats.comparison import PairedDifference
+from tlzoo.stats.intervals import finite, resampled_means, summary
+
+__all__ = ["holm", "paired_bootstrap", "wilcoxon"]
+
+_EXACT = 50
+_EQUAL = 1e-12
+
+
+def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test (Wilcoxon, 1945), https://doi.org/10.2307/3001968.
+
+    Pairs with a NaN and pairs without a difference are dropped, as in the original; equal differences share the mean of
+    their ranks. Up to 50 pairs the p-value is exact, with ties too: of all 2^n signs of the ranks that there are.
+    Beyond, it is the normal approximation with the variance corrected for ties, without continuity correction.
+
+    Args:
+        first: (n,) figures of one method.
+        second: (n,) figures of another, on the same tasks or seeds.
+
+    Returns:
+        NaN where there is no pair, 1 where no pair differs.
+
+    Raises:
+        ValueError: lengths differ.
+
+    >>> wilcoxon([0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.1, 0.1, 0.1, 0.1])
+    0.0625
+    """
+    difference = _differences(first, second)
+    if not len(difference):
+        return math.nan
+    scale = float(np.abs(difference).max())
+    # differences of equal figures are equal but for rounding
+    rounded = np.round(difference / scale, 12) if scale else difference
+    moved = rounded[rounded != 0]
+    if not len(moved):
+        return 1.0
+    doubled = _doubled_ranks(np.abs(moved))
+    positive, total = int(doubled[moved > 0].sum()), int(doubled.sum())
+    smaller = min(positive, total - positive)
+    if len(moved) <= _EXACT:
+        return min(1.0, 2 * _share_up_to(doubled, smaller))
+    spread = math.sqrt(float((doubled.astype(np.float64) ** 2).sum()))
+    return math.erfc(abs(2 * positive - total) / spread / math.sqrt(2))
+
+
+def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"pairs of shapes {a.shape} and {b.shape}; expected (n,) twice, in the same order")
+    return finite(a - b)[0]
+
+
+def _doubled_ranks(sizes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return twice the ranks: whole numbers, though ties share the mean of theirs."""
+    ordered = np.sort(sizes)
+    below, up_to = np.searchsorted(ordered, sizes, "left"), np.searchsorted(ordered, sizes, "right")
+    doubled: NDArray[np.int64] = (below + up_to + 1).astype(np.int64)
+    return doubled
+
+
+def _share_up_to(doubled: NDArray[np.int64], limit: int) -> float:
+    """Return the share of all choices of a sign for each rank whose positive ranks add up to ``limit`` at most."""
+    share = np.zeros(int(doubled.sum()) + 1)
+    share[0] = 1.0
+    for rank in doubled:
+        moved = np.zeros_like(share)
+        moved[rank:] = share[: len(share) - rank]
+        share = (share + moved) / 2
+    return float(share[: limit + 1].sum())
+
+
+def paired_bootstrap(
+    first: ArrayLike, second: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> PairedDifference:
+    """Return the mean of ``first - second`` with a percentile interval and the p-value of the same bootstrap.
+
+    The p-value is two-sided, of the differences shifted to a mean of 0: the share of resamples, the sample itself
+    counted as one, whose mean is as far from 0 as that of the sample (Efron and Tibshirani, 1993, 16.4).
+    Few pairs make both too sure of themselves, see :func:`tlzoo.stats.summary`.
+
+    Args:
+        first: (n,) figures of one method.
+        second: (n,) figures of another, in the same order; a pair with a NaN is dropped.
+        level: of the interval.
+        resamples: of the pairs.
+        seed: of the resamples.
+
+    Raises:
+        ValueError: lengths differ, or ``level`` is not in (0, 1).
+
+    >>> paired_bootstrap([0.9, 0.8, 0.7], [0.9, 0.8, 0.7]).p_value
+    1.0
+    """
+    difference = _differences(first, second)
+    found = summary(difference, level=level, method="bootstrap", resamples=resamples, seed=seed)
+    if found.n < 2:
+        return PairedDifference(difference=found, p_value=math.nan)
+    shifted = resampled_means(difference, resamples, seed) - found.mean
+    # of equal differences a resample differs by rounding alone, and is as far as the sample only where that is 0
+    far = np.count_nonzero(np.abs(shifted) >= abs(found.mean) * (1 - _EQUAL))
+    return PairedDifference(difference=found, p_value=(1 + int(far)) / (1 + resamples))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values corrected for their number (Holm, 1979), https://www.jstor.org/stable/4615733.
+
+    The i-th smallest of m is multiplied by m - i + 1, made no smaller than the one before it, and at most 1. Reject
+    where the result is at most the level: then the probability of any false rejection is at most the level.
+
+    Args:
+        p_values: (m,); a NaN stays and does not count.
+
+    Raises:
+        ValueError: not one-dimensional, or outside [0, 1].
+
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    if raw.ndim != 1 or bool(((raw < 0) | (raw > 1)).any()):
+        raise ValueError(f"p-values {raw.tolist()}; expected numbers between 0 and 1, shape (m,)")
+    corrected = np.full(len(raw), np.nan)
+    known = np.flatnonzero(~np.isnan(raw))
+    order = known[np.argsort(raw[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(raw[order] * factors), 1.0) if len(order) else []
+    return corrected
