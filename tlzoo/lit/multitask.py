@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,27 +15,37 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.regression import MeanAbsoluteError
 
 from tlzoo.data.tasks import Target
+from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method, Weighting
-from tlzoo.nn.sharing import HardSharing, NoSharing
+from tlzoo.nn.gradients import Space, TaskTape
+from tlzoo.nn.sharing import SHARING
+from tlzoo.registry import nearest
 from tlzoo.types import TaskBatch
 
 __all__ = ["Multitask"]
 
-_SHARING = {"hard": HardSharing, "none": NoSharing}
-
 
 class Multitask(TransferModule):
-    """A head a task over a sharing architecture; a :class:`~tlzoo.methods.base.Weighting` weighs the losses.
+    """A head a task over a sharing architecture; a :class:`~tlzoo.methods.base.Weighting` weighs losses or gradients.
 
-    Heads and shared layers get the gradient of the weighted sum. A task without labels in a batch has no part in it.
+    Under weighted losses, everything follows the gradient of the weighted sum. Under weighted gradients, what is shared
+    follows J^T w, and heads (with whatever the architecture gives to a task alone) their own loss; both come out of one
+    ordinary loss, so that accumulation, clipping, mixed precision and DDP work as ever. A task without labels in a
+    batch has no part in it.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a weighting.
         targets: task name -> :class:`~tlzoo.data.tasks.Target`, or its number of classes (0: regression).
-        sharing: ``"hard"``: one backbone for all tasks; ``"none"``: one a task, which is single-task learning.
+        sharing: a name in :data:`tlzoo.nn.sharing.SHARING`. ``"hard"``: one backbone for all tasks; ``"none"``: one a
+            task, which is single-task learning.
+        sharing_settings: for that architecture, such as ``{"bottleneck": 256}``.
+        space: what task gradients are taken for: the shared ``"parameters"``, or the ``"features"`` that come out of
+            what is shared, an upper bound that costs next to nothing.
+        monitor: log cosines and lengths of the task gradients at logging steps under any weighting; those that look at
+            inner products log them anyway.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: for a backbone given by name.
         method_settings: for a method given by name.
@@ -49,7 +60,10 @@ class Multitask(TransferModule):
         method: str | Method,
         *,
         targets: Mapping[str, Target | int],
-        sharing: Literal["hard", "none"] = "hard",
+        sharing: str = "hard",
+        sharing_settings: Mapping[str, Any] | None = None,
+        space: Space = "parameters",
+        monitor: bool = False,
         optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
         backbone_settings: Mapping[str, Any] | None = None,
         method_settings: Mapping[str, Any] | None = None,
@@ -63,8 +77,19 @@ class Multitask(TransferModule):
         method = as_method(method, self.families, method_settings, num_tasks=len(targets))
         if not isinstance(method, Weighting):
             raise TypeError(f"{type(method).__name__} is no weighting; Multitask takes a Weighting")
-        self.method = method
-        self.sharing = _SHARING[sharing](as_backbone(backbone, backbone_settings), self.tasks)
+        check_choice(space, ("parameters", "features"), what="space")
+        if sharing not in SHARING:
+            raise ValueError(nearest(sharing, SHARING, kind="sharing architecture"))
+        self.method, self.space, self.monitor = method, space, monitor
+        self.sharing = SHARING[sharing](
+            as_backbone(backbone, backbone_settings), self.tasks, **dict(sharing_settings or {})
+        )
+        if method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
+            raise ValueError(
+                f"{self.method_name} weighs the gradients of what tasks share, and with sharing={sharing!r} on this "
+                "backbone they share nothing that is trained; give sharing_settings={'bottleneck': 256}, or another "
+                "architecture"
+            )
         width = self.sharing.num_features
         self.heads = nn.ModuleDict({task: nn.Linear(width, max(size, 1)) for task, size in sizes.items()})
         self.metrics = nn.ModuleDict({split: _metrics(sizes) for split in ("validation_", "test_")})
@@ -72,8 +97,8 @@ class Multitask(TransferModule):
         self.register_buffer("loss_counts", torch.zeros(len(sizes)))
 
     def pretrained(self) -> nn.Module:
-        """Return the sharing architecture."""
-        return self.sharing
+        """Return the part of the sharing architecture that comes from the backbone."""
+        return self.sharing.pretrained()
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         """Map raw inputs (B, ...) to one output a task: logits (B, C), or a value (B, 1)."""
@@ -82,38 +107,114 @@ class Multitask(TransferModule):
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the losses plus what trains the weighting."""
-        by_task = self._losses(batch)
-        losses = self._stacked(by_task)
-        weights = self.method.weights(losses.detach())
-        total = (weights * losses).sum() + self.method.objective(losses.detach())
+        tape = self._tape()
+        by_task = self._losses(batch, tape)
+        losses, present = self._stacked(by_task)
+        with self.method.among(present):
+            total, terms = self._total(losses, present) if tape is None else self._balanced(losses, present, tape)
         self.get_buffer("loss_sums").add_(losses.detach())
-        self.get_buffer("loss_counts").add_(torch.tensor([float(task in by_task) for task in self.tasks]).to(losses))
-        terms = {"loss": total, **{f"loss_{task}": loss for task, loss in by_task.items()}}
-        terms.update({f"weight_{task}": weight for task, weight in zip(self.tasks, weights, strict=True)})
+        self.get_buffer("loss_counts").add_(1.0 if present is None else present.to(losses))
+        terms = {"loss": total, **{f"loss_{task}": loss for task, loss in by_task.items()}, **terms}
         self.log_terms(terms, batch.size)
         return self.check_loss(total, terms)
 
-    def _losses(self, batch: TaskBatch) -> dict[str, Tensor]:
-        """Return the loss of every task that has a label in the batch."""
-        outputs = self(batch.inputs)
+    def _tape(self) -> TaskTape | None:
+        """Return what watches the shared part, where the gradients of single tasks are asked for."""
+        watched = self.monitor and self._logs_now
+        if self.method.order == "losses" and not watched:
+            return None
+        tape = TaskTape(self.sharing.shared_parameters())
+        return tape if tape.parameters else None
+
+    def _total(self, losses: Tensor, present: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of the losses with the objective."""
+        weights = self.method.weights(losses.detach())
+        total = (weights * self.method.transformed(losses)).sum() + self.method.objective(losses.detach())
+        return total, self._by_task("weight", weights)
+
+    def _balanced(self, losses: Tensor, present: Tensor | None, tape: TaskTape) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a loss whose gradient is J^T w for what is shared, and each task's own for what is not."""
+        rows = range(len(self.tasks)) if present is None else present.nonzero().flatten().tolist()
+        constants, followed = losses.detach(), self.method.transformed(losses)
+        if self.method.order == "losses":  # watched only: rows are those of the weighted losses, which all follow
+            weights = self.method.weights(constants)
+            followed = weights * followed
+        shared = {id(p) for p in self.sharing.shared_parameters()}
+        private = [p for part in (self.sharing, self.heads) for p in part.parameters() if id(p) not in shared]
+        gradients = tape.gradients([followed[row] for row in rows], private=private, space=self.space)
+        gramian = self._placed(gradients.gramian(), rows) if self._looks_at_products else None
+        terms = {} if gramian is None else self._conflicts(gramian)
+        if self.method.order == "jacobian":
+            jacobian = gradients.jacobian()
+            total = gradients.deliver_direction(self.method.direction(self._placed_rows(jacobian, rows)))
+            return total + self.method.objective(constants), terms
+        if self.method.order == "losses":
+            total = gradients.deliver(torch.ones_like(constants[list(rows)])) + self.method.objective(constants)
+        else:
+            weights = self.method.weights(constants, gramian)
+            assert gramian is not None
+            total = gradients.deliver(weights[list(rows)]) + self.method.objective(constants, gramian)
+        return total, {**terms, **self._by_task("weight", weights)}
+
+    @property
+    def _looks_at_products(self) -> bool:
+        return self.method.order == "gramian" or self._logs_now
+
+    def _by_task(self, kind: str, values: Tensor) -> dict[str, Tensor]:
+        return {f"{kind}_{task}": value for task, value in zip(self.tasks, values, strict=True)}
+
+    def _placed_rows(self, matrix: Tensor, rows: Sequence[int]) -> Tensor:
+        """Return rows at their tasks' places (T, P), zeros for tasks without one."""
+        if len(rows) == len(self.tasks):
+            return matrix
+        return matrix.new_zeros(len(self.tasks), matrix.shape[1]).index_copy(0, _places(rows, matrix), matrix)
+
+    def _placed(self, gramian: Tensor, rows: Sequence[int]) -> Tensor:
+        """Return inner products at their tasks' places (T, T)."""
+        return self._placed_rows(self._placed_rows(gramian, rows).T, rows)
+
+    def _conflicts(self, gramian: Tensor) -> dict[str, Tensor]:
+        """Return what the conflict monitor shows: cosines of all pairs, and lengths in relation to their mean."""
+        if not self._logs_now:
+            return {}
+        lengths = gramian.diagonal().clamp_min(0).sqrt()
+        least = torch.finfo(lengths.dtype).tiny
+        shown = self._by_task("length", lengths / lengths.mean().clamp_min(least))
+        for i, first in enumerate(self.tasks):
+            for j, second in enumerate(self.tasks[i + 1 :], start=i + 1):
+                shown[f"cosine_{first}_{second}"] = gramian[i, j] / (lengths[i] * lengths[j]).clamp_min(least)
+        return shown
+
+    def _losses(self, batch: TaskBatch, tape: TaskTape | None = None) -> dict[str, Tensor]:
+        """Return the loss of every task that has a label in the batch; ``tape`` watches what is shared."""
+        with nullcontext() if tape is None or self.space == "features" else tape:
+            shared = self.sharing.shared(batch.inputs)
+        shared = shared if tape is None else tape.cut(shared)
         losses = {}
         for task in self.tasks:
-            output, labels, present = (self.joined(rows) for rows in (outputs[task], *_labelled(batch, task)))
+            output = self.heads[task](self.sharing.private(shared, task))
+            output, labels, present = (self.joined(rows) for rows in (output, *_labelled(batch, task)))
             losses[task] = _loss(output, labels, present)
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
             raise ValueError("a batch in which no task has a label; drop such inputs from the training set")
         return by_task
 
-    def _stacked(self, by_task: Mapping[str, Tensor]) -> Tensor:
+    def _stacked(self, by_task: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Return all losses (T,), zeros for tasks that have none, and which have one where some lack it."""
         zero = next(iter(by_task.values())).new_zeros(())
-        return torch.stack([by_task.get(task, zero) for task in self.tasks])
+        losses = torch.stack([by_task.get(task, zero) for task in self.tasks])
+        if len(by_task) == len(self.tasks):
+            return losses, None
+        return losses, torch.tensor([task in by_task for task in self.tasks], device=losses.device)
 
     def on_train_batch_end(self, outputs: Any, batch: TaskBatch, batch_idx: int) -> None:
         """Show a weighting that wants it the losses of the same batch after the step."""
         if type(self.method).after_step is not Weighting.after_step:
             with torch.no_grad():
-                self.method.after_step(self._stacked(self._losses(batch)))
+                losses, present = self._stacked(self._losses(batch))
+                with self.method.among(present):
+                    self.method.after_step(losses)
 
     def on_train_epoch_end(self) -> None:
         """Tell the weighting the mean losses of the epoch."""
@@ -144,6 +245,10 @@ class Multitask(TransferModule):
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
         """Return the outputs by task."""
         return self(batch.inputs)  # type: ignore[no-any-return]
+
+
+def _places(rows: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor(list(rows), device=like.device)
 
 
 def _metrics(sizes: Mapping[str, int]) -> nn.ModuleDict:

@@ -1,0 +1,127 @@
+"""Customized gate control, and progressive layered extraction: experts of all tasks, and of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.nn.sharing.base import Sharing
+from tlzoo.nn.sharing.experts import make_expert, mixed
+from tlzoo.types import Backbone
+
+__all__ = ["CGC", "PLE"]
+
+_SHARED = "shared"
+
+
+class _Level(nn.Module):
+    """One extraction: experts by group (a task's own, or shared), and the gates of those that go on.
+
+    Args:
+        inputs: width of what comes in.
+        width: of what goes out.
+        tasks: names of the tasks.
+        experts: a group.
+        gated: groups whose mixture goes on.
+    """
+
+    def __init__(self, inputs: int, width: int, tasks: Sequence[str], experts: int, gated: Sequence[str]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+        self.experts = nn.ModuleDict(
+            {
+                _key(group): nn.ModuleList(make_expert(inputs, width) for _ in range(experts))
+                for group in (_SHARED, *tasks)
+            }
+        )
+        sizes = {group: experts * (len(tasks) + 1 if group == _SHARED else 2) for group in gated}
+        self.gates = nn.ModuleDict({_key(group): nn.Linear(inputs, size) for group, size in sizes.items()})
+
+    def run(self, group: str, features: Tensor) -> Tensor:
+        """Return the results (B, K, W) of a group's experts."""
+        experts = self.experts[_key(group)]
+        assert isinstance(experts, nn.ModuleList)
+        return torch.stack([expert(features) for expert in experts], dim=1)
+
+    def mix(self, group: str, features: Tensor, results: Mapping[str, Tensor]) -> Tensor:
+        """Return the mixture (B, W) of those experts that a group's gate sees: a task's own and the shared ones."""
+        seen = list(results) if group == _SHARED else [group, _SHARED]
+        weights = self.gates[_key(group)](features).softmax(dim=1)
+        return mixed(weights, torch.cat([results[name] for name in seen], dim=1))
+
+
+def _key(group: str) -> str:
+    # a task may be called "shared", or have a name that no module may have
+    return group if group == _SHARED else f"task_{group.replace('.', '_')}"
+
+
+class PLE(Sharing):
+    """Progressive layered extraction (Tang et al., RecSys 2020), https://doi.org/10.1145/3383313.3412236.
+
+    At every level each task has experts of its own beside the shared ones, and a gate that sees both; below the last
+    level a shared gate sees all experts. What a task's gate and experts of the last level do is the task's own, all
+    below reaches every task and is shared.
+
+    Args:
+        backbone: the shared network below.
+        tasks: names of the tasks.
+        levels: number of extractions.
+        experts: a group, at each level.
+        width: of each expert's result, and of the features.
+    """
+
+    def __init__(
+        self, backbone: Backbone, tasks: Sequence[str], *, levels: int = 2, experts: int = 2, width: int = 256
+    ) -> None:
+        super().__init__(backbone, tasks)
+        if levels < 1 or experts < 1 or width < 1:
+            raise ValueError(f"{levels} levels of {experts} experts of width {width}; expected at least one of each")
+        self.backbone, self.num_features = backbone, width
+        inputs = backbone.num_features
+        self.lower = nn.ModuleList(
+            _Level(width if place else inputs, width, self.tasks, experts, (_SHARED, *self.tasks))
+            for place in range(levels - 1)
+        )
+        self.last = _Level(width if levels > 1 else inputs, width, self.tasks, experts, self.tasks)
+
+    def shared(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Return what the last level's experts of each group see, shared first, and the shared ones' results."""
+        features = self.backbone(self.backbone.preprocess(inputs))
+        groups = (_SHARED, *self.tasks)
+        streams = dict.fromkeys(groups, features)
+        for level in self.lower:
+            assert isinstance(level, _Level)
+            results = {group: level.run(group, streams[group]) for group in groups}
+            streams = {group: level.mix(group, streams[group], results) for group in groups}
+        return self.last.run(_SHARED, streams[_SHARED]), *[streams[task] for task in self.tasks]
+
+    def private(self, shared: tuple[Tensor, ...], task: str) -> Tensor:
+        """Run the task's own experts and its gate."""
+        features = shared[1 + self.tasks.index(task)]
+        return self.last.mix(task, features, {task: self.last.run(task, features), _SHARED: shared[0]})
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return all parameters but the last level's gates and experts of single tasks."""
+        last = self.last.experts[_SHARED].parameters()
+        return [*self.backbone.parameters(), *self.lower.parameters(), *last]
+
+    def pretrained(self) -> nn.Module:
+        """Return the backbone."""
+        return self.backbone
+
+
+class CGC(PLE):
+    """Customized gate control (Tang et al., RecSys 2020), https://doi.org/10.1145/3383313.3412236: PLE of one level.
+
+    Args:
+        backbone: the shared network below.
+        tasks: names of the tasks.
+        experts: a group.
+        width: of each expert's result, and of the features.
+    """
+
+    def __init__(self, backbone: Backbone, tasks: Sequence[str], *, experts: int = 2, width: int = 256) -> None:
+        super().__init__(backbone, tasks, levels=1, experts=experts, width=width)
