@@ -5,15 +5,17 @@ import inspect
 
 import pytest
 
-from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.adapting import TestTime
+from tlzoo.methods.base import Compatibility, DomainMethod, EpisodeClassifier, Method, Strategy, Weighting
 from tlzoo.methods.conformance import CHECKS, scenarios
+from tlzoo.methods.meta import MetaLearner
 from tlzoo.registry import FAMILIES, METHODS, accepted_settings, create_method, list_methods, method_class
 
 BASES = {
-    "adaptation": Alignment,
-    "confusion": Alignment,
+    "adaptation": (DomainMethod, TestTime),
+    "confusion": DomainMethod,
     "multitask": Weighting,
-    "oneshot": EpisodeClassifier,
+    "oneshot": (EpisodeClassifier, MetaLearner),
     "zeroshot": Compatibility,
     "finetuning": Strategy,
 }

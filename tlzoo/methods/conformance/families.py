@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.conformance.adapting import SourceFreeScenario, TestTimeScenario
 from tlzoo.methods.conformance.alignment import AlignmentScenario
+from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
 from tlzoo.methods.conformance.episodes import EpisodeScenario
+from tlzoo.methods.conformance.meta import MetaScenario
 from tlzoo.methods.conformance.scenario import Scenario
 from tlzoo.methods.conformance.strategy import StrategyScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
+from tlzoo.methods.meta import MetaLearner
 from tlzoo.registry import method_class
 
 __all__ = ["scenarios"]
 
 _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (Alignment, AlignmentScenario),
+    (Alternating, AlternatingScenario),
+    (SourceFree, SourceFreeScenario),
+    (TestTime, TestTimeScenario),
     (EpisodeClassifier, EpisodeScenario),
+    (MetaLearner, MetaScenario),
     (Weighting, WeightingScenario),
     (Compatibility, CompatibilityScenario),
     (Strategy, StrategyScenario),

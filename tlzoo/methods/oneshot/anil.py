@@ -1,0 +1,42 @@
+"""ANIL: only the head adapts."""
+
+from __future__ import annotations
+
+from tlzoo.methods.oneshot.maml import MAML
+from tlzoo.nn.statistics import Statistics
+from tlzoo.registry import Paper
+
+__all__ = ["ANIL"]
+
+
+class ANIL(MAML):
+    """ANIL (Raghu, Raghu, Bengio & Vinyals, ICLR 2020), https://arxiv.org/abs/1909.09157.
+
+    MAML in which the head alone takes the steps; all parameters are trained by the queries' loss.
+
+    Args:
+        rate: of the steps.
+        steps: of gradient descent.
+        statistics: of batch normalization, see MAML.
+        head: what the names of the head's parameters begin with; ``OneShot`` calls it ``head``.
+
+    Differs from the paper: ``statistics="support"``, unless it is set otherwise.
+    """
+
+    paper = Paper(
+        title="Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML",
+        authors=("Raghu", "Raghu", "Bengio", "Vinyals"),
+        venue="ICLR",
+        year=2020,
+        arxiv="1909.09157",
+    )
+
+    def __init__(
+        self, *, rate: float = 0.01, steps: int = 5, statistics: Statistics = "support", head: str = "head"
+    ) -> None:
+        super().__init__(rate=rate, steps=steps, statistics=statistics)
+        self.head = head
+
+    def adapts(self, name: str) -> bool:
+        """Say whether the parameter of that name is one of the head's."""
+        return name.startswith(f"{self.head}.")

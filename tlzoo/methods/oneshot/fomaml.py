@@ -1,0 +1,29 @@
+"""FOMAML: MAML without second derivatives."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tlzoo.methods.oneshot.maml import MAML
+
+__all__ = ["FOMAML"]
+
+
+class FOMAML(MAML):
+    """First-order MAML (Finn, Abbeel & Levine, ICML 2017), https://arxiv.org/abs/1703.03400.
+
+    MAML whose steps count as constants: the parameters get the gradient of the queries' loss at the adapted ones.
+
+    Args:
+        rate: of the steps.
+        steps: of gradient descent.
+        statistics: of batch normalization, see MAML.
+
+    Differs from the paper: ``statistics="support"``, unless it is set otherwise.
+    """
+
+    second_order = False
+
+    def moved(self, name: str, parameter: Tensor, slope: Tensor) -> Tensor:
+        """Return a parameter after one step, whose slope is a constant."""
+        return parameter - self.rate * slope.detach()

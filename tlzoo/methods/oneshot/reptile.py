@@ -1,0 +1,56 @@
+"""Reptile: toward what episodes adapt to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.methods.oneshot.fomaml import FOMAML
+from tlzoo.registry import Paper
+
+__all__ = ["Reptile"]
+
+
+class Reptile(FOMAML):
+    """Reptile (Nichol, Achiam & Schulman, 2018), https://arxiv.org/abs/1803.02999.
+
+    The parameters move toward the mean of those that episodes adapt to, support and queries together: the loss is half
+    the squared distance to them, so that a step of SGD at rate 1 goes all the way. Answers are MAML's.
+
+    Args:
+        rate: of the steps.
+        steps: of gradient descent.
+        statistics: of batch normalization, see MAML.
+
+    Differs from the paper: each step takes the whole episode rather than a part of it; ``statistics="support"``, unless
+    it is set otherwise.
+    """
+
+    paper = Paper(
+        title="On First-Order Meta-Learning Algorithms",
+        authors=("Nichol", "Achiam", "Schulman"),
+        venue="arXiv",
+        year=2018,
+        arxiv="1803.02999",
+    )
+
+    def objective(
+        self,
+        model: nn.Module,
+        support: Tensor,
+        support_labels: Tensor,
+        query: Tensor,
+        query_labels: Tensor,
+        *,
+        way: int,
+    ) -> Tensor:
+        """Return half the squared distance of the parameters to the adapted ones, its mean over episodes."""
+        adapted = self.adapted(
+            model, torch.cat([support, query], dim=1), torch.cat([support_labels, query_labels], dim=1)
+        )
+        distances = [
+            (p - adapted[name].detach()).square().flatten(1).sum(dim=1)
+            for name, p in model.named_parameters()
+            if name in adapted
+        ]
+        return torch.stack(distances).sum(dim=0).mean() / 2

@@ -1,0 +1,61 @@
+"""Batch normalization by the statistics of some rows."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Statistics", "statistics_of"]
+
+Statistics = Literal["support", "batch"]
+
+
+class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manager
+    """Inside, batch normalization that uses the batch's statistics takes those of its first rows alone.
+
+    Layers that use running statistics are left alone. What follows the first rows is thus normalized without a look at
+    its own batch: support first, then queries.
+
+    Args:
+        count: of the first rows.
+
+    >>> norm = torch.nn.BatchNorm1d(1, track_running_stats=False, affine=False, eps=0.0)
+    >>> with statistics_of(2):
+    ...     norm(torch.tensor([[-1.0], [1.0], [5.0]])).flatten().tolist()
+    [-1.0, 1.0, 5.0]
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Replace batch normalization of a batch; call everything else."""
+        if func is F.batch_norm:
+            return self._normalized(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _normalized(
+        self,
+        inputs: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if not training:
+            return F.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
+        others = [dim for dim in range(inputs.ndim) if dim != 1]
+        shape = [1, -1, *[1] * (inputs.ndim - 2)]
+        variance, mean = torch.var_mean(inputs[: self.count], dim=others, correction=0)
+        normalized = (inputs - mean.view(shape)) * (variance + eps).rsqrt().view(shape)
+        if weight is not None:
+            normalized = normalized * weight.view(shape)
+        return normalized if bias is None else normalized + bias.view(shape)
