@@ -24,8 +24,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-learn2learn.txt
 	@echo "== installing what tests, checks and docs need"
 	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@echo "== building learn2learn (without its requirements, see requirements-learn2learn.txt)"
-	$(BIN)/python -m pip install --quiet cython setuptools wheel
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -r requirements-learn2learn.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-learn2learn.txt
 	touch $@
 
 demo: $(VENV)/.run  ## set up, fetch real data, run the five-type benchmark, write the report
@@ -33,8 +32,8 @@ demo: $(VENV)/.run  ## set up, fetch real data, run the five-type benchmark, wri
 	$(BIN)/tlzoo bench run quickstart
 
 test: lint  ## set up, lint, type-check, run all tests
-	@echo "== running the tests"
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@echo "== running the tests, one process a core"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev  ## ruff, mypy, layer contracts
 	@echo "== ruff, mypy, import-linter"
