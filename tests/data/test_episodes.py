@@ -109,3 +109,41 @@ def test_frozen_lists_have_a_hash_of_their_contents():
     assert episodes[2:5].support.shape == (3, 10)
     with pytest.raises(ValueError, match="read-only"):
         episodes[0].support[0] = 1
+
+
+SUPERCLASSES = np.repeat([0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 1], [8] * 11 + [2])
+
+
+def test_hard_episodes_stay_within_one_superclass_and_reach_all_that_are_large_enough():
+    hard = sampler(way=4, superclasses=SUPERCLASSES)
+    drawn = SUPERCLASSES[hard.stack(0, 300).support]
+    assert (drawn == drawn[:, :1]).all()
+    counts = np.bincount(drawn[:, 0], minlength=3)
+    assert counts[0] == 0  # one class alone
+    assert abs(counts[1] - counts[2]) < 75
+    assert {tuple(sorted(set(LABELS[row].tolist()))) for row in hard.stack(0, 300).support} > {(3, 6, 9, 12)}
+
+
+def test_hard_episodes_of_several_domains():
+    hard = sampler(way=4, superclasses=SUPERCLASSES, domains=DOMAINS).stack(0, 50)
+    for support, query in zip(hard.support, hard.query, strict=True):
+        assert len({*SUPERCLASSES[support].tolist(), *SUPERCLASSES[query].tolist()}) == 1
+
+
+def test_superclasses_that_are_too_small_are_named():
+    with pytest.raises(ValueError, match="6-way episodes within a superclass need 6 of its classes; the largest, 1, has 5"):
+        sampler(way=6, superclasses=SUPERCLASSES)
+    with pytest.raises(ValueError, match="3 superclasses for 90 labels"):
+        sampler(superclasses=SUPERCLASSES[:3])
+
+
+def test_dirichlet_queries_are_as_many_but_unbalanced():
+    episodes = sampler(dirichlet=2.0).stack(0, 200)
+    assert episodes.query.shape == (200, 15)
+    counts = np.stack([np.bincount(row, minlength=5) for row in episodes.query_labels])
+    assert (counts.sum(axis=1) == 15).all()
+    assert counts.max() > 3
+    assert counts.min() == 0
+    np.testing.assert_array_equal(
+        LABELS[episodes.query], np.take_along_axis(LABELS[episodes.support[:, ::2]], episodes.query_labels, axis=1)
+    )

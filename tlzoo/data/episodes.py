@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,11 @@ class EpisodeSampler:
         dirichlet: None for as many queries of each class. A number a > 0 for unbalanced ones: class shares are drawn
             from a symmetric Dirichlet distribution of that concentration (Veilleux et al., NeurIPS 2021, have 2), and
             way * query queries by these shares, as far as a class has examples; a class may have none.
+        superclasses: (N,) for hard episodes: all classes of an episode come from one superclass, each of those with
+            ``way`` such classes drawn equally often. A class belongs to the superclass of its first example.
 
     Raises:
-        ValueError: too few classes have enough examples.
+        ValueError: too few classes (of one superclass) have enough examples.
 
     >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 4), way=5, shot=1, query=3, seed=0)
     >>> sampler(0).support.shape, sampler(0).query.shape
@@ -100,11 +102,13 @@ class EpisodeSampler:
         seed: int,
         domains: Indices | None = None,
         dirichlet: float | None = None,
+        superclasses: NDArray[Any] | None = None,
     ) -> None:
         if way < 2 or shot < 1 or query < 1:
             raise ValueError(f"way {way}, shot {shot}, query {query}; expected at least 2, 1 and 1")
-        if domains is not None and len(domains) != len(labels):
-            raise ValueError(f"{len(domains)} domains for {len(labels)} labels; expected one each")
+        for what, column in (("domains", domains), ("superclasses", superclasses)):
+            if column is not None and len(column) != len(labels):
+                raise ValueError(f"{len(column)} {what} for {len(labels)} labels; expected one each")
         if dirichlet is not None and dirichlet <= 0:
             raise ValueError(f"dirichlet {dirichlet}; expected a number > 0, or None for balanced queries")
         self.way, self.shot, self.query, self.seed, self.dirichlet = way, shot, query, seed, dirichlet
@@ -113,6 +117,7 @@ class EpisodeSampler:
         self._domain_names = np.empty(0, dtype=np.int64) if domains is None else np.unique(domains)
         self._usable = self._usable_domains()
         self._eligible = self._eligible_classes()
+        self._pools = None if superclasses is None else self._pools_of(superclasses[self._members[:, 0]])
         self._last: tuple[int, EpisodeIndices] | None = None
 
     def __call__(self, step: int) -> EpisodeIndices:
@@ -137,7 +142,7 @@ class EpisodeSampler:
         """Draw the episodes from ``number * _BLOCK`` on: many at once, since one alone is mostly overhead."""
         if self._last is None or self._last[0] != number:
             random = generator(self.seed, _STREAM, number)
-            rows = self._eligible[_smallest(random.random((_BLOCK, len(self._eligible))), self.way)]
+            rows = self._classes(random)
             support, candidates = self._split(rows, random)
             members = self._members[rows]
             query, query_labels = self._queries(members, candidates, random)
@@ -150,6 +155,14 @@ class EpisodeSampler:
             )
             self._last = number, drawn
         return self._last[1]
+
+    def _classes(self, random: np.random.Generator) -> Indices:
+        """Draw the rows (_BLOCK, way) of each episode's classes."""
+        keys = random.random((_BLOCK, len(self._eligible)))
+        if self._pools is not None:
+            pools = self._pools[random.integers(len(self._pools), size=_BLOCK)]
+            keys = np.where(pools, keys, np.inf)
+        return self._eligible[_smallest(keys, self.way)]
 
     def _split(self, rows: Indices, random: np.random.Generator) -> tuple[Indices, NDArray[np.bool_]]:
         """Return the places (_BLOCK, way, shot) of the support among each class's members, and which may be queries."""
@@ -199,6 +212,25 @@ class EpisodeSampler:
                 f"{len(eligible)} of {len(self._members)} classes have them; lower way, shot or query"
             )
         return eligible
+
+
+    def _pools_of(self, superclasses: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say (pools, eligible) which eligible classes make up each superclass that has enough of them.
+
+        Args:
+            superclasses: (C,) of all classes.
+        """
+        names, numbers = np.unique(superclasses[self._eligible], return_inverse=True)
+        counts = np.bincount(numbers)
+        large = np.flatnonzero(counts >= self.way)
+        if not len(large):
+            most = names[counts.argmax()]
+            raise ValueError(
+                f"{self.way}-way episodes within a superclass need {self.way} of its classes; the largest, {most}, has "
+                f"{counts.max()} with enough examples; lower way, shot or query"
+            )
+        pools: NDArray[np.bool_] = numbers == large[:, None]
+        return pools
 
 
 def _by_class(labels: Indices) -> tuple[Indices, NDArray[np.bool_]]:

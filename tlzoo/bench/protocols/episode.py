@@ -58,7 +58,7 @@ def run(cell: Cell, report: Report) -> Outcome:
     predictions = {"episode_accuracy": accuracies.astype(np.float32)}
     if scores.size <= _STORED_SCORES:
         predictions["query_logits"] = scores
-    frozen = data.sampler(data.task.novel, seed=0).freeze(data.episodes)
+    frozen = data.episode_list()
     return Outcome(
         metrics={
             "test/accuracy": float(accuracies.mean()),

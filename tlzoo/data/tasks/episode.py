@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tlzoo.data.episodes import EpisodeSampler
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.episodes import EpisodeList, EpisodeSampler
+from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.types import Sees
 
@@ -27,9 +27,18 @@ class EpisodeTask(Task):
 
     ``cross_domain`` episodes take a class's support from one domain (``ExampleSet.domains``), drawn for each class,
     and its queries from all others.
+
+    Attributes:
+        within: name of an attribute of the sets: all classes of an episode share it. None for any classes.
+        listed: the episodes of the test where the protocol lists them, as indices into ``novel``; None where they are
+            drawn.
+
+    Raises:
+        ValueError: a set lacks the attribute.
     """
 
     kind: ClassVar[str] = "episode"
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"within", "listed"})
     base: ExampleSet
     validation: ExampleSet
     novel: ExampleSet
@@ -37,6 +46,21 @@ class EpisodeTask(Task):
     way: int = 5
     shot: int = 1
     query: int = 6
+    within: str | None = None
+    listed: EpisodeList | None = None
+
+    def __post_init__(self) -> None:
+        lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
+        if lacking:
+            raise ValueError(f"{self.name}: {', '.join(lacking)} has no attribute {self.within!r}, which episodes share")
+
+    @property
+    def checksum(self) -> str:
+        """Identity of the data, the split and all that the protocol fixes, what episodes share included."""
+        extra = [] if self.listed is None else [self.listed.hash]
+        if self.within is not None:
+            extra += [part.attributes[self.within] for part in self.sets().values()]
+        return content_hash(super().checksum, *extra) if extra else super().checksum
 
     def view(self, sees: Collection[Sees], *, by: str) -> EpisodeView:
         """Return the base set as ``by``, a method that declares ``sees``, may see it."""
@@ -65,6 +89,11 @@ class EpisodeTask(Task):
         examples: ExampleSet = getattr(self, split)
         if examples.labels is None:
             raise ValueError(f"{split} of {self.name} has no labels; episodes are drawn by class")
-        shape = {"way": self.way, "shot": self.shot, "query": self.query, **shape}
-        domains = examples.domains if self.cross_domain else None
-        return EpisodeSampler(examples.labels, seed=seed, domains=domains, dirichlet=dirichlet, **shape)
+        return EpisodeSampler(
+            examples.labels,
+            seed=seed,
+            domains=examples.domains if self.cross_domain else None,
+            dirichlet=dirichlet,
+            superclasses=None if self.within is None else examples.attributes[self.within],
+            **{"way": self.way, "shot": self.shot, "query": self.query, **shape},
+        )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tlzoo.data.episodes import EpisodeSampler
+from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
+from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.data.varied import VariedSampler
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.types import Backbone, Episode, Examples, Sees
@@ -20,17 +26,27 @@ __all__ = ["EpisodeData"]
 class EpisodeData(TaskData[EpisodeTask]):
     """Episodes of an :class:`~tlzoo.data.tasks.EpisodeTask`: base classes to train on, novel ones to test on.
 
+    A module that trains on examples (:class:`~tlzoo.lit.ClassicalOneShot`) gets labelled batches of the base classes.
+
     Args:
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
         way: classes an episode; None for the task's own, as for shot and query.
         shot: support examples a class.
         query: queries a class.
-        episodes: episodes of a test; the same for every method and seed of training.
-        batch_size: episodes a step.
+        dirichlet: concentration of the classes' shares of the queries in evaluation; None for balanced queries.
+        train_way: classes an episode of training; several for one of them drawn each step; None for ``way``.
+        train_shot: the same for support examples a class.
+        train_query: queries a class in training; None for ``query``.
+        episodes: episodes of a test; the same for every method and seed of training. A task that lists its episodes is
+            tested on those.
+        batch_size: episodes a step, or examples.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`; None for 100.
         root: see :class:`TaskData`.
+
+    Raises:
+        ValueError: way, shot or query other than those of a task that lists its episodes.
     """
 
     takes = EpisodeTask
@@ -43,6 +59,10 @@ class EpisodeData(TaskData[EpisodeTask]):
         way: int | None = None,
         shot: int | None = None,
         query: int | None = None,
+        dirichlet: float | None = None,
+        train_way: int | Sequence[int] | None = None,
+        train_shot: int | Sequence[int] | None = None,
+        train_query: int | None = None,
         episodes: int = 2000,
         batch_size: int = 4,
         seed: int = 0,
@@ -58,67 +78,116 @@ class EpisodeData(TaskData[EpisodeTask]):
             root=root,
         )
         self.way, self.shot, self.query = way or self.task.way, shot or self.task.shot, query or self.task.query
-        self.episodes = episodes
+        self.dirichlet = dirichlet
+        self.train_way, self.train_shot = train_way or self.way, train_shot or self.shot
+        self.train_query = train_query or self.query
+        self._check_listed()
+        self.episodes = episodes if self.task.listed is None else len(self.task.listed)
 
-    def sampler(self, examples: ExampleSet, *, seed: int) -> EpisodeSampler:
-        """Return the sampler of episodes of a labelled set."""
-        assert examples.labels is not None
-        domains = examples.domains if self.task.cross_domain else None
-        return EpisodeSampler(
-            examples.labels, way=self.way, shot=self.shot, query=self.query, seed=seed, domains=domains
+    def _check_listed(self) -> None:
+        listed = self.task.listed
+        given = (self.way, self.shot, self.query, self.dirichlet)
+        if listed is not None and given != (own := (listed.way, listed.shot, listed.query, None)):
+            raise ValueError(
+                f"{self.task.name} lists its test episodes: way {own[0]}, shot {own[1]}, query {own[2]}, balanced; got "
+                f"way {given[0]}, shot {given[1]}, query {given[2]}, dirichlet {given[3]}; leave them out"
+            )
+
+    @property
+    def num_base_classes(self) -> int:
+        """Count the base classes."""
+        return len(np.unique(_labels(self.task.base)))
+
+    def sampler(self, split: Literal["base", "validation", "novel"], *, seed: int = 0) -> EpisodeSampler:
+        """Return the sampler of evaluation episodes of a split."""
+        return self.task.episodes(
+            split, seed=seed, dirichlet=self.dirichlet, way=self.way, shot=self.shot, query=self.query
         )
+
+    def episode_list(self, split: Literal["base", "validation", "novel"] = "novel") -> EpisodeList:
+        """Return the episodes that answers are counted on: those that the task lists, or drawn ones of seed 0."""
+        if split == "novel" and self.task.listed is not None:
+            return self.task.listed
+        return self.sampler(split).freeze(self.episodes)
 
     def base_examples(self, sees: frozenset[Sees], *, by: str) -> Examples:
         """Return the whole base set as the method may see it."""
         base = self.task.view(sees, by=by).base
         return base.batch(np.arange(len(base)))
 
-    def train_dataloader(self) -> StepLoader[Episode]:
-        """Return the stream of training episodes, of base classes.
-
-        Raises:
-            SupervisionError: the method does not declare the labelled base set.
-        """
+    def train_dataloader(self) -> StepLoader[Episode] | StepLoader[Examples]:
+        """Return the stream of training episodes, or of labelled batches, of base classes."""
         sees, by = self._method()
-        view = self.task.view(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by)
-        sampler = self.sampler(view.base, seed=self.seed)
+        base = self.task.view(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
+        assert self.steps_per_epoch is not None
+        assert self.trainer is not None
+        if getattr(self.trainer.lightning_module, "trains_on", "episodes") == "examples":
+            return StepLoader(self._examples_at(base), self.steps_per_epoch)
+        return StepLoader(self._episodes_at(base), self.steps_per_epoch)
+
+    def _episodes_at(self, base: ExampleSet) -> Callable[[int], Episode]:
+        varied = VariedSampler(
+            lambda way, shot: self.task.episodes("base", seed=self.seed, way=way, shot=shot, query=self.train_query),
+            ways=self.train_way,
+            shots=self.train_shot,
+            seed=self.seed,
+        )
 
         def batch_at(step: int) -> Episode:
             numbers = self._training_share(np.arange(step * self.batch_size, (step + 1) * self.batch_size))
-            return _episodes(view.base, sampler, int(numbers[0]), len(numbers))
+            sampler = varied.at(step)
+            return _episodes(base, sampler.stack(int(numbers[0]), len(numbers)), way=sampler.way)
 
-        assert self.steps_per_epoch is not None
-        return StepLoader(batch_at, self.steps_per_epoch)
+        return batch_at
+
+    def _examples_at(self, base: ExampleSet) -> Callable[[int], Examples]:
+        _, numbers = np.unique(_labels(base), return_inverse=True)
+        sampler = BatchSampler(len(base), self.batch_size, seed=self.seed)
+
+        def batch_at(step: int) -> Examples:
+            places = self._training_share(sampler(step))
+            return replace(base.batch(places), labels=torch.from_numpy(numbers[places]))
+
+        return batch_at
 
     def val_dataloader(self) -> Passes[Episode]:
         """Return episodes of the validation classes."""
-        return self._evaluation(self.task.validation)
+        return self._evaluation("validation")
 
     def test_dataloader(self) -> Passes[Episode]:
         """Return episodes of the novel classes, drawn with seed 0 whatever the training's."""
-        return self._evaluation(self.task.novel)
+        return self._evaluation("novel")
 
     def predict_dataloader(self) -> Passes[Episode]:
         """Return the episodes of the test."""
-        return self._evaluation(self.task.novel)
+        return self._evaluation("novel")
 
-    def _evaluation(self, examples: ExampleSet) -> Passes[Episode]:
-        sampler = self.sampler(examples, seed=0)
-        batch_of = lambda numbers: _episodes(examples, sampler, int(numbers[0]), len(numbers))  # noqa: E731
-        return Passes(batch_of, self.episodes, 100)
+    def _evaluation(self, split: Literal["validation", "novel"]) -> Passes[Episode]:
+        examples: ExampleSet = getattr(self.task, split)
+        episodes = self.episode_list(split)
+
+        def batch_of(numbers: NDArray[np.int64]) -> Episode:
+            return _episodes(examples, episodes[int(numbers[0]) : int(numbers[-1]) + 1], way=episodes.way)
+
+        return Passes(batch_of, len(episodes), 100)
 
 
-def _episodes(examples: ExampleSet, sampler: EpisodeSampler, first: int, count: int) -> Episode:
-    support, support_labels, query, query_labels = sampler.stack(first, count)
+def _labels(examples: ExampleSet) -> NDArray[np.int64]:
+    assert examples.labels is not None
+    return examples.labels
 
-    def gathered(indices: NDArray[np.int64]) -> Tensor:
-        inputs: Tensor = examples.batch(indices.ravel()).inputs
-        return inputs.reshape(*indices.shape, *inputs.shape[1:])
+
+def _episodes(examples: ExampleSet, indices: EpisodeIndices, *, way: int) -> Episode:
+    """Return the episodes that index arrays (E, ...) name."""
+
+    def gathered(places: NDArray[np.int64]) -> Tensor:
+        inputs: Tensor = examples.batch(places.ravel()).inputs
+        return inputs.reshape(*places.shape, *inputs.shape[1:])
 
     return Episode(
-        support=gathered(support),
-        support_labels=torch.from_numpy(support_labels),
-        query=gathered(query),
-        query_labels=torch.from_numpy(query_labels),
-        way=sampler.way,
+        support=gathered(indices.support),
+        support_labels=torch.from_numpy(indices.support_labels.copy()),
+        query=gathered(indices.query),
+        query_labels=torch.from_numpy(indices.query_labels.copy()),
+        way=way,
     )
