@@ -56,10 +56,7 @@ def test_by_name_with_settings_of_each_part():
     ("call", "message"),
     [
         (lambda: create_method("mcc+dann", num_features=4, num_classes=3, bnm={}), "its settings are .*mcc=None, dann"),
-        (
-            lambda: create_method("mcc+dann", num_features=4, num_classes=3, mcc={"t": 1}),
-            "adaptation/mcc: .*temperature",
-        ),
+        (lambda: create_method("mcc+dann", num_features=4, num_classes=3, mcc={"t": 1}), "adaptation/mcc: .*weight"),
         (lambda: method_class("mcc+protonet"), "oneshot/protonet is no alignment"),
         (lambda: Combined(MCC(4, 3), torch.nn.Linear(1, 1)), "Linear is no alignment"),
     ],

@@ -9,7 +9,7 @@ from tlzoo.methods.adapting import TestTime
 from tlzoo.methods.base import Compatibility, DomainMethod, EpisodeClassifier, Method, Strategy, Weighting
 from tlzoo.methods.conformance import CHECKS, scenarios
 from tlzoo.methods.meta import MetaLearner
-from tlzoo.registry import FAMILIES, METHODS, accepted_settings, create_method, list_methods, method_class
+from tlzoo.registry import FAMILIES, METHODS, create_method, list_methods, method_class
 
 BASES = {
     "adaptation": (DomainMethod, TestTime),
@@ -50,11 +50,11 @@ def test_a_family_exports_its_methods_and_nothing_else(family):
 @pytest.mark.parametrize("name", METHODS)
 def test_created_by_full_and_bare_name(name):
     scenario = scenarios(name)[0]
-    shape = accepted_settings(name, num_features=4, num_classes=3, num_tasks=3, num_embedding=5)
+    arguments = scenario.arguments()
     bare = name.split("/")[1]
     names = [name, bare] if sum(known.split("/")[1] == bare for known in METHODS) == 1 else [name]
     for spelled in names:
-        assert type(create_method(spelled, **shape | scenario.settings)) is method_class(name)
+        assert type(create_method(spelled, **arguments)) is method_class(name)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -17,7 +17,16 @@ from tlzoo.methods import guards
 from tlzoo.registry import Paper, registered_name
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 
-__all__ = ["Alignment", "Compatibility", "DomainMethod", "EpisodeClassifier", "Method", "Strategy", "Weighting", "fitted"]
+__all__ = [
+    "Alignment",
+    "Compatibility",
+    "DomainMethod",
+    "EpisodeClassifier",
+    "Method",
+    "Strategy",
+    "Weighting",
+    "fitted",
+]
 
 
 class Method(nn.Module):

@@ -19,7 +19,7 @@ from tlzoo.types import Losses, Prediction, Scorer, Sees, is_withheld
 if TYPE_CHECKING:
     from tlzoo.methods.adapting import SourceFree, TestTime
     from tlzoo.methods.alternating import Alternating
-    from tlzoo.methods.base import Alignment, DomainMethod, Compatibility, EpisodeClassifier, Method, Weighting
+    from tlzoo.methods.base import Alignment, Compatibility, DomainMethod, EpisodeClassifier, Method, Weighting
 
 __all__ = [
     "check_output",

@@ -7,10 +7,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MemoryBank"]
+__all__ = ["Memory", "MemoryBank"]
 
 
-class MemoryBank(nn.Module):
+class Memory(nn.Module):
+    """Buffers whose first dimension is known late; a state that is loaded brings its own size.
+
+    >>> one, other = Memory(labels=torch.zeros(0)), Memory(labels=torch.zeros(0))
+    >>> one.labels = torch.ones(3)
+    >>> other.load_state_dict(one.state_dict())
+    <All keys matched successfully>
+    >>> other.labels.tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, **buffers: Tensor) -> None:
+        super().__init__()
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            stored = state_dict.get(prefix + name)
+            if stored is not None:
+                setattr(self, name, buffer.new_empty(stored.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class MemoryBank(Memory):
     """Features and class probabilities of each example, by its place in the data set.
 
     Its size is known once it was filled; a state that is loaded brings its own.
@@ -29,9 +53,7 @@ class MemoryBank(nn.Module):
     probabilities: Tensor
 
     def __init__(self, num_features: int, num_classes: int) -> None:
-        super().__init__()
-        self.register_buffer("features", torch.empty(0, num_features))
-        self.register_buffer("probabilities", torch.empty(0, num_classes))
+        super().__init__(features=torch.empty(0, num_features), probabilities=torch.empty(0, num_classes))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -66,10 +88,3 @@ class MemoryBank(nn.Module):
         similarity = features.detach() @ self.features.T
         similarity.scatter_(1, indices[:, None], -torch.inf)
         return similarity.topk(min(count, len(self) - 1), dim=1).indices
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("features", "probabilities"):
-            stored = state_dict.get(prefix + name)
-            if stored is not None:
-                setattr(self, name, getattr(self, name).new_empty(stored.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -1,23 +1,33 @@
 """Adaptation: alignments: a statistic of source and target that is made small."""
 
+from tlzoo.methods.adaptation.adabn import AdaBN
 from tlzoo.methods.adaptation.atdoc import ATDOC
 from tlzoo.methods.adaptation.bnm import BNM
 from tlzoo.methods.adaptation.bsp import BSP
 from tlzoo.methods.adaptation.cmd import CMD
+from tlzoo.methods.adaptation.cotta import CoTTA
 from tlzoo.methods.adaptation.dan import DAN
 from tlzoo.methods.adaptation.deep_coral import DeepCORAL
 from tlzoo.methods.adaptation.deep_jdot import DeepJDOT
 from tlzoo.methods.adaptation.dsan import DSAN
+from tlzoo.methods.adaptation.eata import EATA
 from tlzoo.methods.adaptation.entropy_minimization import EntropyMinimization
 from tlzoo.methods.adaptation.hafn import HAFN
 from tlzoo.methods.adaptation.homm import HoMM
 from tlzoo.methods.adaptation.information_maximization import InformationMaximization
 from tlzoo.methods.adaptation.jan import JAN
+from tlzoo.methods.adaptation.lame import LAME
 from tlzoo.methods.adaptation.mcc import MCC
+from tlzoo.methods.adaptation.nrc import NRC
 from tlzoo.methods.adaptation.pseudo_label import PseudoLabel
 from tlzoo.methods.adaptation.safn import SAFN
+from tlzoo.methods.adaptation.sar import SAR
+from tlzoo.methods.adaptation.shot import SHOT
 from tlzoo.methods.adaptation.source_only import SourceOnly
+from tlzoo.methods.adaptation.swd import SWD
+from tlzoo.methods.adaptation.t3a import T3A
 from tlzoo.methods.adaptation.target_only import TargetOnly
+from tlzoo.methods.adaptation.tent import TENT
 
 __all__ = [
     "ATDOC",
@@ -26,10 +36,20 @@ __all__ = [
     "CMD",
     "DAN",
     "DSAN",
+    "EATA",
     "HAFN",
     "JAN",
+    "LAME",
     "MCC",
+    "NRC",
     "SAFN",
+    "SAR",
+    "SHOT",
+    "SWD",
+    "T3A",
+    "TENT",
+    "AdaBN",
+    "CoTTA",
     "DeepCORAL",
     "DeepJDOT",
     "EntropyMinimization",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment, Method
+from tlzoo.methods.base import DomainMethod, Method
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, reordered
 from tlzoo.types import Need, Prediction, Sees, withheld
 
@@ -39,7 +39,7 @@ class AlignmentScenario(Scenario):
 
     def assemble(self, method: Method) -> Subject:
         """Add a small network, and the head of the method's own where it has one."""
-        assert isinstance(method, Alignment)
+        assert isinstance(method, DomainMethod)
         head = method.make_head()
         return Subject(method, model=_Model(), head=head)
 

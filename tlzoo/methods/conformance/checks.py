@@ -16,7 +16,7 @@ from torch import Tensor
 from tlzoo.methods.base import Method
 from tlzoo.methods.conformance.families import scenarios
 from tlzoo.methods.conformance.frozen import FrozenParts
-from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject
+from tlzoo.methods.conformance.scenario import Inputs, Scenario, Subject
 from tlzoo.types import Need, Sees
 
 __all__ = ["CHECKS", "ConformanceError", "check_method"]
@@ -57,7 +57,7 @@ def check_declaration(scenario: Scenario) -> None:
     for name, parameter in inspect.signature(cls).parameters.items():
         _require(f"{name}:" in doc, scenario, f"its docstring does not explain the argument {name}")
         keyword = parameter.kind is parameter.KEYWORD_ONLY
-        _require(keyword or name in SHAPE, scenario, f"the tuning argument {name} is not keyword-only")
+        _require(keyword or name in scenario.positional, scenario, f"the tuning argument {name} is not keyword-only")
 
 
 def check_gradient_arrives(scenario: Scenario) -> None:

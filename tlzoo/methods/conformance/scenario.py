@@ -38,9 +38,11 @@ class Scenario(ABC):
 
     Attributes:
         watched: inputs in which NaN or Inf must be reported, and what the report must call their second row.
+        positional: arguments of constructors that need no keyword.
     """
 
     watched: ClassVar[Mapping[str, str]] = {}
+    positional: ClassVar[frozenset[str]] = frozenset(SHAPE)
 
     def __init__(self, cls: type[Method], settings: Mapping[str, Any]) -> None:
         self.cls: type[Any] = cls
@@ -51,11 +53,14 @@ class Scenario(ABC):
         return f"{self.cls.__name__}({shown})"
 
     def create(self) -> Method:
-        """Build the method at the widths that its constructor takes."""
-        taken = inspect.signature(self.cls).parameters
-        shape = {name: width for name, width in SHAPE.items() if name in taken}
-        method: Method = self.cls(**shape | self.settings)
+        """Build the method."""
+        method: Method = self.cls(**self.arguments())
         return method
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the widths that the method's constructor takes, and the settings."""
+        taken = inspect.signature(self.cls).parameters
+        return {name: width for name, width in SHAPE.items() if name in taken} | self.settings
 
     def build(self, *, seed: int = 0, dtype: torch.dtype = torch.float64, ready: bool = True) -> Subject:
         """Return the method with its networks, from ``seed``; ``ready`` after what precedes its use (a fit)."""

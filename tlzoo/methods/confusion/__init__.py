@@ -1,21 +1,27 @@
 """Confusion: adversaries: a network that tells domains apart, and is fooled."""
 
+from tlzoo.methods.confusion.adda import ADDA
 from tlzoo.methods.confusion.cdan import CDAN
 from tlzoo.methods.confusion.dann import DANN
 from tlzoo.methods.confusion.domain_confusion import DomainConfusionLoss
 from tlzoo.methods.confusion.gvb import GVB
 from tlzoo.methods.confusion.iwan import IWAN
+from tlzoo.methods.confusion.mcd import MCD
 from tlzoo.methods.confusion.mdd import MDD
 from tlzoo.methods.confusion.pada import PADA
 from tlzoo.methods.confusion.symnets import SymNets
+from tlzoo.methods.confusion.wdgrl import WDGRL
 
 __all__ = [
+    "ADDA",
     "CDAN",
     "DANN",
     "GVB",
     "IWAN",
+    "MCD",
     "MDD",
     "PADA",
+    "WDGRL",
     "DomainConfusionLoss",
     "SymNets",
 ]

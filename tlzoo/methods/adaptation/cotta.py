@@ -1,0 +1,113 @@
+"""CoTTA: a slowly moving teacher answers and is learned from, and some parameters go back to the source."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from tlzoo.methods.online import Online
+from tlzoo.registry import Paper
+
+__all__ = ["CoTTA"]
+
+
+class CoTTA(Online):
+    """Continual test-time adaptation (Wang et al., CVPR 2022), https://arxiv.org/abs/2203.13591.
+
+    A teacher answers. The student takes one step on the cross-entropy to the teacher's answers, the teacher follows it
+    by ``smoothing``, and each of the student's parameters goes back to its source value with probability ``restore``.
+    Where the source model is not certain (mean of the largest probability below ``threshold``), the teacher's answers
+    are means over ``augmentations`` changed versions of the batch.
+
+    Differs from the paper: how inputs are augmented is the user's to say (``augment``), as it depends on their kind;
+    without it the teacher answers the batch as it is.
+
+    Args:
+        model: the source model; copied.
+        lr: of Adam.
+        smoothing: of the teacher.
+        restore: probability.
+        threshold: of the source model's certainty.
+        augmentations: how many.
+        augment: maps inputs (B, ...) and a generator to changed inputs; None for none.
+        seed: of restoration and augmentation.
+    """
+
+    paper = Paper(
+        title="Continual Test-Time Domain Adaptation",
+        authors=("Wang", "Fink", "Van Gool", "Dai"),
+        venue="CVPR",
+        year=2022,
+        arxiv="2203.13591",
+    )
+    variants = ({}, {"restore": 0.5})
+    steps: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        lr: float = 1e-3,
+        smoothing: float = 0.999,
+        restore: float = 0.01,
+        threshold: float = 0.92,
+        augmentations: int = 32,
+        augment: Callable[[Any, torch.Generator], Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.lr = lr
+        super().__init__(model)
+        self.smoothing, self.restore, self.threshold = smoothing, restore, threshold
+        self.augmentations, self.augment, self.seed = augmentations, augment, seed
+        self.teacher = copy.deepcopy(self.model).requires_grad_(False)
+        for layer in self._batch_layers(self.initial):
+            layer.momentum = 0.0
+        self.register_buffer("steps", torch.tensor(0))
+
+    def select(self) -> list[nn.Parameter]:
+        """Return all parameters."""
+        return list(self.model.parameters())
+
+    def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """Return Adam."""
+        return Adam(parameters, lr=self.lr)
+
+    @torch.enable_grad()
+    def forward(self, inputs: Any) -> Tensor:
+        """Map a test batch (B, ...) to the teacher's logits (B, C) from before the step."""
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * int(self.steps))
+        with torch.no_grad():
+            answers = self._teach(inputs, generator)
+        if len(answers) > 1:
+            logits = self.answer(inputs).logits
+            self.step(-(answers.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).mean())
+            self._follow(generator)
+            self.steps += 1
+        return answers
+
+    def _teach(self, inputs: Any, generator: torch.Generator) -> Tensor:
+        answers = self.answer(inputs, self.teacher).logits
+        certainty = self.answer(inputs, self.initial).logits.softmax(dim=1).amax(dim=1).mean()
+        if self.augment is None or certainty >= self.threshold:
+            return answers
+        changed = [self.augment(inputs, generator) for _ in range(self.augmentations)]
+        return torch.stack([self.answer(version, self.teacher).logits for version in changed]).mean(dim=0)
+
+    @torch.no_grad()
+    def _follow(self, generator: torch.Generator) -> None:
+        triples = zip(self.teacher.parameters(), self.model.parameters(), self.initial.parameters(), strict=True)
+        for teacher, student, start in triples:
+            teacher.lerp_(student, 1 - self.smoothing)
+            back = torch.rand(student.shape, generator=generator).to(student.device) < self.restore
+            student.copy_(torch.where(back, start, student))
+
+    def reset(self) -> None:
+        """Forget everything but the source model."""
+        super().reset()
+        self.teacher.load_state_dict(self.initial.state_dict())
+        self.steps.zero_()

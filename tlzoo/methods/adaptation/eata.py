@@ -1,0 +1,116 @@
+"""EATA: only answers that are certain and not yet another of the same are learned from, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import SGD, Optimizer
+
+from tlzoo.functional import entropy
+from tlzoo.methods.online import Online
+from tlzoo.nn.memory import Memory
+from tlzoo.registry import Paper
+
+__all__ = ["EATA"]
+
+
+class EATA(Online):
+    """Efficient test-time adaptation (Niu et al., ICML 2022), https://arxiv.org/abs/2204.02610.
+
+    As TENT, but an answer counts only where its entropy is below ``margin`` * ln C and its cosine to the running mean
+    of the answers that counted below ``redundancy``; it weighs exp(margin * ln C - H). A penalty ``anchoring`` *
+    sum F (theta - theta_0)^2 keeps parameters that matter, F being squared gradients on inputs of the source's kind,
+    given to :meth:`remember`; without that call it is 0 (the paper's ETA).
+
+    Args:
+        model: the source model; copied.
+        lr: of SGD with momentum.
+        momentum: of SGD.
+        margin: share of the largest entropy.
+        redundancy: largest cosine of an answer to the running mean.
+        anchoring: weight of the penalty.
+    """
+
+    paper = Paper(
+        title="Efficient Test-Time Model Adaptation without Forgetting",
+        authors=("Niu", "Wu", "Zhang", "Chen", "Zheng", "Zhao", "Tan"),
+        venue="ICML",
+        year=2022,
+        arxiv="2204.02610",
+    )
+    variants = ({}, {"margin": 1.0, "redundancy": 1.0})
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        lr: float = 2.5e-4,
+        momentum: float = 0.9,
+        margin: float = 0.4,
+        redundancy: float = 0.05,
+        anchoring: float = 2000.0,
+    ) -> None:
+        self.lr, self.momentum = lr, momentum
+        super().__init__(model)
+        self.margin, self.redundancy, self.anchoring = margin, redundancy, anchoring
+        self.mean = Memory(probabilities=torch.zeros(0))
+        importance = {str(place): torch.zeros_like(p) for place, p in enumerate(self.trained)}
+        start = {f"start{place}": p.detach().clone() for place, p in enumerate(self.trained)}
+        self.anchor = Memory(**importance, **start)
+
+    def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """Return SGD with momentum."""
+        return SGD(parameters, lr=self.lr, momentum=self.momentum)
+
+    @torch.enable_grad()
+    def remember(self, batches: Iterable[Any]) -> None:
+        """Measure on unlabelled batches of the source's kind which parameters matter."""
+        squares, count = [torch.zeros_like(p) for p in self.trained], 0
+        for inputs in batches:
+            logits = self.answer(inputs).logits
+            self.gradients(F.cross_entropy(logits, logits.detach().argmax(dim=1)))
+            for square, parameter in zip(squares, self.trained, strict=True):
+                if parameter.grad is not None:
+                    square += parameter.grad.square()
+            count += 1
+        for place, square in enumerate(squares):
+            self.anchor.get_buffer(str(place)).copy_(square / max(count, 1))
+        self.optimizer.zero_grad()
+
+    @torch.enable_grad()
+    def forward(self, inputs: Any) -> Tensor:
+        """Map a test batch (B, ...) to logits (B, C) from before the step."""
+        logits = self.answer(inputs).logits
+        uncertainty, limit = entropy(logits), self.margin * math.log(logits.shape[1])
+        counts = self._counts(logits.detach().softmax(dim=1), uncertainty.detach() < limit)
+        if len(logits) > 1 and bool(counts.any()):
+            weights = torch.exp(limit - uncertainty.detach())
+            self.step((weights * uncertainty)[counts].mean() + self._penalty())
+        return logits.detach()
+
+    def _counts(self, probabilities: Tensor, certain: Tensor) -> Tensor:
+        """Return (B,) which answers count, and take them into the running mean."""
+        mean = self.mean.get_buffer("probabilities")
+        if len(mean):
+            certain = certain & (F.cosine_similarity(mean[None], probabilities, dim=1).abs() < self.redundancy)
+        if bool(certain.any()):
+            fresh = probabilities[certain].mean(dim=0)
+            self.mean.probabilities = 0.9 * mean + 0.1 * fresh if len(mean) else fresh
+        return certain
+
+    def _penalty(self) -> Tensor:
+        total = self.trained[0].new_zeros(())
+        for place, parameter in enumerate(self.trained):
+            moved = parameter - self.anchor.get_buffer(f"start{place}")
+            total = total + (self.anchor.get_buffer(str(place)) * moved.square()).sum()
+        return self.anchoring * total
+
+    def reset(self) -> None:
+        """Forget everything but the source model and what :meth:`remember` measured."""
+        super().reset()
+        self.mean.probabilities = self.mean.get_buffer("probabilities").new_zeros(0)

@@ -1,0 +1,87 @@
+"""NRC: reciprocal neighbors in the target agree on their classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.adapting import SourceFree
+from tlzoo.nn.memory import MemoryBank
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Need, Prediction
+
+__all__ = ["NRC"]
+
+
+class NRC(SourceFree):
+    """Neighborhood reciprocity clustering (Yang et al., NeurIPS 2021), https://arxiv.org/abs/2110.04202.
+
+    loss = - mean over i of [sum over neighbors k of a_k <s_k, p_i> + affinity * sum over their neighbors of <s, p_i>]
+    minus the entropy of the mean prediction, s being remembered predictions, a_k = 1 where i is among the neighbors
+    of k and ``affinity`` otherwise.
+
+    Differs from the paper: the self-regularization with its own old prediction is left out, as in the authors' code.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        neighbors: of each example.
+        expanded: neighbors of each neighbor.
+        affinity: of what is no reciprocal neighbor.
+    """
+
+    paper = Paper(
+        title="Exploiting the Intrinsic Neighborhood Structure for Source-free Domain Adaptation",
+        authors=("Yang", "Wang", "van de Weijer", "Herranz", "Jui"),
+        venue="NeurIPS",
+        year=2021,
+        arxiv="2110.04202",
+    )
+    needs = frozenset({Need.INDICES})
+    variants = ({"neighbors": 2, "expanded": 2}, {})
+
+    def __init__(
+        self, num_features: int, num_classes: int, *, neighbors: int = 5, expanded: int = 5, affinity: float = 0.1
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        if min(neighbors, expanded) < 1:
+            raise ValueError(f"neighbors {neighbors}, expanded {expanded}; expected at least 1 of each")
+        self.neighbors, self.expanded, self.affinity = neighbors, expanded, affinity
+        self.memory = MemoryBank(num_features, num_classes)
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Fill the memory with the whole target, once."""
+        if not len(self.memory):
+            self.memory.fill(F.normalize(target.features, dim=1), target.logits.softmax(dim=1), target.indices)
+
+    def loss(self, target: Prediction, *, progress: float = 1.0) -> Losses:
+        """Return the loss of ``target.logits`` (M, C), remembering the batch.
+
+        Raises:
+            ValueError: no indices, or the memory was not filled by :meth:`on_epoch`.
+        """
+        if target.indices is None:
+            raise ValueError("nrc remembers each target example and got indices None; give their places in the set")
+        probabilities = target.logits.softmax(dim=1)
+        agreed = self._wanted(target, probabilities)
+        mean = probabilities.mean(dim=0)
+        diversity = -(mean * mean.clamp_min(torch.finfo(mean.dtype).tiny).log()).sum()
+        agreement = (agreed * probabilities).sum(dim=1).mean()
+        return {"loss": -agreement - diversity, "agreement": agreement.detach(), "diversity": diversity.detach()}
+
+    @torch.no_grad()
+    def _wanted(self, target: Prediction, probabilities: Tensor) -> Tensor:
+        """Return the (M, C) weighted sums of remembered predictions of neighbors and their neighbors."""
+        indices = target.indices
+        assert indices is not None
+        features = F.normalize(target.features, dim=1)
+        self.memory.update(indices, features, probabilities)
+        near = self.memory.neighbors(indices, features, self.neighbors)  # (M, K)
+        flat = near.flatten()
+        further = self.memory.neighbors(flat, self.memory.features[flat], self.expanded).view(*near.shape, -1)
+        reciprocal = (further == indices[:, None, None]).any(dim=2).to(probabilities)
+        weights = reciprocal + self.affinity * (1 - reciprocal)
+        ours = (weights[..., None] * self.memory.probabilities[near]).sum(dim=1)
+        theirs = self.memory.probabilities[further].sum(dim=(1, 2))
+        return ours + self.affinity * theirs

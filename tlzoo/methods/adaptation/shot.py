@@ -1,0 +1,105 @@
+"""SHOT: the features of the target are fitted to the frozen source classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.functional import information_maximization
+from tlzoo.methods.adapting import SourceFree
+from tlzoo.nn.memory import Memory
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Need, Prediction
+
+__all__ = ["SHOT", "cluster_labels"]
+
+
+class SHOT(SourceFree):
+    """Source hypothesis transfer (Liang et al., ICML 2020), https://arxiv.org/abs/2002.08546.
+
+    The head is frozen. loss = information maximization of target predictions + ``weight`` * CE to pseudo-labels, which
+    each epoch finds for the whole target: nearest centroid by cosine, centroids weighted by predictions first and by
+    the labels so found in ``rounds`` - 1 further rounds.
+
+    Differs from the paper: source training without label smoothing is left to the source model.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        rounds: of the clustering.
+        weight: trade-off of the pseudo-labels.
+    """
+
+    paper = Paper(
+        title="Do We Really Need to Access the Source Data? "
+        "Source Hypothesis Transfer for Unsupervised Domain Adaptation",
+        authors=("Liang", "Hu", "Feng"),
+        venue="ICML",
+        year=2020,
+        arxiv="2002.08546",
+    )
+    needs = frozenset({Need.INDICES})
+    variants = ({}, {"weight": 0.0})
+
+    def __init__(self, num_features: int, num_classes: int, *, rounds: int = 2, weight: float = 0.3) -> None:
+        super().__init__(num_features, num_classes)
+        if rounds < 1:
+            raise ValueError(f"rounds {rounds}; expected at least 1")
+        self.rounds, self.weight = rounds, weight
+        self.memory = Memory(labels=torch.zeros(0, dtype=torch.long))
+
+    def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
+        """Freeze the head of the network.
+
+        Raises:
+            TypeError: it has none.
+        """
+        head = getattr(network, "head", None)
+        if not isinstance(head, nn.Module):
+            raise TypeError(f"{type(network).__name__} has no head; shot wants a tlzoo.nn.network.Network")
+        head.requires_grad_(False)
+
+    @torch.no_grad()
+    def on_epoch(self, target: Prediction) -> None:
+        """Find pseudo-labels of the whole target, features (N, D), logits (N, C), in the order of its indices."""
+        labels = cluster_labels(target.features, target.logits.softmax(dim=1), rounds=self.rounds)
+        self.memory.labels = labels if target.indices is None else labels[target.indices.argsort()]
+
+    def loss(self, target: Prediction, *, progress: float = 1.0) -> Losses:
+        """Return the loss of ``target.logits`` (M, C) given pseudo-labels by ``target.indices`` (M,).
+
+        Raises:
+            ValueError: no indices, or no pseudo-labels yet.
+        """
+        information = information_maximization(target.logits)
+        if not self.weight:
+            return {"loss": information}
+        labels: Tensor = self.memory.get_buffer("labels")
+        if target.indices is None or int(target.indices.max()) >= len(labels):
+            raise ValueError(
+                f"shot has pseudo-labels of {len(labels)} examples and got indices {target.indices}; call on_epoch "
+                "with the whole target first, and give the places of examples in it"
+            )
+        supervised = F.cross_entropy(target.logits, labels[target.indices])
+        return {"loss": information + self.weight * supervised, "information": -information.detach()}
+
+
+def cluster_labels(features: Tensor, probabilities: Tensor, *, rounds: int = 2) -> Tensor:
+    """Return (N,) pseudo-labels: nearest centroid by cosine of features (N, D) with an appended 1.
+
+    Centroids are means weighted by probabilities (N, C), then by the labels found. A class that lost all its members
+    is out of the race.
+    """
+    points = F.normalize(torch.cat([features, features.new_ones(len(features), 1)], dim=1), dim=1)
+    membership, labels = probabilities, probabilities.argmax(dim=1)
+    for _ in range(rounds):
+        mass = membership.sum(dim=0)
+        centroids = membership.T @ points / mass.clamp_min(torch.finfo(points.dtype).eps)[:, None]
+        similarity = points @ F.normalize(centroids, dim=1).T
+        labels = similarity.masked_fill(mass == 0, -torch.inf).argmax(dim=1)
+        membership = F.one_hot(labels, probabilities.shape[1]).to(points)
+    return labels

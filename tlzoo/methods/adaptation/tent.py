@@ -1,0 +1,52 @@
+"""TENT: scale and shift of normalization follow the entropy of the answers downhill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from tlzoo.functional import entropy
+from tlzoo.methods.online import Online
+from tlzoo.registry import Paper
+
+__all__ = ["TENT"]
+
+
+class TENT(Online):
+    """Test entropy minimization (Wang et al., ICLR 2021), https://arxiv.org/abs/2006.10726.
+
+    Each batch is answered under its own statistics, then one Adam step of the scales and shifts of normalization layers
+    lowers the mean entropy of those answers.
+
+    Args:
+        model: the source model; copied.
+        lr: of Adam.
+    """
+
+    paper = Paper(
+        title="Tent: Fully Test-Time Adaptation by Entropy Minimization",
+        authors=("Wang", "Shelhamer", "Liu", "Olshausen", "Darrell"),
+        venue="ICLR",
+        year=2021,
+        arxiv="2006.10726",
+    )
+
+    def __init__(self, model: nn.Module, *, lr: float = 1e-3) -> None:
+        self.lr = lr
+        super().__init__(model)
+
+    def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """Return Adam."""
+        return Adam(parameters, lr=self.lr)
+
+    @torch.enable_grad()
+    def forward(self, inputs: Any) -> Tensor:
+        """Map a test batch (B, ...) to logits (B, C) from before the step."""
+        logits = self.answer(inputs).logits
+        if len(logits) > 1:
+            self.step(entropy(logits).mean())
+        return logits.detach()

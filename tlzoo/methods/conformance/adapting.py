@@ -1,0 +1,109 @@
+"""Source-free and test-time methods: a source model, and the target alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.methods.base import Method
+from tlzoo.methods.conformance.alignment import AlignmentScenario
+from tlzoo.methods.conformance.scenario import (
+    SHAPE,
+    Inputs,
+    Scenario,
+    Subject,
+    as_scalar,
+    normal,
+    reordered,
+    require_shape,
+)
+from tlzoo.types import Prediction
+
+__all__ = ["SourceFreeScenario", "TestTimeScenario"]
+
+_D, _C = SHAPE["num_features"], SHAPE["num_classes"]
+
+
+class _SourceModel(nn.Module):
+    """The smallest source model with normalization and a linear head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Sequential(nn.Linear(_D, _D), nn.BatchNorm1d(_D), nn.Tanh()), nn.Linear(_D, _C)
+
+    def forward(self, inputs: Tensor) -> Prediction:
+        features = self.body(inputs)
+        return Prediction(features=features, logits=self.head(features))
+
+
+class SourceFreeScenario(AlignmentScenario):
+    """A target batch of predictions, after the method took in the source model and the whole target."""
+
+    watched: ClassVar[Mapping[str, str]] = {f"target.{part}": "row 1" for part in ("features", "logits")}
+
+    def assemble(self, method: Method) -> Subject:
+        """Let the method take in a source model."""
+        subject = Subject(method, model=_SourceModel().double())
+        generator = torch.Generator().manual_seed(3)
+        batches = [normal(generator, 5, _D, dtype=torch.float64) for _ in range(2)]
+        subject.method.start(subject.networks["model"], batches)
+        return subject
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the loss of the target batch."""
+        terms = subject.method.loss(self._side(subject, inputs, "target"), progress=0.5)
+        return as_scalar(self, terms["loss"])
+
+    def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
+        """Return the target, for methods that learn."""
+        return super().reached(subject, inputs) if self.cls.learns else []
+
+
+class TestTimeScenario(Scenario):
+    """Test batches that are answered one after the other."""
+
+    __test__ = False
+    watched: ClassVar[Mapping[str, str]] = {"inputs": "row 1"}
+    positional: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    def arguments(self) -> dict[str, Any]:
+        """Return a small source model, and the settings."""
+        return {"model": _SourceModel()} | self.settings
+
+    def make_ready(self, subject: Subject, inputs: Inputs) -> None:
+        """Answer one batch, so that there is something remembered."""
+        subject.method(inputs["inputs"])
+
+    def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False, size: int = 6) -> Inputs:
+        """Return one test batch."""
+        generator = torch.Generator().manual_seed(seed)
+        return {"inputs": normal(generator, size, _D, dtype=dtype) + 0.5}
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the mean square of the answers to the batch twice: the second ones are those of the adapted model."""
+        answers = [subject.method(inputs["inputs"]) for _ in range(2)]
+        for logits in answers:
+            require_shape(self, logits, (len(inputs["inputs"]), _C))
+            if logits.requires_grad:
+                raise AssertionError(f"{self!r}: its answers carry a gradient; return them detached")
+        return torch.stack([logits.square().mean() for logits in answers]).mean()
+
+    def permuted(self, inputs: Inputs) -> Inputs:
+        """Return the batch in another order."""
+        return reordered(inputs, {"inputs": 0})
+
+    def hard(self) -> dict[str, Inputs]:
+        """Return batches of one, and of equal items."""
+        return {
+            "one test item": self.inputs(size=1),
+            "two test items": self.inputs(size=2),
+            "items that coincide": {"inputs": torch.ones(6, _D).double()},
+            "items of zeros": {"inputs": torch.zeros(6, _D).double()},
+        }
+
+    def invalid(self) -> dict[str, Inputs]:
+        """Return an empty batch."""
+        return {"an empty test batch": self.inputs(size=0)}

@@ -1,0 +1,97 @@
+"""ADDA: a target encoder is trained to look, to a discriminator, like the source encoder."""
+
+from __future__ import annotations
+
+import copy
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.alternating import Alternating, Phase
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["ADDA"]
+
+
+class ADDA(Alternating):
+    """Adversarial discriminative domain adaptation (Tzeng et al., CVPR 2017), https://arxiv.org/abs/1702.05464.
+
+    For a share of training the network learns the source. A copy of it then stays as the source encoder, and in turn a
+    discriminator tells its source features from target features of the network, and the network's features (the head
+    stays) are trained with inverted labels: as if the target was source.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: width of the discriminator.
+        pretraining: share of training in which the source is learned.
+        weight: of the inverted loss; a smaller one is a smaller learning rate of the target encoder.
+    """
+
+    paper = Paper(
+        title="Adversarial Discriminative Domain Adaptation",
+        authors=("Tzeng", "Hoffman", "Saenko", "Darrell"),
+        venue="CVPR",
+        year=2017,
+        arxiv="1702.05464",
+    )
+    variants = ({"hidden": 64}, {"hidden": 64, "pretraining": 0.7})
+    copied: Tensor
+
+    def __init__(
+        self, num_features: int, num_classes: int, *, hidden: int = 500, pretraining: float = 0.5, weight: float = 0.1
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        if not 0 < pretraining < 1:
+            raise ValueError(f"pretraining {pretraining}; expected a share between 0 and 1")
+        self.pretraining, self.weight = pretraining, weight
+        self.discriminator = DomainDiscriminator(num_features, hidden)
+        self.encoder: nn.Module = nn.Identity()
+        self.register_buffer("copied", torch.tensor(False))
+
+    def prepare(self, network: nn.Module) -> None:
+        """Make room for the source encoder."""
+        self.encoder = copy.deepcopy(network).requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; the source encoder stays in evaluation mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def phases(self, progress: float) -> tuple[Phase, ...]:
+        """Return learn, for a share of training; then discriminate, deceive."""
+        if progress < self.pretraining:
+            return (Phase(name="learn", trains=("features", "head")),)
+        return (Phase(name="discriminate", trains=("method",)), Phase(name="deceive", trains=("features",)))
+
+    def source_network(self, phase: str, network: nn.Module) -> nn.Module:
+        """Return the source encoder once the source was learned; it is copied then."""
+        if phase == "learn":
+            return network
+        if not self.copied:
+            self.encoder.load_state_dict(network.state_dict())
+            self.copied.fill_(True)
+        return self.encoder
+
+    def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+        """Return the loss of a phase on source (N, D), (N, C), labels (N,) and target (M, D).
+
+        Raises:
+            ValueError: the source has no labels.
+        """
+        if phase == "learn":
+            if source.labels is None:
+                raise ValueError("ADDA: source labels are None, the network learns from them; label the source")
+            return {"loss": F.cross_entropy(source.logits, source.labels)}
+        if phase == "discriminate":
+            features = torch.cat([source.features.detach(), target.features.detach()])
+            loss, accuracy = domain_loss(self.discriminator(features), len(source))
+            return {"loss": loss, "domain_accuracy": accuracy}
+        logits = self.discriminator(torch.cat([source.features.detach(), target.features]))
+        deceived = F.softplus(-logits[len(source) :]).mean()
+        return {"loss": self.weight * deceived, "deceived": deceived.detach()}

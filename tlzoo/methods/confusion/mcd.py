@@ -1,0 +1,102 @@
+"""MCD: two classifiers disagree on the target where features leave them room."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.functional import classifier_discrepancy
+from tlzoo.methods.alternating import Alternating, Phase
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["MCD", "TwoClassifiers"]
+
+
+class TwoClassifiers(nn.Module):
+    """Two classifiers of one hidden layer each; together they answer with their mean."""
+
+    def __init__(self, num_features: int, num_classes: int, hidden: int) -> None:
+        super().__init__()
+        self.first, self.second = (
+            nn.Sequential(
+                nn.Linear(num_features, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+            )
+            for _ in range(2)
+        )
+
+    def each(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (B, D) to the logits (B, C) of both."""
+        return self.first(features), self.second(features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to mean logits (B, C)."""
+        first, second = self.each(features)
+        return (first + second) / 2
+
+
+class MCD(Alternating):
+    """Maximum classifier discrepancy (Saito et al., CVPR 2018), https://arxiv.org/abs/1712.02560.
+
+    In turn: features and both classifiers learn the source; the classifiers learn it, too, while they disagree on the
+    target as much as they can; features make them agree, ``repeats`` times. Disagreement is the mean of |p_1 - p_2|.
+
+    Differs from the paper: answers are those of the mean logits of both.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        hidden: width of the classifiers.
+        repeats: steps of the features a batch.
+    """
+
+    paper = Paper(
+        title="Maximum Classifier Discrepancy for Unsupervised Domain Adaptation",
+        authors=("Saito", "Watanabe", "Ushiku", "Harada"),
+        venue="CVPR",
+        year=2018,
+        arxiv="1712.02560",
+    )
+
+    def __init__(self, num_features: int, num_classes: int, *, hidden: int = 256, repeats: int = 4) -> None:
+        super().__init__(num_features, num_classes)
+        if repeats < 1:
+            raise ValueError(f"repeats {repeats}; expected at least 1")
+        self.repeats = repeats
+        self.head = TwoClassifiers(num_features, num_classes, hidden)
+
+    def make_head(self) -> nn.Module:
+        """Return the two classifiers; they belong to the method, too."""
+        return self.head
+
+    def phases(self, progress: float) -> tuple[Phase, ...]:
+        """Return learn, disagree, agree."""
+        return (
+            Phase(name="learn", trains=("features", "head")),
+            Phase(name="disagree", trains=("head",)),
+            Phase(name="agree", trains=("features",), repeats=self.repeats),
+        )
+
+    def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+        """Return the loss of a phase on source (N, D) with labels (N,) and target (M, D).
+
+        Raises:
+            ValueError: the source has no labels.
+        """
+        if phase == "learn":
+            return {"loss": self._supervised(source)}
+        discrepancy = self.discrepancy(*self.head.each(target.features))
+        loss = discrepancy if phase == "agree" else self._supervised(source) - discrepancy
+        return {"loss": loss, "discrepancy": discrepancy.detach()}
+
+    def discrepancy(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return how much logits (M, C) of the two disagree."""
+        return classifier_discrepancy(first, second)
+
+    def _supervised(self, source: Prediction) -> Tensor:
+        if source.labels is None:
+            raise ValueError(
+                f"{type(self).__name__}: source labels are None, classifiers learn from them; label the source"
+            )
+        first, second = self.head.each(source.features)
+        return F.cross_entropy(first, source.labels) + F.cross_entropy(second, source.labels)
