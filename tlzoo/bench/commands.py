@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from tlzoo.bench.runner import Plan
     from tlzoo.bench.store import Store
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "add_suite", "planned"]
 
 INTERRUPTED = 130
 _FORMATS = ("terminal", "markdown", "latex", "csv", "html")
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add run, status, report and export to the parser of ``tlzoo bench``."""
+    """Add all commands of ``tlzoo bench`` to its parser."""
+    from tlzoo.bench.checking import add_checking_commands
+
     commands = parser.add_subparsers(dest="bench_command", required=True, metavar="COMMAND")
     for name, handler, text in (
         ("run", _run, "run what is missing, then show the tables and write the HTML report"),
@@ -34,11 +36,17 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(handler=handler)
         if name == "list":
             continue
-        command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
-        command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
-        command.add_argument("--seeds", type=int, help="runs of everything random, instead of what the suite says")
-        command.add_argument("--protocol", help=argparse.SUPPRESS)
+        add_suite(command)
         _OPTIONS[name](command)
+    add_checking_commands(commands)
+
+
+def add_suite(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that :func:`planned` reads."""
+    command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
+    command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
+    command.add_argument("--seeds", type=int, help="runs of everything random, instead of what the suite says")
+    command.add_argument("--protocol", help=argparse.SUPPRESS)
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
@@ -69,7 +77,8 @@ _OPTIONS = {
 }
 
 
-def _planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
+def planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
+    """Return the plan of the suite that was asked for, and the store of its results."""
     from tlzoo.bench.facts import DEFAULT_PROTOCOL
     from tlzoo.bench.runner import make_plan
     from tlzoo.bench.store import Store
@@ -94,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     executor = EXECUTORS[name](arguments.workers)
-    plan, store = _planned(arguments)
+    plan, store = planned(arguments)
     build_tables(plan, store)  # a suite without its baselines is refused before hours of work, not after
     console = Console()
     try:
@@ -146,7 +155,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    plan, store = _planned(arguments)
+    plan, store = planned(arguments)
     for group, cells in plan.groups:
         finished = store.finished(cells)
         failures = [failure for cell in cells if (failure := store.failure(cell)) is not None]
@@ -161,7 +170,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     if arguments.format not in _FORMATS:
         raise ValueError(nearest(arguments.format, _FORMATS, kind="format"))
-    plan, store = _planned(arguments)
+    plan, store = planned(arguments)
     if arguments.format == "html":
         path = arguments.output or store.root / "report.html"
         _write_html(path, plan, store, arguments)
@@ -184,7 +193,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from tlzoo.bench.export import write_metrics, write_parquet
 
-    plan, store = _planned(arguments)
+    plan, store = planned(arguments)
     if arguments.metrics:
         path = arguments.output or Path("benchmarks/results") / f"{plan.suite.name}.json"
         count = write_metrics(path, plan, store)

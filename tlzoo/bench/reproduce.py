@@ -1,0 +1,127 @@
+"""Running one stored cell again, and whether it gives what it gave."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlzoo.bench.cell import SCHEMA_REVISION, Cell
+from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.facts import Facts
+from tlzoo.bench.store import Record, Store
+
+__all__ = ["Reproduction", "find_cell", "reproduce"]
+
+_SAME_MACHINE = ("platform", "processor", "python", "versions")
+_TOLERANCE = 0.01
+"""Of figures and logits elsewhere, relative to the largest: other processors add up in other orders."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether a cell matches, in a sentence, and where it does not."""
+
+    matches: bool
+    sentence: str
+    differences: tuple[str, ...] = ()
+
+
+def find_cell(prefix: str, root: Path | None = None) -> tuple[Store, Record]:
+    """Return the one finished cell whose hash begins with ``prefix``, and its store.
+
+    Args:
+        prefix: of the hash.
+        root: folder of results; all folders in ``runs/`` where None.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
+    folders = [root] if root is not None else sorted(path for path in Path("runs").glob("*") if path.is_dir())
+    stems = {path.stem: folder for folder in folders for path in folder.glob(f"{prefix}*.json") if "." not in path.stem}
+    found = [(Store(folder), record) for stem, folder in stems.items() if (record := Store(folder).read(stem))]
+    where = ", ".join(map(str, folders)) or "runs/ (which is not here; give --store)"
+    if not prefix or not found:
+        raise ValueError(f"no finished cell {prefix!r} in {where}; the report lists the hashes of all cells")
+    if len(found) > 1:
+        hashes = ", ".join(record.cell.hash for _, record in found)
+        raise ValueError(f"{prefix!r} is the beginning of several cells: {hashes}; give more of it")
+    return found[0]
+
+
+def reproduce(record: Record, store: Store, protocol: str) -> Reproduction:
+    """Run a stored cell again, in this process and into a folder that is thrown away.
+
+    The same machine and versions must give the same bytes; elsewhere figures may be off by rounding.
+
+    Raises:
+        ValueError: the code or the data is of another revision than the cell.
+    """
+    _check_revisions(record.cell, protocol)
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Store(folder)
+        error = execute(record.cell, fresh, protocol, lambda _: None)
+        again = fresh.read(record.cell)
+        if again is None:
+            return Reproduction(False, f"It failed this time: {error}")
+        strict = not (changed := _changed_surroundings(record.provenance))
+        differences = tuple(_differences(record, again, store, fresh, tolerance=0.0 if strict else _TOLERANCE))
+        exact = strict or not list(_differences(record, again, store, fresh, tolerance=0.0))
+    where = "same machine and versions" if strict else f"{', '.join(changed)} differ"
+    if differences:
+        return Reproduction(False, f"It does not match ({where}):", differences)
+    how = "bit for bit" if exact else f"within {_TOLERANCE:.0%} of the largest figure"
+    return Reproduction(True, f"It matches {how} ({where}).")
+
+
+def _check_revisions(cell: Cell, protocol: str) -> None:
+    """Refuse to hold a cell against code or data that would not make it."""
+    facts = Facts(protocol)
+    now = {
+        "method": facts.method(cell.method)["revision"],
+        "protocol": facts.protocol_of(cell.kind)["revision"],
+        "schema": SCHEMA_REVISION,
+        "data": facts.task(cell.task, cell.root)["checksum"],
+    }
+    stored: dict[str, Any] = {**cell.revisions, "data": cell.task_checksum}
+    if changed := [
+        f"{name} {stored.get(name)} then, {value} now" for name, value in now.items() if stored.get(name) != value
+    ]:
+        raise ValueError(
+            f"cell {cell.hash} cannot be run again as it was: {'; '.join(changed)}; check out the commit that made it"
+        )
+
+
+def _changed_surroundings(then: Mapping[str, Any]) -> list[str]:
+    now = provenance()
+    return [name for name in _SAME_MACHINE if then.get(name) != now.get(name)]
+
+
+def _differences(old: Record, new: Record, store: Store, fresh: Store, *, tolerance: float) -> Iterator[str]:
+    for name in sorted({*old.metrics, *new.metrics}):
+        a, b = old.metrics.get(name), new.metrics.get(name)
+        if a is None or b is None:
+            yield f"{name}: {'not there before' if a is None else 'gone'}"
+        elif not _equal([a], [b], tolerance):
+            yield f"{name}: {a!r} before, {b!r} now"
+    for name in sorted({*old.curves, *new.curves}):
+        if not _equal(old.curves.get(name, []), new.curves.get(name, []), tolerance):
+            yield f"curve {name} differs"
+    before, now = store.predictions(old.cell), fresh.predictions(new.cell)
+    for name in sorted({*before, *now}):
+        if name not in before or name not in now or not _equal(before[name], now[name], tolerance):
+            yield f"prediction {name} differs"
+
+
+def _equal(first: Any, second: Any, tolerance: float) -> bool:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.shape != b.shape:
+        return False
+    largest = float(np.max(np.abs(a), initial=0.0, where=np.isfinite(a)))
+    scale = largest if math.isfinite(largest) else 0.0
+    return bool(np.isclose(a, b, rtol=0.0, atol=tolerance * scale, equal_nan=True).all())
