@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -12,33 +13,44 @@ from torch import Tensor, nn
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import EpisodeClassifier, Method
+from tlzoo.methods.meta import MetaLearner
 from tlzoo.types import Episode, Sees
 
 __all__ = ["OneShot"]
 
 
 class OneShot(TransferModule):
-    """A backbone and an :class:`~tlzoo.methods.base.EpisodeClassifier`, trained on episodes of the base classes.
+    """A backbone and a method that answers episodes, trained on episodes of the base classes.
+
+    An :class:`~tlzoo.methods.base.EpisodeClassifier` works on the backbone's features. A
+    :class:`~tlzoo.methods.meta.MetaLearner` adapts the network itself, the backbone with a linear head of ``way``
+    outputs.
 
     A method that sees the base set (``Sees.SOURCE_INPUTS``) is shown it before it answers. ``test/accuracy`` is the
     mean over episodes, ``test/interval`` half its 95 % interval, 1.96 s / sqrt(episodes).
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
-        method: a name of the registry, or an episode classifier.
+        method: a name of the registry, an episode classifier or a meta-learner.
+        way: classes an episode, for meta-learners, whose head has as many outputs.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: for a backbone given by name.
         method_settings: for a method given by name.
+
+    Raises:
+        TypeError: a method of another kind.
+        ValueError: a meta-learner without ``way``.
     """
 
     families: ClassVar[tuple[str, ...]] = ("oneshot",)
-    method: EpisodeClassifier
+    method: EpisodeClassifier | MetaLearner
 
     def __init__(
         self,
         backbone: str | nn.Module,
         method: str | Method,
         *,
+        way: int | None = None,
         optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
         backbone_settings: Mapping[str, Any] | None = None,
         method_settings: Mapping[str, Any] | None = None,
@@ -49,28 +61,45 @@ class OneShot(TransferModule):
         self.backbone = as_backbone(backbone, backbone_settings)
         shape = {"num_features": self.backbone.num_features}
         method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, EpisodeClassifier):
-            raise TypeError(f"{type(method).__name__} is no episode classifier; OneShot takes an EpisodeClassifier")
+        if not isinstance(method, EpisodeClassifier | MetaLearner):
+            raise TypeError(
+                f"{type(method).__name__} is neither an episode classifier nor a meta-learner; OneShot takes an "
+                "EpisodeClassifier or a MetaLearner"
+            )
         self.method = method
+        if isinstance(method, MetaLearner):
+            if way is None:
+                raise ValueError(f"{type(method).__name__} adapts a head of as many outputs as classes; give way")
+            self.head = nn.Linear(self.backbone.num_features, way)
+            method.prepare(self.network)
         self._accuracies: list[Tensor] = []
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""
         return self.backbone
 
+    @property
+    def network(self) -> nn.Module:
+        """Backbone and head together, which a meta-learner adapts."""
+        return nn.Sequential(OrderedDict(backbone=self.backbone, head=self.head))
+
     def forward(self, episode: Episode) -> Tensor:
         """Map E episodes of raw inputs to query logits (E, Q, way)."""
-        support, query = self._encoded(episode.support), self._encoded(episode.query)
-        logits: Tensor = self.method(support, episode.support_labels, query, way=episode.way)
+        support, query = self._ready(episode.support), self._ready(episode.query)
+        networks = [self.network] if isinstance(self.method, MetaLearner) else []
+        logits: Tensor = self.method(*networks, support, episode.support_labels, query, way=episode.way)
         return logits
 
-    def _encoded(self, inputs: Tensor) -> Tensor:
-        """Map (E, N, ...) to (E, N, D)."""
-        features: Tensor = self.backbone(self.backbone.preprocess(inputs.flatten(0, 1)))
-        return features.reshape(*inputs.shape[:2], *features.shape[1:])
+    def _ready(self, inputs: Tensor) -> Tensor:
+        """Map raw inputs (E, N, ...) to what the method takes: features (E, N, D), or inputs of the network."""
+        ready: Tensor = self.backbone.preprocess(inputs.flatten(0, 1))
+        if isinstance(self.method, EpisodeClassifier):
+            ready = self.backbone(ready)
+        return ready.reshape(*inputs.shape[:2], *ready.shape[1:])
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
         """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""
+        assert isinstance(self.method, EpisodeClassifier)
         was_training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
@@ -89,12 +118,19 @@ class OneShot(TransferModule):
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
         """Return the method's loss of the queries."""
-        logits = self(batch)
-        assert batch.query_labels is not None
-        loss = self.method.loss(self.joined(logits), self.joined(batch.query_labels))
+        loss = self._loss(batch)
         terms = {"loss": loss}
-        self.log_terms(terms, len(logits))
+        self.log_terms(terms, len(batch.query))
         return self.check_loss(loss, terms)
+
+    def _loss(self, batch: Episode) -> Tensor:
+        assert batch.query_labels is not None
+        if isinstance(self.method, MetaLearner):
+            support, query = self._ready(batch.support), self._ready(batch.query)
+            return self.method.objective(
+                self.network, support, batch.support_labels, query, batch.query_labels, way=batch.way
+            )
+        return self.method.loss(self.joined(self(batch)), self.joined(batch.query_labels))
 
     def on_train_epoch_start(self) -> None:
         """Show the method the base set as the backbone encodes it now."""

@@ -7,6 +7,7 @@ own; they are looked up in the products of the whole set, and the episode comes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -73,11 +74,18 @@ class EpisodeAnswers:
                 f"{type(method).__name__} does not declare rotation_invariant; leave coordinates to None or False"
             )
         self.method, self.coordinates = method, coordinates
+        whole = type(method).forward is not EpisodeClassifier.forward  # a forward of its own need not go by the parts
+        self._answer = method if whole else method.classify
         with torch.no_grad():
-            self.items = Items(method.transform(features))
+            self.items = Items(features if whole else method.transform(features))
 
-    def __call__(self, episodes: Episodes, *, way: int) -> Tensor:
+    def __call__(self, episodes: Episodes, *, way: int, report: Callable[[float], None] = lambda _: None) -> Tensor:
         """Return the query logits (E, Q, way) of E episodes, without gradient.
+
+        Args:
+            episodes: places of their items in the features.
+            way: classes an episode.
+            report: told the share that is done.
 
         Raises:
             FloatingPointError: NaN or Inf in the features of an episode; the episode is named.
@@ -97,10 +105,11 @@ class EpisodeAnswers:
         with torch.no_grad():
             for first in range(0, len(episodes.support), size):
                 part = slice(first, first + size)
-                rows = [torch.from_numpy(np.ascontiguousarray(i[part])) for i in (episodes.support, episodes.query)]
-                labels = torch.from_numpy(np.ascontiguousarray(episodes.support_labels[part]))
+                rows = [torch.from_numpy(np.array(indices[part])) for indices in (episodes.support, episodes.query)]
+                labels = torch.from_numpy(np.array(episodes.support_labels[part]))
                 pair = self.items.in_coordinates(*rows, jointly=jointly) if by_products else self.items.rows(*rows)
-                answers.append(self.method.classify(pair[0], labels.to(pair[0].device), pair[1], way=way))
+                answers.append(self._answer(pair[0], labels.to(pair[0].device), pair[1], way=way))
+                report(min((first + size) / len(episodes.support), 1.0))
         return torch.cat(answers)
 
 

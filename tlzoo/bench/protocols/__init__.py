@@ -13,7 +13,7 @@ from tlzoo.bench.cell import Cell, Outcome, Report
 
 __all__ = ["REVISIONS", "allowed", "prepare", "run"]
 
-REVISIONS = {"domain": 1, "multitask": 1, "episode": 1, "zeroshot": 2, "finetuning": 1}
+REVISIONS = {"domain": 1, "multitask": 1, "episode": 2, "zeroshot": 2, "finetuning": 1}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
@@ -25,7 +25,10 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": _TRAINING,
     },
     "multitask": {"module": ("frozen", "sharing", *_OPTIMIZER), "budget": _TRAINING},
-    "episode": {"module": (), "budget": ("way", "shot", "query", "episodes")},
+    "episode": {
+        "module": _OPTIMIZER,
+        "budget": (*_TRAINING, "way", "shot", "query", "dirichlet", "episodes"),
+    },
     "zeroshot": {
         "module": ("descriptions", "templates", "wordings", *_OPTIMIZER),
         "budget": _TRAINING,
