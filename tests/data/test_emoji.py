@@ -43,12 +43,12 @@ def test_pictures_are_flattened_onto_white_and_of_one_size(tmp_path):
     picture(tmp_path / "clear.png", (0, 0, 0, 0))
     picture(tmp_path / "odd.png", (10, 20, 30, 255), size=(60, 81))
     picture(tmp_path / "half.png", (0, 0, 0, 128))
-    assert (emoji._picture(tmp_path / "clear.png") == 255).all()
-    odd = emoji._picture(tmp_path / "odd.png")
+    assert (emoji.read_picture(tmp_path / "clear.png") == 255).all()
+    odd = emoji.read_picture(tmp_path / "odd.png")
     assert odd.shape == (72, 72, 3)
     assert odd.dtype == np.uint8
     assert odd[40, 40].tolist() == [10, 20, 30]
-    assert emoji._picture(tmp_path / "half.png")[0, 0].tolist() == pytest.approx([127] * 3, abs=1)
+    assert emoji.read_picture(tmp_path / "half.png")[0, 0].tolist() == pytest.approx([127] * 3, abs=1)
 
 
 def test_a_table_is_made_of_the_three_sources(drawings, tmp_path, monkeypatch):
@@ -142,8 +142,8 @@ def test_labels_and_pictures_belong_to_the_concept():
     for place in (0, 100, 437):
         concept = examples.attributes["concept"][place]
         assert task.class_names[examples.labels[place]] == table.categories[concept]
-        name = emoji._file_name(str(table.codes[concept]))
-        decoded = emoji._picture(sources.path("emoji") / "Wind" / name)
+        name = emoji.emoji_file(str(table.codes[concept]))
+        decoded = emoji.read_picture(sources.path("emoji") / "Wind" / name)
         np.testing.assert_array_equal(examples.inputs[np.array([place])][0], decoded)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
@@ -27,12 +27,13 @@ _ON_DISK = (f"{_FOLDER}SOURCE->TARGET", f"{_XLSA17}DATASET", f"{_XLSA17}DATASET:
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """A function of ``tlzoo.data`` that builds the task, and what it is called with."""
+    """A function of ``tlzoo.data`` that builds the task, and what it is called with; ``lies``: what ``root`` holds."""
 
     kind: Kind
     module: str
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    lies: str = ""
 
 
 def list_tasks(kind: Kind | None = None) -> list[str]:
@@ -40,8 +41,8 @@ def list_tasks(kind: Kind | None = None) -> list[str]:
 
     Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, see :func:`load_task`.
 
-    >>> list_tasks("episode")
-    ['emoji-oneshot']
+    >>> list_tasks("episode")[:3]
+    ['emoji-oneshot', 'emoji-oneshot-hard', 'glyphs']
     """
     kinds = {entry.kind for entry in _catalog().values()}
     if kind is not None and kind not in kinds:
@@ -67,12 +68,21 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
     elif name.startswith(_XLSA17):
         entry = _xlsa17_entry(name, root)
     elif name in _catalog():
-        entry = _catalog()[name]
+        entry = _rooted(name, _catalog()[name], root)
     else:
         raise ValueError(nearest(name, [*_catalog(), *_ON_DISK], kind="task"))
     build = getattr(importlib.import_module(f"tlzoo.data.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
+
+
+def _rooted(name: str, entry: _Entry, root: str | os.PathLike[str] | None) -> _Entry:
+    """Return the entry with the folder that it is read from among its arguments, if it is read from disk."""
+    if not entry.lies:
+        return entry
+    if root is None:
+        raise ValueError(f"{name} is read from disk; give root, the folder that holds {entry.lies}")
+    return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
 def _folder_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
@@ -117,7 +127,20 @@ def _entries() -> Iterator[tuple[str, _Entry]]:
             _Entry(kind="domain", module="digits", function="digits_adaptation", arguments=arguments),
         )
     yield "multidigits", _Entry(kind="multitask", module="digits", function="multidigits")
+    yield "emoji-tasks", _Entry(kind="multitask", module="emoji_multitask", function="emoji_multitask")
+    yield "people", _Entry(kind="multitask", module="people", function="people")
+    yield "topics", _Entry(kind="multitask", module="topics", function="topics")
     yield "emoji-oneshot", _Entry(kind="episode", module="emoji_tasks", function="emoji_oneshot")
+    yield "emoji-oneshot-hard", _Entry(kind="episode", module="emoji_tasks", function="emoji_oneshot_hard")
+    yield "glyphs", _Entry(kind="episode", module="glyphs", function="glyphs")
+    for texts in ("newsgroups", "reuters_r8"):
+        yield (
+            f"{texts.replace('_', '-')}-fewshot",
+            _Entry(kind="episode", module="text_episodes", function=f"{texts}_fewshot"),
+        )
+    for runs, lies in (("", "images_background/ and images_evaluation/"), ("_oneshot", "images_background/ and run01/")):
+        entry = _Entry(kind="episode", module="omniglot", function=f"omniglot{runs}", lies=lies)
+        yield f"omniglot{runs}".replace("_", "-"), entry
     yield "emoji-unseen", _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen")
     yield (
         "emoji-unseen:generalized",

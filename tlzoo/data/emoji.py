@@ -20,7 +20,18 @@ from tlzoo.data.sets import ExampleSet, content_hash
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["PICTURE_SIZE", "SOURCES", "VENDORS", "EmojiTable", "concept_group", "load_emoji"]
+__all__ = [
+    "PICTURE_SIZE",
+    "SKIN_TONES",
+    "SOURCES",
+    "VENDORS",
+    "EmojiTable",
+    "concept_group",
+    "drawn_by_all",
+    "emoji_file",
+    "load_emoji",
+    "read_picture",
+]
 
 SOURCES = ("emoji", "emoji-names", "emoji-keywords")
 PICTURE_SIZE = 72
@@ -38,7 +49,7 @@ VENDORS = {
 
 _REVISION = 1
 _VARIATION_SELECTOR = "FE0F"
-_SKIN_TONES = frozenset({"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"})
+SKIN_TONES = frozenset({"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"})
 _NOT_IN_GROUP = frozenset({_VARIATION_SELECTOR, "200D", "2640", "2642"})
 _PERSON = {"1F468": "1F9D1", "1F469": "1F9D1"}
 
@@ -158,7 +169,7 @@ def _make(folder: Path) -> None:
     pictures = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
     places = [(code, vendor) for code in codes for vendor in VENDORS.values()]
     for place, (code, vendor) in enumerate(places):
-        pictures[place] = _picture(files / vendor / _file_name(code))
+        pictures[place] = read_picture(files / vendor / emoji_file(code))
     pictures.flush()
 
 
@@ -167,10 +178,10 @@ def drawn_by_all(files: Path) -> list[str]:
     by_vendor = [
         {path.stem.replace("U+", "") for path in (files / vendor).glob("*.png")} for vendor in VENDORS.values()
     ]
-    common = sorted(code for code in set.intersection(*by_vendor) if not _SKIN_TONES & set(code.split("-")))
+    common = sorted(code for code in set.intersection(*by_vendor) if not SKIN_TONES & set(code.split("-")))
 
     def is_artwork(code: str) -> bool:
-        contents = [(files / vendor / _file_name(code)).read_bytes() for vendor in VENDORS.values()]
+        contents = [(files / vendor / emoji_file(code)).read_bytes() for vendor in VENDORS.values()]
         return len({hashlib.sha256(content).digest() for content in contents}) == len(VENDORS)
 
     return [code for code in common if is_artwork(code)]
@@ -181,7 +192,12 @@ def _bare(code: str) -> str:
     return "-".join(point for point in code.split("-") if point != _VARIATION_SELECTOR)
 
 
-def _file_name(code: str) -> str:
+def emoji_file(code: str) -> str:
+    """Return the name of a concept's file.
+
+    >>> emoji_file("1F469-200D-1F52C")
+    'U+1F469-U+200D-U+1F52C.png'
+    """
     return "-".join(f"U+{point}" for point in code.split("-")) + ".png"
 
 
@@ -190,7 +206,8 @@ def _description(name: str, keywords: list[str]) -> str:
     return ", ".join(dict.fromkeys([name, *words]))
 
 
-def _picture(file: Path) -> NDArray[np.uint8]:
+def read_picture(file: Path) -> NDArray[np.uint8]:
+    """Return a picture (72, 72, 3), flattened onto white."""
     from PIL import Image
 
     with Image.open(file) as opened:
