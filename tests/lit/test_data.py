@@ -1,5 +1,6 @@
 """Batches are functions of (seed, step), whatever the number of processes."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,11 +74,16 @@ def test_more_processes_than_examples_a_batch_is_an_error(episode_task):
         data.train_dataloader().batch_at(0)
 
 
-def test_evaluation_shows_everything_once(domain_task):
+@pytest.mark.parametrize("size", [30, 257, 513])  # one more than whole batches: no process gets an empty one
+def test_evaluation_shows_everything_once(size, domain_task, clusters):
     module = DomainAdaptation("identity", "dan", num_classes=3, backbone_settings=FEATURES)
-    parts = [on(DomainData(domain_task), module, rank=rank, world=2) for rank in range(2)]
-    shown = torch.cat([batch.indices for part in parts for batch in part.test_dataloader()])
-    assert sorted(shown.tolist()) == list(range(30))
+    task = replace(domain_task, target_test=clusters(size, seed=5))
+    parts = [on(DomainData(task), module, rank=rank, world=2) for rank in range(2)]
+    loaders = [part.test_dataloader() for part in parts]
+    batches = [list(loader) for loader in loaders]
+    assert [len(loader) for loader in loaders] == [len(part) for part in batches]
+    assert all(batch.size for part in batches for batch in part)
+    assert torch.cat([batch.indices for part in batches for batch in part]).tolist() == list(range(size))
 
 
 def test_test_episodes_do_not_depend_on_the_seed_of_training(episode_task):
@@ -117,8 +123,6 @@ def test_width_and_classes(domain_task):
 
 
 def test_raw_pictures_have_no_width(domain_task):
-    from dataclasses import replace
-
     pictures = domain_task.source_train.with_inputs(np.zeros((40, 4, 4, 3), dtype=np.uint8), "image")
     task = replace(domain_task, source_train=pictures)
     with pytest.raises(ValueError, match="clusters: batches hold raw inputs; give features=BACKBONE"):

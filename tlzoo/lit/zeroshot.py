@@ -184,8 +184,7 @@ class ZeroShot(TransferModule):
         scores, labels = self(batch.inputs), batch.labels
         of_seen = self._seen[labels]
         for place, side in enumerate((~of_seen, of_seen)):
-            if bool(side.any()):
-                self.per_class[place].update(scores[side], labels[side])  # type: ignore[operator]
+            self.per_class[place].update(scores[side], labels[side])  # type: ignore[operator]
         if not bool(of_seen.all()):
             self.top1.update(scores[~of_seen], labels[~of_seen])
             self.top5.update(scores[~of_seen], labels[~of_seen])
@@ -205,7 +204,7 @@ class ZeroShot(TransferModule):
         assert isinstance(seen, MeanClassAccuracy)
         u = unseen.compute()
         values = {"accuracy": self.top1.compute(), "top5": self.top5.compute(), "per_class": u}
-        if seen.update_called:
+        if self._seen is not None and bool(self._seen.any()):  # the same on all processes, whose metrics are joined
             s = seen.compute()
             values |= {"unseen": u, "seen": s, "harmonic": 2 * s * u / (s + u).clamp_min(1e-12)}
         # equal on all processes, since metrics are joined; Lightning wants it said

@@ -93,7 +93,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         return module.method.sees, module.method_name
 
     def _share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return this process's part of a batch's indices; it is empty where a last batch is small."""
+        """Return this process's part of indices, contiguous."""
         if self.trainer is None or self.trainer.world_size == 1:
             return indices
         return np.array_split(indices, self.trainer.world_size)[self.trainer.global_rank]
@@ -115,8 +115,16 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         return StepLoader(batch_at, steps)
 
     def passes(self, examples: ExampleSet, *, batch_size: int | None = None) -> Passes[Examples]:
-        """Return one pass over a set, in order, in this process's share of each batch."""
-        return Passes(lambda indices: examples.batch(self._share(indices)), len(examples), batch_size or 256)
+        """Return one pass over this process's part of a set, in order."""
+        return self._pass_over(len(examples), examples.batch, batch_size=batch_size)
+
+    def _pass_over(
+        self, size: int, batch_of: Callable[[NDArray[np.int64]], Batch], *, batch_size: int | None = None
+    ) -> Passes[Batch]:
+        """Return a pass over this process's part of ``size`` places: of all, so that no batch is empty."""
+        share = self._share(np.arange(size))
+        first = int(share[0]) if len(share) else 0
+        return Passes(batch_of, len(share), batch_size or 256, first=first)
 
 
 def _a(noun: str) -> str:

@@ -47,14 +47,23 @@ class StepLoader(Generic[Batch]):
 
 
 class Passes(Generic[Batch]):
-    """One pass over a set, in order: for evaluation."""
+    """One pass over a set, in order: for evaluation.
 
-    def __init__(self, batch_of: Callable[[NDArray[np.int64]], Batch], size: int, batch_size: int) -> None:
-        self.batch_of, self.size, self.batch_size = batch_of, size, batch_size
+    Args:
+        batch_of: the batch of some places in the set.
+        size: places of the pass.
+        batch_size: places a batch, fewer in the last.
+        first: where it begins, for the part of one process among several.
+    """
+
+    def __init__(
+        self, batch_of: Callable[[NDArray[np.int64]], Batch], size: int, batch_size: int, *, first: int = 0
+    ) -> None:
+        self.batch_of, self.size, self.batch_size, self.first = batch_of, size, batch_size, first
 
     def __len__(self) -> int:
         return -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for first in range(0, self.size, self.batch_size):
-            yield self.batch_of(np.arange(first, min(first + self.batch_size, self.size)))
+        for begin in range(0, self.size, self.batch_size):
+            yield self.batch_of(self.first + np.arange(begin, min(begin + self.batch_size, self.size)))

@@ -46,7 +46,7 @@ class MultitaskData(TaskData[MultitaskTask]):
         return self._evaluation(self.task.test)
 
     def _evaluation(self, examples: ExampleSet) -> Passes[TaskBatch]:
-        return Passes(lambda indices: _task_batch(examples, self._share(indices)), len(examples), 256)
+        return self._pass_over(len(examples), lambda indices: _task_batch(examples, indices))
 
 
 def _task_batch(examples: ExampleSet, indices: NDArray[np.int64]) -> TaskBatch:
