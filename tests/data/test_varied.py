@@ -29,7 +29,10 @@ def test_one_shape_is_the_plain_sampler():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"ways": ()}, r"ways \(\) and shots 2; expected at least one of each"), ({"ways": (2, 7)}, "7-way episodes need 7")],
+    [
+        ({"ways": ()}, r"ways \(\) and shots 2; expected at least one of each"),
+        ({"ways": (2, 7)}, "7-way episodes need 7"),
+    ],
 )
 def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -5,6 +5,9 @@ Splits go by concept group (:func:`tlzoo.data.emoji.concept_group`): gender vari
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +16,7 @@ from tlzoo.data.sets import ExampleSet
 from tlzoo.data.splits import group_order, group_split, thinned
 from tlzoo.data.tasks import DomainTask, EpisodeTask, ZeroShotTask
 
-__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_unseen"]
+__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_unseen"]
 
 _TRAIN_SHARE = 0.7
 _SUBCATEGORY_SIZE = 10
@@ -72,12 +75,33 @@ def emoji_oneshot(name: str) -> EpisodeTask:
     Class indices count base concepts first, then validation, then novel ones.
     """
     table = load_emoji()
-    parts = group_split(table.groups, 0.6, 0.8)
+    return _episode_task(name, table, group_split(table.groups, 0.6, 0.8))
+
+
+def emoji_oneshot_hard(name: str) -> EpisodeTask:
+    """Build ``emoji-oneshot-hard``: whole subcategories are base, validation or novel, and an episode keeps to one.
+
+    Ten ways, all of one subcategory (ten animals, ten faces ...): what tells subcategories apart is of no use. The 52
+    subcategories of at least ten concepts are split 60/20/20; gender variants are classes of their own here.
+    """
+    table = load_emoji()
+    concepts, _, _ = _labelled(table, "subcategory")
+    parts = [concepts[part] for part in group_split(table.subcategories[concepts], 0.6, 0.8)]
+    return _episode_task(name, table, parts, way=_SUBCATEGORY_SIZE, within="subcategory")
+
+
+def _episode_task(
+    name: str, table: EmojiTable, parts: Sequence[Indices], *, way: int = 5, within: str | None = None
+) -> EpisodeTask:
+    """Return the task whose base, validation and novel classes are the concepts of three parts, in this order."""
     firsts = np.cumsum([0, *map(len, parts)])
-    base, validation, novel = (
-        table.examples(part, range(len(VENDORS)), first + np.arange(len(part)))
-        for part, first in zip(parts, firsts, strict=False)
-    )
+
+    def pictures(part: Indices, first: int) -> ExampleSet:
+        examples = table.examples(part, range(len(VENDORS)), first + np.arange(len(part)))
+        subcategories = np.repeat(table.subcategories[part], len(VENDORS))
+        return replace(examples, attributes={**examples.attributes, "subcategory": subcategories})
+
+    base, validation, novel = (pictures(part, int(first)) for part, first in zip(parts, firsts, strict=False))
     return EpisodeTask(
         name=name,
         class_names=tuple(table.names[np.concatenate(parts)].tolist()),
@@ -86,7 +110,9 @@ def emoji_oneshot(name: str) -> EpisodeTask:
         validation=validation,
         novel=novel,
         cross_domain=True,
+        way=way,
         query=len(VENDORS) - 1,
+        within=within,
     )
 
 

@@ -213,7 +213,6 @@ class EpisodeSampler:
             )
         return eligible
 
-
     def _pools_of(self, superclasses: NDArray[Any]) -> NDArray[np.bool_]:
         """Say (pools, eligible) which eligible classes make up each superclass that has enough of them.
 

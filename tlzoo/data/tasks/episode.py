@@ -52,7 +52,9 @@ class EpisodeTask(Task):
     def __post_init__(self) -> None:
         lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
         if lacking:
-            raise ValueError(f"{self.name}: {', '.join(lacking)} has no attribute {self.within!r}, which episodes share")
+            raise ValueError(
+                f"{self.name}: {', '.join(lacking)} has no attribute {self.within!r}, which episodes share"
+            )
 
     @property
     def checksum(self) -> str:
