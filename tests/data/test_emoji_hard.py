@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from tlzoo import load_task

@@ -58,7 +58,7 @@ def test_letters_that_are_drawn_as_earlier_ones_are_left_out(task):
 
 def test_drawing_again_gives_the_same_pixels(task, tmp_path, monkeypatch):
     few = {script: codes[:4] for script, codes in common_letters(module._fonts()).items()}
-    monkeypatch.setattr(module, "common_letters", lambda files: few)
+    monkeypatch.setattr(module, "common_letters", lambda _: few)
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         module._make(tmp_path / folder)

@@ -138,7 +138,10 @@ def _entries() -> Iterator[tuple[str, _Entry]]:
             f"{texts.replace('_', '-')}-fewshot",
             _Entry(kind="episode", module="text_episodes", function=f"{texts}_fewshot"),
         )
-    for runs, lies in (("", "images_background/ and images_evaluation/"), ("_oneshot", "images_background/ and run01/")):
+    for runs, lies in (
+        ("", "images_background/ and images_evaluation/"),
+        ("_oneshot", "images_background/ and run01/"),
+    ):
         entry = _Entry(kind="episode", module="omniglot", function=f"omniglot{runs}", lies=lies)
         yield f"omniglot{runs}".replace("_", "-"), entry
     yield "emoji-unseen", _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen")
