@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from functools import partial
 
 import numpy as np
 import pytorch_lightning as pl
@@ -60,6 +61,22 @@ def domain(cls, method, **settings):
     return cls("mlp", method, num_classes=4, backbone_settings=MLP, optimizer={"lr": 0.05}, **settings)
 
 
+GRADIENT_WEIGHTINGS = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl")
+
+
+def gradient_weighting(name, **settings):
+    """Return a network whose second layer is kept in factors, and a batch that is shared unevenly."""
+    module = Multitask(
+        "mlp",
+        name,
+        targets={"kind": 4, "height": 0},
+        backbone_settings={"num_inputs": 6, "hidden": [48, 64]},
+        optimizer={"lr": 0.01},
+        **settings,
+    )
+    return module, multitask_data(11)
+
+
 CASES = {
     "dan": lambda: (domain(DomainAdaptation, "dan"), domain_data(12)),
     "dan, unequal": lambda: (domain(DomainAdaptation, "dan"), domain_data(11)),
@@ -70,6 +87,8 @@ CASES = {
         Multitask("mlp", "uncertainty", targets={"kind": 4, "height": 0}, backbone_settings=MLP),
         multitask_data(11),
     ),
+    **{f"multitask, {name}": partial(gradient_weighting, name) for name in GRADIENT_WEIGHTINGS},
+    "multitask, features": partial(gradient_weighting, "mgda", space="features"),
     "oneshot": lambda: (
         OneShot("mlp", "protonet", backbone_settings=MLP, method_settings={"temperature": 4.0}),
         episode_data(3),
@@ -84,7 +103,7 @@ def train(name, **settings):
     torch.manual_seed(0)
     module, data = CASES[name]()
     trainer = pl.Trainer(
-        max_steps=STEPS,
+        max_steps=20 if name.startswith("multitask,") else STEPS,
         accelerator="cpu",
         precision="64-true",
         logger=False,

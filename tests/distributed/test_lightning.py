@@ -14,7 +14,11 @@ def found(two_processes):
     return two_processes("lightning")
 
 
-@pytest.mark.parametrize("name", ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"])
+MULTITASK = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "features")
+NAMES = ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *[f"multitask, {name}" for name in MULTITASK]])
 def test_weights_and_measurements_equal_those_of_one_process(name, cases, found):
     alone = cases.train(name, devices=1)
     for result in found:

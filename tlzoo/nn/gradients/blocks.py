@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["Block", "DenseBlock", "FeatureBlock", "stacked", "world_size"]
+__all__ = ["Block", "DenseBlock", "FeatureBlock", "stacked", "summed_counts", "world_size"]
 
 
 def world_size() -> int:
     """Count the processes that train together; 1 where there is one."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def summed_counts(counts: list[int], *, like: Tensor) -> list[int]:
+    """Return counts summed over processes, so that all of them decide alike; ``like`` names the device."""
+    if world_size() == 1 or not counts:
+        return counts
+    total = torch.tensor(counts, device=like.device)
+    dist.all_reduce(total)
+    return [int(count) for count in total]
 
 
 class Block:

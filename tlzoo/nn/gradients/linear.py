@@ -71,10 +71,15 @@ class LinearLayer:
         """The weight, and the bias if it is the layer's own."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
-    def is_cheaper(self, tasks: int) -> bool:
-        """Say whether it is worth keeping in factors."""
+    @property
+    def rows(self) -> int:
+        """Count the rows of all calls, in this process."""
+        return sum(call.size for call in self.calls)
+
+    def is_cheaper(self, tasks: int, rows: int) -> bool:
+        """Say whether it is worth keeping in factors, with so many rows in all processes."""
         outputs, inputs = self.weight.shape
-        return factored_is_cheaper(tasks, sum(call.size for call in self.calls), inputs, outputs)
+        return factored_is_cheaper(tasks, rows, inputs, outputs)
 
     def block(self, gradients: list[list[Tensor | None]]) -> LinearBlock:
         """Return the gradients in factors, from those of the outputs by call and task."""

@@ -11,7 +11,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from tlzoo.nn.gradients.blocks import Block, DenseBlock, FeatureBlock
+from tlzoo.nn.gradients.blocks import Block, DenseBlock, FeatureBlock, summed_counts
 from tlzoo.nn.gradients.linear import LinearCall, LinearLayer
 from tlzoo.nn.gradients.task_gradients import TaskGradients
 
@@ -143,10 +143,9 @@ class TaskTape(TorchFunctionMode):
             alone = all(call.bias is bias for call in calls) and owners[id(bias)] == {weight}
             if bias is None or not alone or id(bias) in self._direct or id(bias) not in self._known:
                 bias = None
-            layer = LinearLayer(calls, bias)
-            if layer.is_cheaper(tasks):
-                layers.append(layer)
-        return layers
+            layers.append(LinearLayer(calls, bias))
+        rows = summed_counts([layer.rows for layer in layers], like=self._shared[0])
+        return [layer for layer, count in zip(layers, rows, strict=True) if layer.is_cheaper(tasks, count)]
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
