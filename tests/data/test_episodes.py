@@ -131,7 +131,7 @@ def test_hard_episodes_of_several_domains():
 
 
 def test_superclasses_that_are_too_small_are_named():
-    with pytest.raises(ValueError, match="6-way .* within a superclass need 6 of its classes; the largest, 1, has 5"):
+    with pytest.raises(ValueError, match=r"6-way .* within a superclass need 6 of its classes; the largest, 1, has 5"):
         sampler(way=6, superclasses=SUPERCLASSES)
     with pytest.raises(ValueError, match="3 superclasses for 90 labels"):
         sampler(superclasses=SUPERCLASSES[:3])

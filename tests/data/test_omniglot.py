@@ -53,7 +53,7 @@ def test_whole_alphabets_are_base_validation_or_novel(root):
     assert task.num_classes == 7 * CHARACTERS
     assert [len(part) for part in task.sets().values()] == [4 * 42, 42, 2 * 42]
     novel = task.novel.labels[task.novel.attributes["alphabet"] == "Novel_1"]
-    assert [task.class_names[label] for label in sorted(set(novel.tolist()))][0] == "Novel_1/character01"
+    assert task.class_names[novel.min()] == "Novel_1/character01"
 
 
 def test_strokes_are_white_on_black(root):
@@ -148,7 +148,5 @@ def test_an_empty_folder_is_an_error(root):
 
 @pytest.mark.parametrize("task", ["omniglot", "omniglot-oneshot"])
 def test_root_is_asked_for(task):
-    with pytest.raises(
-        ValueError, match=f"{task} is read from disk; give root, the folder that holds images_background/"
-    ):
+    with pytest.raises(ValueError, match=f"{task} is read from disk; give root, the folder that holds images_"):
         load_task(task)

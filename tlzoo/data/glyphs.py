@@ -158,7 +158,8 @@ def _drawn(letter: str, font: FreeTypeFont) -> Image:
 def _changed(drawing: Image, numbers: NDArray[np.float64]) -> Pictures:
     """Return a drawing (SIZE, SIZE), changed by six numbers in [-1, 1].
 
-    They turn it by up to 10 degrees, shear it by 0.15, scale it by 10 % in either direction, and shift it by 1.5 pixels.
+    They turn it by up to 10 degrees, shear it by 0.15, scale it by 10 % in either direction, and shift it by 1.5
+    pixels.
     """
     from PIL import Image
 

@@ -1,8 +1,8 @@
 """Omniglot as Lake laid it out: alphabets, characters, drawers, and the runs of one-shot classification.
 
-The folder that ``root`` names, or one in it, holds ``images_background`` and ``images_evaluation``, and in these a folder
-an alphabet, in it one a character, in it one picture a drawer (``0001_01.png``). The runs are folders ``runNN`` with
-``class_labels.txt``, ``training`` and ``test`` (https://doi.org/10.1126/science.aab3050).
+The folder that ``root`` names, or one in it, holds ``images_background`` and ``images_evaluation``, and in these a
+folder an alphabet, in it one a character, in it one picture a drawer (``0001_01.png``). The runs are folders ``runNN``
+with ``class_labels.txt``, ``training`` and ``test`` (https://doi.org/10.1126/science.aab3050).
 """
 
 from __future__ import annotations
@@ -60,13 +60,11 @@ def omniglot_oneshot(name: str, *, root: Path) -> EpisodeTask:
     labels = np.concatenate(
         [first + place * way + np.concatenate([np.arange(way), answers]) for place, (_, _, answers) in enumerate(runs)]
     )
+    characters = [f"{file.parent.parent.name}/{file.stem}" for training, _, _ in runs for file in training]
     alphabets = np.repeat([f"run {place + 1}" for place in range(len(runs))], 2 * way)
     return EpisodeTask(
         name=name,
-        class_names=(
-            *names,
-            *(f"{file.parent.parent.name}/{file.stem}" for training, _, _ in runs for file in training),
-        ),
+        class_names=(*names, *characters),
         base=base,
         validation=validation,
         novel=_examples(files, labels, alphabets),
@@ -140,7 +138,7 @@ def _run(file: Path) -> tuple[list[Path], list[Path], list[int]]:
 
 
 def _listed(answers: Sequence[Sequence[int]], way: int) -> EpisodeList:
-    """Return the runs as episodes: of each, first the training pictures lie in the novel set, then the test pictures."""
+    """Return the runs as episodes; of each, the training pictures lie in the novel set, then the test pictures."""
     starts = np.arange(len(answers))[:, None] * 2 * way
     return EpisodeList(
         episodes=EpisodeIndices(

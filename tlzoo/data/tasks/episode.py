@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.sets import ExampleSet, content_hash
@@ -59,7 +59,7 @@ class EpisodeTask(Task):
     @property
     def checksum(self) -> str:
         """Identity of the data, the split and all that the protocol fixes, what episodes share included."""
-        extra = [] if self.listed is None else [self.listed.hash]
+        extra: list[Any] = [] if self.listed is None else [self.listed.hash]
         if self.within is not None:
             extra += [part.attributes[self.within] for part in self.sets().values()]
         return content_hash(super().checksum, *extra) if extra else super().checksum
