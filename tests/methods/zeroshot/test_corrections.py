@@ -1,0 +1,220 @@
+import math
+
+import pytest
+import torch
+
+from tlzoo.functional import seen_unseen_curve
+from tlzoo.methods.zeroshot import CSLS, ESZSL, SJE, CalibratedStacking, ClassPrior, Cosine, InvertedSoftmax, Ridge
+from tlzoo.registry import create_method
+from tlzoo.types import Sees
+
+UNSEEN = torch.zeros(4).bool()
+
+
+def drawn(count=9, classes=4, width=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(count, width, generator=generator, dtype=torch.float64),
+        torch.randn(classes, width, generator=generator, dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("neighbors", [1, 3, 50])
+def test_csls_against_a_loop(neighbors):
+    queries, classes = drawn()
+    plain = Cosine().bind(classes, seen=UNSEEN)(queries).tolist()
+    found = CSLS(base="cosine", neighbors=neighbors).bind(classes, seen=UNSEEN)(queries)
+
+    def mean_of_best(values):
+        best = sorted(values, reverse=True)[:neighbors]
+        return sum(best) / len(best)
+
+    for i in range(9):
+        for c in range(4):
+            expected = 2 * plain[i][c] - mean_of_best(plain[i]) - mean_of_best([row[c] for row in plain])
+            assert found[i, c].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_inverted_softmax_against_a_loop():
+    queries, classes = drawn()
+    plain = Cosine().bind(classes, seen=UNSEEN)(queries).tolist()
+    found = InvertedSoftmax(base="cosine", scale=3.0).bind(classes, seen=UNSEEN)(queries)
+    for i in range(9):
+        for c in range(4):
+            total = sum(math.exp(3 * plain[j][c]) for j in range(9))
+            assert found[i, c].item() == pytest.approx(math.log(math.exp(3 * plain[i][c]) / total), abs=1e-12)
+
+
+@pytest.mark.parametrize("cls", [CSLS, InvertedSoftmax])
+def test_a_hub_loses_its_hold(cls):
+    """One class near to all queries takes most of them, until it is corrected."""
+    directions = torch.eye(4, dtype=torch.float64)
+    queries = directions.repeat(3, 1) + 0.8  # all lean to the diagonal, where the hub stands
+    classes = torch.cat([directions[:3], torch.ones(1, 4, dtype=torch.float64)])
+    answers = Cosine().bind(classes, seen=UNSEEN)(queries).argmax(dim=1)
+    corrected = cls(base="cosine").bind(classes, seen=UNSEEN)(queries).argmax(dim=1)
+    right = torch.arange(4).repeat(3)
+    assert (answers == 3).all()
+    assert corrected.tolist() == right.tolist()
+
+
+def test_known_priors_are_bayes_rule():
+    queries, classes = drawn()
+    shares = [0.1, 0.2, 0.3, 0.4]
+    found = ClassPrior(base="cosine", prior=shares, scale=5.0).bind(classes, seen=UNSEEN)(queries).exp()
+    likely = (5 * Cosine().bind(classes, seen=UNSEEN)(queries)).exp()
+    expected = likely * torch.tensor(shares, dtype=torch.float64)
+    torch.testing.assert_close(found, expected / expected.sum(dim=1, keepdim=True))
+
+
+def test_estimated_priors_are_their_own_mean_answer():
+    queries, classes = drawn(count=200)
+    method = ClassPrior(base="cosine", scale=10.0, iterations=20_000)
+    scores = 10 * Cosine().bind(classes, seen=UNSEEN)(queries)
+    answers = method.bind(classes, seen=UNSEEN)(queries).exp()
+    prior = answers.mean(dim=0)
+    again = (scores + prior.log()).softmax(dim=1).mean(dim=0)
+    torch.testing.assert_close(again, prior, atol=1e-5, rtol=0)
+
+
+def test_estimated_priors_find_the_true_ones():
+    """Answers that are the true posteriors under equal priors, of classes that are far from equal."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.tensor([0.7, 0.2, 0.05, 0.05], dtype=torch.float64)
+    labels = torch.multinomial(true, 4000, replacement=True, generator=generator)
+    x = 1.2 * torch.eye(4, dtype=torch.float64)[labels] + torch.randn(4000, 4, generator=generator).double()
+    # unit normal densities about 1.2 e_c: log p(x | c) = 1.2 x_c + what all classes share
+    answers = ClassPrior(base=_Linear(), scale=1.2, iterations=300).bind(torch.eye(4).double(), seen=UNSEEN)(x)
+    torch.testing.assert_close(answers.exp().mean(dim=0), true, atol=0.03, rtol=0)
+    plain = (1.2 * x).argmax(dim=1)
+    assert (answers.argmax(dim=1) == labels).double().mean() > (plain == labels).double().mean() + 0.05
+
+
+class _Linear(Cosine):
+    def bind(self, class_embeddings, *, seen):
+        return lambda features: features @ class_embeddings.T
+
+
+def test_equal_priors_give_every_class_its_share():
+    queries, classes = drawn(count=50)
+    answers = ClassPrior(base="cosine", prior="equal", scale=4.0, iterations=500).bind(classes, seen=UNSEEN)(queries)
+    torch.testing.assert_close(
+        answers.exp().mean(dim=0), torch.full((4,), 0.25, dtype=torch.float64), atol=1e-6, rtol=0
+    )
+
+
+def test_calibration_takes_gamma_from_seen_classes():
+    queries, classes = drawn()
+    seen = torch.tensor([True, False, True, False])
+    plain = Cosine().bind(classes, seen=seen)(queries)
+    found = CalibratedStacking(base="cosine", gamma=0.3).bind(classes, seen=seen)(queries)
+    torch.testing.assert_close(plain - found, 0.3 * seen.double().expand_as(plain))
+
+
+def clusters(seed=0, classes=30, each=8):
+    """Return features near a linear image of their class's embedding, labels and embeddings."""
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(classes, 6, generator=generator, dtype=torch.float64)
+    labels = torch.arange(classes).repeat_interleave(each)
+    images = embeddings @ torch.randn(6, 12, generator=generator, dtype=torch.float64)
+    return images[labels] + 0.8 * torch.randn(len(labels), 12, generator=generator).double(), labels, embeddings
+
+
+class _Leaning(ESZSL):
+    """Scores of seen classes are too high by 2."""
+
+    def bind(self, class_embeddings, *, seen):
+        scorer = super().bind(class_embeddings, seen=seen)
+        return lambda features: scorer(features) + 2.0 * seen
+
+
+def test_gamma_is_chosen_in_the_fit_and_helps():
+    features, labels, embeddings = clusters(classes=40)
+    known = labels < 30
+    test = torch.arange(len(labels)) % 4 == 0
+    seen = torch.arange(40) < 30
+    rows = known & ~test
+    method = CalibratedStacking(base=_Leaning(12, 6)).double().fit(features[rows], labels[rows], embeddings[:30])
+    plain = _Leaning(12, 6).double().fit(features[rows], labels[rows], embeddings[:30])
+    asked = test | ~known
+    scores = plain.bind(embeddings, seen=seen)(features[asked])
+    curve = seen_unseen_curve(scores, labels[asked], seen)
+    seen_share, unseen_share = curve.at(float(method.gamma))
+    assert curve.at(0.0)[1] < 0.1  # as they are, hardly an unseen class is ever named
+    assert 2 * seen_share * unseen_share / (seen_share + unseen_share) > 0.9 * float(curve.harmonic.max())
+    torch.testing.assert_close(
+        method.bind(embeddings, seen=seen)(features[asked]), scores - method.gamma * seen.double(), atol=1e-9, rtol=0
+    )
+
+
+def test_the_choice_of_gamma_is_repeatable_and_needs_classes():
+    data = clusters()
+    first, again = (CalibratedStacking(12, 6, base="ridge").double().fit(*data).gamma for _ in range(2))
+    assert first == again
+    other = CalibratedStacking(12, 6, base="ridge", seed=1).double().fit(*data).gamma
+    assert other != first
+    features, labels, embeddings = data
+    with pytest.raises(ValueError, match="8 examples of 1 classes are too few"):
+        CalibratedStacking(12, 6, base="ridge").double().fit(features[:8], labels[:8], embeddings)
+
+
+def test_a_correction_sees_what_its_base_sees_and_what_it_adds():
+    assert CSLS(base="cosine").sees == Cosine.sees | {Sees.TEST_INPUTS}
+    assert CSLS(4, 5, base="ridge").sees == Ridge.sees | {Sees.TEST_INPUTS}
+    assert CalibratedStacking(4, 5, base="ridge", gamma=0.1).sees == Ridge.sees
+    assert ClassPrior(base="cosine").sees == Cosine.sees | {Sees.TEST_INPUTS}
+    assert ClassPrior(base="cosine", prior=[1, 2]).sees == Cosine.sees | {Sees.TARGET_PRIOR}
+    assert ClassPrior(base="cosine", prior="equal").sees == Cosine.sees | {Sees.TARGET_PRIOR, Sees.TEST_INPUTS}
+    assert CSLS.sees == Ridge.sees | {Sees.TEST_INPUTS}
+
+
+def test_a_correction_is_trained_where_its_base_is():
+    assert CSLS(4, 5, base="sje").trained
+    assert not CSLS(4, 5, base="ridge").trained
+    base = SJE(4, 5)
+    features, labels, embeddings = torch.randn(6, 4), torch.arange(6) % 3, torch.randn(3, 5)
+    ours = CSLS(base=base).loss(features, labels, embeddings)["loss"]
+    assert ours.item() == base.loss(features, labels, embeddings)["loss"].item()
+
+
+def test_corrections_of_corrections():
+    queries, classes = drawn()
+    seen = torch.tensor([True, False, True, False])
+    inner = {"base": "cosine", "gamma": 0.2}
+    method = create_method("csls", base="calibrated_stacking", base_settings=inner, neighbors=2)
+    expected = CSLS(base=CalibratedStacking(**inner), neighbors=2)
+    torch.testing.assert_close(method.bind(classes, seen=seen)(queries), expected.bind(classes, seen=seen)(queries))
+    assert "base.base.gamma" not in method.state_dict()
+    assert "base.gamma" in method.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("make_it", "error", "message"),
+    [
+        (lambda: CSLS(base="cosine", neighbors=0), ValueError, "0 neighbors"),
+        (lambda: InvertedSoftmax(base="cosine", scale=-1), ValueError, "scale -1"),
+        (lambda: ClassPrior(base="cosine", prior="even"), ValueError, "unknown prior 'even'"),
+        (lambda: ClassPrior(base="cosine", prior=[0.5, 0.0]), ValueError, "expected a share > 0"),
+        (lambda: ClassPrior(base="cosine", scale=0), ValueError, "scale 0"),
+        (lambda: CalibratedStacking(base="cosine", share=1), ValueError, "share 1"),
+        (lambda: CalibratedStacking(4, 5, base="sje"), ValueError, "SJE is trained step by step.*give gamma"),
+        (lambda: CSLS(base="cosin"), ValueError, "did you mean 'zeroshot/cosine'"),
+        (lambda: CSLS(base="oneshot/protonet"), TypeError, "base is a ProtoNet; CSLS corrects a Compatibility"),
+        (lambda: CSLS(4, 5, base="ridge", base_settings={"penlty": 1}), TypeError, "its settings are .*penalty"),
+    ],
+)
+def test_refusals(make_it, error, message):
+    with pytest.raises(error, match=message):
+        make_it()
+
+
+def test_shares_of_other_candidates():
+    queries, classes = drawn()
+    with pytest.raises(ValueError, match="2 prior shares for 4 candidates"):
+        ClassPrior(base="cosine", prior=[1, 2]).bind(classes, seen=UNSEEN)(queries)
+
+
+def test_calibration_before_the_fit():
+    queries, classes = drawn()
+    with pytest.raises(RuntimeError, match="gamma is not known yet; call fit first"):
+        CalibratedStacking(base="cosine").bind(classes, seen=UNSEEN)(queries)
