@@ -14,7 +14,7 @@ from tlzoo.types import Backbone
 
 __all__ = ["CGC", "PLE"]
 
-_SHARED = "shared"
+_SHARED = ""
 
 
 class _Level(nn.Module):
@@ -54,8 +54,8 @@ class _Level(nn.Module):
 
 
 def _key(group: str) -> str:
-    # a task may be called "shared", or have a name that no module may have
-    return group if group == _SHARED else f"task_{group.replace('.', '_')}"
+    # a task may be called "shared", too
+    return "shared" if group == _SHARED else f"task_{group}"
 
 
 class PLE(Sharing):
@@ -105,7 +105,7 @@ class PLE(Sharing):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return all parameters but the last level's gates and experts of single tasks."""
-        last = self.last.experts[_SHARED].parameters()
+        last = self.last.experts[_key(_SHARED)].parameters()
         return [*self.backbone.parameters(), *self.lower.parameters(), *last]
 
     def pretrained(self) -> nn.Module:

@@ -1,0 +1,202 @@
+"""Weightings of gradients through the Lightning module."""
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional as F
+
+from tlzoo.data import BatchSampler, ExampleSet, MultitaskTask, Target
+from tlzoo.lit import Multitask, MultitaskData
+from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.registry import list_methods, method_class
+from tlzoo.types import TaskBatch
+
+TASKS = {"left": 3, "right": 0, "rare": 2}
+
+
+def examples(size, seed, *, missing=True):
+    random = np.random.default_rng(seed)
+    inputs = random.normal(size=(size, 6)).astype(np.float32)
+    left = (inputs[:, :3].argmax(axis=1)).astype(np.int64)
+    rare = (inputs[:, 4] > 0).astype(np.int64)
+    if missing:
+        left[::4] = -1
+        rare[size // 3 :] = -1
+    targets = {"left": left, "right": inputs[:, 3] + inputs[:, 0], "rare": rare}
+    return ExampleSet(inputs=inputs, modality="features", targets=targets, checksum=f"toy {size} {seed} {missing}")
+
+
+def data(batch_size=12, *, missing=True):
+    targets = {task: Target(classes=classes) for task, classes in TASKS.items()}
+    parts = {name: examples(48, seed, missing=missing) for seed, name in enumerate(("train", "validation", "test"))}
+    return MultitaskData(MultitaskTask(name="toy", targets=targets, **parts), batch_size=batch_size)
+
+
+def module(method, **settings):
+    torch.manual_seed(0)
+    given = {
+        "targets": TASKS,
+        "backbone_settings": {"num_inputs": 6, "hidden": [16]},
+        "method_settings": {"weights": [0.5, 1.0, 2.0]} if method == "multitask/fixed" else None,
+        "optimizer": {"lr": 0.02, "schedule": "constant", "momentum": 0.0, "weight_decay": 0.0, "backbone_lr": 1.0},
+    }
+    return Multitask("mlp", method, **{**given, **settings})
+
+
+def fit(network, batches, *, steps=6, **settings):
+    trainer = pl.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        **settings,
+    )
+    trainer.fit(network, datamodule=batches)
+    return trainer
+
+
+def weights_of(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+@pytest.mark.parametrize("method", list_methods("multitask"))
+def test_every_weighting_trains_with_missing_labels(method):
+    network = module(method)
+    before = weights_of(network).clone()
+    trainer = fit(network, data(4))
+    after = weights_of(network)
+    assert bool(after.isfinite().all())
+    assert not torch.equal(before, after)
+    assert "train/loss" in trainer.callback_metrics
+    if method_class(method).order != "losses":
+        assert "train/cosine_left_right" in trainer.callback_metrics
+
+
+def by_hand(network, batch):
+    """Return the task losses."""
+    features = network.sharing.backbone(batch.inputs)
+    found = {task: network.heads[task](features) for task in TASKS}
+    there = {"left": batch.targets["left"] >= 0, "rare": batch.targets["rare"] >= 0}
+    losses = {
+        task: F.cross_entropy(found[task][rows], batch.targets[task][rows])
+        for task, rows in there.items()
+        if rows.any()
+    }
+    losses["right"] = F.mse_loss(found["right"].squeeze(1), batch.targets["right"])
+    return {task: losses[task] for task in TASKS if task in losses}
+
+
+@pytest.mark.parametrize("method", ["mgda", "pcgrad", "nash_mtl", "imtl_g"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_step_is_that_of_gradients_stacked_by_hand(method, missing):
+    network, batches = module(method), data(8, missing=missing)
+    fit(network, batches, steps=1)
+    other = module(method)
+    batch = first_batch(batches)
+    losses = by_hand(other, batch)
+    shared = list(other.sharing.parameters())
+    rows = torch.stack(
+        [
+            torch.cat([g.flatten() for g in torch.autograd.grad(loss, shared, retain_graph=True)])
+            for loss in losses.values()
+        ]
+    )
+    present = torch.tensor([task in losses for task in TASKS])
+    gramian = torch.zeros(3, 3)
+    gramian[present.nonzero(), present.nonzero().T] = rows @ rows.T
+    every = torch.zeros(3)
+    every[present] = torch.stack(list(losses.values())).detach()
+    with other.method.among(None if present.all() else present):
+        weights = other.method.weights(every, gramian)[present]
+    sum(losses.values()).backward()
+    step = weights @ rows
+    place = 0
+    with torch.no_grad():
+        for parameter in shared:
+            parameter.grad = step[place : place + parameter.numel()].view_as(parameter)
+            place += parameter.numel()
+        for parameter in other.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.02 * parameter.grad
+    torch.testing.assert_close(weights_of(network), weights_of(other), rtol=1e-5, atol=1e-6)
+
+
+def first_batch(batches):
+    indices = BatchSampler(len(batches.task.train), batches.batch_size, seed=0)(0)
+    targets = {name: torch.from_numpy(column[indices]) for name, column in batches.task.train.targets.items()}
+    return TaskBatch(inputs=torch.from_numpy(batches.task.train.inputs[indices]), targets=targets)
+
+
+def test_equal_weights_of_gradients_are_those_of_losses():
+    class Ones(GramianWeighting):
+        def solve(self, gramian, tasks):
+            return torch.ones(len(tasks), dtype=torch.float64)
+
+    first, second = module("equal"), module(Ones(3))
+    for network in (first, second):
+        fit(network, data(8), accumulate_grad_batches=2, gradient_clip_val=0.3)
+    torch.testing.assert_close(weights_of(first), weights_of(second), rtol=1e-5, atol=1e-7)
+
+
+def test_monitoring_changes_nothing():
+    first, second = module("uncertainty"), module("uncertainty", monitor=True)
+    fit(first, data())
+    trainer = fit(second, data())
+    torch.testing.assert_close(weights_of(first), weights_of(second), rtol=1e-5, atol=1e-6)
+    logged = trainer.callback_metrics
+    assert -1 <= float(logged["train/cosine_left_right"]) <= 1
+    assert float(sum(logged[f"train/length_{task}"] for task in TASKS)) > 0
+
+
+@pytest.mark.parametrize("method", ["mgda", "graddrop"])
+def test_features_space_and_bfloat16(method):
+    network = module(method, space="features")
+    fit(network, data())
+    assert bool(weights_of(network).isfinite().all())
+    half = module(method)
+    fit(half, data(), precision="bf16-mixed")
+    assert weights_of(half).dtype == torch.float32
+    assert bool(weights_of(half).isfinite().all())
+
+
+@pytest.mark.parametrize("sharing", ["mmoe", "cgc", "ple", "mtan", "dselect_k", "cross_stitch"])
+def test_architectures_under_weighted_gradients(sharing):
+    network = module("upgrad", sharing=sharing)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    fit(network, data(missing=False), steps=3)
+    assert all(bool(p.isfinite().all()) for p in network.parameters())
+    moved = [name for name, p in network.named_parameters() if not torch.equal(p, before[name])]
+    assert any(name.startswith("sharing.") for name in moved)
+
+
+def test_a_weighting_goes_on_from_a_checkpoint(tmp_path):
+    whole = module("db_mtl")
+    fit(whole, data(missing=False), steps=6)
+    first = module("db_mtl")
+    trainer = fit(first, data(missing=False), steps=3)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    rest = module("db_mtl")
+    batches = data(missing=False)
+    pl.Trainer(
+        max_steps=6, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, limit_val_batches=0, log_every_n_steps=1,
+    ).fit(rest, datamodule=batches, ckpt_path=tmp_path / "half.ckpt")  # fmt: skip
+    torch.testing.assert_close(weights_of(rest), weights_of(whole))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sharing": "none"}, "share nothing that is trained"),
+        ({"sharing": "hards"}, "did you mean 'hard'"),
+        ({"space": "weights"}, "unknown space"),
+    ],
+)
+def test_refusals(settings, message):
+    with pytest.raises(ValueError, match=message):
+        module("mgda", **settings)
