@@ -131,12 +131,15 @@ def _run(arguments: argparse.Namespace) -> int:
 def _show(plan: Plan, store: Store, console: object = None) -> None:
     from rich.console import Console
 
+    from tlzoo.bench.report.grid import grid
+    from tlzoo.bench.report.sheets import sheets
     from tlzoo.bench.report.tables import build_tables
     from tlzoo.bench.report.terminal import terminal
 
     shown = console if isinstance(console, Console) else Console()
-    for table in build_tables(plan, store):
-        shown.print(terminal(table), soft_wrap=True)
+    tables = build_tables(plan, store)
+    for each in (*map(grid, tables), *sheets(tables, store)):
+        shown.print(terminal(each), soft_wrap=True)
 
 
 def _write_html(path: Path, plan: Plan, store: Store, arguments: argparse.Namespace) -> None:
@@ -178,10 +181,11 @@ def _report(arguments: argparse.Namespace) -> int:
     elif arguments.format == "terminal" and arguments.output is None:
         _show(plan, store)
     else:
-        from tlzoo.bench.report import build_tables, render
+        from tlzoo.bench.report import build_tables, render, sheets
         from tlzoo.bench.store import replace_file
 
-        text = render(build_tables(plan, store), arguments.format)
+        tables = build_tables(plan, store)
+        text = render(tables, arguments.format, sheets(tables, store))
         if arguments.output is None:
             print(text, end="")
         else:

@@ -1,4 +1,4 @@
-"""Intervals, paired tests, ranks and aggregates; NumPy and SciPy only."""
+"""Intervals, paired tests, ranks, aggregates and calibration; NumPy and SciPy only."""
 
 from tlzoo.stats.aggregate import (
     Estimate,
@@ -7,6 +7,7 @@ from tlzoo.stats.aggregate import (
     performance_profile,
     probability_of_improvement,
 )
+from tlzoo.stats.calibration import expected_calibration_error, macro_f1, negative_log_likelihood
 from tlzoo.stats.comparison import PairedDifference, average_ranks, paired_difference
 from tlzoo.stats.intervals import Summary, summary
 from tlzoo.stats.ranking import Ranking, friedman
@@ -18,10 +19,13 @@ __all__ = [
     "Ranking",
     "Summary",
     "average_ranks",
+    "expected_calibration_error",
     "friedman",
     "holm",
     "interquartile_mean",
     "iqm",
+    "macro_f1",
+    "negative_log_likelihood",
     "paired_bootstrap",
     "paired_difference",
     "performance_profile",

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from tlzoo.bench.report.grid import Row, footnotes, header, rows
+from tlzoo.bench.report.grid import Grid, Row, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
 from tlzoo.registry import nearest
@@ -15,29 +15,31 @@ from tlzoo.registry import nearest
 __all__ = ["FORMATS", "render"]
 
 
-def render(tables: Sequence[Table], format: str) -> str:
-    """Return all tables in one of the text formats.
+def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) -> str:
+    """Return all tables, then the sheets, in one of the text formats; CSV has the tables alone.
 
     Raises:
         ValueError: there is no such format.
     """
     if format not in FORMATS:
         raise ValueError(nearest(format, FORMATS, kind="format"))
-    return FORMATS[format](tables)
+    if format == "csv":
+        return comma_separated(tables)
+    return _WRITERS[format]([*map(grid, tables), *sheets])
 
 
-def markdown(tables: Sequence[Table]) -> str:
+def markdown(grids: Sequence[Grid]) -> str:
     """Return GitHub-flavored tables; a row names each section."""
-    return "\n".join(_markdown_table(table) for table in tables)
+    return "\n".join(map(_markdown_table, grids))
 
 
-def _markdown_table(table: Table) -> str:
-    names = header(table)
-    lines = [f"### {_pipe(table.title)}", "", f"| {' | '.join(map(_pipe, names))} |"]
+def _markdown_table(grid: Grid) -> str:
+    names = grid.header
+    lines = [f"### {_pipe(grid.title)}", "", f"| {' | '.join(map(_pipe, names))} |"]
     lines.append("|---" + "|---:" * (len(names) - 1) + "|")
-    for section in table.sections:
-        lines.append(f"| *{_pipe(section.title)}* |" + " |" * (len(names) - 1))
-        for row in rows(table, section):
+    for title, own in grid.sections:
+        lines.append(f"| *{_pipe(title)}* |" + " |" * (len(names) - 1))
+        for row in own:
             texts = [_pipe(entry.text) for entry in row.entries]
             if row.emphasis == "best":
                 texts[:2] = [f"**{text}**" for text in texts[:2]]
@@ -49,7 +51,7 @@ def _markdown_table(table: Table) -> str:
                 texts = [f"{texts[0]} ({_pipe(row.message)})", *texts[1:]]
             texts += [""] * (len(names) - len(texts))
             lines.append(f"| {' | '.join(texts)} |")
-    notes = [f"{'; '.join(footnotes(table))}.", ""] if footnotes(table) else []
+    notes = [f"{'; '.join(grid.notes)}.", ""] if grid.notes else []
     return "\n".join([*lines, "", *notes])
 
 
@@ -57,25 +59,25 @@ def _pipe(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def latex(tables: Sequence[Table]) -> str:
+def latex(grids: Sequence[Grid]) -> str:
     r"""Return booktabs tables; the preamble needs ``booktabs`` and ``xcolor``."""
-    return "\n".join(_latex_table(table) for table in tables)
+    return "\n".join(map(_latex_table, grids))
 
 
-def _latex_table(table: Table) -> str:
-    names = header(table)
+def _latex_table(grid: Grid) -> str:
+    names = grid.header
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_tex(table.title)}}}",
+        rf"\caption{{{_tex(grid.title)}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
         r"\toprule",
         " & ".join(map(_tex, names)) + r" \\",
     ]
-    for section in table.sections:
-        lines += [r"\midrule", rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_tex(section.title)}}}}} \\"]
-        lines += [_latex_row(row, len(names)) for row in rows(table, section)]
-    notes = _tex("; ".join(footnotes(table)))
+    for title, own in grid.sections:
+        lines += [r"\midrule", rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_tex(title)}}}}} \\"]
+        lines += [_latex_row(row, len(names)) for row in own]
+    notes = _tex("; ".join(grid.notes))
     end = [r"\bottomrule", r"\end{tabular}", *([rf"\par\small {notes}."] if notes else []), r"\end{table}", ""]
     return "\n".join([*lines, *end])
 
@@ -143,9 +145,6 @@ def _figure(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
 
 
-FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
-    "terminal": plain,
-    "markdown": markdown,
-    "latex": latex,
-    "csv": comma_separated,
-}
+_WRITERS: dict[str, Callable[[Sequence[Grid]], str]] = {"terminal": plain, "markdown": markdown, "latex": latex}
+
+FORMATS = (*_WRITERS, "csv")

@@ -1,4 +1,4 @@
-"""A table as rows of text, the same for every format; formats add their own emphasis and escapes."""
+"""A table as a grid of text, the same for every format; formats add their own emphasis and escapes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from tlzoo.bench.report.tables import Line, Section, Table
 
-__all__ = ["Entry", "Row", "footnotes", "header", "rows"]
+__all__ = ["DASH", "Entry", "Grid", "Row", "grid", "number", "span"]
 
 Emphasis = Literal["best", "tied", "oracle", "failed", ""]
 
@@ -30,6 +30,22 @@ class Row:
     entries: tuple[Entry, ...]
     emphasis: Emphasis
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a format writes: a title, column names, rows in sections with a title each, and notes below."""
+
+    title: str
+    header: tuple[str, ...]
+    sections: tuple[tuple[str, tuple[Row, ...]], ...]
+    notes: tuple[str, ...] = ()
+
+
+def grid(table: Table) -> Grid:
+    """Return the grid of a table."""
+    sections = tuple((section.title, tuple(rows(table, section))) for section in table.sections)
+    return Grid(table.title, tuple(header(table)), sections, tuple(footnotes(table)))
 
 
 def header(table: Table) -> list[str]:

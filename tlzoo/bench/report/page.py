@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tlzoo.bench.report.answer import findings
-from tlzoo.bench.report.grid import footnotes, header, rows
-from tlzoo.bench.report.plots import Plot, plots
+from tlzoo.bench.report.grid import Grid, grid
+from tlzoo.bench.report.plot import Plot
+from tlzoo.bench.report.plots import plots
+from tlzoo.bench.report.sheets import sheets
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Failure, Store, replace_file
@@ -22,14 +23,13 @@ _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 @dataclass(frozen=True)
 class _Block:
-    """A table with its plots, as the template shows it."""
+    """A table with its plots and sheets, as the template shows it."""
 
     anchor: str
     table: Table
-    header: list[str]
-    sections: list[tuple[str, list[Any]]]
-    notes: list[str]
+    grid: Grid
     plots: list[Plot]
+    sheets: list[Grid]
 
 
 def write_page(path: Path, plan: Plan, store: Store, tables: Sequence[Table], *, command: str) -> None:
@@ -59,7 +59,7 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
     return environment.get_template("report.html.j2").render(
         suite=plan.suite,
         findings=found,
-        blocks=[_block(place, table) for place, table in enumerate(tables)],
+        blocks=[_block(place, table, store) for place, table in enumerate(tables)],
         links=_links(tables),
         failures=_failures(tables),
         manifest=_manifest(plan, store),
@@ -69,14 +69,13 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
     )
 
 
-def _block(place: int, table: Table) -> _Block:
+def _block(place: int, table: Table, store: Store) -> _Block:
     return _Block(
         anchor=f"table-{place}",
         table=table,
-        header=header(table),
-        sections=[(section.title, rows(table, section)) for section in table.sections],
-        notes=footnotes(table),
+        grid=grid(table),
         plots=plots(table),
+        sheets=sheets([table], store),
     )
 
 

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlzoo.bench.report.plot import Plot
+from tlzoo.bench.report.ranks import rank_diagrams
 from tlzoo.bench.report.svg import ACCENT, CYCLE, FAINT, INK, new_figure, style, to_svg
 from tlzoo.bench.report.tables import Line, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Plot", "plots"]
+__all__ = ["plots"]
 
 _DASHES = ("-", "--", ":", "-.")
 
 
-@dataclass(frozen=True)
-class Plot:
-    """An SVG with what it shows in words; a minor one is folded away on the page."""
-
-    caption: str
-    svg: str
-    minor: bool = False
-
-
 def plots(table: Table) -> list[Plot]:
-    """Return the plots of a table: means with intervals, curves over checkpoints, and the protocol's own series."""
-    drawn = [_intervals(table), *_curves(table), *_series(table)]
+    """Return the plots of a table: means with intervals, ranks, curves over checkpoints, the protocol's own series."""
+    drawn = [_intervals(table), *rank_diagrams(table), *_curves(table), *_series(table)]
     return [plot for plot in drawn if plot is not None]
 
 

@@ -6,8 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlzoo.bench.report.grid import Row, footnotes, header, rows
-from tlzoo.bench.report.tables import Table
+from tlzoo.bench.report.grid import Grid, Row
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,22 +17,21 @@ _STYLES = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "re
 _GAP = "  "
 
 
-def terminal(table: Table) -> Text:
+def terminal(grid: Grid) -> Text:
     """Return a table for a rich console; print it with ``soft_wrap=True``."""
     from rich.text import Text
 
-    names = header(table)
-    sections = [(section.title, rows(table, section)) for section in table.sections]
-    every = [_texts(row) for _, own in sections for row in own]
+    names = grid.header
+    every = [_texts(row) for _, own in grid.sections for row in own]
     widths = [
         max(len(name), *(len(texts[place]) for texts in every if place < len(texts)), 0)
         for place, name in enumerate(names)
     ]
     text = Text()
-    text.append(f"{table.title}\n", style="bold")
+    text.append(f"{grid.title}\n", style="bold")
     text.append(f"{_spread(names, widths)}\n", style="underline")
     messages = []
-    for title, own in sections:
+    for title, own in grid.sections:
         text.append(f"{title}\n", style="italic cyan")
         for row in own:
             text.append(f"{_spread(_texts(row), widths)}\n", style=_STYLES[row.emphasis])
@@ -43,7 +41,7 @@ def terminal(table: Table) -> Text:
                 )
     for message, style in messages:
         text.append(message, style=style)
-    for note in footnotes(table):
+    for note in grid.notes:
         text.append(f"  {note}\n", style="dim")
     return text
 
@@ -64,12 +62,12 @@ def _spread(texts: Sequence[str], widths: Sequence[int]) -> str:
     return _GAP.join(cells).rstrip()
 
 
-def plain(tables: Sequence[Table]) -> str:
+def plain(grids: Sequence[Grid]) -> str:
     """Return the terminal's tables as plain text."""
     from rich.console import Console
 
     buffer = io.StringIO()
     console = Console(file=buffer, color_system=None)
-    for table in tables:
-        console.print(terminal(table), soft_wrap=True)
+    for grid in grids:
+        console.print(terminal(grid), soft_wrap=True)
     return buffer.getvalue()

@@ -1,0 +1,97 @@
+"""Figures of a stored cell that its protocol did not write: cost from what was recorded, calibration from logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.bench.labels import find_labels
+from tlzoo.bench.store import Record, Store
+from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
+
+__all__ = ["Calibration", "Cost", "calibration", "cost"]
+
+_PROBABILISTIC = frozenset({"domain", "multitask", "finetuning"})
+"""Kinds whose stored scores are logits of a trained softmax; similarities of the others are no probabilities."""
+
+_MACHINE = ("processor", "cores", "platform")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell took; NaN where it is not known."""
+
+    steps: float
+    time: float
+    parameters: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far the probabilities of a cell can be trusted; NaN where it has none, means where it has several tasks."""
+
+    ece: float = math.nan
+    nll: float = math.nan
+    macro_f1: float = math.nan
+
+
+def cost(record: Record, against: Record | None) -> Cost:
+    """Return what a cell took.
+
+    Args:
+        record: of the cell.
+        against: the reference's, of the same task and seed; times of different machines are not compared.
+    """
+    trials = float(record.receipt.get("trials", 1))
+    last = record.curves.get("step", [math.nan])[-1]
+    parameters = record.receipt.get("parameters", record.metrics.get("trained_parameters", math.nan))
+    return Cost(steps=trials * last, time=_ratio(record, against), parameters=float(parameters))
+
+
+def _ratio(record: Record, against: Record | None) -> float:
+    if against is None or any(record.provenance.get(k) != against.provenance.get(k) for k in _MACHINE):
+        return math.nan
+    seconds, reference = record.provenance.get("seconds"), against.provenance.get("seconds")
+    return float(seconds) / float(reference) if seconds and reference else math.nan
+
+
+def calibration(record: Record, store: Store, missing: set[str]) -> Calibration:
+    """Return the calibration of a cell's test logits.
+
+    Args:
+        record: of the cell.
+        store: where its logits are.
+        missing: why labels could not be had is added here: a report goes on without them.
+    """
+    if record.cell.kind not in _PROBABILISTIC:
+        return Calibration()
+    pairs = list(_labelled(record, store, missing))
+    if not pairs:
+        return Calibration()
+    figures = [
+        [measure(*pair) for measure in (expected_calibration_error, negative_log_likelihood, macro_f1)]
+        for pair in pairs
+    ]
+    return Calibration(*(float(value) for value in np.mean(figures, axis=0)))
+
+
+def _labelled(record: Record, store: Store, missing: set[str]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    predictions = store.predictions(record.cell)
+    for name, split in record.splits.items():
+        logits = predictions.get(name)
+        if logits is None or logits.ndim != 2 or f"{name}#classes" in predictions:
+            continue  # no scores, or those of the best classes only
+        try:
+            labels = find_labels(record.cell, name, split)
+        except Exception as error:
+            missing.add(f"{type(error).__name__}: {error}")
+            continue
+        if labels is not None and len(labels) == len(logits) and labels.max(initial=-1) < logits.shape[1]:
+            known = labels >= 0
+            if known.any():
+                yield logits[known], labels[known]

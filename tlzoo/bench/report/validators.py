@@ -1,0 +1,84 @@
+"""What label-free validators pick, and how well they rank: read from stored curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlzoo.bench.store import Record
+from tlzoo.stats import average_ranks, summary
+
+__all__ = ["Judgement", "choices", "judged", "rank_correlation"]
+
+_VALIDATION, _TEST = "validation/", "test"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well a validator ranks.
+
+    Attributes:
+        name: of the validator.
+        within: mean over runs of the rank correlation with test accuracy over a run's checkpoints.
+        across: mean over tasks and seeds of the rank correlation over methods at the last step.
+        lost: mean over runs of the accuracy at the best checkpoint minus that at the picked one.
+    """
+
+    name: str
+    within: float
+    across: float
+    lost: float
+
+
+def _curves(record: Record) -> Mapping[str, Sequence[float]]:
+    """Return the validation curves by validator; none where there is no test curve beside them."""
+    test = record.curves.get(_TEST, ())
+    return {
+        name.removeprefix(_VALIDATION): curve
+        for name, curve in record.curves.items()
+        if name.startswith(_VALIDATION) and len(curve) == len(test)
+    }
+
+
+def choices(record: Record) -> dict[str, float]:
+    """Return test accuracy at the step that each validator picks (first of equals), at the last, and at the best."""
+    test = record.curves.get(_TEST)
+    if not test:
+        return {}
+    picked = {name: test[int(np.argmax(curve))] for name, curve in _curves(record).items()}
+    return {**picked, "last": test[-1], "oracle": max(test)}
+
+
+def judged(records: Sequence[Record]) -> list[Judgement]:
+    """Return a judgement of every validator that was recorded; methods without target inputs have none."""
+    names = dict.fromkeys(name for record in records for name in _curves(record))
+    return [_judgement(name, [record for record in records if name in _curves(record)]) for name in names]
+
+
+def _judgement(name: str, records: Sequence[Record]) -> Judgement:
+    within = [rank_correlation(_curves(record)[name], record.curves[_TEST]) for record in records]
+    lost = [choices(record)["oracle"] - choices(record)[name] for record in records]
+    places: dict[tuple[str, str | None, int], list[Record]] = {}
+    for record in records:
+        places.setdefault((record.cell.task, record.cell.backbone, record.cell.seed), []).append(record)
+    across = [
+        rank_correlation([_curves(record)[name][-1] for record in own], [record.curves[_TEST][-1] for record in own])
+        for own in places.values()
+    ]
+    return Judgement(name, summary(within).mean, summary(across).mean, summary(lost).mean)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Spearman's rank correlation; NaN below three points or where one side is all ties or holds NaN.
+
+    >>> rank_correlation([1.0, 2.0, 3.0], [10.0, 30.0, 20.0])
+    0.5
+    """
+    if len(first) < 3 or np.isnan([*first, *second]).any():
+        return math.nan
+    a, b = (average_ranks(np.asarray(values)[None]) - (len(first) + 1) / 2 for values in (first, second))
+    spread = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / spread if spread else math.nan
