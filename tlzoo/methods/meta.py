@@ -14,7 +14,7 @@ from tlzoo.methods.base import Method
 from tlzoo.methods.guards import check_output
 from tlzoo.types import Sees
 
-__all__ = ["MetaLearner"]
+__all__ = ["MetaLearner", "check_way"]
 
 
 def _guard_adaptation(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -34,14 +34,24 @@ def _guard_adaptation(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         _check_inputs(name, {"support": support, "query": query})
         _check_labels(name, support_labels, way)
         logits = forward(self, model, support, support_labels, query, way=way)
-        if logits.shape[2] != way:
-            raise ValueError(
-                f"{name}: the network has {logits.shape[2]} outputs for {way}-way episodes; build it for {way}"
-            )
+        check_way(self, logits, way)
         check_output(self, logits, {"support": support, "query": query}, what="the logits", unit="episode")
         return logits
 
     return guarded
+
+
+def check_way(method: Method, logits: Tensor, way: int) -> None:
+    """Check that a network's logits (..., way) are as many as an episode's classes.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if logits.shape[-1] != way:
+        raise ValueError(
+            f"{type(method).__name__}: the network has {logits.shape[-1]} outputs for {way}-way episodes; build it "
+            f"for {way}"
+        )
 
 
 def _check_inputs(name: str, inputs: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from tlzoo.methods.meta import MetaLearner
+from tlzoo.methods.meta import MetaLearner, check_way
 from tlzoo.nn.statistics import Statistics, statistics_of
 from tlzoo.registry import Paper
 
@@ -57,22 +57,24 @@ class MAML(MetaLearner):
 
     def forward(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map E episodes of inputs, support (E, S, ...) and query (E, Q, ...), to query logits (E, Q, way)."""
-        parameters = self.adapted(model, support, support_labels)
+        parameters = self.adapted(model, support, support_labels, way=way)
         if self.statistics == "batch":
             return _outputs(model, parameters, query, rows=query.shape[1])
         shots = support.shape[1]
         return _outputs(model, parameters, torch.cat([support, query], dim=1), rows=shots)[:, shots:]
 
-    def adapted(self, model: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def adapted(self, model: nn.Module, inputs: Tensor, labels: Tensor, *, way: int) -> dict[str, Tensor]:
         """Return the adapted parameters, each with a leading dimension of E episodes.
 
         Args:
             model: maps (N, ...) to logits (N, way).
             inputs: (E, S, ...) to adapt to.
             labels: (E, S) of them.
+            way: classes an episode.
 
         Raises:
-            ValueError: nothing to adapt, or normalization layers that update running statistics.
+            ValueError: nothing to adapt, a network of another number of outputs, or normalization layers that update
+                running statistics.
         """
         _refuse_running_statistics(model)
         start = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -80,10 +82,12 @@ class MAML(MetaLearner):
         if not chosen:
             raise ValueError(f"{type(self).__name__} has nothing to adapt among {', '.join(start) or 'no parameters'}")
         through = self.second_order and torch.is_grad_enabled()
-        parameters = {name: p.expand(len(inputs), *p.shape) for name, p in start.items()}
+        with torch.enable_grad():
+            parameters = {name: p.expand(len(inputs), *p.shape) for name, p in start.items()}
         for _ in range(self.steps):
             with torch.enable_grad():
                 logits = _outputs(model, parameters, inputs, rows=inputs.shape[1])
+                check_way(self, logits, way)
                 # the sum over episodes: each has its own parameters, and they get its own gradient
                 loss = len(inputs) * F.cross_entropy(logits.flatten(0, 1), labels.flatten())
                 part = [parameters[name] for name in chosen]

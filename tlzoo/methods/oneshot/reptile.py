@@ -46,7 +46,7 @@ class Reptile(FOMAML):
     ) -> Tensor:
         """Return half the squared distance of the parameters to the adapted ones, its mean over episodes."""
         adapted = self.adapted(
-            model, torch.cat([support, query], dim=1), torch.cat([support_labels, query_labels], dim=1)
+            model, torch.cat([support, query], dim=1), torch.cat([support_labels, query_labels], dim=1), way=way
         )
         distances = [
             (p - adapted[name].detach()).square().flatten(1).sum(dim=1)
