@@ -13,6 +13,7 @@ LIGHT = {
     "identity": {"num_features": 7},
     "lenet": {},
     "mlp": {"num_inputs": 5, "hidden": (6, 4)},
+    "pixels": {"image_size": 6},
     "resnet12": {"widths": (4, 6, 8, 10)},
     "temporal": {"in_channels": 3},
 }

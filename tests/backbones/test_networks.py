@@ -18,6 +18,7 @@ CASES = {
     "resnet12": ("resnet12", {"widths": (4, 6, 8, 10), "image_size": 40}, "color", (10, 2, 2)),
     "mlp": ("mlp", {"num_inputs": 5, "hidden": (6, 4), "dropout": 0.3}, "features", None),
     "identity": ("identity", {"num_features": 5}, "features", None),
+    "pixels": ("pixels", {"image_size": 6}, "gray", None),
     "temporal": ("temporal", {"in_channels": 5, "widths": (4, 6, 8)}, "series", (8, 1, 20)),
     "lite0": ("efficientnet_lite0", {"pretrained": False, "image_size": 64}, "color", (1280, 2, 2)),
     "timm-cnn": ("timm:resnet10t", {"pretrained": False, "image_size": 64}, "color", (512, 2, 2)),

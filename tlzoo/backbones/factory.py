@@ -20,6 +20,7 @@ _BUILT_IN: dict[str, str] = {
     "identity": "identity:identity",
     "lenet": "lenet:lenet",
     "mlp": "mlp:mlp",
+    "pixels": "pixels:pixels",
     "resnet12": "resnet12:resnet12",
     "temporal": "temporal:temporal",
 }

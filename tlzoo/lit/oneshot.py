@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ class OneShot(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("oneshot",)
+    trains_on: ClassVar[Literal["episodes", "examples"]] = "episodes"
     method: EpisodeClassifier | MetaLearner
 
     def __init__(

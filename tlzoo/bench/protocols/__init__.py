@@ -11,23 +11,30 @@ from dataclasses import replace
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 
-__all__ = ["REVISIONS", "allowed", "prepare", "run"]
+__all__ = ["REVISIONS", "SEARCH", "allowed", "prepare", "run"]
 
 REVISIONS = {"domain": 1, "multitask": 1, "episode": 2, "zeroshot": 2, "finetuning": 1}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
 _TRAINING = ("steps", "batch_size")
+_INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "training")
 
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "module": ("frozen", "scale", "bottleneck", "batch_statistics", *_OPTIMIZER),
         "budget": _TRAINING,
     },
-    "multitask": {"module": ("frozen", "sharing", *_OPTIMIZER), "budget": _TRAINING},
+    "multitask": {
+        "module": ("frozen", "hidden", "sharing", "sharing_settings", "space", "monitor", *_OPTIMIZER),
+        "budget": _TRAINING,
+    },
     "episode": {
-        "module": _OPTIMIZER,
-        "budget": (*_TRAINING, "way", "shot", "query", "dirichlet", "episodes"),
+        "module": ("backbone_settings", "training", "train_way", "train_shot", "train_query", *_OPTIMIZER),
+        "budget": (
+            *_TRAINING,
+            *("backbone_steps", "backbone_batch_size", "way", "shot", "query", "dirichlet", "episodes"),
+        ),
     },
     "zeroshot": {
         "module": ("descriptions", "templates", "wordings", *_OPTIMIZER),
@@ -38,6 +45,20 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": (*_TRAINING, "pretraining_steps"),
     },
 }
+
+SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {
+        "rules": ("information", "entropy", "snd"),
+        "module": ("bottleneck", "lr", "backbone_lr", "momentum", "weight_decay"),
+    },
+    "multitask": {"rules": ("validation",)},
+    "episode": {"rules": ("validation",)},
+    "zeroshot": {"rules": ("rehearsal",)},
+}
+"""Kind -> the rules that may choose among settings, the usual one first, and the module's settings that may be tuned.
+
+No rule reads a test label. Fine-tuning on a few shots has none: nothing is left to validate on.
+"""
 
 
 def allowed(kind: str) -> dict[str, tuple[str, ...]]:
@@ -62,8 +83,8 @@ def prepare(cells: Sequence[Cell]) -> None:
 
     seen = set()
     for cell in cells:
-        texts = str([cell.module.get(name) for name in ("descriptions", "templates", "wordings")])
-        key = (cell.kind, cell.task, cell.root, cell.backbone, texts)
+        inputs = str([cell.module.get(name) for name in _INPUTS])
+        key = (cell.kind, cell.task, cell.root, cell.backbone, inputs)
         if key not in seen:
             seen.add(key)
             importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").load(

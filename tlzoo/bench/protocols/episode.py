@@ -1,17 +1,23 @@
-"""One-shot and few-shot learning on frozen features: every method answers the same list of episodes."""
+"""One-shot and few-shot learning: every method answers the same list of episodes, on features of one backbone.
+
+The backbone is frozen as it comes, or trained from scratch on the base classes before (``module: {training: ...}``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tlzoo.backbones import create_backbone
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import as_array, optimizer_settings, receipt, train, tune
+from tlzoo.bench.protocols.episode_training import trained
+from tlzoo.bench.protocols.training import as_array, optimizer_settings, plain, receipt, train, tune
 from tlzoo.data import load_task
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.sets import ExampleSet, content_hash
@@ -19,7 +25,7 @@ from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.methods.episodes import EpisodeAnswers
-from tlzoo.types import Episode, Sees
+from tlzoo.types import Backbone, Episode, Sees
 
 __all__ = ["load", "run"]
 
@@ -29,16 +35,31 @@ _SHAPE = ("way", "shot", "query", "episodes", "batch_size")
 
 
 def load(cell: Cell, task: EpisodeTask) -> EpisodeData:
-    """Return the data of a cell: frozen features."""
-    shape: dict[str, Any] = {name: int(value) for name, value in cell.budget.items() if name in _SHAPE}
-    dirichlet = cell.budget.get("dirichlet")
-    return EpisodeData(task, features=cell.backbone, seed=cell.seed, dirichlet=dirichlet, **shape)
+    """Return the data of a cell: frozen features, or raw inputs where the backbone is to be trained."""
+    features = None if "training" in cell.module else _frozen_backbone(cell)
+    return EpisodeData(task, features=features, seed=cell.seed, **_shape(cell))
+
+
+def _frozen_backbone(cell: Cell) -> Backbone | str | None:
+    settings = plain(cell.module.get("backbone_settings", {}))
+    return create_backbone(str(cell.backbone), **settings) if settings else cell.backbone
+
+
+def _shape(cell: Cell) -> dict[str, Any]:
+    """Return how many of what: the settings of the data that the budget names."""
+    return {
+        name: int(value) if name in _SHAPE else value
+        for name, value in cell.budget.items()
+        if name in (*_SHAPE, "dirichlet")
+    }
 
 
 def run(cell: Cell, report: Report) -> Outcome:
     """Answer the frozen list of episodes; the interval is over episodes.
 
     With ``steps`` in the budget, what the method learns over episodes is trained on those of the base classes before.
+    With ``training`` among the module's settings, the backbone is trained before, see
+    :mod:`tlzoo.bench.protocols.episode_training`; then nothing is trained after.
     Settings among candidates are chosen by accuracy on episodes of the validation classes.
     """
     task = load_task(cell.task, root=cell.root)
@@ -46,13 +67,9 @@ def run(cell: Cell, report: Report) -> Outcome:
         raise TypeError(f"{cell.task} is a {task.kind} task; expected an episode task")
     data = load(cell, task)
 
-    def validated(settings: dict[str, Any]) -> float:
-        module = _ready(cell, data, settings, lambda _: None)
-        episodes = data.episode_list("validation")[:_VALIDATION_EPISODES]
-        return float(_accuracies(_answers(module, data, "validation", episodes, lambda _: None), episodes).mean())
-
-    settings, tuning = tune(cell, validated)
-    module = _ready(cell, data, settings, lambda share: report(share / 2))
+    settings, tuning = tune(cell, lambda settings: _ready(cell, data, settings, lambda _: None).validation)
+    ready = _ready(cell, data, settings, lambda share: report(share / 2))
+    module, data = ready.module, ready.data
     frozen = data.episode_list()
     logits = _answers(module, data, "novel", frozen.episodes, report)
     with torch.no_grad():
@@ -65,14 +82,17 @@ def run(cell: Cell, report: Report) -> Outcome:
     return Outcome(
         metrics={
             "test/accuracy": float(accuracies.mean()),
+            "test/error": float(1 - accuracies.mean()),
             "test/interval": float(1.96 * accuracies.std(ddof=1) / np.sqrt(len(accuracies))),
         },
+        curves=ready.curves,
         receipt=receipt(
             module.method,
             dependence,
             episodes=len(accuracies),
             episode_list=frozen.hash,
             interval="1.96 s / sqrt(n) over episodes",
+            **ready.notes,
             **tuning,
         ),
         predictions=predictions,
@@ -80,8 +100,45 @@ def run(cell: Cell, report: Report) -> Outcome:
     )
 
 
-def _ready(cell: Cell, data: EpisodeData, settings: dict[str, Any], report: Report) -> OneShot:
-    """Return the module, trained where the budget has steps, that has seen its base set."""
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """A module that has learned what it learns, with the data that it answers."""
+
+    module: OneShot
+    data: EpisodeData
+    notes: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def validation(self) -> float:
+        """Accuracy on episodes of the validation classes."""
+        return max(self.curves["validation"]) if self.curves else _validated(self.module, self.data)
+
+
+def _ready(cell: Cell, data: EpisodeData, settings: dict[str, Any], report: Report) -> _Ready:
+    """Return the module, trained where the cell says so, that has seen its base set."""
+    if "training" not in cell.module:
+        return _Ready(module=_on_features(cell, data, settings, report), data=data)
+    done = trained(cell, data.task, settings, shape=_shape(cell), validate=_validated, report=report)
+    _show_base(done.module, done.data)
+    return _Ready(module=done.module, data=done.data, notes=done.notes, curves=done.curves)
+
+
+def _validated(module: OneShot, data: EpisodeData) -> float:
+    """Return the accuracy of a module on episodes of the validation classes."""
+    _show_base(module, data)
+    episodes = data.episode_list("validation")[:_VALIDATION_EPISODES]
+    return float(_accuracies(_answers(module, data, "validation", episodes, lambda _: None), episodes).mean())
+
+
+def _show_base(module: OneShot, data: EpisodeData) -> None:
+    if Sees.SOURCE_INPUTS in module.method.sees:
+        base = data.base_examples(module.method.sees, by=module.method_name)
+        module.fit_base(base.inputs, base.labels)
+
+
+def _on_features(cell: Cell, data: EpisodeData, settings: dict[str, Any], report: Report) -> OneShot:
+    """Return the module on frozen features; what the method itself learns is trained where the budget has steps."""
     module = OneShot(
         "identity",
         cell.method,
@@ -93,9 +150,7 @@ def _ready(cell: Cell, data: EpisodeData, settings: dict[str, Any], report: Repo
     if steps := int(cell.budget.get("steps", 0)):
         train(module, data, steps=steps, report=report)
     module.eval()
-    if Sees.SOURCE_INPUTS in module.method.sees:
-        base = data.base_examples(module.method.sees, by=module.method_name)
-        module.fit_base(base.inputs, base.labels)
+    _show_base(module, data)
     return module
 
 
