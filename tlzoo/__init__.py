@@ -23,6 +23,8 @@ _LAZY = {
     "OneShot": "tlzoo.lit",
     "ZeroShot": "tlzoo.lit",
     "FineTuning": "tlzoo.lit",
+    "SourceFreeAdaptation": "tlzoo.lit",
+    "TestTimeAdaptation": "tlzoo.lit",
     "SupervisionError": "tlzoo.types",
 }
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from tlzoo.lit import FineTuning as FineTuning
     from tlzoo.lit import Multitask as Multitask
     from tlzoo.lit import OneShot as OneShot
+    from tlzoo.lit import SourceFreeAdaptation as SourceFreeAdaptation
+    from tlzoo.lit import TestTimeAdaptation as TestTimeAdaptation
     from tlzoo.lit import ZeroShot as ZeroShot
     from tlzoo.registry import create_method as create_method
     from tlzoo.registry import list_methods as list_methods

@@ -2,6 +2,8 @@
 
 import warnings
 
+from tlzoo.lit.adapting import SourceFreeAdaptation, TestTimeAdaptation
+from tlzoo.lit.classical import ClassicalOneShot
 from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData
 from tlzoo.lit.domains import DomainAdaptation, DomainConfusion
 from tlzoo.lit.finetuning import FineTuning
@@ -11,6 +13,7 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.zeroshot import ZeroShot
 
 __all__ = [
+    "ClassicalOneShot",
     "DomainAdaptation",
     "DomainConfusion",
     "DomainData",
@@ -20,6 +23,8 @@ __all__ = [
     "MultitaskData",
     "OneShot",
     "OptimizerSettings",
+    "SourceFreeAdaptation",
+    "TestTimeAdaptation",
     "ZeroShot",
     "ZeroShotData",
 ]

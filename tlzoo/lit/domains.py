@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -12,18 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.lit.metrics import MeanClassAccuracy
-from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.alternation import alternate
+from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.target import TargetModule
+from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Alignment, Method
 from tlzoo.nn.network import Network
-from tlzoo.selection import scores
 from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld
 
 __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
 
 
-class DomainModule(TransferModule):
+class DomainModule(TargetModule):
     """Base of the two: the supervised loss of the source plus the term of an :class:`~tlzoo.methods.base.Alignment`.
 
     ``validation/*`` holds the accuracy on source validation data and the label-free scores of
@@ -43,7 +44,7 @@ class DomainModule(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("adaptation", "confusion")
-    method: Alignment
+    method: Alignment | Alternating
 
     def __init__(
         self,
@@ -65,47 +66,22 @@ class DomainModule(TransferModule):
         width = backbone.num_features if bottleneck is None else bottleneck
         shape = {"num_features": width, "num_classes": num_classes}
         method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, Alignment):
+        if not isinstance(method, (Alignment, Alternating)):
             raise TypeError(f"{type(method).__name__} is no alignment; {type(self).__name__} takes an Alignment")
-        self.method = method
-        self.network = Network(backbone, num_classes, bottleneck=bottleneck, head=method.make_head())
+        head = method.make_head()
+        self._assemble(Network(backbone, num_classes, bottleneck=bottleneck, head=head), method, num_classes)
         self.batch_statistics, self.gather = batch_statistics, gather
-        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self.automatic_optimization = isinstance(method, Alignment)
+        if isinstance(method, Alternating):
+            method.prepare(self.network)
         self.source_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self._target_outputs: list[Prediction] = []
-
-    def pretrained(self) -> nn.Module:
-        """Return the backbone."""
-        return self.network.backbone
-
-    def forward(self, inputs: Any) -> Tensor:
-        """Map raw inputs (B, ...) to logits (B, C)."""
-        prediction: Prediction = self.network(inputs)
-        return prediction.logits
-
-    def on_train_epoch_start(self) -> None:
-        """Show the whole unlabelled target to a method that wants it."""
-        if type(self.method).on_epoch is not Alignment.on_epoch:
-            target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
-            self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
-
-    @torch.no_grad()
-    def predict_all(self, batches: Iterable[Examples]) -> Prediction:
-        """Return the predictions, in evaluation mode, of all batches as one, with their indices."""
-        was_training = self.network.training
-        self.network.eval()
-        parts = [(self.network(batch.inputs), batch.indices) for batch in (b.to(self.device) for b in batches)]
-        self.network.train(was_training)
-        return Prediction(
-            features=torch.cat([prediction.features for prediction, _ in parts]),
-            logits=torch.cat([prediction.logits for prediction, _ in parts]),
-            indices=torch.cat([indices for _, indices in parts if indices is not None]),
-        )
+        self._source_outputs: list[Prediction] = []
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the supervised loss of the source plus the term of the method."""
-        source, target = self._predictions(batch)
+        if isinstance(self.method, Alternating):
+            return alternate(self, self.method, batch)
+        source, target = self.predictions(batch)
         terms = dict(self.method(source, target, progress=self.progress, model=self.network))
         if Sees.SOURCE_LABELS in self.method.sees:
             terms["source"] = self._supervised(source)
@@ -115,20 +91,28 @@ class DomainModule(TransferModule):
 
     def _supervised(self, source: Prediction) -> Tensor:
         assert source.labels is not None
+        assert isinstance(self.method, Alignment)
         weights = self.method.source_weights(source)
         if weights is None:
             return F.cross_entropy(source.logits, source.labels)
         return (weights * F.cross_entropy(source.logits, source.labels, reduction="none")).mean()
 
-    def _predictions(self, batch: DomainBatch) -> tuple[Prediction, Prediction]:
+    def predictions(self, batch: DomainBatch, source_network: nn.Module | None = None) -> tuple[Prediction, Prediction]:
+        """Return what the network says of both sides, as the method may see them.
+
+        Args:
+            batch: source and target.
+            source_network: another network that the source passes through, alone.
+        """
         source, target = batch.source, batch.target
-        if source is not None and target is not None and self.batch_statistics == "joint":
+        apart = self.batch_statistics != "joint" or source_network not in (None, self.network)
+        if source is not None and target is not None and not apart:
             joint = self.network(_together(source.inputs, target.inputs))
             n = source.size
             ours = Prediction(features=joint.features[:n], logits=joint.logits[:n])
             theirs = Prediction(features=joint.features[n:], logits=joint.logits[n:])
         else:
-            ours = self._nothing if source is None else self.network(source.inputs)
+            ours = self._nothing if source is None else (source_network or self.network)(source.inputs)
             theirs = self._nothing if target is None else self.network(target.inputs)
         return self._completed(ours, source, Sees.SOURCE_LABELS), self._completed(theirs, target, Sees.TARGET_LABELS)
 
@@ -143,21 +127,8 @@ class DomainModule(TransferModule):
         """Return the prediction with what is known of its examples, joined, labels as the method declares."""
         if examples is None:
             return prediction
-        join = self.joined if self.gather and self.distributed else _same
-        full = Prediction(
-            features=join(prediction.features),
-            logits=join(prediction.logits),
-            labels=None if examples.labels is None else join(examples.labels),
-            indices=None if examples.indices is None else join(examples.indices),
-            domains=None if examples.domains is None else join(examples.domains),
-        )
+        full = self._joined_prediction(prediction, examples, gather=self.gather)
         return self._shown(full, labels)
-
-    def _shown(self, prediction: Prediction, labels: Sees) -> Prediction:
-        """Return the prediction as the method may see it."""
-        if labels in self.method.sees:
-            return prediction
-        return withheld(prediction, "labels", why=f"{self.method_name} does not declare {labels.name}")
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
@@ -165,33 +136,18 @@ class DomainModule(TransferModule):
         if dataloader_idx == 0:
             assert batch.labels is not None
             self.source_accuracy.update(prediction.logits, batch.labels)
+            self._source_outputs.append(replace(prediction, labels=batch.labels))
         else:
             self._target_outputs.append(prediction)
 
     def on_validation_epoch_end(self) -> None:
         """Log source accuracy and the label-free scores of the target."""
-        if self.source_accuracy.update_called:
-            self.log("validation/source_accuracy", self.source_accuracy.compute(), sync_dist=True)
-            self.source_accuracy.reset()
-        if self._target_outputs:
-            features = self.joined(torch.cat([p.features for p in self._target_outputs]))
-            logits = self.joined(torch.cat([p.logits for p in self._target_outputs]))
-            values = {f"validation/{name}": value for name, value in scores(features, logits).items()}
-            self.log_dict(values, sync_dist=True)  # equal on all processes; Lightning wants it said
-            self._target_outputs.clear()
-
-    def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers on target test data."""
-        assert batch.labels is not None
-        logits = self(batch.inputs)
-        self.test_accuracy.update(logits, batch.labels)
-        self.test_balanced_accuracy.update(logits, batch.labels)
-        self.log("test/accuracy", self.test_accuracy)
-        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
-
-    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
-        """Return the logits (B, C)."""
-        return self(batch.inputs)  # type: ignore[no-any-return]
+        if not self._source_outputs:
+            return
+        self.log("validation/source_accuracy", self.source_accuracy.compute(), sync_dist=True)
+        self.source_accuracy.reset()
+        self._log_scores(self._collected(self._source_outputs))
+        self._source_outputs.clear()
 
 
 def _together(source: Any, target: Any) -> Any:
@@ -204,10 +160,6 @@ def _together(source: Any, target: Any) -> Any:
             'resize them, or use batch_statistics="per_domain"'
         )
     return torch.cat([source, target])
-
-
-def _same(rows: Tensor) -> Tensor:
-    return rows
 
 
 class DomainAdaptation(DomainModule):

@@ -1,5 +1,6 @@
 """Validators that need no target label: they score a model by its predictions on unlabelled target inputs."""
 
 from tlzoo.selection.scores import SCORES, scores
+from tlzoo.selection.source import SOURCE_SCORES
 
-__all__ = ["SCORES", "scores"]
+__all__ = ["SCORES", "SOURCE_SCORES", "scores"]

@@ -8,9 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional import entropy, information_maximization
+from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
+from tlzoo.selection.source import SOURCE_SCORES
+from tlzoo.types import Prediction
 
-__all__ = ["SCORES", "negative_entropy", "negative_information", "scores", "soft_neighborhood_density"]
+__all__ = [
+    "SCORES",
+    "class_cluster",
+    "negative_entropy",
+    "negative_information",
+    "scores",
+    "soft_neighborhood_density",
+]
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
@@ -74,14 +83,57 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
     return entropy(similarity[others].reshape(len(points), -1)).mean()
 
 
+def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
+    """Return the mean silhouette of features (N, D) under the predicted classes of logits (N, C), in [-1, 1].
+
+    How much nearer an example is to others of its predicted class than to those of the next one (Rousseeuw, 1987, as a
+    validator: Musgrave et al., https://arxiv.org/abs/2208.07360). Examples alone in their class count 0, and so does
+    everything where one class is predicted throughout.
+
+    Raises:
+        ValueError: no predictions.
+
+    >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+    >>> apart, mixed = torch.eye(2)[[0, 0, 1, 1]], torch.eye(2)[[0, 1, 0, 1]]
+    >>> bool(class_cluster(points, apart) > class_cluster(points, mixed))
+    True
+    """
+    if not len(logits):
+        raise ValueError("no predictions to score; expected one row or more")
+    classes = logits.argmax(dim=1)
+    members = F.one_hot(classes, logits.shape[1]).to(features)
+    counts = members.sum(dim=0)
+    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    sums = distances @ members  # (N, C): to all members of each class
+    own = counts[classes]
+    within = sums.gather(1, classes[:, None]).squeeze(1) / (own - 1).clamp_min(1)
+    others = (sums / counts.clamp_min(1)).masked_fill((counts == 0) | members.bool(), torch.inf)
+    nearest = others.amin(dim=1)
+    silhouette = (nearest - within) / torch.maximum(nearest, within).clamp_min(torch.finfo(features.dtype).tiny)
+    return torch.where((own > 1) & nearest.isfinite(), silhouette, torch.zeros_like(within)).mean()
+
+
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "entropy": lambda _, logits: negative_entropy(logits),
     "information": lambda _, logits: negative_information(logits),
     "snd": lambda _, logits: soft_neighborhood_density(logits),
+    "bnm": lambda _, logits: -batch_nuclear_norm_loss(logits),
+    "class_cluster": class_cluster,
 }
-"""Name -> score of features (N, D) and logits (N, C); higher is better."""
+"""Name -> score of features (N, D) and logits (N, C) of unlabelled target inputs; higher is better."""
 
 
-def scores(features: Tensor, logits: Tensor) -> dict[str, Tensor]:
-    """Return every score of the predictions on unlabelled target inputs."""
-    return {name: score(features, logits) for name, score in SCORES.items()}
+def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -> dict[str, Tensor]:
+    """Return every score of the predictions on unlabelled target inputs, from one pass over them.
+
+    Args:
+        features: (N, D).
+        logits: (N, C).
+        source: predictions of held-out, labelled source data, for the scores that look at them, too
+            (:data:`~tlzoo.selection.source.SOURCE_SCORES`); None where a method may not see the source.
+    """
+    found = {name: score(features, logits) for name, score in SCORES.items()}
+    if source is not None:
+        target = Prediction(features=features, logits=logits)
+        found |= {name: score(source, target) for name, score in SOURCE_SCORES.items()}
+    return found

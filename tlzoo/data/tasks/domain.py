@@ -45,6 +45,11 @@ class DomainTask(Task):
         )
         return close(whole, {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}, sees, by=by)
 
+    def without_source(self) -> Self:
+        """Return the task with no source examples: what adapts a source model has nothing of it to open."""
+        nobody = np.empty(0, dtype=np.int64)
+        return replace(self, source_train=self.source_train.subset(nobody), source_test=self.source_test.subset(nobody))
+
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
         """Return the task with at most ``shots`` target training examples a class, drawn by ``seed``."""
         labels = self.target_train.labels

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tlzoo.data.samplers import BatchSampler
+from tlzoo.data.samplers import BatchSampler, generator
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
@@ -22,7 +22,8 @@ class DomainData(TaskData[DomainTask]):
     Args:
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
-        scale: divide features by the standard deviation of all training features that the method may see.
+        scale: divide features by the standard deviation of all training features that the method may see; or by a
+            number, such as the one that a source model was trained with.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
         batch_size: examples a step and domain.
         seed: see :class:`TaskData`.
@@ -38,7 +39,7 @@ class DomainData(TaskData[DomainTask]):
         task: str | DomainTask,
         *,
         features: str | Backbone | None = None,
-        scale: bool = False,
+        scale: bool | float = False,
         target_shots: int | None = None,
         batch_size: int = 36,
         seed: int = 0,
@@ -52,7 +53,7 @@ class DomainData(TaskData[DomainTask]):
             self.task = self.task.with_target_shots(target_shots, seed=seed)
         if scale:
             _ = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
-        self.scale = scale
+        self.scale, self.spread = scale, 1.0
         self.evaluated = self.task
 
     def setup(self, stage: str) -> None:
@@ -62,7 +63,8 @@ class DomainData(TaskData[DomainTask]):
         if self.scale:
             sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
             shown = [examples for examples, side in sides.items() if side in sees]
-            self.evaluated = self.task.map_sets(_scaled_by(_spread(shown)))
+            self.spread = _spread(shown) if self.scale is True else float(self.scale)
+            self.evaluated = self.task.map_sets(_scaled_by(self.spread))
         self.view = self.evaluated.view(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
@@ -81,22 +83,41 @@ class DomainData(TaskData[DomainTask]):
         return self._stream(batch_at, *(sampler for _, sampler in sides.values()))
 
     def val_dataloader(self) -> list[Passes[Examples]]:
-        """Return source test data, and the target training inputs where the method may see them."""
+        """Return source test data where the method sees source labels, and target training inputs.
+
+        Target inputs are left out for a method that sees target labels, which has no use for label-free scores.
+        """
         sees, _ = self._method()
-        loaders = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
-        return [*loaders, *([self.passes(self.view.target)] if Sees.TARGET_INPUTS in sees and loaders else [])]
+        source = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
+        label_free = Sees.TARGET_INPUTS in sees and (source or Sees.TARGET_LABELS not in sees)
+        return [*source, *([self.passes(self.view.target)] if label_free else [])]
 
     def target_batches(self) -> Iterable[Examples]:
         """Return one pass over the target training set as the method may see it."""
         return self.passes(self.view.target)
 
     def test_dataloader(self) -> Passes[Examples]:
-        """Return target test data."""
-        return self.passes(self.evaluated.target_test)
+        """Return target test data.
+
+        A method that adapts to them gets them in batches of ``batch_size``, in an order that ``seed`` shuffles: the
+        batches of a sorted set are of one class.
+        """
+        sees, _ = self._method()
+        if Sees.TEST_INPUTS not in sees:
+            return self.passes(self.evaluated.target_test)
+        return self.passes(self.stream(self.evaluated.target_test), batch_size=self.batch_size)
+
+    def stream(self, examples: ExampleSet) -> ExampleSet:
+        """Return a set in the order in which it comes to a method that adapts on the way."""
+        return examples.subset(generator(self.seed, _STREAM).permutation(len(examples)))
 
     def predict_dataloader(self) -> Passes[Examples]:
         """Return target test inputs."""
         return self.passes(self.evaluated.target_test)
+
+
+_STREAM = 11
+"""Tells the order of the test stream apart from other draws of one seed."""
 
 
 def _spread(sets: Iterable[ExampleSet]) -> float:

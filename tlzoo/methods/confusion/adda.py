@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +54,7 @@ class ADDA(Alternating):
 
     def prepare(self, network: nn.Module) -> None:
         """Make room for the source encoder."""
-        self.encoder = copy.deepcopy(network).requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode; the source encoder stays in evaluation mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
+        self.encoder = copy.deepcopy(network).requires_grad_(False)
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """Return learn, for a share of training; then discriminate, deceive."""
@@ -76,7 +69,7 @@ class ADDA(Alternating):
         if not self.copied:
             self.encoder.load_state_dict(network.state_dict())
             self.copied.fill_(True)
-        return self.encoder
+        return self.encoder.eval()  # its statistics are those of the source; a loop may have set it to training
 
     def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase on source (N, D), (N, C), labels (N,) and target (M, D).

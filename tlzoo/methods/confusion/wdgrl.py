@@ -29,6 +29,7 @@ class WDGRL(Alternating):
         hidden: width of the critic.
         repeats: steps of the critic a batch.
         penalty: weight of the gradient penalty.
+        rate: factor of the critic's loss: under SGD that of its learning rate, with which the penalty is stable.
         weight: trade-off of the distance.
     """
 
@@ -48,12 +49,13 @@ class WDGRL(Alternating):
         hidden: int = 100,
         repeats: int = 5,
         penalty: float = 10.0,
+        rate: float = 0.02,
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
         if repeats < 1:
             raise ValueError(f"repeats {repeats}; expected at least 1")
-        self.repeats, self.penalty, self.weight = repeats, penalty, weight
+        self.repeats, self.penalty, self.rate, self.weight = repeats, penalty, rate, weight
         self.critic = nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     @property
@@ -77,7 +79,8 @@ class WDGRL(Alternating):
         if phase == "criticize":
             ours, theirs = source.features.detach(), target.features.detach()
             distance = self._distance(ours, theirs)
-            return {"loss": self.penalty * self._roughness(ours, theirs) - distance, "distance": distance.detach()}
+            loss = self.rate * (self.penalty * self._roughness(ours, theirs) - distance)
+            return {"loss": loss, "distance": distance.detach()}
         if source.labels is None:
             raise ValueError("WDGRL: source labels are None, the classifier learns from them; label the source")
         distance = self._distance(source.features, target.features)

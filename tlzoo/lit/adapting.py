@@ -1,0 +1,163 @@
+"""From a source model to the target: without the source, or while answering."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from tlzoo.lit.metrics import MeanClassAccuracy
+from tlzoo.lit.module import TransferModule, as_method, objects
+from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.target import TargetModule
+from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.methods.base import Method
+from tlzoo.nn.network import Network
+from tlzoo.types import DomainBatch, Examples, Sees
+
+__all__ = ["SourceFreeAdaptation", "TestTimeAdaptation"]
+
+
+class SourceFreeAdaptation(TargetModule):
+    """Adapts a source model to the unlabelled target; its data module never opens the source.
+
+    Args:
+        network: the source model, such as ``DomainAdaptation(...).network`` after training; copied.
+        method: a name of the registry, or a :class:`~tlzoo.methods.adapting.SourceFree` method.
+        num_classes: C.
+        optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
+        method_settings: for a method given by name.
+
+    >>> from tlzoo.backbones import create_backbone
+    >>> source_model = Network(create_backbone("mlp", num_inputs=4), 3, bottleneck=8)
+    >>> SourceFreeAdaptation(source_model, "shot", num_classes=3).method_name
+    'adaptation/shot'
+    """
+
+    families = ("adaptation", "confusion")
+    method: SourceFree
+
+    def __init__(
+        self,
+        network: Network,
+        method: str | Method,
+        *,
+        num_classes: int,
+        optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        optimizer = asdict(self.optimizer_settings)
+        self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
+        shape = {"num_features": network.num_features, "num_classes": num_classes}
+        method = as_method(method, self.families, method_settings, **shape)
+        if not isinstance(method, SourceFree):
+            raise TypeError(f"{type(method).__name__} is not source-free; {type(self).__name__} takes a SourceFree")
+        self._assemble(copy.deepcopy(network), method, num_classes)
+        self.automatic_optimization = method.learns
+
+    @property
+    def learns(self) -> bool:
+        """Always: a method without a loss still takes in the target."""
+        return True
+
+    def on_fit_start(self) -> None:
+        """Let the method take in the source model and one pass over the target."""
+        super().on_fit_start()
+        self.method.start(self.network, self._target_inputs())
+
+    def _target_inputs(self) -> Iterator[Any]:
+        for batch in self.trainer.datamodule.target_batches():  # type: ignore[attr-defined]
+            yield batch.to(self.device).inputs
+
+    def configure_optimizers(self) -> Any:
+        """Build an optimizer for methods that have a loss."""
+        return super().configure_optimizers() if self.method.learns else []
+
+    def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor | None:
+        """Return the loss of the target batch; stop at once where there is nothing to learn."""
+        if not self.method.learns:
+            self.trainer.should_stop = True  # no step is counted, so max_steps would never be reached
+            return None
+        assert batch.target is not None
+        prediction = self._joined_prediction(self.network(batch.target.inputs), batch.target)
+        target = self._shown(prediction, Sees.TARGET_LABELS)
+        terms = self.method.loss(target, progress=self.progress)
+        self.log_terms(terms, batch.size)
+        return self.check_loss(terms["loss"], terms)
+
+    def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Take in unlabelled target training inputs."""
+        self._target_outputs.append(self.network(batch.inputs))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the label-free scores of the target."""
+        self._log_scores()
+
+
+class TestTimeAdaptation(TransferModule):
+    """Answers a stream of test batches with a :class:`~tlzoo.methods.adapting.TestTime` method; ``trainer.test`` only.
+
+    Each ``trainer.test`` begins with the source model again.
+
+    Args:
+        network: the source model; the method copies it.
+        method: a name of the registry, or a method that was built on a model.
+        num_classes: C.
+        method_settings: for a method given by name.
+    """
+
+    __test__ = False
+    families = ("adaptation", "confusion")
+    method: TestTime
+
+    def __init__(
+        self,
+        network: nn.Module,
+        method: str | Method,
+        *,
+        num_classes: int,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(None)
+        self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
+        method = as_method(method, self.families, method_settings, model=network)
+        if not isinstance(method, TestTime):
+            raise TypeError(f"{type(method).__name__} does not adapt at test time; {type(self).__name__} takes those")
+        self.method = method
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+
+    @property
+    def learns(self) -> bool:
+        """Nothing before the test."""
+        return False
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Answer a batch (B, ...) with logits (B, C), and adapt to it."""
+        # methods take gradient steps, which inference mode forbids, on tensors made in it too
+        with torch.inference_mode(False), torch.enable_grad():
+            logits: Tensor = self.method(inputs.clone() if isinstance(inputs, Tensor) else inputs)
+        return logits
+
+    def on_test_start(self) -> None:
+        """Begin with the source model."""
+        self.method.reset()
+
+    def test_step(self, batch: Examples, batch_idx: int) -> None:
+        """Count the answers."""
+        assert batch.labels is not None
+        logits = self(batch.inputs)
+        self.test_accuracy.update(logits, batch.labels)
+        self.test_balanced_accuracy.update(logits, batch.labels)
+        self.log("test/accuracy", self.test_accuracy)
+        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
+
+    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
+        """Return the logits (B, C)."""
+        return self(batch.inputs)  # type: ignore[no-any-return]

@@ -1,0 +1,74 @@
+"""The loop of methods that train parts of the network in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from tlzoo.methods.alternating import Alternating, Part, Phase
+from tlzoo.types import DomainBatch
+
+if TYPE_CHECKING:
+    from tlzoo.lit.domains import DomainModule
+
+__all__ = ["alternate"]
+
+
+def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> Tensor:
+    """Take the steps of all phases on a batch, predictions made anew for each; return the last loss.
+
+    One optimizer serves all phases: parameters that a phase leaves alone have no gradient, and are skipped. Of its
+    steps only the last goes through Lightning, which counts it: a batch is one step of ``max_steps``.
+
+    Raises:
+        RuntimeError: several processes, where gradients of single phases would not be averaged.
+    """
+    if module.trainer.world_size > 1:
+        raise RuntimeError(f"{module.method_name} alternates, which runs in one process; give the Trainer devices=1")
+    wrapped: Any = module.optimizers()
+    optimizer = wrapped.optimizer
+    progress = module.progress
+    steps = [phase for phase in method.phases(progress) for _ in range(phase.repeats)]
+    logged: dict[str, Tensor] = {}
+    for place, phase in enumerate(steps):
+        with _only(module, phase):
+            network = method.source_network(phase.name, module.network)
+            source, target = module.predictions(batch, network)
+            terms = method.loss(phase.name, source, target)
+            loss = module.check_loss(terms["loss"], terms)
+            optimizer.zero_grad()
+            module.manual_backward(loss)
+            (wrapped if place == len(steps) - 1 else optimizer).step()
+        logged |= {f"{phase.name}/{name}": value for name, value in terms.items() if name != "loss"}
+        logged[f"{phase.name}/loss"] = loss
+    module.lr_schedulers().step()  # type: ignore[union-attr]
+    module.log_terms({**logged, "loss": loss}, batch.size)
+    return loss.detach()
+
+
+@contextmanager
+def _only(module: DomainModule, phase: Phase) -> Iterator[None]:
+    """Make constants of what the phase does not train."""
+    parts = _parts(module)
+    resting = [p for part, members in parts.items() if part not in phase.trains for p in members if p.requires_grad]
+    for parameter in resting:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in resting:
+            parameter.requires_grad_()
+
+
+def _parts(module: DomainModule) -> dict[Part, list[nn.Parameter]]:
+    network = module.network
+    head = list(network.head.parameters())
+    shared = {id(parameter) for parameter in head}
+    return {
+        "features": [*network.backbone.parameters(), *network.bottleneck.parameters()],
+        "head": head,
+        "method": [parameter for parameter in module.method.parameters() if id(parameter) not in shared],
+    }

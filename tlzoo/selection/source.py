@@ -1,0 +1,134 @@
+"""Scores that look at labelled source data beside the unlabelled target; higher is better for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.functional import mmd
+from tlzoo.types import Prediction
+
+__all__ = [
+    "SOURCE_SCORES",
+    "deep_embedded_validation",
+    "density_ratio",
+    "dev_risk",
+    "negative_discrepancy",
+    "negative_source_risk",
+]
+
+
+def negative_source_risk(source: Prediction) -> Tensor:
+    """Return minus the mean cross-entropy of held-out, labelled source predictions (N, C).
+
+    Raises:
+        ValueError: no labels.
+    """
+    return -F.cross_entropy(source.logits, _labels(source))
+
+
+def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
+    """Return minus the squared MMD (Gaussian, mean bandwidth) of source (N, D) and target (M, D) features."""
+    return -mmd(source.features, target.features)
+
+
+def dev_risk(losses: Tensor, weights: Tensor) -> Tensor:
+    """Return the target risk by importance weights with a control variate (You et al., ICML 2019).
+
+    mean(w l) + eta mean(w) - eta with eta = -cov(w l, w) / var(w); 0 for eta where all weights are equal, which leaves
+    the mean loss. Source: https://proceedings.mlr.press/v97/you19a.html.
+
+    Args:
+        losses: (N,) of held-out source examples.
+        weights: (N,) density ratios target / source.
+
+    Raises:
+        ValueError: sizes differ, or fewer than two examples.
+
+    >>> dev_risk(torch.tensor([1.0, 3.0]), torch.ones(2)).item()
+    2.0
+    """
+    if losses.shape != weights.shape or losses.ndim != 1 or len(losses) < 2:
+        raise ValueError(
+            f"losses and weights have shapes {tuple(losses.shape)} and {tuple(weights.shape)}; expected (N,) of both "
+            "with N at least 2"
+        )
+    weighted = weights * losses
+    spread = weights.var()
+    covariance = ((weighted - weighted.mean()) * (weights - weights.mean())).sum() / (len(weights) - 1)
+    level = torch.where(spread > torch.finfo(spread.dtype).eps, -covariance / spread.clamp_min(1e-30), 0 * spread)
+    return weighted.mean() + level * (weights.mean() - 1)
+
+
+def density_ratio(source: Tensor, target: Tensor, points: Tensor, *, penalty: float = 1.0, steps: int = 20) -> Tensor:
+    """Return the (P,) ratio of target to source density at points (P, D), by logistic regression of the domain.
+
+    Newton's method on standardized features, with an L2 penalty; each domain counts by its size, which the ratio takes
+    back.
+
+    Args:
+        source: (N, D).
+        target: (M, D).
+        points: (P, D).
+        penalty: weight of ||w||^2 / 2 against the sum of losses.
+        steps: of Newton's method.
+    """
+    joint = torch.cat([source, target]).double()
+    center, scale = joint.mean(dim=0), joint.std(dim=0).clamp_min(1e-12)
+
+    def standardized(x: Tensor) -> Tensor:
+        return torch.cat([(x.double() - center) / scale, x.new_ones(len(x), 1, dtype=torch.float64)], dim=1)
+
+    rows = standardized(joint)
+    labels = torch.cat([joint.new_zeros(len(source)), joint.new_ones(len(target))])
+    weights = rows.new_zeros(rows.shape[1])
+    ridge = torch.full_like(weights, penalty)
+    ridge[-1] = 1e-6  # the intercept is free
+    for _ in range(steps):
+        answers = torch.sigmoid(rows @ weights)
+        gradient = rows.T @ (answers - labels) + ridge * weights
+        curvature = (rows * (answers * (1 - answers))[:, None]).T @ rows + torch.diag(ridge)
+        step = torch.linalg.solve(curvature, gradient)
+        weights = weights - step
+        if float(step.abs().max()) < 1e-8:
+            break
+    ratio = torch.exp((standardized(points) @ weights).clamp(-30, 30)) * len(source) / len(target)
+    return ratio.to(points.dtype)
+
+
+def deep_embedded_validation(source: Prediction, target: Prediction) -> Tensor:
+    """Deep embedded validation (You et al., ICML 2019), https://proceedings.mlr.press/v97/you19a.html.
+
+    Minus the weighted risk of held-out source examples, weights being density ratios of features. The ratio is fitted
+    on every other source example and the target, and used on the rest.
+
+    Args:
+        source: held-out, labelled source predictions, four or more.
+        target: unlabelled target predictions.
+
+    Raises:
+        ValueError: no labels, or fewer than four source examples.
+    """
+    labels = _labels(source)
+    if len(source) < 4:
+        raise ValueError(f"{len(source)} source examples; expected four or more, half of them to fit the density ratio")
+    weights = density_ratio(source.features[::2], target.features, source.features[1::2])
+    losses = F.cross_entropy(source.logits[1::2], labels[1::2], reduction="none")
+    return -dev_risk(losses, weights)
+
+
+def _labels(source: Prediction) -> Tensor:
+    if source.labels is None:
+        raise ValueError("the source has no labels; its risk needs them")
+    return source.labels
+
+
+SOURCE_SCORES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
+    "source_risk": lambda source, _: negative_source_risk(source),
+    "mmd": negative_discrepancy,
+    "dev": deep_embedded_validation,
+}
+"""Name -> score of held-out labelled source predictions and unlabelled target predictions; higher is better."""
