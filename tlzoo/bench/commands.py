@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
     command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
     command.add_argument("--seeds", type=int, help="runs of everything random, instead of what the suite says")
+    command.add_argument("--root", type=Path, help="folder of the data, for suites on data of your own")
     command.add_argument("--protocol", help=argparse.SUPPRESS)
 
 
@@ -87,6 +89,10 @@ def planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
     suite = load_suite(arguments.suite)
     if arguments.seeds is not None:
         suite = suite.with_seeds(arguments.seeds)
+    if arguments.root is not None:
+        # absolute: workers may start elsewhere
+        root = str(arguments.root.expanduser().resolve())
+        suite = replace(suite, groups=tuple(replace(group, root=root) for group in suite.groups))
     plan = make_plan(suite, arguments.protocol or DEFAULT_PROTOCOL)
     return plan, Store(arguments.store or Path("runs") / suite.name)
 
@@ -154,6 +160,8 @@ def _command(arguments: argparse.Namespace) -> str:
     words = ["tlzoo", "bench", "run", arguments.suite]
     if arguments.seeds is not None:
         words += ["--seeds", str(arguments.seeds)]
+    if arguments.root is not None:
+        words += ["--root", str(arguments.root)]
     return shlex.join(words)
 
 

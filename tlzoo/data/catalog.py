@@ -81,7 +81,7 @@ def _rooted(name: str, entry: _Entry, root: str | os.PathLike[str] | None) -> _E
     if not entry.lies:
         return entry
     if root is None:
-        raise ValueError(f"{name} is read from disk; give root, the folder that holds {entry.lies}")
+        raise ValueError(f"{name} is read from disk; give root (--root), the folder that holds {entry.lies}")
     return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
