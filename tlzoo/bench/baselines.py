@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tlzoo.bench.cell import Cell
 
-__all__ = ["MissingBaselineError", "is_baseline", "is_oracle", "missing_baselines", "reference"]
+__all__ = ["MissingBaselineError", "is_baseline", "is_oracle", "is_single_task", "missing_baselines", "reference"]
 
 
 class MissingBaselineError(ValueError):
@@ -28,7 +28,8 @@ def _tuned_fixed(cell: Cell) -> bool:
     return cell.method == "multitask/fixed" and bool(cell.candidates)
 
 
-def _single_task(cell: Cell) -> bool:
+def is_single_task(cell: Cell) -> bool:
+    """Whether the row of this cell trains every task by itself."""
     return cell.module.get("sharing") == "none"
 
 
@@ -48,13 +49,13 @@ _ORACLE = _Baseline("adaptation/target_only", _named("adaptation/target_only"))
 
 _FURTHER: dict[str, tuple[_Baseline, ...]] = {
     "domain": (_ORACLE,),
-    "multitask": (_Baseline("a single-task row (module: {sharing: none})", _single_task),),
+    "multitask": (_Baseline("a single-task row (module: {sharing: none})", is_single_task),),
 }
 
 
 def reference(kind: str, cells: Iterable[Cell]) -> Cell | None:
     """Return a cell of the row that gains are measured against, the first in the table; None where there is none."""
-    return next((cell for cell in cells if _REFERENCE[kind].matches(cell) and not _single_task(cell)), None)
+    return next((cell for cell in cells if _REFERENCE[kind].matches(cell) and not is_single_task(cell)), None)
 
 
 def is_baseline(cell: Cell) -> bool:

@@ -52,7 +52,7 @@ def run(cell: Cell, report: Report) -> Outcome:
     def evaluate(settings: dict[str, Any]) -> float:
         torch.manual_seed(cell.seed)
         runs[repr(settings)] = finished = _Run(cell, data, settings, report)
-        return float(np.mean(list(finished.accuracies(task.validation).values())))
+        return float(np.mean(list(finished.accuracies(data.task.validation).values())))
 
     settings, note = tune(cell, evaluate)
     if repr(settings) not in runs:
@@ -60,14 +60,23 @@ def run(cell: Cell, report: Report) -> Outcome:
     return runs[repr(settings)].outcome(note)
 
 
+def _network(cell: Cell, data: MultitaskData) -> tuple[str, dict[str, Any] | None]:
+    """Return what is trained: the backbone, or on its frozen features nothing, or layers of ``hidden`` widths."""
+    if not cell.module.get("frozen"):
+        return str(cell.backbone), None
+    if "hidden" in cell.module:
+        return "mlp", {"num_inputs": data.num_features, "hidden": plain(cell.module["hidden"])}
+    return "identity", {"num_features": data.num_features}
+
+
 class _Run:
     """One training with its measurements."""
 
     def __init__(self, cell: Cell, data: MultitaskData, settings: dict[str, Any], report: Report) -> None:
         self.data = data
-        frozen = cell.module.get("frozen")
+        backbone, backbone_settings = _network(cell, data)
         self.module = Multitask(
-            "identity" if frozen else str(cell.backbone),
+            backbone,
             cell.method,
             targets=data.task.targets,
             sharing=cell.module.get("sharing", "hard"),
@@ -75,7 +84,7 @@ class _Run:
             space=cell.module.get("space", "parameters"),
             monitor=bool(cell.module.get("monitor", False)),
             optimizer=optimizer_settings(cell),
-            backbone_settings={"num_features": data.num_features} if frozen else None,
+            backbone_settings=backbone_settings,
             method_settings=settings,
         )
         self.curves: dict[str, list[float]] = {"step": []}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from tlzoo.bench.report.delta import deltas
 from tlzoo.bench.report.figures import calibration, cost
 from tlzoo.bench.report.grid import DASH, Entry, Grid, Row, number
 from tlzoo.bench.report.tables import Line, Table
@@ -23,7 +24,7 @@ def sheets(tables: Sequence[Table], store: Store) -> list[Grid]:
         store: where the predictions are.
     """
     whole = [table for table in tables if table.task is None or len(table.group.tasks) == 1]
-    made = [make(table, store) for table in whole for make in (_costs, _selection, _validators)]
+    made = [make(table, store) for table in whole for make in (deltas, _costs, _selection, _validators)]
     return [grid for grid in made if grid is not None]
 
 
