@@ -7,6 +7,7 @@ classes, tested on the held-out ones, which play unseen. Then the method is fitt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,26 @@ from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import CHECKPOINTS, as_array, optimizer_settings, receipt, split_hash, train, tune
+from tlzoo.bench.protocols.training import (
+    CHECKPOINTS,
+    as_array,
+    optimizer_settings,
+    receipt,
+    split_hash,
+    train,
+    tune,
+)
 from tlzoo.bench.protocols.zeroshot_answers import Answers
 from tlzoo.data import load_task
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.lit import ZeroShot, ZeroShotData
+from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.types import Sees
 
 __all__ = ["load", "run"]
 
 _DEPENDENCE_ITEMS = 64
+_RATES = tuple(field.name for field in fields(OptimizerSettings))
 
 
 def load(cell: Cell, task: ZeroShotTask) -> ZeroShotData:
@@ -72,14 +83,15 @@ def run(cell: Cell, report: Report) -> Outcome:
 
 def _fitted(cell: Cell, data: ZeroShotData, settings: Mapping[str, Any], report: Report) -> ZeroShot:
     torch.manual_seed(cell.seed)  # whatever was tried before
+    rates = {name: value for name, value in settings.items() if name in _RATES}
     module = ZeroShot(
         "identity",
         cell.method,
         num_classes=data.num_candidates,
         num_embedding=data.embeddings.shape[1],
-        optimizer=optimizer_settings(cell),
+        optimizer=optimizer_settings(cell) | rates,
         backbone_settings={"num_features": data.num_features},
-        method_settings=settings,
+        method_settings={name: value for name, value in settings.items() if name not in rates},
     )
     if module.trained and "steps" not in cell.budget:
         raise ValueError(f"{cell.method} is trained step by step; give steps and batch_size in the budget")

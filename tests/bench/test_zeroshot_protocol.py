@@ -1,0 +1,231 @@
+"""The protocol of zero-shot cells on toy tasks: what is chosen on the rehearsal, and what is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tlzoo.bench import protocols
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.protocols import zeroshot
+from tlzoo.bench.protocols.zeroshot_answers import Answers
+from tlzoo.data.sets import ExampleSet
+from tlzoo.data.tasks import ZeroShotTask
+from tlzoo.types import Sees
+
+CLASSES, WIDTH, ATTRIBUTES = 24, 12, 6
+ADAM = {"name": "adam", "lr": 0.02, "weight_decay": 0.0}
+
+
+def images(seed=0):
+    random = np.random.default_rng(seed)
+    embeddings = random.normal(size=(CLASSES, ATTRIBUTES)).astype(np.float32)
+    return embeddings, embeddings @ random.normal(size=(ATTRIBUTES, WIDTH))
+
+
+def examples(classes, each, *, seed, noise=0.7):
+    labels = np.repeat(np.asarray(classes), each)
+    inputs = images()[1][labels] + noise * np.random.default_rng(seed).normal(size=(len(labels), WIDTH))
+    return ExampleSet(inputs=inputs.astype(np.float32), modality="features", labels=labels, checksum=str(seed))
+
+
+def task(*, generalized=True, **changes):
+    seen, held_out, unseen = np.arange(12), np.arange(12, 18), np.arange(18, 24)
+    toy = ZeroShotTask(
+        name="toy",
+        class_names=tuple(f"class {i}" for i in range(CLASSES)),
+        descriptions=tuple(f"class {i}" for i in range(CLASSES)),
+        seen=seen,
+        held_out=held_out,
+        unseen=unseen,
+        train=examples(seen, 10, seed=1),
+        validation=examples(held_out, 6, seed=2),
+        test=examples(unseen, 6, seed=3),
+        test_seen=examples(seen, 4, seed=4) if generalized else None,
+        embeddings=images()[0],
+    )
+    return replace(toy, **changes)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(toy, method="eszsl", **cell):
+        monkeypatch.setattr(zeroshot, "load_task", lambda *_, **__: toy)
+        return protocols.run(Cell(kind="zeroshot", task="toy", method=f"zeroshot/{method}", **cell), lambda _: None)
+
+    return run
+
+
+def test_generalized_figures_belong_together(run):
+    metrics = run(task()).metrics
+    for side in ("test", "calibrated"):
+        s, u = metrics[f"{side}/seen"], metrics[f"{side}/unseen"]
+        assert metrics[f"{side}/harmonic"] == pytest.approx(2 * s * u / (s + u))
+    assert metrics["test/unseen"] == metrics["test/per_class"]
+    assert metrics["oracle/harmonic"] >= max(metrics["calibrated/harmonic"], metrics["test/harmonic"])
+    assert 0 < metrics["test/ausuc"] < 1
+
+
+def test_gamma_never_sees_the_test(run):
+    """Other test images, labels and unseen descriptions leave gamma as it is; other held-out images do not."""
+    gamma = run(task()).receipt["gamma"]
+    scrambled = images()[0].copy()
+    scrambled[18:] = np.random.default_rng(9).normal(size=(6, ATTRIBUTES))
+    others = {
+        "images": {"test": examples(np.arange(18, 24), 6, seed=7, noise=9.0)},
+        "labels": {"test": task().test.with_labels(np.random.default_rng(1).permutation(task().test.labels))},
+        "seen images": {"test_seen": examples(np.arange(12), 4, seed=8, noise=9.0)},
+        "descriptions": {"embeddings": scrambled},
+    }
+    for changes in others.values():
+        changed = run(task(**changes))
+        assert changed.receipt["gamma"] == gamma
+        assert changed.metrics["test/ausuc"] != run(task()).metrics["test/ausuc"]
+    assert run(task(validation=examples(np.arange(12, 18), 6, seed=5))).receipt["gamma"] != gamma
+
+
+def test_candidates_are_chosen_by_held_out_classes(run):
+    outcome = run(task(generalized=False), candidates={"gamma": [1e5, 1.0], "lam": [1.0]})
+    assert outcome.receipt["tuned"] == {"gamma": 1.0, "lam": 1.0}
+    scores = outcome.receipt["validation_scores"]
+    other = run(task(generalized=False, test=examples(np.arange(18, 24), 6, seed=6)), candidates={"gamma": [1e5, 1.0]})
+    assert other.receipt["validation_scores"] == scores
+
+
+def test_the_last_fit_has_the_held_out_classes(run):
+    plain = run(task(generalized=False)).metrics["test/accuracy"]
+    poisoned = task(generalized=False)
+    bad = examples(np.arange(12, 18), 60, seed=2, noise=40.0)
+    assert run(replace(poisoned, validation=bad)).metrics["test/accuracy"] < plain
+
+
+@pytest.mark.parametrize("method", ["sje", "bilinear_softmax", "dual_encoder"])
+def test_methods_with_a_loss_are_trained_for_the_budget(run, method):
+    budget = {"steps": 150, "batch_size": 40}
+    trained = run(task(generalized=False), method, module=ADAM, budget=budget)
+    short = run(task(generalized=False), method, module=ADAM, budget={"steps": 1, "batch_size": 40})
+    assert trained.metrics["test/accuracy"] > short.metrics["test/accuracy"] + 0.2
+    again = run(task(generalized=False), method, module=ADAM, budget=budget)
+    assert again.metrics == trained.metrics
+    np.testing.assert_array_equal(again.predictions["test_logits"], trained.predictions["test_logits"])
+
+
+def test_rates_are_tuned_like_settings(run):
+    budget = {"steps": 60, "batch_size": 40}
+    outcome = run(task(generalized=False), "sje", module=ADAM, budget=budget, candidates={"lr": [1e-6, 0.02]})
+    assert outcome.receipt["tuned"] == {"lr": 0.02}
+
+
+def test_a_trained_method_without_budget_is_told(run):
+    with pytest.raises(ValueError, match="zeroshot/sje is trained step by step; give steps and batch_size"):
+        run(task(), "sje")
+
+
+def test_corrections_get_all_queries_at_once(run):
+    """In two passes over seen and unseen queries, the company of a query would tell which it is."""
+    sizes = []
+
+    from tlzoo.methods.zeroshot import CSLS
+
+    original = CSLS.corrected
+
+    def corrected(self, scores, seen):
+        sizes.append(len(scores))
+        return original(self, scores, seen)
+
+    CSLS.corrected = corrected
+    try:
+        outcome = run(task(), "csls", settings={"base": "ridge"})
+    finally:
+        CSLS.corrected = original
+    assert len(task().test) + len(task().test_seen) in sizes
+    assert outcome.receipt["transductive"]
+    assert Sees.TEST_INPUTS in outcome.receipt["sees"]
+
+
+def test_the_curve_is_a_plot_of_its_own(run):
+    (columns,) = run(task()).series.values()
+    assert list(columns) == ["unseen", "seen"]
+    assert columns["unseen"][0] == 0
+    assert columns["unseen"][-1] == 1
+    assert np.all(np.diff(columns["seen"]) <= 1e-12)
+    assert run(task(generalized=False)).series == {}
+
+
+def answers(hits, labels, *, by_class):
+    scores = np.zeros((len(hits), max(labels) + 2))
+    scores[np.arange(len(hits)), np.where(hits, labels, max(labels) + 1)] = 1
+    seen = np.zeros(scores.shape[1], dtype=bool)
+    return Answers(scores=scores, labels=np.array(labels), seen=seen, by_class=by_class)
+
+
+def test_intervals_count_classes_or_examples():
+    hits, labels = np.array([1, 1, 1, 0, 0, 0], dtype=bool), [0, 0, 0, 1, 1, 1]
+    by_example = answers(hits, labels, by_class=False).metrics()["interval"]
+    by_class = answers(hits, labels, by_class=True).metrics()["interval"]
+    assert by_example == pytest.approx(1.96 * np.std(hits, ddof=1) / np.sqrt(6))
+    assert by_class == pytest.approx(1.96 * np.std([1, 0], ddof=1) / np.sqrt(2))
+    assert np.isnan(answers(hits[:3], labels[:3], by_class=True).metrics()["interval"])
+
+
+@pytest.mark.data
+def test_gamma_of_held_out_emoji_serves_the_unseen_ones():
+    cell = Cell(
+        kind="zeroshot",
+        task="emoji-unseen:generalized",
+        backbone="efficientnet_lite0",
+        method="zeroshot/eszsl",
+        settings={"gamma": 1.0, "lam": 10.0},
+    )
+    metrics = protocols.run(cell, lambda _: None).metrics
+    assert metrics["calibrated/harmonic"] > 4 * metrics["test/harmonic"]
+    assert metrics["calibrated/harmonic"] > 0.95 * metrics["oracle/harmonic"]
+
+
+class Words:
+    """Texts to features: which of six words they hold."""
+
+    def __new__(cls):
+        import torch
+        from torch import nn
+
+        from tlzoo.backbones import create_backbone
+
+        class Bag(nn.Module):
+            def forward(self, texts):
+                words = ["red", "green", "blue", "color", "paint", "of"]
+                return torch.tensor([[float(word in text.split()) for word in words] for text in texts])
+
+        return create_backbone(Bag(), num_features=6, modality="text")
+
+
+def test_prompts_are_averaged_and_their_spread_is_told(run, monkeypatch):
+    texts = np.array(["red paint", "green", "blue color", "green of", "red"])
+    toy = ZeroShotTask(
+        name="toy",
+        class_names=("b", "g", "r"),
+        descriptions=("blue", "green", "red"),
+        wordings={"gloss": ("color", "of green", "paint")},
+        seen=np.empty(0, dtype=np.int64),
+        held_out=np.empty(0, dtype=np.int64),
+        unseen=np.arange(3),
+        test=ExampleSet(inputs=texts, modality="text", labels=np.array([2, 1, 0, 1, 2]), checksum="words"),
+    )
+    words = Words()
+    monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: toy_with_features(task, words))
+    monkeypatch.setattr("tlzoo.lit.features.create_backbone", lambda *_: words)
+    module = {"templates": ["{}", "color of {}"], "wordings": ["description", "gloss"]}
+    outcome = run(toy, "cosine", backbone="words", module=module)
+    figures = outcome.receipt["prompts"]
+    assert list(figures) == ["{description}", "color of {description}", "{gloss}", "color of {gloss}"]
+    assert figures["{description}"] == 1.0
+    assert figures["{gloss}"] < 1.0
+    assert outcome.metrics["prompt/lowest"] == min(figures.values())
+    assert outcome.metrics["prompt/highest"] == 1.0
+    assert outcome.metrics["prompt/mean"] == pytest.approx(np.mean(list(figures.values())))
+    assert outcome.metrics["prompt/std"] == pytest.approx(np.std(list(figures.values()), ddof=1))
+    assert "prompts" not in run(toy, "cosine", backbone="words").receipt
+
+
+def toy_with_features(task, backbone):
+    return task.map_sets(lambda part: part.with_inputs(backbone(part.inputs[np.arange(len(part))].tolist()).numpy()))
