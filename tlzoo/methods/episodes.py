@@ -125,7 +125,7 @@ class Items:
     def products(self) -> Tensor:
         """Inner products (N, N) of all pairs, computed when first asked for."""
         if self._products is None:
-            self._products = self.features @ self.features.T
+            self._products = _symmetric_products(self.features)
         return self._products
 
     def worthwhile(self, episodes: int, items: int, dims: int) -> bool:
@@ -162,12 +162,25 @@ class Items:
         """Return support and query in coordinates, which hold products of queries with each other where ``jointly``."""
         flat, count = self.products.view(-1), len(self.features)
 
+        def at(places: Tensor) -> Tensor:
+            return flat.index_select(0, places.flatten()).view(places.shape)  # a tenth of the time of flat[places]
+
         def between(rows: Tensor, columns: Tensor) -> Tensor:
-            return flat[rows.unsqueeze(2) * count + columns.unsqueeze(1)]
+            return at(rows.unsqueeze(2) * count + columns.unsqueeze(1))
 
         if jointly:
             items = torch.cat([support, query], dim=1)
             points = joint_coordinates(between(items, items))
             return points[:, : support.shape[1]], points[:, support.shape[1] :]
-        lengths = flat[query * (count + 1)]
-        return split_coordinates(between(support, support), between(query, support), lengths)
+        return split_coordinates(between(support, support), between(query, support), at(query * (count + 1)))
+
+
+def _symmetric_products(features: Tensor, *, size: int = 256) -> Tensor:
+    """Return features @ features.T, each product of two rows computed once."""
+    count = len(features)
+    products = features.new_empty(count, count)
+    for first in range(0, count, size):
+        last = min(first + size, count)
+        products[first:last, :last] = features[first:last] @ features[:last].T
+        products[:first, first:last] = products[first:last, :first].T
+    return products
