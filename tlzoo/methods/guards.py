@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tlzoo.methods.base import Alignment, Compatibility, DomainMethod, EpisodeClassifier, Method, Weighting
 
 __all__ = [
+    "check_filled",
     "check_output",
     "guard_alignment",
     "guard_answers",
@@ -168,6 +169,24 @@ def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
         raise ValueError(f"{type(method).__name__}: the {name} batch is empty; expected one example or more")
 
 
+def check_filled(method: Method, **parts: Tensor) -> None:
+    """Check that episodes (E, N, ...) have items.
+
+    Args:
+        method: that is to answer them.
+        parts: support and query, by name.
+
+    Raises:
+        ValueError: there is no episode, or a part of the episodes is empty.
+    """
+    for name, part in parts.items():
+        if not len(part):
+            raise ValueError(f"{type(method).__name__}: no episode; expected one or more")
+        if not part.shape[1]:
+            which = "episode 0 has" if len(part) == 1 else f"episodes 0 to {len(part) - 1} have"
+            raise ValueError(f"{type(method).__name__}: {which} no {name}; expected one item or more in each")
+
+
 def guard_episodes(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Check the shapes of episodes, then the logits."""
 
@@ -179,6 +198,7 @@ def guard_episodes(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 f"{type(self).__name__}: support, support_labels and query have shapes {tuple(support.shape)}, "
                 f"{tuple(support_labels.shape)} and {tuple(query.shape)}; expected (E, S, D), (E, S) and (E, Q, D)"
             )
+        check_filled(self, support=support, query=query)
         logits = forward(self, support, support_labels, query, way=way)
         check_output(self, logits, {"support": support, "query": query}, what="the logits", unit="episode")
         return logits

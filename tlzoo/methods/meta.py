@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import is_finite, where_not_finite
 from tlzoo.methods.base import Method
-from tlzoo.methods.guards import check_output
+from tlzoo.methods.guards import check_filled, check_output
 from tlzoo.types import Sees
 
 __all__ = ["MetaLearner", "check_way"]
@@ -31,6 +31,7 @@ def _guard_adaptation(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 f"{name}: support, support_labels and query have shapes {tuple(support.shape)}, "
                 f"{tuple(support_labels.shape)} and {tuple(query.shape)}; expected (E, S, ...), (E, S) and (E, Q, ...)"
             )
+        check_filled(self, support=support, query=query)
         _check_inputs(name, {"support": support, "query": query})
         _check_labels(name, support_labels, way)
         logits = forward(self, model, support, support_labels, query, way=way)
