@@ -17,6 +17,8 @@ from tlzoo.bench import Outcome
 
 REVISIONS = dict.fromkeys(["domain", "multitask", "episode", "zeroshot", "finetuning"], 1)
 
+SEARCH = {"domain": {"rules": ("information", "snd"), "module": ("lr",)}, "multitask": {"rules": ("validation",)}}
+
 def allowed(kind):
     return {"module": ["lr", "sharing"], "budget": ["steps", "fail", "die", "log"]}
 
@@ -41,7 +43,7 @@ def run(cell, report):
     return Outcome(
         metrics={"test/accuracy": accuracy, "threads": torch.get_num_threads()},
         curves={"step": [10, 20], "test/accuracy": [accuracy / 2, accuracy]},
-        receipt={"sees": ["source inputs"], "declared": True},
+        receipt={"candidates": len(cell.candidates), "sees": ["source inputs"], "declared": True},
         predictions={"test": logits},
         splits={"test": "abc"},
     )

@@ -78,6 +78,8 @@ class Cell:
         module: settings of the Lightning module (``lr``, ``bottleneck`` ...).
         budget: what the run may cost (``steps``, ``batch_size``, ``episodes`` ...).
         candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is.
+        search: how they are: ``trials`` (each takes the candidates at its place, instead of every combination), and
+            ``rule`` (which of the protocol's rules chooses).
         seed: set before anything is built.
         threads: of every library, in every executor.
         task_checksum: identity of data and split.
@@ -94,6 +96,7 @@ class Cell:
     module: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
     task_checksum: str = ""
@@ -103,7 +106,7 @@ class Cell:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for name in ("settings", "module", "budget", "candidates", "revisions"):
+        for name in ("settings", "module", "budget", "candidates", "search", "revisions"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if not self.label:
             object.__setattr__(self, "label", self.method)
@@ -111,7 +114,10 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """What the hash covers, as plain JSON data."""
-        return {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
+        data = {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
+        if not self.search:
+            del data["search"]  # it came later than the first results, whose hashes stay
+        return data
 
     @cached_property
     def hash(self) -> str:

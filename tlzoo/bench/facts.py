@@ -23,6 +23,7 @@ import tlzoo
 from tlzoo.bench.store import replace_file
 from tlzoo.registry import METHODS, method_class, resolve_name
 from tlzoo.sources.cache import home
+from tlzoo.space import described
 
 __all__ = ["DEFAULT_PROTOCOL", "Facts", "code_fingerprint"]
 
@@ -66,7 +67,9 @@ class Facts:
     Args:
         protocol: name of the module that runs cells. Beside ``run(cell, report)`` and ``prepare(cells)`` it has
             ``REVISIONS``, a mapping of kind to integer, and may have ``allowed(kind)``, a mapping of ``"module"`` and
-            ``"budget"`` to the names that a suite may set there.
+            ``"budget"`` to the names that a suite may set there, and ``SEARCH``, a mapping of kind to ``rules`` (which
+            choose among settings, none of them by test labels; the first is the usual one) and ``module`` (settings of
+            the module that may be tuned).
     """
 
     def __init__(self, protocol: str = DEFAULT_PROTOCOL) -> None:
@@ -80,7 +83,10 @@ class Facts:
             self._known = {}
 
     def method(self, name: str) -> dict[str, Any]:
-        """Return ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``.
+        """Return what planning needs of a method.
+
+        Its ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``, and
+        ``space``.
 
         Raises:
             ValueError: the name is unknown or ambiguous.
@@ -125,14 +131,16 @@ class Facts:
         self._remembered(f"backbone {name}", establish)
 
     def protocol_of(self, kind: str) -> dict[str, Any]:
-        """Return ``revision`` and ``allowed`` (names that may be set, or None) of the protocol of a kind."""
+        """Return ``revision``, ``allowed`` (names that may be set) and ``search`` of the protocol of a kind."""
 
         def establish() -> dict[str, Any]:
             module = importlib.import_module(self.protocol)
             allowed = module.allowed(kind) if hasattr(module, "allowed") else {}
+            search = getattr(module, "SEARCH", {}).get(kind, {})
             return {
                 "revision": int(module.REVISIONS[kind]),
                 "allowed": {part: sorted(names) for part, names in allowed.items()},
+                "search": {part: list(search.get(part, ())) for part in ("rules", "module")},
             }
 
         known: dict[str, Any] = self._remembered(f"protocol {kind}", establish)
@@ -169,6 +177,7 @@ def _method_facts(full: str) -> dict[str, Any]:
         "sees": sorted(str(item) for item in cls.sees),
         "label": " + ".join(map(_label, full.split("+"))),
         "parts": dict(cls.parts),
+        "space": {name: described(each) for name, each in cls.space.items()},
         "settings": None if open_ended else sorted(parameter.name for parameter in parameters),
     }
 

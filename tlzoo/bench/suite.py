@@ -11,16 +11,20 @@ from typing import Any, Literal
 from tlzoo.bench.cell import KINDS, SCHEMA_REVISION, Cell
 from tlzoo.bench.facts import Facts
 from tlzoo.bench.located import Located, SuiteError, parse
+from tlzoo.bench.search import Search, grid_size, read_search
 from tlzoo.registry import nearest
+from tlzoo.space import read_distribution
 
 __all__ = ["Group", "Row", "Suite", "SuiteError", "find_suite", "list_suites", "load_suite"]
 
 _SHIPPED = Path(__file__).parent / "suites"
 
-_SUITE_KEYS = ("suite", "question", "seeds", "groups")
+_SEARCH_KEYS = ("trials", "rule", "space")
+_SUITE_KEYS = ("suite", "question", "seeds", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
     *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "seeds", "root"),
     *("metric", "columns", "percent", "better"),
+    *_SEARCH_KEYS,
 )
 _ROW_KEYS = ("method", "label", "settings", "module", "budget", "candidates")
 
@@ -45,6 +49,7 @@ class Group:
         metric: headline of its tables; ``columns`` are further metrics, shown as means.
         percent: show figures times 100.
         better: which end of the metric is good.
+        search: of settings, the same for all rows.
         place: where the suite says so, for messages.
     """
 
@@ -60,6 +65,7 @@ class Group:
     percent: bool = True
     better: Literal["higher", "lower"] = "higher"
     root: str | None = None
+    search: Search = field(default_factory=Search)
 
     def cells(self, facts: Facts) -> list[Cell]:
         """Return the product of tasks, backbones, rows and seeds, identities filled in.
@@ -68,7 +74,8 @@ class Group:
             SuiteError: a method, setting, task or backbone does not exist, or a row stands twice.
         """
         protocol = facts.protocol_of(self.kind)
-        methods = [self._method(row, facts, protocol["allowed"]) for row in self.rows]
+        self.search.check(self.kind, protocol["search"])
+        methods = [self._method(row, facts, protocol["allowed"], protocol["search"]["module"]) for row in self.rows]
         for backbone in self.backbones:
             if backbone.value is not None:
                 _at(backbone, facts.backbone, backbone.value)
@@ -84,7 +91,7 @@ class Group:
                 settings=row.settings,
                 module=row.module,
                 budget=row.budget,
-                candidates=row.candidates,
+                **self._tried(row, method, seed),
                 seed=seed,
                 task_checksum=checksums[task.value],
                 revisions={**revisions, "method": method["revision"], **method["part_revisions"]},
@@ -97,11 +104,11 @@ class Group:
         self._refuse_twins(cells)
         return cells
 
-    def _method(self, row: Row, facts: Facts, allowed: Mapping[str, list[str]]) -> dict[str, Any]:
+    def _method(self, row: Row, facts: Facts, allowed: Mapping[str, list[str]], tunable: list[str]) -> dict[str, Any]:
         method: dict[str, Any] = _at(row.method, facts.method, row.method.value)
         known = {"settings": method["settings"], "candidates": None, **allowed}
         if method["settings"] is not None:
-            known["candidates"] = [*method["settings"], *allowed.get("module", [])]
+            known["candidates"] = [*method["settings"], *tunable]
         for part in ("settings", "candidates", "module", "budget"):
             names = known.get(part)
             for name in getattr(row, part):
@@ -114,6 +121,21 @@ class Group:
                 f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
             )
         return method | {"part_revisions": dict(_part_revisions(row, method, row.settings, facts))}
+
+    def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Return the candidates of a cell, and the search that they are of."""
+        rule = {"search": {"rule": self.search.rule}} if self.search.rule else {}
+        if row.candidates or not self.search.trials:
+            size = grid_size(row.candidates)
+            if self.search.trials and size != self.search.trials:
+                raise row.method.error(
+                    f"{row.label or method['name']} tries {size} settings where every row has {self.search.trials} "
+                    f"trials; give as many candidates, or none"
+                )
+            return {"candidates": row.candidates, **(rule if row.candidates else {})}
+        space = {name: read_distribution(data) for name, data in method["space"].items()}
+        drawn = self.search.candidates(method["name"], space, {**row.module, **row.settings}, seed=seed)
+        return {"candidates": drawn, "search": self.search.of_cell()} if drawn else {}
 
     def _checksum(self, task: Located, facts: Facts) -> str:
         fact: dict[str, Any] = _at(task, facts.task, task.value, self.root)
@@ -226,10 +248,11 @@ def load_suite(name: str) -> Suite:
     parts = top.mapping(_SUITE_KEYS, what="a suite")
     _require(top, parts, ("suite", "groups"), what="a suite")
     seeds = _seeds(parts["seeds"]) if "seeds" in parts else (0,)
+    search = read_search(parts, Search())
     return Suite(
         name=parts["suite"].scalar(str, what="suite", expected="a name"),
         question=parts["question"].scalar(str, what="question", expected="a sentence") if "question" in parts else "",
-        groups=tuple(_group(item, seeds) for item in parts["groups"].items(what="groups")),
+        groups=tuple(_group(item, seeds, search) for item in parts["groups"].items(what="groups")),
         path=path,
     )
 
@@ -240,7 +263,7 @@ def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, 
         raise place.error(f"{what} has no {' and no '.join(map(repr, missing))}")
 
 
-def _group(place: Located, seeds: tuple[int, ...]) -> Group:
+def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
     parts = place.mapping(_GROUP_KEYS, what="a group")
     _require(place, parts, ("title", "kind", "tasks", "methods"), what="a group")
     kind = parts["kind"].scalar(str, what="kind", expected=f"one of {', '.join(KINDS)}")
@@ -273,6 +296,7 @@ def _group(place: Located, seeds: tuple[int, ...]) -> Group:
         rows=tuple(rows),
         seeds=_seeds(parts["seeds"]) if "seeds" in parts else seeds,
         place=place,
+        search=read_search(parts, search),
         **options,
     )
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods import guards
 from tlzoo.registry import Paper, registered_name
+from tlzoo.space import Space
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 
 __all__ = [
@@ -39,6 +40,7 @@ class Method(nn.Module):
             the other is counts as part of what this one is, its revision included.
         needs: what it wants beside features, logits and labels.
         revision: raised when its numbers change; part of a benchmark cell's hash.
+        space: settings that are worth tuning, and what benchmarks draw them from (``trials`` of a suite).
         guarded: functions of the contract and what checks them, see :mod:`tlzoo.methods.guards`.
         variants: settings under which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
             take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
@@ -50,6 +52,7 @@ class Method(nn.Module):
     needs: frozenset[Need] = frozenset()
     revision: ClassVar[int] = 1
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    space: ClassVar[Space] = Space()
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {}
 
     def __init__(self) -> None:

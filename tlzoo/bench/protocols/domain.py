@@ -13,10 +13,12 @@ from tlzoo.bench.dependence import measure_dependence
 from tlzoo.bench.protocols.training import (
     CHECKPOINTS,
     as_array,
+    divided,
     optimizer_settings,
     receipt,
     split_hash,
     train,
+    trained_parameters,
     tune,
 )
 from tlzoo.data import load_task
@@ -47,6 +49,7 @@ def load(cell: Cell, task: DomainTask) -> DomainData:
 
 
 def _module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainModule:
+    cell, settings = divided(cell, settings)
     frozen = cell.module.get("frozen")
     return _MODULES[cell.method.split("/")[0]](
         "identity" if frozen else str(cell.backbone),
@@ -63,23 +66,28 @@ def _module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainMod
 def run(cell: Cell, report: Report) -> Outcome:
     """Train one network and measure it at ten checkpoints.
 
-    Candidates are chosen by the label-free information score on target training inputs, at the last step.
+    Candidates are chosen at the last step by a label-free score on target training inputs, the information score where
+    the suite names no other; those of a method that sees no target input by accuracy on held-out source data.
     """
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, DomainTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected a domain task")
     data = load(cell, task)
     runs: dict[str, _Run] = {}
+    rule = cell.search.get("rule", "information")
 
     def evaluate(settings: dict[str, Any]) -> float:
         torch.manual_seed(cell.seed)
         runs[repr(settings)] = finished = _Run(cell, data, _module(cell, data, settings), report)
-        return float(finished.curves["validation/information"][-1])
+        return float(finished.curves.get(f"validation/{rule}", finished.curves["source"])[-1])
 
     settings, note = tune(cell, evaluate)
     if repr(settings) not in runs:
         runs[repr(settings)] = _Run(cell, data, _module(cell, data, settings), report)
-    return runs[repr(settings)].outcome(note)
+    chosen = runs[repr(settings)]
+    if note:
+        note["rule"] = rule if f"validation/{rule}" in chosen.curves else "source"
+    return chosen.outcome(note)
 
 
 class _Run:
@@ -135,7 +143,13 @@ class _Run:
         return Outcome(
             metrics=metrics,
             curves={name: values for name, values in self.curves.items() if len(values) == len(test)},
-            receipt=receipt(self.module.method, dependence, selection="last step", **note),
+            receipt=receipt(
+                self.module.method,
+                dependence,
+                selection="last step",
+                parameters=trained_parameters(self.module),
+                **note,
+            ),
             predictions={"test_logits": as_array(self.logits)},
             splits={"test_logits": split_hash(examples)},
         )

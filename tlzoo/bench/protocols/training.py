@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlzoo.bench.cell import Cell, Report
 from tlzoo.bench.dependence import TOLERANCE
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.methods.base import Method
+from tlzoo.registry import method_class
 from tlzoo.types import Sees, SupervisionError
 
-__all__ = ["as_array", "grid", "optimizer_settings", "plain", "receipt", "split_hash", "train", "tune"]
+__all__ = [
+    "as_array",
+    "divided",
+    "grid",
+    "optimizer_settings",
+    "plain",
+    "receipt",
+    "split_hash",
+    "train",
+    "trained_parameters",
+    "trials",
+    "tune",
+]
 
 CHECKPOINTS = 10
 """Points of a run at which it is measured, and among which selection chooses."""
@@ -98,6 +113,11 @@ def train(
     return trainer
 
 
+def trained_parameters(module: nn.Module) -> int:
+    """Count the parameters of a module that are trained."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
 def receipt(method: Method, dependence: Mapping[str, float], **notes: Any) -> dict[str, Any]:
     """Return what a result says of its supervision.
 
@@ -125,6 +145,22 @@ def grid(candidates: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(candidates, values, strict=True)) for values in itertools.product(*candidates.values())]
 
 
+def trials(candidates: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return the settings of each trial: the candidates at its place."""
+    return [dict(zip(candidates, values, strict=True)) for values in zip(*candidates.values(), strict=True)]
+
+
+def divided(cell: Cell, settings: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
+    """Return the cell with those of the tuned settings that are its module's, and the method's own settings.
+
+    A name that both have is the method's.
+    """
+    known = inspect.signature(method_class(cell.method)).parameters
+    outside = [name for name in cell.candidates if name not in known and name in settings]
+    module = {**plain(cell.module), **{name: settings[name] for name in outside}}
+    return replace(cell, module=module), {name: v for name, v in settings.items() if name not in outside}
+
+
 def tune(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Choose among the cell's candidates by their validation score; the first of equals wins.
 
@@ -134,7 +170,9 @@ def tune(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> tuple[dict[
     settings = plain(cell.settings)
     if not cell.candidates:
         return settings, {}
-    choices = grid(plain(cell.candidates))
+    candidates = plain(cell.candidates)
+    # trials are rows of the candidates' columns; without them every combination is tried
+    choices = trials(candidates) if cell.search.get("trials") else grid(candidates)
     scores = [evaluate({**settings, **choice}) for choice in choices]
     best = int(np.argmax(scores))
     note = {"tuned": choices[best], "trials": len(choices), "validation_scores": [round(score, 6) for score in scores]}

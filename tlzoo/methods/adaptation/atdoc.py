@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.memory import MemoryBank
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Need, Prediction
 
 __all__ = ["ATDOC"]
@@ -40,6 +41,7 @@ class ATDOC(Alignment):
         year=2021,
         arxiv="2007.04171",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
     needs = frozenset({Need.INDICES})
     variants = ({}, {"neighbors": 2})
 

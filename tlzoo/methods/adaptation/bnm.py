@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import batch_nuclear_norm_loss
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["BNM"]
@@ -31,6 +32,7 @@ class BNM(Alignment):
         year=2020,
         arxiv="2003.12237",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
         self,

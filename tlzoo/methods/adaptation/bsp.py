@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import spectral_penalty
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["BSP"]
@@ -32,6 +33,7 @@ class BSP(Alignment):
         year=2019,
         page="https://proceedings.mlr.press/v97/chen19i.html",
     )
+    space = Space(weight=LogUniform(2e-05, 0.002))
     variants = ({}, {"count": 2})
 
     def __init__(

@@ -11,6 +11,7 @@ from tlzoo.functional import central_moment_discrepancy
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["CMD"]
@@ -40,6 +41,7 @@ class CMD(Alignment):
         year=2017,
         arxiv="1702.08811",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
     variants = ({}, {"activation": "sigmoid"}, {"moments": 2})
 
     def __init__(

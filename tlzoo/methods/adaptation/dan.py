@@ -12,6 +12,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["DAN"]
@@ -48,6 +49,7 @@ class DAN(Alignment):
         year=2015,
         arxiv="1502.02791",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
     variants = (
         {},
         {"estimator": "biased"},

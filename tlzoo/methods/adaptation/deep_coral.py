@@ -10,6 +10,7 @@ from tlzoo.functional import coral_loss
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["DeepCORAL"]
@@ -44,6 +45,7 @@ class DeepCORAL(Alignment):
         year=2016,
         arxiv="1607.01719",
     )
+    space = Space(weight=LogUniform(0.1, 100.0))
     variants = ({}, {"normalization": "domainbed"}, {"on": "logits"})
 
     def __init__(

@@ -13,6 +13,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["DSAN"]
@@ -43,6 +44,7 @@ class DSAN(Alignment):
         year=2021,
         arxiv="2106.09388",
     )
+    space = Space(weight=LogUniform(0.05, 5.0))
     variants = ({}, {"bandwidth": "mean"})
 
     def __init__(

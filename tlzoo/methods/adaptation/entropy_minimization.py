@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import entropy
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["EntropyMinimization"]
@@ -30,6 +31,7 @@ class EntropyMinimization(Alignment):
         year=2004,
         page="https://papers.nips.cc/paper/2740-semi-supervised-learning-by-entropy-minimization",
     )
+    space = Space(weight=LogUniform(0.01, 1.0))
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import fixed_norm_loss
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["HAFN"]
@@ -31,6 +32,7 @@ class HAFN(Alignment):
         year=2019,
         arxiv="1811.07456",
     )
+    space = Space(weight=LogUniform(0.005, 0.5), norm=LogUniform(5.0, 50.0))
 
     def __init__(
         self,

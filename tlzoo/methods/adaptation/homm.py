@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import higher_order_moment_loss
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["HoMM"]
@@ -36,6 +37,7 @@ class HoMM(Alignment):
         year=2020,
         arxiv="1912.11976",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
     variants = ({}, {"order": 2}, {"center": False})
 
     def __init__(

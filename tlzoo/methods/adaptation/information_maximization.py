@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import information_maximization
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["InformationMaximization"]
@@ -33,6 +34,7 @@ class InformationMaximization(Alignment):
         year=2012,
         arxiv="1206.6438",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["JAN"]
@@ -42,6 +43,7 @@ class JAN(Alignment):
         year=2017,
         arxiv="1605.06636",
     )
+    space = Space(weight=LogUniform(0.1, 10.0))
     variants = ({}, {"estimator": "biased"}, {"estimator": "linear"}, {"bandwidth": "legacy"})
 
     def __init__(

@@ -7,6 +7,7 @@ from torch import nn
 from tlzoo.functional import minimum_class_confusion
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space, Uniform
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["MCC"]
@@ -32,6 +33,7 @@ class MCC(Alignment):
         year=2020,
         arxiv="1912.03699",
     )
+    space = Space(weight=LogUniform(0.1, 10.0), temperature=Uniform(1.0, 5.0))
     variants = ({}, {"temperature": 1.0})
 
     def __init__(

@@ -8,6 +8,7 @@ from torch import nn
 from tlzoo.functional import stepwise_norm_loss
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["SAFN"]
@@ -32,6 +33,7 @@ class SAFN(Alignment):
         year=2019,
         arxiv="1811.07456",
     )
+    space = Space(weight=LogUniform(0.005, 0.5))
 
     def __init__(
         self,

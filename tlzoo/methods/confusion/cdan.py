@@ -13,7 +13,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["CDAN"]
@@ -68,7 +68,7 @@ class CDAN(Alignment):
         year=2018,
         arxiv="1705.10667",
     )
-    space = {"weight": LogUniform(0.1, 10.0)}
+    space = Space(weight=LogUniform(0.1, 10.0))
     variants = (
         {},
         {"entropy": True},

@@ -9,7 +9,7 @@ from tlzoo.functional import gradient_reversal, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["DANN"]
@@ -41,7 +41,7 @@ class DANN(Alignment):
         year=2016,
         arxiv="1505.07818",
     )
-    space = {"weight": LogUniform(0.1, 10.0)}
+    space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
         self, num_features: int, num_classes: int, *, hidden: int = 1024, gamma: float = 10.0, weight: float = 1.0

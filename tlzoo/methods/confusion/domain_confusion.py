@@ -9,7 +9,7 @@ from tlzoo.functional import uniform_confusion
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["DomainConfusionLoss"]
@@ -38,7 +38,7 @@ class DomainConfusionLoss(Alignment):
         year=2015,
         arxiv="1510.02192",
     )
-    space = {"weight": LogUniform(0.001, 0.1)}
+    space = Space(weight=LogUniform(0.001, 0.1))
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["GVB"]
@@ -55,7 +55,7 @@ class GVB(Alignment):
         year=2020,
         arxiv="2003.13183",
     )
-    space = {"weight": LogUniform(0.1, 10.0)}
+    space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
         self,

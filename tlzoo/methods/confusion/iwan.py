@@ -9,7 +9,7 @@ from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["IWAN"]
@@ -40,7 +40,7 @@ class IWAN(Alignment):
         year=2018,
         arxiv="1803.09210",
     )
-    space = {"weight": LogUniform(0.1, 10.0), "entropy_weight": LogUniform(0.01, 1.0)}
+    space = Space(weight=LogUniform(0.1, 10.0), entropy_weight=LogUniform(0.01, 1.0))
 
     def __init__(
         self,

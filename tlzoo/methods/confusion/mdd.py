@@ -8,7 +8,7 @@ from torch import nn
 from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.registry import Paper
-from tlzoo.space import Choice, LogUniform
+from tlzoo.space import Choice, LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["MDD"]
@@ -38,7 +38,7 @@ class MDD(Alignment):
         year=2019,
         arxiv="1904.05801",
     )
-    space = {"weight": LogUniform(0.1, 10.0), "margin": Choice((1.0, 2.0, 3.0, 4.0))}
+    space = Space(weight=LogUniform(0.1, 10.0), margin=Choice((1.0, 2.0, 3.0, 4.0)))
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from tlzoo.functional import gradient_reversal, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.registry import Paper
-from tlzoo.space import LogUniform
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["PADA"]
@@ -38,7 +38,7 @@ class PADA(Alignment):
         year=2018,
         arxiv="1808.04205",
     )
-    space = {"weight": LogUniform(0.1, 10.0)}
+    space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.functional.gramians import cagrad_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.registry import Paper
+from tlzoo.space import Space, Uniform
 
 __all__ = ["CAGrad"]
 
@@ -37,6 +38,7 @@ class CAGrad(GramianWeighting):
         year=2021,
         arxiv="2110.14048",
     )
+    space = Space(c=Uniform(0.1, 0.9))
     variants = ({}, {"scaling": "rescaled"}, {"c": 0.0})
 
     def __init__(self, num_tasks: int, *, c: float = 0.5, scaling: str = "paper") -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tlzoo.methods.base import Weighting
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 
 __all__ = ["DWA"]
 
@@ -35,6 +36,7 @@ class DWA(Weighting):
         year=2019,
         arxiv="1803.10704",
     )
+    space = Space(temperature=LogUniform(0.5, 10.0))
 
     def __init__(self, num_tasks: int, *, temperature: float = 2.0) -> None:
         super().__init__(num_tasks)

@@ -8,6 +8,7 @@ from torch import Tensor
 from tlzoo.functional.gramians import fair_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.registry import Paper
+from tlzoo.space import Space, Uniform
 
 __all__ = ["FairGrad"]
 
@@ -37,6 +38,7 @@ class FairGrad(GramianWeighting):
         year=2024,
         arxiv="2402.15638",
     )
+    space = Space(alpha=Uniform(0.5, 5.0))
     variants = ({}, {"alpha": 0.0})
 
     def __init__(self, num_tasks: int, *, alpha: float = 2.0) -> None:

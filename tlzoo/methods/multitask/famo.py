@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tlzoo.methods.base import Weighting
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 
 __all__ = ["FAMO"]
 
@@ -36,6 +37,7 @@ class FAMO(Weighting):
         year=2023,
         arxiv="2306.03792",
     )
+    space = Space(lr=LogUniform(0.001, 0.1))
     variants = ({}, {"lower_bound": -1.0})
 
     def __init__(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.registry import Paper
+from tlzoo.space import Space, Uniform
 
 __all__ = ["GradNorm"]
 
@@ -38,6 +39,7 @@ class GradNorm(GramianWeighting):
         year=2018,
         arxiv="1711.02257",
     )
+    space = Space(alpha=Uniform(0.0, 3.0))
 
     def __init__(self, num_tasks: int, *, alpha: float = 1.5) -> None:
         super().__init__(num_tasks)

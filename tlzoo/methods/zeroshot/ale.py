@@ -7,6 +7,7 @@ from torch import Tensor
 from tlzoo.functional.ranking import harmonic_number, margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses
 
 __all__ = ["ALE"]
@@ -43,6 +44,7 @@ class ALE(Bilinear):
         year=2016,
         arxiv="1503.08677",
     )
+    space = Space(margin=LogUniform(0.1, 10.0))
 
     def __init__(self, num_features: int, num_embedding: int, *, margin: float = 1.0) -> None:
         super().__init__(num_features, num_embedding)

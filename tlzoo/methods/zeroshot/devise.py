@@ -11,6 +11,7 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses
 
 __all__ = ["DeViSE"]
@@ -45,6 +46,7 @@ class DeViSE(Bilinear):
         year=2013,
         page="https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model",
     )
+    space = Space(margin=LogUniform(0.01, 1.0))
     variants = ({}, {"violators": "first"})
     drawn: Tensor
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Compatibility, fitted
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 
 __all__ = ["ESZSL"]
 
@@ -44,6 +45,7 @@ class ESZSL(Compatibility):
         year=2015,
         page="https://proceedings.mlr.press/v37/romera-paredes15.html",
     )
+    space = Space(gamma=LogUniform(0.001, 1000.0), lam=LogUniform(0.001, 1000.0))
     variants = ({}, {"coding": "signed"}, {"normalize": False})
 
     def __init__(

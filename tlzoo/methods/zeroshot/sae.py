@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Compatibility, fitted
 from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
 
 __all__ = ["SAE"]
 
@@ -44,6 +45,7 @@ class SAE(Compatibility):
         year=2017,
         arxiv="1704.08345",
     )
+    space = Space(penalty=LogUniform(0.001, 1000.0))
     variants = ({}, {"answer": "decode"})
 
     def __init__(

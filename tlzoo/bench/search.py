@@ -1,0 +1,106 @@
+"""Random search under one budget: the same number of trials for every row, chosen without test labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlzoo.bench.located import Located
+from tlzoo.registry import nearest
+from tlzoo.space import Distribution, draw, read_distribution
+
+__all__ = ["Search", "read_search"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What a group says of its search.
+
+    Attributes:
+        trials: settings that are tried of every row; 0 where nothing is searched.
+        rule: what chooses among them; empty for the protocol's own.
+        space: setting of the module -> distribution, for all rows; what a row says itself goes before it.
+        place: of ``trials`` or ``rule`` in the suite.
+    """
+
+    trials: int = 0
+    rule: str = ""
+    space: Mapping[str, Distribution] = field(default_factory=dict)
+    place: Located | None = None
+
+    def check(self, kind: str, known: Mapping[str, list[str]]) -> None:
+        """Refuse what the protocol of ``kind`` cannot do; ``known`` are its ``rules`` and tunable ``module`` settings.
+
+        Raises:
+            SuiteError: there is no rule without test labels, the rule is none of the protocol's, or a setting of the
+                module cannot be searched.
+        """
+        if self.place is None:
+            return
+        if not known["rules"]:
+            raise self.place.error(f"runs of kind {kind} cannot choose settings: no data but the test is left")
+        if self.rule and self.rule not in known["rules"]:
+            raise self.place.error(f"{nearest(self.rule, known['rules'], kind='rule')}; test labels choose nothing")
+        for name in self.space:
+            if name not in known["module"]:
+                raise self.place.error(nearest(name, known["module"] or ["none"], kind="module setting to search"))
+
+    def of_cell(self) -> dict[str, Any]:
+        """Return what a cell keeps of it."""
+        return {**({"trials": self.trials} if self.trials else {}), **({"rule": self.rule} if self.rule else {})}
+
+    def candidates(
+        self, method: str, own: Mapping[str, Distribution], fixed: Mapping[str, Any], *, seed: int
+    ) -> dict[str, list[Any]]:
+        """Return parameter -> its value in each trial; empty where there is nothing to draw.
+
+        Args:
+            method: full name.
+            own: space of the method.
+            fixed: settings that the row gives; they are not drawn.
+            seed: of the run.
+        """
+        space = {name: each for name, each in {**self.space, **own}.items() if name not in fixed}
+        return {
+            name: [draw(each, seed=seed, method=method, parameter=name, trial=trial) for trial in range(self.trials)]
+            for name, each in sorted(space.items())
+        }
+
+
+def read_search(parts: Mapping[str, Located], inherited: Search) -> Search:
+    """Return the search of a group or suite from its keys ``trials``, ``rule`` and ``space``.
+
+    Args:
+        parts: keys of the group or suite.
+        inherited: what holds where a key is absent.
+
+    Raises:
+        SuiteError: a value is of the wrong form.
+    """
+    given: dict[str, Any] = {"trials": inherited.trials, "rule": inherited.rule, "space": dict(inherited.space)}
+    if "trials" in parts:
+        given["trials"] = parts["trials"].scalar(int, what="trials", expected="a whole number")
+        if given["trials"] < 0:
+            raise parts["trials"].error(f"trials is {given['trials']}; expected at least 0")
+    if "rule" in parts:
+        given["rule"] = parts["rule"].scalar(str, what="rule", expected="the name of a validation rule")
+    if "space" in parts:
+        given["space"] |= {
+            name: _distribution(item, name) for name, item in parts["space"].mapping(what="space").items()
+        }
+    own = next((parts[name] for name in ("rule", "trials", "space") if name in parts), None)
+    return Search(**given, place=own or inherited.place)
+
+
+def _distribution(place: Located, name: str) -> Distribution:
+    try:
+        return read_distribution(place.plain())
+    except ValueError as error:
+        raise place.error(f"space of {name}: {error}") from error
+
+
+def grid_size(candidates: Mapping[str, Any]) -> int:
+    """Count the combinations of a row's own candidates."""
+    return math.prod(len(values) for values in candidates.values())

@@ -1,0 +1,144 @@
+"""Search spaces of settings, declared by methods and suites; every draw stands on its own.
+
+A draw depends on (seed, method, parameter name, number of the trial) alone: a method that gains a parameter, or a suite
+that gains a method, moves no other draw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tlzoo.registry import nearest
+
+__all__ = ["Choice", "Distribution", "LogUniform", "Space", "Uniform", "described", "draw", "read_distribution"]
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Numbers between two, all as likely."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"uniform from {self.low} to {self.high}; expected two numbers, the lower one first")
+
+    def at(self, share: float) -> float:
+        """Return the quantile ``share`` in [0, 1), to six significant digits."""
+        return float(f"{self.low + share * (self.high - self.low):.6g}")
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Positive numbers between two whose logarithms are all as likely: for weights and rates.
+
+    >>> LogUniform(0.1, 10.0).at(0.5)
+    1.0
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high < math.inf:
+            raise ValueError(f"log-uniform from {self.low} to {self.high}; expected two numbers > 0, the lower first")
+
+    def at(self, share: float) -> float:
+        """Return the quantile ``share`` in [0, 1), to six significant digits."""
+        return float(f"{self.low * (self.high / self.low) ** share:.6g}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, all as likely."""
+
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2:
+            raise ValueError(f"a choice among {list(self.options)}; expected two options or more")
+
+    def at(self, share: float) -> Any:
+        """Return the option at ``share`` in [0, 1)."""
+        return self.options[int(share * len(self.options))]
+
+
+Distribution: TypeAlias = Uniform | LogUniform | Choice
+
+
+class Space(Mapping[str, Distribution]):
+    """Setting -> what it is drawn from; nobody changes it.
+
+    >>> Space(weight=LogUniform(0.1, 10.0))["weight"].at(0.0)
+    0.1
+    """
+
+    def __init__(self, **distributions: Distribution) -> None:
+        self._distributions = distributions
+
+    def __getitem__(self, name: str) -> Distribution:
+        return self._distributions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._distributions)
+
+    def __len__(self) -> int:
+        return len(self._distributions)
+
+
+def draw(distribution: Distribution, *, seed: int, method: str, parameter: str, trial: int) -> Any:
+    """Return the value of one parameter in one trial.
+
+    Args:
+        distribution: what it is drawn from.
+        seed: of the run.
+        method: full name.
+        parameter: its name.
+        trial: counted from 0.
+    """
+    digest = hashlib.sha256(f"{seed}\n{method}\n{parameter}\n{trial}".encode()).digest()
+    return distribution.at(int.from_bytes(digest[:6]) / 2**48)  # 48 bits: less than 1 in float64
+
+
+def described(distribution: Distribution) -> dict[str, list[Any]]:
+    """Return a distribution as plain data, which :func:`read_distribution` reads."""
+    if isinstance(distribution, Choice):
+        return {"choice": list(distribution.options)}
+    name = "uniform" if isinstance(distribution, Uniform) else "log_uniform"
+    return {name: [distribution.low, distribution.high]}
+
+
+def read_distribution(data: Any) -> Distribution:
+    """Return the distribution of plain data such as ``{"log_uniform": [0.1, 10]}``.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> read_distribution({"choice": ["a", "b"]}).at(0.5)
+    'b'
+    """
+    if not isinstance(data, Mapping) or len(data) != 1:
+        raise ValueError(f"distribution {data!r}; expected one of log_uniform, uniform or choice, such as {_EXAMPLE}")
+    ((name, values),) = data.items()
+    if name not in ("log_uniform", "uniform", "choice"):
+        raise ValueError(nearest(str(name), ("log_uniform", "uniform", "choice"), kind="distribution"))
+    if name == "choice":
+        return Choice(tuple(_listed(values, "the options")))
+    ends = _listed(values, "two numbers")
+    if len(ends) != 2 or not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
+        raise ValueError(f"{name} of {values!r}; expected two numbers, such as {_EXAMPLE}")
+    return (Uniform if name == "uniform" else LogUniform)(float(ends[0]), float(ends[1]))
+
+
+def _listed(values: Any, what: str) -> list[Any]:
+    if isinstance(values, list):
+        return values
+    raise ValueError(f"a distribution of {values!r}; expected a list of {what}, such as {_EXAMPLE}")
+
+
+_EXAMPLE = "{log_uniform: [0.1, 10]}"
