@@ -22,8 +22,11 @@ _INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "traini
 
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
-        "module": ("frozen", "scale", "bottleneck", "batch_statistics", *_OPTIMIZER),
-        "budget": _TRAINING,
+        "module": (
+            *("frozen", "scale", "bottleneck", "batch_statistics", "backbone_settings", "adaptation_lr"),
+            *_OPTIMIZER,
+        ),
+        "budget": (*_TRAINING, "source_steps"),
     },
     "multitask": {
         "module": ("frozen", "hidden", "sharing", "sharing_settings", "space", "monitor", *_OPTIMIZER),
@@ -53,7 +56,7 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "multitask": {"rules": ("validation",)},
     "episode": {"rules": ("validation",)},
-    "zeroshot": {"rules": ("rehearsal",)},
+    "zeroshot": {"rules": ("rehearsal",), "module": ("lr", "momentum", "weight_decay")},
 }
 """Kind -> the rules that may choose among settings, the usual one first, and the module's settings that may be tuned.
 

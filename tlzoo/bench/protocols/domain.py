@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tlzoo.bench.protocols.training import (
     as_array,
     divided,
     optimizer_settings,
+    plain,
     receipt,
     split_hash,
     train,
@@ -26,13 +29,16 @@ from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
-from tlzoo.selection import SCORES, scores
-from tlzoo.types import Sees
+from tlzoo.lit.target import TargetModule
+from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.registry import method_class
+from tlzoo.selection import SCORES, SOURCE_SCORES, scores
+from tlzoo.types import Prediction, Sees
 
-__all__ = ["load", "run"]
+__all__ = ["DEPENDENCE_ITEMS", "accuracy", "domain_module", "load", "run"]
 
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
-_DEPENDENCE_ITEMS = 64
+DEPENDENCE_ITEMS = 64
 
 
 def load(cell: Cell, task: DomainTask) -> DomainData:
@@ -48,9 +54,11 @@ def load(cell: Cell, task: DomainTask) -> DomainData:
     )
 
 
-def _module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainModule:
+def domain_module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainModule:
+    """Return the module of a cell, before training."""
     cell, settings = divided(cell, settings)
     frozen = cell.module.get("frozen")
+    shape = {"num_features": data.num_features} if frozen else plain(cell.module.get("backbone_settings"))
     return _MODULES[cell.method.split("/")[0]](
         "identity" if frozen else str(cell.backbone),
         cell.method,
@@ -58,7 +66,7 @@ def _module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainMod
         bottleneck=cell.module.get("bottleneck"),
         batch_statistics=cell.module.get("batch_statistics", "joint"),
         optimizer=optimizer_settings(cell),
-        backbone_settings={"num_features": data.num_features} if frozen else None,
+        backbone_settings=shape,
         method_settings=settings,
     )
 
@@ -72,28 +80,52 @@ def run(cell: Cell, report: Report) -> Outcome:
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, DomainTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected a domain task")
-    data = load(cell, task)
+    cls = method_class(cell.method)
+    if issubclass(cls, TestTime):
+        from tlzoo.bench.protocols.adapting import answer_stream  # here: it builds on this module
+
+        return answer_stream(cell, task, report)
+    data, build = _prepared(cell, task, report, source_free=issubclass(cls, SourceFree))
     runs: dict[str, _Run] = {}
     rule = cell.search.get("rule", "information")
 
     def evaluate(settings: dict[str, Any]) -> float:
         torch.manual_seed(cell.seed)
-        runs[repr(settings)] = finished = _Run(cell, data, _module(cell, data, settings), report)
+        runs[repr(settings)] = finished = _Run(cell, data, build(settings), report)
         return float(finished.curves.get(f"validation/{rule}", finished.curves["source"])[-1])
 
     settings, note = tune(cell, evaluate)
     if repr(settings) not in runs:
-        runs[repr(settings)] = _Run(cell, data, _module(cell, data, settings), report)
+        runs[repr(settings)] = _Run(cell, data, build(settings), report)
     chosen = runs[repr(settings)]
     if note:
         note["rule"] = rule if f"validation/{rule}" in chosen.curves else "source"
     return chosen.outcome(note)
 
 
+def _prepared(
+    cell: Cell, task: DomainTask, report: Report, *, source_free: bool
+) -> tuple[DomainData, Callable[[dict[str, Any]], TargetModule]]:
+    """Return the data of a cell, and what makes its module from the method's settings."""
+    if not source_free:
+        data = load(cell, task)
+        return data, lambda settings: domain_module(cell, data, settings)
+    from tlzoo.bench.protocols import adapting  # here: it builds on this module
+
+    source = adapting.source_model(cell, task, report)
+    target = adapting.target_data(cell, task, source)
+
+    def build(settings: dict[str, Any]) -> TargetModule:
+        own, rest = divided(cell, settings)
+        return adapting.source_free_module(own, target, source, rest, optimizer_settings(own))
+
+    return target, build
+
+
 class _Run:
     """One training with its measurements."""
 
-    def __init__(self, cell: Cell, data: DomainData, module: DomainModule, report: Report) -> None:
+    def __init__(self, cell: Cell, data: DomainData, module: TargetModule, report: Report) -> None:
         self.module, self.task = module, data.task
         self.curves: dict[str, list[float]] = {"step": []}
         self.data = data
@@ -103,27 +135,25 @@ class _Run:
         """Measure the network as it is; labels of the target are read here, in the harness, and nowhere else."""
         module, evaluated = self.module, self.data.evaluated
         row: dict[str, float] = {"step": float(step)}
-        for name in ("target_test", "target_train", "source_test"):
+        source: Prediction | None = None
+        for name, column in _COLUMNS.items():
             examples: ExampleSet = getattr(evaluated, name)
+            if not len(examples):
+                continue
             prediction = module.predict_all(self.data.passes(examples))
-            if name == "target_train" and Sees.TARGET_INPUTS in module.method.sees:
-                label_free = scores(prediction.features, prediction.logits)
+            row[column] = accuracy(self.task, examples, as_array(prediction.logits))
+            if name == "source_test" and Sees.SOURCE_LABELS in module.method.sees:
+                assert examples.labels is not None
+                source = replace(prediction, labels=torch.from_numpy(examples.labels))
+            elif name == "target_train" and Sees.TARGET_INPUTS in module.method.sees:
+                label_free = scores(prediction.features, prediction.logits, source)
                 row.update({f"validation/{key}": float(value) for key, value in label_free.items()})
-            accuracy = self._accuracy(examples, as_array(prediction.logits))
-            row[{"target_test": "test", "target_train": "transductive", "source_test": "source"}[name]] = accuracy
-            if name == "target_test":
+            elif name == "target_test":
                 self.logits = prediction.logits
         logged = module.trainer.callback_metrics
         row.update({name: float(value) for name, value in logged.items() if name.startswith("train/")})
         for name, value in row.items():
             self.curves.setdefault(name, []).append(value)
-
-    def _accuracy(self, examples: ExampleSet, logits: NDArray[Any]) -> float:
-        assert examples.labels is not None
-        hits = logits.argmax(axis=1) == examples.labels
-        if self.task.metric == "accuracy":
-            return float(hits.mean())
-        return float(np.mean([hits[examples.labels == label].mean() for label in np.unique(examples.labels)]))
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
         test = self.curves["test"]
@@ -131,13 +161,14 @@ class _Run:
             "test/accuracy": test[-1],
             "oracle/accuracy": max(test),
             "transductive/accuracy": self.curves["transductive"][-1],
-            "source/accuracy": self.curves["source"][-1],
         }
-        for name in SCORES:
+        if "source" in self.curves:
+            metrics["source/accuracy"] = self.curves["source"][-1]
+        for name in (*SCORES, *SOURCE_SCORES):
             if f"validation/{name}" in self.curves:
                 metrics[f"selected/{name}"] = test[int(np.argmax(self.curves[f"validation/{name}"]))]
         examples = self.data.evaluated.target_test
-        inputs = examples.batch(np.arange(min(_DEPENDENCE_ITEMS, len(examples)))).inputs
+        inputs = examples.batch(np.arange(min(DEPENDENCE_ITEMS, len(examples)))).inputs
         with torch.no_grad():
             dependence = measure_dependence(self.module, inputs)
         return Outcome(
@@ -153,3 +184,16 @@ class _Run:
             predictions={"test_logits": as_array(self.logits)},
             splits={"test_logits": split_hash(examples)},
         )
+
+
+_COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
+"""Sets that are measured, the source first: scores of the target look at it; and what their accuracy is called."""
+
+
+def accuracy(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> float:
+    """Return the task's metric of logits (N, C) on labelled examples."""
+    assert examples.labels is not None
+    hits = logits.argmax(axis=1) == examples.labels
+    if task.metric == "accuracy":
+        return float(hits.mean())
+    return float(np.mean([hits[examples.labels == label].mean() for label in np.unique(examples.labels)]))

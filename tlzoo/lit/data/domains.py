@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlzoo.data.samplers import BatchSampler, generator
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.lit.module import TransferModule
 from tlzoo.types import Backbone, DomainBatch, Examples, Sees
 
 __all__ = ["DomainData"]
@@ -58,7 +60,13 @@ class DomainData(TaskData[DomainTask]):
 
     def setup(self, stage: str) -> None:
         """Take the view of the task that the module's method declares."""
-        sees, by = self._method()
+        self._show(*self._method())
+
+    def attach(self, module: TransferModule) -> None:
+        """Take the view that a module's method declares, without a trainer."""
+        self._show(module.method.sees, module.method_name)
+
+    def _show(self, sees: frozenset[Sees], by: str) -> None:
         self.evaluated = self.task
         if self.scale:
             sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
@@ -105,11 +113,12 @@ class DomainData(TaskData[DomainTask]):
         sees, _ = self._method()
         if Sees.TEST_INPUTS not in sees:
             return self.passes(self.evaluated.target_test)
-        return self.passes(self.stream(self.evaluated.target_test), batch_size=self.batch_size)
+        examples = self.evaluated.target_test
+        return self.passes(examples.subset(self.order_of(examples)), batch_size=self.batch_size)
 
-    def stream(self, examples: ExampleSet) -> ExampleSet:
-        """Return a set in the order in which it comes to a method that adapts on the way."""
-        return examples.subset(generator(self.seed, _STREAM).permutation(len(examples)))
+    def order_of(self, examples: ExampleSet) -> NDArray[np.int64]:
+        """Return the (N,) order in which a set comes to a method that adapts on the way."""
+        return generator(self.seed, _STREAM).permutation(len(examples))
 
     def predict_dataloader(self) -> Passes[Examples]:
         """Return target test inputs."""

@@ -1,0 +1,129 @@
+"""The domain protocol on a toy task: compositions, alternating, source-free and test-time methods."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tlzoo.bench import protocols
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.execute import reproducible
+from tlzoo.bench.protocols import adapting, domain
+from tlzoo.data import DomainTask, ExampleSet
+from tlzoo.selection import SCORES, SOURCE_SCORES
+
+WIDTH, CLASSES = 6, 3
+
+
+def drawn(count, seed, shift=0.0):
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(count) % CLASSES)
+    centers = np.random.default_rng(99).normal(size=(CLASSES, WIDTH)) * 3
+    inputs = (centers[labels] + random.normal(size=(count, WIDTH)) + shift).astype(np.float32)
+    return ExampleSet(inputs=inputs, modality="features", labels=labels, checksum=f"toy {seed}")
+
+
+TASK = DomainTask(
+    name="toy",
+    class_names=tuple("abc"),
+    source_train=drawn(60, 1),
+    source_test=drawn(30, 2),
+    target_train=drawn(60, 3, 0.5),
+    target_test=drawn(45, 4, 0.5),
+)
+
+
+@pytest.fixture(autouse=True)
+def _toy(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path))
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: TASK)
+    monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)
+
+
+def cell(method, **changes):
+    given = {
+        "kind": "domain",
+        "task": "toy",
+        "backbone": "identity",
+        "method": method,
+        "module": {"frozen": True, "scale": True, "bottleneck": 8},
+        "budget": {"steps": 20, "batch_size": 12},
+    }
+    return Cell(**{**given, **changes})
+
+
+def run(made):
+    with reproducible(made.seed, 1):
+        return protocols.run(made, lambda _: None)
+
+
+@pytest.mark.parametrize("method", ["adaptation/mcc+confusion/dann", "confusion/mcd", "adaptation/source_only"])
+def test_accuracy_at_the_end_and_by_every_validator(method):
+    outcome = run(cell(method))
+    assert outcome.metrics["test/accuracy"] > 0.5
+    seen = set() if method.endswith("source_only") else {*SCORES, *SOURCE_SCORES}
+    assert {name.removeprefix("selected/") for name in outcome.metrics if name.startswith("selected/")} == seen
+    assert len(outcome.curves["test"]) == 10
+
+
+def test_settings_of_each_part_reach_it():
+    outcome = run(cell("adaptation/mcc+adaptation/bnm", settings={"mcc": {"weight": 0.0}, "bnm": {"weight": 0.0}}))
+    plain = run(cell("adaptation/mcc", settings={"weight": 0.0}))
+    assert outcome.metrics["test/accuracy"] == plain.metrics["test/accuracy"]
+
+
+@pytest.mark.parametrize("method", ["adaptation/shot", "adaptation/adabn"])
+def test_source_free_cells_have_no_source(method, monkeypatch):
+    held = []
+    made = adapting.target_data
+    monkeypatch.setattr(adapting, "target_data", lambda *given: held.append(made(*given)) or held[-1])
+    outcome = run(cell(method, module={**cell(method).module, "adaptation_lr": 0.001}))
+    assert outcome.metrics["test/accuracy"] > 0.5
+    assert "source/accuracy" not in outcome.metrics
+    assert len(held[0].evaluated.source_train) == len(held[0].evaluated.source_test) == 0
+    assert outcome.receipt["sees"] == ["target inputs"]
+
+
+@pytest.mark.parametrize("method", ["adaptation/tent", "adaptation/lame", "adaptation/t3a"])
+def test_test_time_cells_answer_in_the_order_of_the_set(method):
+    outcome = run(cell(method))
+    logits = torch.from_numpy(outcome.predictions["test_logits"])
+    accuracy = (logits.argmax(dim=1).numpy() == TASK.target_test.labels).mean()
+    assert outcome.metrics["test/accuracy"] == pytest.approx(accuracy)
+    assert outcome.metrics["source_model/accuracy"] > 0.5
+    assert outcome.receipt["transductive"]
+    assert outcome.receipt["sees"] == ["test inputs"]
+
+
+def test_one_source_model_a_seed_trained_or_read_gives_the_same_numbers(tmp_path):
+    first = run(cell("adaptation/shot"))
+    (file,) = (tmp_path / "source-models").glob("*.pt")
+    written = file.stat().st_mtime_ns
+    again = run(cell("adaptation/shot"))
+    other = run(cell("adaptation/tent", module={**cell("x").module, "adaptation_lr": 0.5}))
+    assert file.stat().st_mtime_ns == written
+    assert len(list((tmp_path / "source-models").iterdir())) == 1
+    np.testing.assert_array_equal(first.predictions["test_logits"], again.predictions["test_logits"])
+    assert other.metrics["source_model/accuracy"] > 0
+    run(cell("adaptation/tent", seed=1))
+    assert len(list((tmp_path / "source-models").iterdir())) == 2
+
+
+def test_the_source_model_is_that_of_source_only():
+    """Answers of the stored model are those of a source-only cell of the same seed."""
+    stored = run(cell("adaptation/lame")).metrics["source_model/accuracy"]
+    assert stored == run(cell("adaptation/source_only")).metrics["test/accuracy"]
+
+
+def test_candidates_of_test_time_methods_are_refused():
+    with pytest.raises(ValueError, match="nothing to choose candidates by"):
+        run(cell("adaptation/tent", candidates={"lr": (0.1, 0.2)}))
+
+
+def test_balanced_accuracy():
+    examples = replace(TASK.target_test, labels=np.array([0, 0, 0, 1] * 11 + [1]))
+    logits = np.zeros((45, 3))
+    logits[:, 0] = 1
+    assert domain.accuracy(replace(TASK, metric="balanced_accuracy"), examples, logits) == 0.5
+    assert domain.accuracy(TASK, examples, logits) == pytest.approx(33 / 45)

@@ -1,0 +1,147 @@
+"""What starts from a source model: it is trained once a seed and stored; test-time methods answer with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlzoo.bench.cell import Cell, Outcome, Report, canonical
+from tlzoo.bench.dependence import measure_dependence
+from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, accuracy, domain_module, load
+from tlzoo.bench.protocols.training import as_array, plain, receipt, split_hash, train
+from tlzoo.data.tasks import DomainTask
+from tlzoo.lit import DomainData, SourceFreeAdaptation, TestTimeAdaptation
+from tlzoo.methods.adaptation import SourceOnly
+from tlzoo.nn.network import Network
+from tlzoo.sources.cache import home, lock, staging
+
+__all__ = ["SourceModel", "answer_stream", "source_free_module", "source_model", "target_data"]
+
+_SOURCE_METHOD = "adaptation/source_only"
+_OF_THE_METHOD = ("adaptation_lr",)
+"""Module settings that the source model does not depend on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel:
+    """A network trained on the labelled source, and what its features were divided by."""
+
+    network: Network
+    spread: float
+
+
+def source_model(cell: Cell, task: DomainTask, report: Report) -> SourceModel:
+    """Return the source model that all cells of a task, backbone, budget and seed share, from the store or trained.
+
+    Its settings are the cell's, the method apart; ``budget.source_steps`` says how long it is trained (default
+    ``steps``). A stored one holds the very numbers that training again would give.
+    """
+    own = _source_cell(cell)
+    data = load(own, task)
+    torch.manual_seed(cell.seed)
+    module = domain_module(own, data, {})
+    path = _path(own)
+    with lock(f"source-model-{path.stem}"):
+        if not path.is_file():
+            train(module, data, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
+            _store(path, {"network": module.network.state_dict(), "spread": torch.tensor(data.spread)})
+    stored = torch.load(path, weights_only=True)
+    module.network.load_state_dict(stored["network"])
+    torch.manual_seed(cell.seed)  # whether it was trained just now leaves no trace in what follows
+    return SourceModel(network=module.network.eval(), spread=float(stored["spread"]))
+
+
+def _source_cell(cell: Cell) -> Cell:
+    budget = {"steps": int(cell.budget.get("source_steps", cell.budget["steps"]))}
+    return replace(
+        cell,
+        method=_SOURCE_METHOD,
+        label="source model",
+        settings={},
+        candidates={},
+        search={},
+        module={name: value for name, value in plain(cell.module).items() if name not in _OF_THE_METHOD},
+        budget={"batch_size": int(cell.budget["batch_size"]), **budget},
+        revisions={**cell.revisions, "method": SourceOnly.revision},
+    )
+
+
+def _path(cell: Cell) -> Path:
+    text = canonical({**cell.identity, "torch": torch.__version__})
+    return home() / "source-models" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+
+
+def _store(path: Path, state: dict[str, Any]) -> None:
+    with staging(path) as folder:
+        torch.save(state, folder / path.name)
+        os.replace(folder / path.name, path)
+
+
+def target_data(cell: Cell, task: DomainTask, source: SourceModel) -> DomainData:
+    """Return data of a cell that hold no source example, features divided as the source model's were."""
+    data = load(cell, task)
+    data.task = data.task.without_source()
+    data.scale = source.spread if cell.module.get("scale") else False
+    return data
+
+
+def source_free_module(
+    cell: Cell, data: DomainData, source: SourceModel, settings: dict[str, Any], optimizer: dict[str, Any]
+) -> SourceFreeAdaptation:
+    """Return the module of a source-free cell, its learning rate ``module.adaptation_lr`` where that is given."""
+    lr = cell.module.get("adaptation_lr")
+    return SourceFreeAdaptation(
+        source.network,
+        cell.method,
+        num_classes=data.num_classes,
+        optimizer=optimizer if lr is None else {**optimizer, "lr": lr},
+        method_settings=settings,
+    )
+
+
+def answer_stream(cell: Cell, task: DomainTask, report: Report) -> Outcome:
+    """Let a test-time method answer the target test data once, in batches of ``batch_size``.
+
+    Raises:
+        ValueError: the cell has candidates; no validation data are left to choose by.
+    """
+    if cell.candidates:
+        raise ValueError("test-time methods answer once and have nothing to choose candidates by; give settings")
+    source = source_model(cell, task, report)
+    data = target_data(cell, task, source)
+    module = TestTimeAdaptation(
+        source.network, cell.method, num_classes=data.num_classes, method_settings=plain(cell.settings)
+    ).eval()
+    data.attach(module)
+    examples = data.evaluated.target_test
+    order = data.order_of(examples)
+    with torch.no_grad():
+        before = torch.cat([source.network(batch.inputs).logits for batch in data.passes(examples)])
+    answers: list[Tensor] = []
+    for batch in data.passes(examples.subset(order), batch_size=data.batch_size):
+        answers.append(module(batch.inputs))
+        report(0.5 + 0.5 * len(answers) * data.batch_size / len(examples))
+    logits = torch.empty_like(before)
+    logits[torch.from_numpy(order)] = torch.cat(answers).to(before)
+
+    def alone(inputs: Any) -> Tensor:
+        module.method.reset()
+        return module(inputs)  # type: ignore[no-any-return]
+
+    inputs = examples.batch(np.arange(min(DEPENDENCE_ITEMS, len(examples)))).inputs
+    return Outcome(
+        metrics={
+            "test/accuracy": accuracy(task, examples, as_array(logits)),
+            "source_model/accuracy": accuracy(task, examples, as_array(before)),
+        },
+        receipt=receipt(module.method, measure_dependence(alone, inputs), selection="answered once, in a stream"),
+        predictions={"test_logits": as_array(logits)},
+        splits={"test_logits": split_hash(examples)},
+    )
