@@ -11,6 +11,7 @@ from tlzoo.methods.zeroshot.dap import DAP
 from tlzoo.methods.zeroshot.devise import DeViSE
 from tlzoo.methods.zeroshot.dual_encoder import DualEncoder
 from tlzoo.methods.zeroshot.eszsl import ESZSL
+from tlzoo.methods.zeroshot.feature_generation import FeatureGeneration
 from tlzoo.methods.zeroshot.inverted_softmax import InvertedSoftmax
 from tlzoo.methods.zeroshot.latem import LatEm
 from tlzoo.methods.zeroshot.ridge import Ridge
@@ -31,6 +32,7 @@ __all__ = [
     "Cosine",
     "DeViSE",
     "DualEncoder",
+    "FeatureGeneration",
     "InvertedSoftmax",
     "LatEm",
     "Ridge",

@@ -1,0 +1,140 @@
+"""Features of unseen classes are drawn from their descriptions, and a classifier is fitted on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility
+from tlzoo.registry import Paper
+from tlzoo.types import Losses
+
+__all__ = ["FeatureGeneration"]
+
+_CLASSES_AT_ONCE = 64
+
+
+class FeatureGeneration(Compatibility):
+    """A conditional variational autoencoder (Mishra et al., CVPR Workshops 2018).
+
+    Source: https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html.
+
+    An encoder maps (x, a_y) to a normal distribution q(z | x, a_y), a decoder maps (z, a_y) back to x; the loss of an
+    example is ||x - x'||^2 / 2 + KL(q || N(0, 1)). ``bind`` draws ``generated`` features of every candidate class, z
+    from N(0, 1), and fits a classifier on them: the linear one of normal classes with one covariance, in closed form.
+
+    Args:
+        num_features: D; features are brought to length sqrt(D), entries of order 1.
+        num_embedding: A.
+        hidden: width of both networks' hidden layer.
+        latent: width of z.
+        generated: features drawn of each class.
+        shrinkage: share of the covariance that is replaced by its mean variance; what was generated of so many
+            dimensions spans few of them.
+        seed: of all draws; how many steps were drawn for is in the checkpoint.
+
+    Noise is drawn row by row, so the order of a batch matters.
+
+    >>> method = FeatureGeneration(4, 3)
+    >>> score = method.bind(torch.eye(3), seen=torch.ones(3).bool())
+    >>> score(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+
+    Differs from the paper: its classifier is a support vector machine on generated features; a closed form takes its
+    place, so that binding other candidates costs little and draws nothing at random.
+    """
+
+    paper = Paper(
+        title="A Generative Model for Zero Shot Learning Using Conditional Variational Autoencoders",
+        authors=("Mishra", "Krishna Reddy", "Mittal", "Murthy"),
+        venue="CVPR Workshops",
+        year=2018,
+        page="https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html",
+    )
+    drawn: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_embedding: int,
+        *,
+        hidden: int = 512,
+        latent: int = 50,
+        generated: int = 50,
+        shrinkage: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(hidden, latent) < 1 or generated < 2 or not 0 < shrinkage <= 1:
+            raise ValueError(
+                f"hidden {hidden}, latent {latent}, generated {generated}, shrinkage {shrinkage}; expected hidden and "
+                "latent >= 1, generated >= 2 and shrinkage in (0, 1]"
+            )
+        self.latent, self.generated, self.shrinkage, self.seed = latent, generated, shrinkage, seed
+        self.encoder = _network(num_features + num_embedding, hidden, 2 * latent)
+        self.decoder = _network(latent + num_embedding, hidden, num_features)
+        self.register_buffer("drawn", torch.zeros((), dtype=torch.long))
+
+    @property
+    def order_matters(self) -> bool:
+        """Noise is drawn row by row."""
+        return True
+
+    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the negative evidence bound (but for constants) of features (B, D), labels (B,), embeddings (C, A)."""
+        x, a = _scaled(features), F.normalize(class_embeddings, dim=1)[labels]
+        mean, log_variance = self.encoder(torch.cat([x, a], dim=1)).chunk(2, dim=1)
+        z = mean + (0.5 * log_variance).exp() * self._noise(mean, 1 + int(self.drawn))
+        self._count()
+        rebuilt = self.decoder(torch.cat([z, a], dim=1))
+        reconstruction = 0.5 * (x - rebuilt).square().sum(dim=1).mean()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+        return {"loss": reconstruction + divergence, "reconstruction": reconstruction, "divergence": divergence}
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A): log-densities, less what classes share."""
+        means, covariance = self._moments(F.normalize(class_embeddings, dim=1))
+        weight = torch.linalg.solve(covariance, means.T)
+        bias = -0.5 * (means.T * weight).sum(dim=0)
+
+        def score(features: Tensor) -> Tensor:
+            return _scaled(features) @ weight.to(features) + bias.to(features)
+
+        return score
+
+    @torch.no_grad()
+    def _moments(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the means (C, D) of generated features and their shrunk covariance (D, D) within classes, float64."""
+        z = self._noise(embeddings.new_empty(self.generated, self.latent), 0)
+        means, scatter = [], 0.0
+        for some in embeddings.split(_CLASSES_AT_ONCE):
+            pairs = [z.expand(len(some), -1, -1), some[:, None].expand(-1, len(z), -1)]
+            drawn = self.decoder(torch.cat(pairs, dim=2)).double()
+            means.append(drawn.mean(dim=1))
+            within = (drawn - means[-1][:, None]).flatten(0, 1)
+            scatter = scatter + within.T @ within
+        covariance = torch.as_tensor(scatter) / (len(embeddings) * (self.generated - 1))
+        variance = covariance.diagonal().mean().clamp_min(1e-6)
+        identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+        return torch.cat(means), (1 - self.shrinkage) * covariance + self.shrinkage * variance * identity
+
+    @torch.no_grad()
+    def _noise(self, like: Tensor, turn: int) -> Tensor:
+        """Return normal noise of a shape; turn 0 is that of ``bind``, the others those of the steps."""
+        generator = torch.Generator().manual_seed(self.seed + turn * 1_000_003)
+        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
+
+    @torch.no_grad()
+    def _count(self) -> None:
+        self.drawn += 1
+
+
+def _network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+def _scaled(features: Tensor) -> Tensor:
+    return F.normalize(features, dim=1) * features.shape[1] ** 0.5
