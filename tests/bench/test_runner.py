@@ -132,7 +132,7 @@ if __name__ != "__main__":
     raise SystemExit("a worker imported the user's script")
 cells = [Cell(kind="domain", task="a->b", method="adaptation/dan", seed=seed) for seed in range(4)]
 try:
-    run_cells(cells, Store(sys.argv[1]), executor=EXECUTORS[sys.argv[2]](1), protocol="numeric_protocol")
+    run_cells(cells, Store(sys.argv[1]), executor=EXECUTORS[sys.argv[2]](1, None), protocol="numeric_protocol")
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -52,8 +52,9 @@ def add_suite(command: argparse.ArgumentParser) -> None:
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--executor", help="in_process, or pool (default) for worker processes")
-    command.add_argument("--workers", type=int, help="worker processes of the pool (default: one a core)")
+    command.add_argument("--executor", help="in_process, pool (default: worker processes), ray or slurm")
+    command.add_argument("--workers", type=int, help="cells at a time (default: one a core; ray, slurm: no limit)")
+    command.add_argument("--address", help="of a Ray cluster (default: this machine); for slurm: local, debug")
     command.add_argument("--html", type=Path, help="where the report goes (default: report.html in the store)")
 
 
@@ -108,7 +109,7 @@ def _run(arguments: argparse.Namespace) -> int:
     name = arguments.executor or "pool"
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
-    executor = EXECUTORS[name](arguments.workers)
+    executor = EXECUTORS[name](arguments.workers, arguments.address)
     plan, store = planned(arguments)
     build_tables(plan, store)  # a suite without its baselines is refused before hours of work, not after
     console = Console()

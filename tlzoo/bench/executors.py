@@ -1,4 +1,4 @@
-"""Who runs the cells: this process, or a pool of workers. What comes of a cell is the same."""
+"""Who runs the cells: this process, a pool of workers, or a cluster. What comes of a cell is the same."""
 
 from __future__ import annotations
 
@@ -92,10 +92,40 @@ class Pool:
                 worker.kill()
 
 
-EXECUTORS: dict[str, Callable[[int | None], Executor]] = {
-    "in_process": lambda workers: InProcess(),  # noqa: ARG005
-    "pool": Pool,
+def _in_process(_: int | None, address: str | None) -> Executor:
+    _refuse_address("in_process", address)
+    return InProcess()
+
+
+def _pool(workers: int | None, address: str | None) -> Executor:
+    _refuse_address("pool", address)
+    return Pool(workers)
+
+
+def _ray(workers: int | None, address: str | None) -> Executor:
+    from tlzoo.bench.clusters import RayCluster
+
+    return RayCluster(workers, address)
+
+
+def _slurm(workers: int | None, address: str | None) -> Executor:
+    from tlzoo.bench.clusters import Slurm
+
+    return Slurm(workers, address)
+
+
+def _refuse_address(name: str, address: str | None) -> None:
+    if address is not None:
+        raise ValueError(f"{name} runs on this machine; --address {address} is for ray and slurm")
+
+
+EXECUTORS: dict[str, Callable[[int | None, str | None], Executor]] = {
+    "in_process": _in_process,
+    "pool": _pool,
+    "ray": _ray,
+    "slurm": _slurm,
 }
+"""Name -> what makes an executor of a number of workers and an address, either of them None."""
 
 
 class _Worker:
@@ -178,8 +208,13 @@ def _environment(threads: int) -> dict[str, str]:
         **os.environ,
         **{f"{library}_NUM_THREADS": str(threads) for library in libraries},
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONPATH": import_path(),
     }
+
+
+def import_path() -> str:
+    """Return what makes other processes import what this one can."""
+    return os.pathsep.join(path or os.getcwd() for path in sys.path)
 
 
 def _cores() -> int:

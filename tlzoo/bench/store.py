@@ -165,6 +165,20 @@ class Store:
         found = ((cell, self.read(cell)) for cell in cells)
         return {cell: record for cell, record in found if record is not None}
 
+    def files(self, cell: Cell) -> dict[str, bytes]:
+        """Return the files of a cell by name, in the order in which they must be written; see :meth:`adopt`."""
+        names = [f"{cell.hash}{suffix}" for suffix in (".npz", ".json", ".failed.json")]
+        return {name: (self.root / name).read_bytes() for name in names if (self.root / name).is_file()}
+
+    def adopt(self, files: Mapping[str, bytes]) -> None:
+        """Write the files that another store returned of a cell: results that come over a network."""
+        for name, data in files.items():
+            self._replace(name, data)
+        for name in files:
+            if not name.endswith(".failed.json") and name.endswith(".json"):
+                with contextlib.suppress(FileNotFoundError):
+                    (self.root / f"{name.removesuffix('.json')}.failed.json").unlink()
+
     def clean(self) -> int:
         """Remove temporary files that a killed run left more than an hour ago; return how many."""
         removed = 0

@@ -1,0 +1,179 @@
+"""Executors for clusters: Ray tasks, whose results are sent back, and SLURM arrays, which share the store's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.executors import Listener, import_path
+from tlzoo.bench.store import Store
+
+__all__ = ["RayCluster", "Slurm"]
+
+_RETRIES = 3
+_POLL_SECONDS = 1.0
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise ValueError(f"{workers} workers; expected at least 1")
+
+
+class RayCluster:
+    """Cells as Ray tasks of as many CPUs as the cell has threads; needs the extra ``ray``.
+
+    Nothing need be shared: a task's files come back as bytes, and are those that a run here would have written. A
+    task whose node or process dies is run again, up to three times; then its cell has failed.
+
+    Args:
+        workers: cells at a time; as many as the cluster has room for where None.
+        address: of a running cluster, whose nodes have tlzoo installed; a cluster of this machine alone where None.
+
+    Raises:
+        ImportError: Ray is not installed.
+    """
+
+    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        _check_workers(workers)
+        # before the import: Ray reads it then, and otherwise warns of what it will do with GPUs that cells do not use
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            import ray
+        except ImportError:
+            raise ImportError("the executor ray needs Ray: pip install tlzoo[ray]") from None
+        self.workers, self.address = workers, address
+        self._ray: Any = ray
+
+    def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
+        """Run ``cells``; on an error or Ctrl-C those in flight are cancelled."""
+        ray = self._ray
+        waiting = list(reversed(cells))
+        running: dict[Any, Cell] = {}
+        with self._connected():
+            task = ray.remote(max_retries=_RETRIES)(_run_apart)
+            try:
+                while waiting or running:
+                    while waiting and len(running) < (self.workers or len(cells)):
+                        cell = waiting.pop()
+                        options = task.options(num_cpus=cell.threads, name=str(cell))
+                        running[options.remote(cell.to_json(), protocol)] = cell
+                    (done,), _ = ray.wait(list(running), num_returns=1)
+                    cell = running.pop(done)
+                    listener.finished(cell, self._fetch(done, cell, store))
+            finally:
+                for reference in running:
+                    ray.cancel(reference, force=True)
+
+    def _fetch(self, reference: Any, cell: Cell, store: Store) -> str | None:
+        try:
+            files, error = self._ray.get(reference)
+        except self._ray.exceptions.RayError as lost:
+            said = f"{type(lost).__name__}: {lost}"
+            error = f"WorkerDied: the Ray task of this cell was lost {_RETRIES + 1} times"
+            store.write_failure(cell, f"{said}\n{error}", provenance())
+            return error
+        store.adopt(files)
+        return None if error is None else str(error)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Use the caller's connection where there is one; else make one, and end it."""
+        if self._ray.is_initialized():
+            yield
+            return
+        where: dict[str, Any] = {"address": self.address}
+        if self.address is None:
+            environment = {"PYTHONPATH": import_path(), "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+            where = {"include_dashboard": False, "runtime_env": {"env_vars": environment}}
+            if self.workers is not None:
+                where["num_cpus"] = self.workers
+        self._ray.init(log_to_driver=False, logging_level="ERROR", **where)
+        try:
+            yield
+        finally:
+            self._ray.shutdown()
+
+
+def _run_apart(cell: Mapping[str, Any], protocol: str) -> tuple[dict[str, bytes], str | None]:
+    """Run a cell into a folder of its own; return its files, and the error where it failed."""
+    made = Cell.from_json(cell)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        error = execute(made, store, protocol, lambda _: None)
+        return store.files(made), error
+
+
+class Slurm:
+    """Cells as a SLURM job array through submitit; needs the extra ``slurm``, and a store that all nodes see.
+
+    Job files and logs lie in ``slurm`` within the store's folder.
+
+    Args:
+        workers: cells at a time; no limit where None.
+        cluster: ``"slurm"`` where None; ``"local"`` runs jobs as processes here, ``"debug"`` in this process.
+
+    Raises:
+        ImportError: submitit is not installed.
+        ValueError: no such kind of cluster.
+    """
+
+    def __init__(self, workers: int | None = None, cluster: str | None = None) -> None:
+        _check_workers(workers)
+        if cluster not in (None, "slurm", "local", "debug"):
+            raise ValueError(f"a cluster {cluster!r}; expected slurm, local or debug")
+        try:
+            import submitit
+        except ImportError:
+            raise ImportError("the executor slurm needs submitit: pip install tlzoo[slurm]") from None
+        self.workers, self.cluster = workers, cluster or "slurm"
+        self._submitit: Any = submitit
+
+    def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
+        """Submit ``cells`` as one array and wait; on an error or Ctrl-C the jobs are cancelled."""
+        executor = self._submitit.AutoExecutor(folder=store.root / "slurm", cluster=self.cluster)
+        executor.update_parameters(name="tlzoo", cpus_per_task=max(cell.threads for cell in cells))
+        if self.workers is not None and self.cluster == "slurm":
+            executor.update_parameters(slurm_array_parallelism=self.workers)
+        window = len(cells) if self.cluster == "slurm" else self.workers or 1
+        waiting = list(reversed(cells))
+        running: dict[Any, Cell] = {}
+        try:
+            while waiting or running:
+                batch = [waiting.pop() for _ in range(min(len(waiting), window - len(running)))]
+                if batch:
+                    running |= dict(zip(self._submit(executor, batch, store, protocol), batch, strict=True))
+                for job in [job for job in running if job.done()]:
+                    cell = running.pop(job)
+                    listener.finished(cell, _outcome_of(job, cell, store))
+                if running:
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            for job in running:
+                job.cancel()
+
+    def _submit(self, executor: Any, cells: Sequence[Cell], store: Store, protocol: str) -> list[Any]:
+        root = str(store.root.resolve())
+        with executor.batch():
+            return [executor.submit(_run_here, cell.to_json(), root, protocol) for cell in cells]
+
+
+def _run_here(cell: Mapping[str, Any], root: str, protocol: str) -> str | None:
+    """Run a cell into a folder that is shared; return the error where it failed."""
+    return execute(Cell.from_json(cell), Store(root), protocol, lambda _: None)
+
+
+def _outcome_of(job: Any, cell: Cell, store: Store) -> str | None:
+    """Return the error of a job that ended; one that died is recorded as a failure of its cell."""
+    if store.read(cell) is not None:
+        return None
+    if (failure := store.failure(cell)) is not None and job.exception() is None:
+        return failure.last_line
+    error = f"WorkerDied: job {job.job_id} ended as {job.state}"
+    store.write_failure(cell, f"{job.exception()}\n{error}", provenance())
+    return error
