@@ -38,8 +38,8 @@ class EpisodeData(TaskData[EpisodeTask]):
         train_way: classes an episode of training; several for one of them drawn each step; None for ``way``.
         train_shot: the same for support examples a class.
         train_query: queries a class in training; None for ``query``.
-        episodes: episodes of a test; the same for every method and seed of training. A task that lists its episodes is
-            tested on those.
+        episodes: episodes of a validation or test; the same for every method and seed of training. A task that lists
+            its episodes is tested on those.
         batch_size: episodes a step, or examples.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`; None for 100.
@@ -82,7 +82,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         self.train_way, self.train_shot = train_way or self.way, train_shot or self.shot
         self.train_query = train_query or self.query
         self._check_listed()
-        self.episodes = episodes if self.task.listed is None else len(self.task.listed)
+        self.episodes = episodes
 
     def _check_listed(self) -> None:
         listed = self.task.listed
