@@ -127,3 +127,28 @@ def test_whole_test_sets(name, classes, documents, largest):
     assert np.bincount(loaded.test.labels, minlength=len(classes)).max() == largest
     assert np.bincount(loaded.test.labels, minlength=len(classes)).min() >= 1
     assert replace(loaded, descriptions=loaded.texts("gloss"), wordings={}).checksum != loaded.checksum
+
+
+@pytest.mark.data
+def test_topics_keep_no_keyword_and_describe_without_them():
+    from tlzoo.data.described import TOPIC_TEXTS
+    from tlzoo.data.topics import without_keywords
+
+    loaded = load_task("topics-zeroshot")
+    assert loaded.class_names == tuple(TOPIC_TEXTS)
+    assert np.bincount(loaded.test.labels, minlength=6).min() > 50
+    for said in TOPIC_TEXTS.values():
+        assert without_keywords(said.phrase) == said.phrase
+        assert without_keywords(said.gloss) == said.gloss
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("place", ["amazon", "movies", "news", "tweets"])
+def test_sentiment_is_whole_and_binary(place):
+    from tlzoo.data.sentiment import load_sentiment
+
+    loaded = load_task(f"sentiment-zeroshot:{place}")
+    examples, _ = load_sentiment(place)
+    assert loaded.class_names == ("negative", "positive")
+    assert loaded.test.labels.tolist() == examples.labels.tolist()
+    assert loaded.train is None

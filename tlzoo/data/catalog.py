@@ -21,6 +21,7 @@ __all__ = ["list_tasks", "load_task"]
 Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
+_PLACES = ("amazon", "movies", "news", "tweets")
 _FOLDER, _XLSA17 = "folder:", "xlsa17:"
 _ON_DISK = (f"{_FOLDER}SOURCE->TARGET", f"{_XLSA17}DATASET", f"{_XLSA17}DATASET:generalized")
 
@@ -120,11 +121,34 @@ def _entries() -> Iterator[tuple[str, _Entry]]:
                     f"emoji/{classes}:{source}->{target}{suffix}",
                     _Entry(kind="domain", module="emoji_tasks", function="emoji_adaptation", arguments=arguments),
                 )
+        for variant in ("partial", "open"):
+            for source, target in permutations(_VENDORS, 2):
+                arguments = {"classes": classes, "source": source, "target": target}
+                yield (
+                    f"emoji/{classes}:{source}->{target}:{variant}",
+                    _Entry(kind="domain", module="emoji_spaces", function=f"emoji_{variant}", arguments=arguments),
+                )
     for source, target in permutations(("mnist5k", "optdigits")):
         arguments = {"source": source, "target": target}
         yield (
             f"digits:{source}->{target}",
             _Entry(kind="domain", module="digits", function="digits_adaptation", arguments=arguments),
+        )
+    for source, target in permutations(_PLACES, 2):
+        arguments = {"source": source, "target": target}
+        yield (
+            f"sentiment:{source}->{target}",
+            _Entry(kind="domain", module="sentiment", function="sentiment_adaptation", arguments=arguments),
+        )
+    for first in range(1, 10, 2):
+        yield (
+            f"watch:{first}->{first + 1}",
+            _Entry(
+                kind="domain",
+                module="watch",
+                function="watch_adaptation",
+                arguments={"source": first, "target": first + 1},
+            ),
         )
     yield "multidigits", _Entry(kind="multitask", module="digits", function="multidigits")
     yield "emoji-tasks", _Entry(kind="multitask", module="emoji_multitask", function="emoji_multitask")
@@ -152,3 +176,10 @@ def _entries() -> Iterator[tuple[str, _Entry]]:
     yield "newsgroups", _Entry(kind="zeroshot", module="newsgroups", function="newsgroups")
     yield "reuters-r8", _Entry(kind="zeroshot", module="reuters", function="reuters_r8")
     yield "reuters-r52", _Entry(kind="zeroshot", module="reuters", function="reuters_r52")
+    for place in _PLACES:
+        arguments = {"place": place}
+        yield (
+            f"sentiment-zeroshot:{place}",
+            _Entry(kind="zeroshot", module="described", function="sentiment_zeroshot", arguments=arguments),
+        )
+    yield "topics-zeroshot", _Entry(kind="zeroshot", module="described", function="topics_zeroshot")

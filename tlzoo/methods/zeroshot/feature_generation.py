@@ -101,7 +101,8 @@ class FeatureGeneration(Compatibility):
         bias = -0.5 * (means.T * weight).sum(dim=0)
 
         def score(features: Tensor) -> Tensor:
-            return _scaled(features) @ weight.to(features) + bias.to(features)
+            scores: Tensor = _scaled(features) @ weight.to(features) + bias.to(features)
+            return scores
 
         return score
 
@@ -110,7 +111,7 @@ class FeatureGeneration(Compatibility):
         """Return the means (C, D) of generated features and their shrunk covariance (D, D) within classes, float64."""
         z = self._noise(embeddings.new_empty(self.generated, self.latent), 0)
         means, scatter = [], 0.0
-        for some in embeddings.split(_CLASSES_AT_ONCE):
+        for some in torch.split(embeddings, _CLASSES_AT_ONCE):
             pairs = [z.expand(len(some), -1, -1), some[:, None].expand(-1, len(z), -1)]
             drawn = self.decoder(torch.cat(pairs, dim=2)).double()
             means.append(drawn.mean(dim=1))
@@ -137,4 +138,5 @@ def _network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 def _scaled(features: Tensor) -> Tensor:
-    return F.normalize(features, dim=1) * features.shape[1] ** 0.5
+    scale: float = features.shape[1] ** 0.5
+    return F.normalize(features, dim=1) * scale
