@@ -127,3 +127,21 @@ def test_balanced_accuracy():
     logits[:, 0] = 1
     assert domain.accuracy(replace(TASK, metric="balanced_accuracy"), examples, logits) == 0.5
     assert domain.accuracy(TASK, examples, logits) == pytest.approx(33 / 45)
+
+
+def test_open_set_scores():
+    examples = replace(TASK.target_test, labels=np.array([0] * 15 + [1] * 15 + [2] * 15))
+    answers = np.array([0] * 15 + [0] * 15 + [2] * 10 + [0] * 5)
+    found = domain.open_set_scores(np.eye(3)[answers], examples, 2)
+    assert found == pytest.approx({"test/os_star": 0.5, "test/unknown": 2 / 3, "test/h_score": 4 / 7})
+    nobody = domain.open_set_scores(np.eye(3)[np.zeros(45, dtype=int)], examples, 2)
+    assert nobody["test/h_score"] == 0
+
+
+def test_an_open_set_cell_has_its_scores(monkeypatch):
+    known = TASK.source_train.labels < 2
+    sources = {"source_train": TASK.source_train.subset(known), "source_test": TASK.source_train.subset(known)}
+    open_task = replace(TASK, unknown=2, **sources)
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: open_task)
+    metrics = run(cell("confusion/osbp")).metrics
+    assert {"test/os_star", "test/unknown", "test/h_score"} <= set(metrics)

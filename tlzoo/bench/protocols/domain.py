@@ -35,7 +35,7 @@ from tlzoo.registry import method_class
 from tlzoo.selection import SCORES, SOURCE_SCORES, scores
 from tlzoo.types import Prediction, Sees
 
-__all__ = ["DEPENDENCE_ITEMS", "accuracy", "domain_module", "load", "run"]
+__all__ = ["DEPENDENCE_ITEMS", "accuracy", "domain_module", "load", "open_set_scores", "run"]
 
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
 DEPENDENCE_ITEMS = 64
@@ -164,6 +164,8 @@ class _Run:
         }
         if "source" in self.curves:
             metrics["source/accuracy"] = self.curves["source"][-1]
+        if self.task.unknown is not None:
+            metrics |= open_set_scores(as_array(self.logits), self.data.evaluated.target_test, self.task.unknown)
         for name in (*SCORES, *SOURCE_SCORES):
             if f"validation/{name}" in self.curves:
                 metrics[f"selected/{name}"] = test[int(np.argmax(self.curves[f"validation/{name}"]))]
@@ -197,3 +199,18 @@ def accuracy(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> fl
     if task.metric == "accuracy":
         return float(hits.mean())
     return float(np.mean([hits[examples.labels == label].mean() for label in np.unique(examples.labels)]))
+
+
+def open_set_scores(logits: NDArray[Any], examples: ExampleSet, unknown: int) -> dict[str, float]:
+    """Return ``test/os_star``, ``test/unknown`` and ``test/h_score`` of logits (N, C) in an open-set task.
+
+    OS* is the mean over known classes of the accuracy, the second figure the accuracy on unknown examples, the third
+    their harmonic mean (Bucci et al., ECCV 2020, https://arxiv.org/abs/2007.12360): never answering "unknown" gives 0.
+    """
+    assert examples.labels is not None
+    hits = logits.argmax(axis=1) == examples.labels
+    classes = np.unique(examples.labels)
+    known = float(np.mean([hits[examples.labels == label].mean() for label in classes if label != unknown]))
+    others = float(hits[examples.labels == unknown].mean())
+    mean = 2 * known * others / (known + others) if known + others else 0.0
+    return {"test/os_star": known, "test/unknown": others, "test/h_score": mean}

@@ -28,14 +28,25 @@ class DomainView:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DomainTask(Task):
-    """Domain adaptation and confusion: labelled source, unlabelled target, test on the target."""
+    """Domain adaptation and confusion: labelled source, unlabelled target, test on the target.
+
+    Attributes:
+        source_train: labelled source examples.
+        source_test: held-out source examples.
+        target_train: target examples whose labels methods do not see.
+        target_test: what accuracy is measured on.
+        metric: what accuracy means.
+        unknown: in open-set tasks the class of target examples that are of no source class, the last one; else None.
+    """
 
     kind: ClassVar[str] = "domain"
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown"})  # class names and labels say it
     source_train: ExampleSet
     source_test: ExampleSet
     target_train: ExampleSet
     target_test: ExampleSet
     metric: Metric = "accuracy"
+    unknown: int | None = None
 
     def view(self, sees: Collection[Sees], *, by: str) -> DomainView:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""

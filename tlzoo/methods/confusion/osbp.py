@@ -1,0 +1,73 @@
+"""OSBP: features make the target either known or unknown to a classifier that would rather not decide."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn import functional as F
+
+from tlzoo.functional import gradient_reversal, reversal_coefficient
+from tlzoo.functional.predictions import log_complement
+from tlzoo.methods.base import Alignment
+from tlzoo.registry import Paper
+from tlzoo.types import Losses, Prediction
+
+__all__ = ["OSBP"]
+
+
+class OSBP(Alignment):
+    """Open set domain adaptation by backpropagation (Saito et al., ECCV 2018), https://arxiv.org/abs/1804.10427.
+
+    The last of the C classes is "unknown", and no source example is of it. loss = weight * mean of
+    -t log p_C - (1 - t) log(1 - p_C) on the target: the classifier is pulled to p_C = t, features, behind a gradient
+    reversal, away from it.
+
+    Differs from the paper: the coefficient of the reversal grows with training progress instead of being 1 throughout.
+
+    Args:
+        num_features: D.
+        num_classes: C, "unknown" among them.
+        boundary: t.
+        gamma: steepness of the schedule of the reversal.
+        weight: trade-off of the term.
+    """
+
+    paper = Paper(
+        title="Open Set Domain Adaptation by Backpropagation",
+        authors=("Saito", "Yamamoto", "Ushiku", "Harada"),
+        venue="ECCV",
+        year=2018,
+        arxiv="1804.10427",
+    )
+
+    def __init__(
+        self, num_features: int, num_classes: int, *, boundary: float = 0.5, gamma: float = 10.0, weight: float = 1.0
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        if not 0 < boundary < 1:
+            raise ValueError(f"boundary {boundary}; expected a probability between 0 and 1")
+        self.boundary, self.gamma, self.weight = boundary, gamma, weight
+        self.head = nn.Linear(num_features, num_classes)
+
+    def make_head(self) -> nn.Module:
+        """Return the head; it belongs to the method, too."""
+        return self.head
+
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the weighted loss of target features (M, D).
+
+        Raises:
+            ValueError: fewer than two classes.
+        """
+        coefficient = reversal_coefficient(progress, gamma=self.gamma)
+        logits = self.head(gradient_reversal(target.features, coefficient))
+        log_unknown = F.log_softmax(logits, dim=1)[:, -1]
+        log_known = log_complement(logits, target.logits.new_full((len(target),), logits.shape[1] - 1).long())
+        loss = -(self.boundary * log_unknown + (1 - self.boundary) * log_known).mean()
+        return {"loss": self.weight * loss, "unknown": log_unknown.detach().exp().mean()}
