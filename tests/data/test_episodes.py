@@ -137,6 +137,16 @@ def test_superclasses_that_are_too_small_are_named():
         sampler(superclasses=SUPERCLASSES[:3])
 
 
+@pytest.mark.parametrize("domains", [None, DOMAINS])
+def test_dirichlet_queries_that_take_every_example_are_refused(domains):
+    # of eight examples two are the support, or lie in its domain
+    with pytest.raises(ValueError, match=r"dirichlet 2.0 has no effect: a class has 6 examples for queries at most"):
+        sampler(query=6, dirichlet=2.0, domains=domains)
+    counts = np.bincount(sampler(query=5, dirichlet=2.0, domains=domains)(0).query_labels, minlength=5)
+    assert counts.sum() == 25
+    assert len(set(counts.tolist())) > 1
+
+
 def test_dirichlet_queries_are_as_many_but_unbalanced():
     episodes = sampler(dirichlet=2.0).stack(0, 200)
     assert episodes.query.shape == (200, 15)

@@ -148,5 +148,5 @@ def test_an_empty_folder_is_an_error(root):
 
 @pytest.mark.parametrize("task", ["omniglot", "omniglot-oneshot"])
 def test_root_is_asked_for(task):
-    with pytest.raises(ValueError, match=f"{task} is read from disk; give root \\(--root\\), the folder that holds images_"):
+    with pytest.raises(ValueError, match=rf"{task} is read from disk; give root \(--root\), the folder that holds"):
         load_task(task)

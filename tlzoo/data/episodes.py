@@ -85,7 +85,8 @@ class EpisodeSampler:
             ``way`` such classes drawn equally often. A class belongs to the superclass of its first example.
 
     Raises:
-        ValueError: too few classes (of one superclass) have enough examples.
+        ValueError: too few classes (of one superclass) have enough examples; or ``dirichlet`` with a ``query`` that
+            takes all examples of every class.
 
     >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 4), way=5, shot=1, query=3, seed=0)
     >>> sampler(0).support.shape, sampler(0).query.shape
@@ -195,10 +196,17 @@ class EpisodeSampler:
     def _usable_domains(self) -> NDArray[np.bool_]:
         """Say (C, domains) which domain may give a class's support; one column where domains do not matter."""
         counts: Indices = self._filled.sum(axis=1, keepdims=True)
-        if self._domains is None:
-            return counts >= self.shot + self.query
-        inside: Indices = np.stack([(self._domains == domain).sum(axis=1) for domain in self._domain_names], axis=1)
-        return (inside >= self.shot) & (counts - inside >= self.query)
+        support, left = counts, counts - self.shot
+        if self._domains is not None:
+            support = np.stack([(self._domains == domain).sum(axis=1) for domain in self._domain_names], axis=1)
+            left = counts - support
+        usable: NDArray[np.bool_] = (support >= self.shot) & (left >= self.query)
+        if self.dirichlet is not None and usable.any() and left[usable].max() <= self.query:
+            raise ValueError(
+                f"dirichlet {self.dirichlet} has no effect: a class has {self.query} examples for queries at most, and "
+                f"query {self.query} asks for all of them; lower query"
+            )
+        return usable
 
     def _eligible_classes(self) -> Indices:
         """Return the rows of classes that have enough examples."""
