@@ -6,8 +6,10 @@ import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
+from tlzoo.backbones import create_backbone
 from tlzoo.data import BatchSampler, ExampleSet, MultitaskTask, Target
 from tlzoo.lit import Multitask, MultitaskData
+from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.registry import list_methods, method_class
 from tlzoo.types import TaskBatch
@@ -200,3 +202,46 @@ def test_a_weighting_goes_on_from_a_checkpoint(tmp_path):
 def test_refusals(settings, message):
     with pytest.raises(ValueError, match=message):
         module("mgda", **settings)
+
+
+class Maps(torch.nn.Module):
+    """A network whose features are a map."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(1, 5, 3, stride=2, padding=1)
+
+    def forward(self, inputs):
+        return self.layer(inputs).relu()
+
+
+@pytest.mark.parametrize("method", ["equal", "mgda"])
+def test_dense_targets_over_a_map(method):
+    torch.manual_seed(0)
+    backbone = create_backbone(Maps(), num_features=5)
+    targets = {"parts": Target(classes=3, kind="dense"), "depth": {"classes": 0, "kind": "dense"}}
+    network = Multitask(
+        backbone, method, targets=targets, optimizer={"name": "adam", "lr": 0.05, "schedule": "constant"}
+    )
+    inputs = torch.randn(8, 1, 6, 6)
+    parts = (inputs[:, 0] > 0).long() + (inputs[:, 0] > 1).long()
+    parts[0] = -1
+    batch = TaskBatch(inputs=inputs, targets={"parts": parts, "depth": inputs[:, 0].abs()})
+    trainer = pl.Trainer(
+        max_steps=30, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, log_every_n_steps=1, limit_val_batches=0,
+    )  # fmt: skip
+    before = {task: loss.item() for task, loss in network._losses(batch).items()}
+    trainer.fit(network, StepLoader(lambda _: batch, 30), Passes(lambda _: batch, 1, 1))
+    after = network._losses(batch)
+    assert all(after[task].item() < before[task] for task in targets)
+    logged = trainer.test(network, dataloaders=Passes(lambda _: batch, 1, 1), verbose=False)[0]
+    assert set(logged) == {"test/parts_accuracy", "test/depth_error"}
+
+
+def test_ordered_classes_are_measured_by_their_distance():
+    network = module("equal", targets={"left": {"classes": 3, "kind": "ordinal"}, "right": 0, "rare": 2})
+    batches = data(missing=False)
+    trainer = fit(network, batches)
+    logged = trainer.test(network, datamodule=batches, verbose=False)[0]
+    assert set(logged) == {"test/left_error", "test/right_error", "test/rare_accuracy"}

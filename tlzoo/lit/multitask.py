@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.regression import MeanAbsoluteError
@@ -21,6 +20,7 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method, Weighting
 from tlzoo.nn.gradients import Space, TaskTape
 from tlzoo.nn.sharing import SHARING
+from tlzoo.nn.task_heads import HEADS, TaskHead
 from tlzoo.registry import nearest
 from tlzoo.types import TaskBatch
 
@@ -38,7 +38,8 @@ class Multitask(TransferModule):
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a weighting.
-        targets: task name -> :class:`~tlzoo.data.tasks.Target`, or its number of classes (0: regression).
+        targets: task name -> :class:`~tlzoo.data.tasks.Target`, a mapping of what it is made from, or its number of
+            classes (0: a value).
         sharing: a name in :data:`tlzoo.nn.sharing.SHARING`. ``"hard"``: one backbone for all tasks; ``"none"``: one a
             task, which is single-task learning.
         sharing_settings: for that architecture, such as ``{"bottleneck": 256}``.
@@ -59,7 +60,7 @@ class Multitask(TransferModule):
         backbone: str | nn.Module,
         method: str | Method,
         *,
-        targets: Mapping[str, Target | int],
+        targets: Mapping[str, Target | int | Mapping[str, Any]],
         sharing: str = "hard",
         sharing_settings: Mapping[str, Any] | None = None,
         space: Space = "parameters",
@@ -69,11 +70,11 @@ class Multitask(TransferModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
-        sizes = {task: t.classes if isinstance(t, Target) else t for task, t in targets.items()}
-        targets = dict(sizes)
+        kinds = {task: _target(given) for task, given in targets.items()}
+        targets = {task: {"classes": target.classes, "kind": target.kind} for task, target in kinds.items()}
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
-        self.tasks = tuple(sizes)
+        self.tasks = tuple(kinds)
         method = as_method(method, self.families, method_settings, num_tasks=len(targets))
         if not isinstance(method, Weighting):
             raise TypeError(f"{type(method).__name__} is no weighting; Multitask takes a Weighting")
@@ -91,10 +92,10 @@ class Multitask(TransferModule):
                 "architecture"
             )
         width = self.sharing.num_features
-        self.heads = nn.ModuleDict({task: nn.Linear(width, max(size, 1)) for task, size in sizes.items()})
-        self.metrics = nn.ModuleDict({split: _metrics(sizes) for split in ("validation_", "test_")})
-        self.register_buffer("loss_sums", torch.zeros(len(sizes)))
-        self.register_buffer("loss_counts", torch.zeros(len(sizes)))
+        self.heads = nn.ModuleDict({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
+        self.metrics = nn.ModuleDict({split: _metrics(kinds) for split in ("validation_", "test_")})
+        self.register_buffer("loss_sums", torch.zeros(len(kinds)))
+        self.register_buffer("loss_counts", torch.zeros(len(kinds)))
 
     def pretrained(self) -> nn.Module:
         """Return the part of the sharing architecture that comes from the backbone."""
@@ -192,13 +193,19 @@ class Multitask(TransferModule):
         shared = shared if tape is None else tape.cut(shared)
         losses = {}
         for task in self.tasks:
-            output = self.heads[task](self.sharing.private(shared, task))
-            output, labels, present = (self.joined(rows) for rows in (output, *_labelled(batch, task)))
-            losses[task] = _loss(output, labels, present)
+            head = self._head(task)
+            output = head(self.sharing.private(shared, task))
+            output, labels, present = (self.joined(rows) for rows in (output, *_labelled(batch, task, head)))
+            losses[task] = head.loss(output[present], labels[present]) if bool(present.any()) else None
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
             raise ValueError("a batch in which no task has a label; drop such inputs from the training set")
         return by_task
+
+    def _head(self, task: str) -> TaskHead:
+        head = self.heads[task]
+        assert isinstance(head, TaskHead)
+        return head
 
     def _stacked(self, by_task: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Return all losses (T,), zeros for tasks that have none, and which have one where some lack it."""
@@ -237,9 +244,10 @@ class Multitask(TransferModule):
         assert isinstance(metrics, nn.ModuleDict)
         for task, metric in metrics.items():
             assert isinstance(metric, Metric)
-            output, labels = _shown(outputs[task], *_labelled(batch, task))
-            if len(labels):
-                metric.update(output, labels)
+            head = self._head(task)
+            labels, present = _labelled(batch, task, head)
+            if bool(present.any()):
+                metric.update(*head.compared(outputs[task][present], labels[present]))
                 self.log(f"{split}/{task}_{_metric_name(metric)}", metric)
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
@@ -251,33 +259,28 @@ def _places(rows: Sequence[int], like: Tensor) -> Tensor:
     return torch.tensor(list(rows), device=like.device)
 
 
-def _metrics(sizes: Mapping[str, int]) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {
-            task: MulticlassAccuracy(size, average="micro") if size else MeanAbsoluteError()
-            for task, size in sizes.items()
-        }
-    )
+def _target(given: Target | int | Mapping[str, Any]) -> Target:
+    if isinstance(given, Target):
+        return given
+    return Target(classes=given) if isinstance(given, int) else Target(**given)
+
+
+def _metrics(targets: Mapping[str, Target]) -> nn.ModuleDict:
+    return nn.ModuleDict({task: _metric(target) for task, target in targets.items()})
+
+
+def _metric(target: Target) -> Metric:
+    if target.classes and target.kind != "ordinal":
+        return MulticlassAccuracy(target.classes, average="micro")
+    return MeanAbsoluteError()
 
 
 def _metric_name(metric: Metric) -> str:
     return "accuracy" if isinstance(metric, MulticlassAccuracy) else "error"
 
 
-def _labelled(batch: TaskBatch, task: str) -> tuple[Tensor, Tensor]:
-    """Return the labels of a task and which of them are there."""
+def _labelled(batch: TaskBatch, task: str, head: TaskHead) -> tuple[Tensor, Tensor]:
+    """Return the labels of a task and which items have one."""
     labels = batch.targets[task]
-    missing = labels.isnan() if labels.is_floating_point() else labels < 0
-    return labels, ~missing & batch.present.get(task, torch.ones_like(missing))
-
-
-def _shown(output: Tensor, labels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    output, labels = output[present], labels[present]
-    return (output.squeeze(1), labels.to(output.dtype)) if labels.is_floating_point() else (output, labels)
-
-
-def _loss(output: Tensor, labels: Tensor, present: Tensor) -> Tensor | None:
-    output, labels = _shown(output, labels, present)
-    if not len(labels):
-        return None
-    return F.mse_loss(output, labels) if labels.is_floating_point() else F.cross_entropy(output, labels)
+    present = head.present(labels)
+    return labels, present & batch.present[task] if task in batch.present else present

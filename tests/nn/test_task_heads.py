@@ -1,0 +1,82 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tlzoo.data.tasks import Target
+from tlzoo.nn.task_heads import HEADS, ClassHead, DenseHead, OrdinalHead, ValueHead
+
+FEATURES = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_classes():
+    head, labels = ClassHead(4, 3), torch.tensor([0, 2, 1, 1, 0])
+    output = head(FEATURES)
+    assert output.shape == (5, 3)
+    torch.testing.assert_close(head.loss(output, labels), F.cross_entropy(output, labels))
+    assert head.present(torch.tensor([0, -1, 2])).tolist() == [True, False, True]
+
+
+def test_values():
+    head, labels = ValueHead(4), torch.tensor([1.0, 2, 3, 4, 5]).double()
+    output = head(FEATURES)
+    torch.testing.assert_close(head.loss(output, labels), (output[:, 0] - labels.float()).square().mean())
+    assert head.compared(output, labels)[0].shape == (5,)
+    assert head.present(torch.tensor([0.0, torch.nan])).tolist() == [True, False]
+
+
+def test_ordered_classes():
+    head = OrdinalHead(4, 4)
+    assert head(FEATURES).shape == (5, 3)
+    output = torch.tensor([[-1.0, -2, -3], [1, -1, -2], [3, 2, 1]])
+    decided, labels = head.compared(output, torch.tensor([0, 1, 3]))
+    assert decided.tolist() == labels.tolist() == [0, 1, 3]
+    above = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 1]])
+    expected = -(above * torch.sigmoid(output).log() + (1 - above) * torch.sigmoid(-output).log()).mean()
+    torch.testing.assert_close(head.loss(output, torch.tensor([0, 1, 3])), expected)
+    far, near = (head.loss(output[:1], torch.tensor([label])) for label in (3, 1))
+    assert far > near
+    with pytest.raises(ValueError, match="at least 2"):
+        OrdinalHead(4, 1)
+
+
+def test_dense_classes_leave_out_positions_without_label():
+    head = DenseHead(4, 3)
+    output = head(torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0)))
+    labels = torch.randint(3, (2, 6, 6), generator=torch.Generator().manual_seed(1))
+    labels[0, :3] = -1
+    sized = F.interpolate(output, (6, 6), mode="bilinear", align_corners=False)
+    kept = labels >= 0
+    expected = F.cross_entropy(sized.movedim(1, -1)[kept], labels[kept])
+    torch.testing.assert_close(head.loss(output, labels), expected)
+    logits, there = head.compared(output, labels)
+    assert logits.shape == (int(kept.sum()), 3)
+    assert bool((there >= 0).all())
+    labels[1] = -1
+    assert head.present(labels).tolist() == [True, False]
+    with pytest.raises(ValueError, match="expected a map"):
+        head(FEATURES)
+
+
+def test_dense_values():
+    head = DenseHead(4, 0)
+    output = head(torch.ones(1, 4, 2, 2))
+    labels = torch.full((1, 2, 2), 3.0)
+    labels[0, 0, 0] = torch.nan
+    torch.testing.assert_close(head.loss(output, labels), (output[0, 0, 0, 1] - 3).abs())
+    assert head.compared(output, labels)[1].tolist() == [3.0, 3.0, 3.0]
+
+
+def test_kinds_follow_from_classes_unless_given():
+    assert (Target(classes=3).kind, Target(classes=0).kind) == ("class", "value")
+    assert repr(Target(classes=3)) == "Target(classes=3)"  # part of a task's identity
+    assert repr(Target(classes=3, kind="ordinal")) == "Target(classes=3, kind='ordinal')"
+    assert set(HEADS) == {"class", "value", "ordinal", "dense"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"classes": -1}, {"classes": 2, "kind": "value"}, {"classes": 1, "kind": "ordinal"}, {"classes": 2, "kind": "x"}],
+)
+def test_targets_that_make_no_sense(settings):
+    with pytest.raises(ValueError, match="for a target of kind"):
+        Target(**settings)

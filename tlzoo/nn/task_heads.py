@@ -1,0 +1,176 @@
+"""Heads of single tasks: what a target's kind means for the output, the loss, and which labels are there."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["HEADS", "ClassHead", "DenseHead", "OrdinalHead", "TaskHead", "ValueHead"]
+
+
+class TaskHead(nn.Module):
+    """Base: features in, an output out, and its loss.
+
+    Args:
+        num_features: D.
+        classes: C; 0 for a value.
+    """
+
+    def __init__(self, num_features: int, classes: int) -> None:
+        super().__init__()
+        self.num_features, self.classes = num_features, classes
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to the task's output."""
+        raise NotImplementedError
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of outputs with labels, of which none is missing."""
+        raise NotImplementedError
+
+    def present(self, labels: Tensor) -> Tensor:
+        """Return (B,) booleans: which items have a label. Missing are NaN, and integers below 0."""
+        there = ~labels.isnan() if labels.is_floating_point() else labels >= 0
+        return there.flatten(1).any(dim=1) if there.ndim > 1 else there
+
+    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a metric compares: the decision (or logits), and the labels."""
+        return output, labels
+
+
+class ClassHead(TaskHead):
+    """One of C classes: linear logits (B, C), cross-entropy.
+
+    Args:
+        num_features: D.
+        classes: C.
+    """
+
+    def __init__(self, num_features: int, classes: int) -> None:
+        super().__init__(num_features, classes)
+        self.layer = nn.Linear(num_features, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to logits (B, C)."""
+        return self.layer(features)  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy."""
+        return F.cross_entropy(output, labels)
+
+
+class ValueHead(TaskHead):
+    """A value: linear output (B, 1), mean squared error.
+
+    Args:
+        num_features: D.
+        classes: 0.
+    """
+
+    def __init__(self, num_features: int, classes: int = 0) -> None:
+        super().__init__(num_features, classes)
+        self.layer = nn.Linear(num_features, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to values (B, 1)."""
+        return self.layer(features)  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean squared error."""
+        return F.mse_loss(output.squeeze(1), labels.to(output.dtype))
+
+    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values and labels (B,)."""
+        return output.squeeze(1), labels.to(output.dtype)
+
+
+class OrdinalHead(TaskHead):
+    """One of C ordered classes: CORAL (Cao, Mirjalili & Raschka, 2020), https://arxiv.org/abs/1901.07884.
+
+    One score an item, C - 1 thresholds: logit k says whether the class is above k. Binary cross-entropy, averaged over
+    thresholds; thresholds start in order, so that no score is a contradiction.
+
+    Args:
+        num_features: D.
+        classes: C, at least 2.
+    """
+
+    def __init__(self, num_features: int, classes: int) -> None:
+        super().__init__(num_features, classes)
+        if classes < 2:
+            raise ValueError(f"{classes} ordered classes; expected at least 2")
+        self.layer = nn.Linear(num_features, 1, bias=False)
+        self.thresholds = nn.Parameter(torch.linspace(1, -1, classes - 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to logits (B, C - 1)."""
+        return self.layer(features) + self.thresholds  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean binary cross-entropy of being above each threshold."""
+        above = labels[:, None] > torch.arange(self.classes - 1, device=labels.device)
+        return F.binary_cross_entropy_with_logits(output, above.to(output.dtype))
+
+    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return classes and labels (B,) as numbers; a class is how many thresholds are passed."""
+        return (output > 0).sum(dim=1).to(output.dtype), labels.to(output.dtype)
+
+
+class DenseHead(TaskHead):
+    """A class or a value at every position, from a feature map.
+
+    Logits are a 1x1 convolution, brought to the size of the labels (bilinear). Cross-entropy for classes, mean absolute
+    error for values; positions without label do not count.
+
+    Args:
+        num_features: D, channels of the map (B, D, h, w).
+        classes: C; 0 for values.
+    """
+
+    def __init__(self, num_features: int, classes: int) -> None:
+        super().__init__(num_features, classes)
+        self.layer = nn.Conv2d(num_features, max(classes, 1), 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map a feature map (B, D, h, w) to logits (B, C, h, w), or values (B, 1, h, w).
+
+        Raises:
+            ValueError: features are no map.
+        """
+        if features.ndim != 4:
+            raise ValueError(
+                f"features of shape {tuple(features.shape)} for a dense target; expected a map (B, D, h, w): give a "
+                "backbone that returns one"
+            )
+        return self.layer(features)  # type: ignore[no-any-return]
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over positions with a label (B, H, W)."""
+        output = self._resized(output, labels)
+        if self.classes:
+            return F.cross_entropy(output, labels.where(labels >= 0, -1), ignore_index=-1)
+        there = ~labels.isnan()
+        return (output.squeeze(1)[there] - labels[there].to(output.dtype)).abs().mean()
+
+    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is known of all positions in one row: logits (P, C) or values (P,), and labels (P,)."""
+        output = self._resized(output, labels)
+        if self.classes:
+            there = labels >= 0
+            return output.movedim(1, -1)[there], labels[there]
+        there = ~labels.isnan()
+        return output.squeeze(1)[there], labels[there].to(output.dtype)
+
+    @staticmethod
+    def _resized(output: Tensor, labels: Tensor) -> Tensor:
+        return F.interpolate(output, labels.shape[1:], mode="bilinear", align_corners=False)
+
+
+HEADS: dict[str, type[TaskHead]] = {
+    "class": ClassHead,
+    "value": ValueHead,
+    "ordinal": OrdinalHead,
+    "dense": DenseHead,
+}
+"""Kind of target -> head."""
