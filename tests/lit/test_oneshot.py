@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from tlzoo.bench.dependence import TOLERANCE, measure_dependence
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.methods.oneshot import MAML, MatchingNet
 from tlzoo.registry import create_method
+from tlzoo.types import Episode
 
 BACKBONE = {"num_inputs": 8, "hidden": [16]}
 FAST = {"name": "adam", "lr": 0.01, "weight_decay": 0.0, "schedule": "constant", "backbone_lr": 1.0}
@@ -78,3 +80,25 @@ def test_a_meta_learner_needs_the_number_of_classes():
 def test_methods_of_other_kinds_are_refused():
     with pytest.raises(TypeError, match="DAN is neither an episode classifier nor a meta-learner; OneShot takes an"):
         OneShot("mlp", create_method("dan", num_features=16, num_classes=3), backbone_settings=BACKBONE)
+
+
+@pytest.mark.parametrize("method", ["protonet", "maml"])
+@pytest.mark.parametrize("statistics", ["support", "batch"])
+def test_batch_normalization_over_queries_is_a_leak_that_is_measured(method, statistics):
+    settings = {"statistics": statistics}
+    given = {"way": 3, "method_settings": settings} if method == "maml" else settings
+    module = OneShot("conv4", method, backbone_settings={"image_size": 16, "width": 4}, **given)
+    images = torch.randint(256, (1, 14, 16, 16, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+    def answer(queries):
+        episode = Episode(
+            support=images[:, :6],
+            support_labels=torch.arange(3).repeat(1, 2),
+            query=queries[None],
+            query_labels=None,
+            way=3,
+        )
+        return module(episode)[0]
+
+    depends = max(measure_dependence(answer, images[0, 6:]).values())
+    assert (depends > TOLERANCE) == (statistics == "batch")

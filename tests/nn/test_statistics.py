@@ -50,3 +50,11 @@ def test_running_statistics_are_left_alone():
     expected = net(rows(6))
     with statistics_of(2):
         assert torch.equal(net(rows(6)), expected)
+
+
+def test_running_statistics_are_still_updated_in_training():
+    ours, theirs = network(), network()
+    with statistics_of(2):
+        found = ours(rows(6))
+    assert torch.equal(found, theirs(rows(6)))
+    assert torch.equal(ours[1].running_mean, theirs[1].running_mean)

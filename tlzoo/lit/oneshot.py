@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import EpisodeClassifier, Method
 from tlzoo.methods.meta import MetaLearner
+from tlzoo.nn.statistics import Statistics, statistics_of, uses_batch_statistics
 from tlzoo.types import Episode, Sees
 
 __all__ = ["OneShot"]
@@ -33,6 +35,10 @@ class OneShot(TransferModule):
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, an episode classifier or a meta-learner.
         way: classes an episode, for meta-learners, whose head has as many outputs.
+        statistics: what batch normalization that keeps no running statistics (``conv4``'s) goes by where an episode
+            classifier gets its features: ``"support"``, that of the episode, so that each query is answered on its own;
+            or ``"batch"``, all support sets and all queries of a batch, as is common: then answers are transductive.
+            Meta-learners have a setting of that name.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: for a backbone given by name.
         method_settings: for a method given by name.
@@ -52,6 +58,7 @@ class OneShot(TransferModule):
         method: str | Method,
         *,
         way: int | None = None,
+        statistics: Statistics = "support",
         optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
         backbone_settings: Mapping[str, Any] | None = None,
         method_settings: Mapping[str, Any] | None = None,
@@ -59,6 +66,8 @@ class OneShot(TransferModule):
         super().__init__(optimizer)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
+        check_choice(statistics, ("support", "batch"), what="statistics")
+        self.statistics = statistics
         self.backbone = as_backbone(backbone, backbone_settings)
         shape = {"num_features": self.backbone.num_features}
         method = as_method(method, self.families, method_settings, **shape)
@@ -86,17 +95,28 @@ class OneShot(TransferModule):
 
     def forward(self, episode: Episode) -> Tensor:
         """Map E episodes of raw inputs to query logits (E, Q, way)."""
-        support, query = self._ready(episode.support), self._ready(episode.query)
-        networks = [self.network] if isinstance(self.method, MetaLearner) else []
-        logits: Tensor = self.method(*networks, support, episode.support_labels, query, way=episode.way)
+        support, query = self._preprocessed(episode.support), self._preprocessed(episode.query)
+        logits: Tensor
+        if isinstance(self.method, MetaLearner):
+            logits = self.method(self.network, support, episode.support_labels, query, way=episode.way)
+        else:
+            support, query = self._encoded(support, query)
+            logits = self.method(support, episode.support_labels, query, way=episode.way)
         return logits
 
-    def _ready(self, inputs: Tensor) -> Tensor:
-        """Map raw inputs (E, N, ...) to what the method takes: features (E, N, D), or inputs of the network."""
+    def _preprocessed(self, inputs: Tensor) -> Tensor:
+        """Map raw inputs (E, N, ...) to inputs of the network."""
         ready: Tensor = self.backbone.preprocess(inputs.flatten(0, 1))
-        if isinstance(self.method, EpisodeClassifier):
-            ready = self.backbone(ready)
         return ready.reshape(*inputs.shape[:2], *ready.shape[1:])
+
+    def _encoded(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Map inputs of the network (E, S, ...) and (E, Q, ...) to features (E, S, D) and (E, Q, D)."""
+        if self.statistics == "support" and uses_batch_statistics(self.backbone):
+            with statistics_of(support.shape[1]):
+                features = torch.stack([self.backbone(episode) for episode in torch.cat([support, query], dim=1)])
+            return features[:, : support.shape[1]], features[:, support.shape[1] :]
+        parts = [self.backbone(items.flatten(0, 1)).unflatten(0, items.shape[:2]) for items in (support, query)]
+        return parts[0], parts[1]
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
         """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""
@@ -127,7 +147,7 @@ class OneShot(TransferModule):
     def _loss(self, batch: Episode) -> Tensor:
         assert batch.query_labels is not None
         if isinstance(self.method, MetaLearner):
-            support, query = self._ready(batch.support), self._ready(batch.query)
+            support, query = self._preprocessed(batch.support), self._preprocessed(batch.query)
             return self.method.objective(
                 self.network, support, batch.support_labels, query, batch.query_labels, way=batch.way
             )

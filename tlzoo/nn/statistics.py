@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Statistics", "statistics_of"]
+__all__ = ["Statistics", "statistics_of", "uses_batch_statistics"]
 
 Statistics = Literal["support", "batch"]
+
+
+def uses_batch_statistics(network: nn.Module) -> bool:
+    """Say whether a network has batch normalization without running statistics, which depends on each batch.
+
+    >>> uses_batch_statistics(nn.BatchNorm1d(2)), uses_batch_statistics(nn.BatchNorm1d(2, track_running_stats=False))
+    (False, True)
+    """
+    norms = (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    return any(not norm.track_running_stats for norm in norms)
 
 
 class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manager
     """Inside, batch normalization that uses the batch's statistics takes those of its first rows alone.
 
-    Layers that use running statistics are left alone. What follows the first rows is thus normalized without a look at
+    Layers that keep running statistics are left alone. What follows the first rows is thus normalized without a look at
     its own batch: support first, then queries.
 
     Args:
@@ -50,7 +60,7 @@ class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manage
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        if not training:
+        if running_mean is not None:
             return F.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
         others = [dim for dim in range(inputs.ndim) if dim != 1]
         shape = [1, -1, *[1] * (inputs.ndim - 2)]
