@@ -11,7 +11,9 @@ from tlzoo.bench.protocols import zeroshot
 from tlzoo.bench.protocols.zeroshot_answers import Answers
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
-from tlzoo.types import Sees
+from tlzoo.methods.zeroshot import CSLS, class_prior
+from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.types import Sees, SupervisionError
 
 CLASSES, WIDTH, ATTRIBUTES = 24, 12, 6
 ADAM = {"name": "adam", "lr": 0.02, "weight_decay": 0.0}
@@ -121,26 +123,28 @@ def test_a_trained_method_without_budget_is_told(run):
         run(task(), "sje")
 
 
-def test_corrections_get_all_queries_at_once(run):
+def test_corrections_get_all_queries_at_once(run, monkeypatch):
     """In two passes over seen and unseen queries, the company of a query would tell which it is."""
     sizes = []
-
-    from tlzoo.methods.zeroshot import CSLS
-
     original = CSLS.corrected
 
     def corrected(self, scores, seen):
         sizes.append(len(scores))
         return original(self, scores, seen)
 
-    CSLS.corrected = corrected
-    try:
-        outcome = run(task(), "csls", settings={"base": "ridge"})
-    finally:
-        CSLS.corrected = original
+    monkeypatch.setattr(CSLS, "corrected", corrected)
+    outcome = run(task(), "csls", settings={"base": "ridge"})
     assert len(task().test) + len(task().test_seen) in sizes
     assert outcome.receipt["transductive"]
     assert Sees.TEST_INPUTS in outcome.receipt["sees"]
+
+
+@pytest.mark.parametrize("method", ["csls", "inverted_softmax", "class_prior"])
+def test_a_correction_that_does_not_declare_the_test_inputs_is_caught(run, monkeypatch, method):
+    monkeypatch.setattr(Correction, "adds", frozenset())
+    monkeypatch.setitem(class_prior._SEES, "estimated", frozenset())
+    with pytest.raises(SupervisionError, match="it must declare TEST_INPUTS"):
+        run(task(), method, settings={"base": "ridge"})
 
 
 def test_the_curve_is_a_plot_of_its_own(run):
