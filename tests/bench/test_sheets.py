@@ -6,7 +6,7 @@ import pytest
 
 import tlzoo
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.labels import find_labels
+from tlzoo.bench.labels import Labels
 from tlzoo.bench.protocols.training import split_hash
 from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.page import render_page
@@ -98,8 +98,11 @@ def test_labels_are_loaded_once_and_found_by_their_split(reported, task, example
     sheets(tables, store)
     assert task[before:] == ["a->b"]
     cell = Cell(kind="domain", task="a->b", method="adaptation/dan")
-    np.testing.assert_array_equal(find_labels(cell, "test_logits", split_hash(examples)), LABELS)
-    assert find_labels(cell, "test_logits", "another split") is None
+    np.testing.assert_array_equal(Labels().find(cell, "test_logits", split_hash(examples)), LABELS)
+    labels, before = Labels(), len(task)
+    assert labels.find(cell, "test_logits", "another split") is None
+    assert labels.find(cell, "test_logits", "one more") is None
+    assert task[before:] == ["a->b"]
 
 
 def test_labels_of_several_targets_are_told_apart(home, monkeypatch):  # noqa: ARG001
@@ -108,9 +111,9 @@ def test_labels_of_several_targets_are_told_apart(home, monkeypatch):  # noqa: A
     fake = types.SimpleNamespace(sets=lambda: {"test": examples})
     monkeypatch.setattr(tlzoo, "load_task", lambda name: fake, raising=False)  # noqa: ARG005
     cell = Cell(kind="multitask", task="digits", method="multitask/equal")
-    assert find_labels(cell, "test_left", split_hash(examples)).tolist() == [0, 1]
-    assert find_labels(cell, "test_right", split_hash(examples)).tolist() == [1, -1]
-    assert find_labels(cell, "test_size", split_hash(examples)) is None
+    assert Labels().find(cell, "test_left", split_hash(examples)).tolist() == [0, 1]
+    assert Labels().find(cell, "test_right", split_hash(examples)).tolist() == [1, -1]
+    assert Labels().find(cell, "test_size", split_hash(examples)) is None
 
 
 def test_a_task_that_cannot_be_loaded_leaves_a_note(reported, monkeypatch):

@@ -47,7 +47,8 @@ def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | No
         store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
     except Exception as error:
         text = traceback.format_exc()
-        store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
+        with contextlib.suppress(OSError):  # the disk may be what failed: then the caller alone is told
+            store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
         return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     finally:
         gc.collect()  # modules and trainers refer to each other: a worker would hold several cells' data

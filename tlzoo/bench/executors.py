@@ -198,7 +198,8 @@ def _record_death(worker: _Worker, cell: Cell, store: Store) -> str | None:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
     error = f"WorkerDied: the process that ran this cell {how}{hint}"
-    store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
+    with contextlib.suppress(OSError):  # a full disk: the listener is told all the same
+        store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
     return error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,38 +15,61 @@ from tlzoo.bench.cell import Cell
 from tlzoo.bench.store import replace_file
 from tlzoo.sources.cache import home
 
-__all__ = ["find_labels"]
+__all__ = ["Labels"]
+
+Found: TypeAlias = NDArray[np.int64]
 
 _MISSING = -1
 
 
-def find_labels(cell: Cell, prediction: str, split: str) -> NDArray[np.int64] | None:
-    """Return the labels (N,) of a stored prediction, -1 where unknown; None where its task has no such split.
+class Labels:
+    """Labels of stored predictions.
 
-    They are kept in the cache, so that a report loads no task twice.
-
-    Args:
-        cell: whose prediction it is.
-        prediction: its name; of a set with several targets, the one that the name ends with (``test_left``).
-        split: hash of the examples.
-
-    Raises:
-        Exception: whatever keeps the task from being loaded (no network, another folder).
+    They are kept in the cache (``tlzoo data list`` says where), so that a report loads no task whose labels were found
+    before; and here, so that none is loaded twice for a split that it does not have.
     """
-    target = prediction.removeprefix("test_")
-    path = home() / "labels" / f"{split}-{target}.npy"
-    if not path.is_file():
-        found = dict(_splits(cell, target)).get(split)
-        if found is None:
-            return None
-        buffer = io.BytesIO()
-        np.save(buffer, found, allow_pickle=False)
-        replace_file(path, buffer.getvalue())
-    labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
-    return labels
+
+    def __init__(self) -> None:
+        self._splits: dict[tuple[str, str | None, str], dict[str, Found]] = {}
+        self._known: dict[tuple[str, str], Found] = {}
+
+    def find(self, cell: Cell, prediction: str, split: str) -> Found | None:
+        """Return the labels (N,) of a prediction, -1 where unknown; None where its task has no such split.
+
+        Args:
+            cell: whose prediction it is.
+            prediction: its name; of a set with several targets, the one that the name ends with (``test_left``).
+            split: hash of the examples.
+
+        Raises:
+            Exception: whatever keeps the task from being loaded (no network, another folder).
+        """
+        target = prediction.removeprefix("test_")
+        key = split, target
+        if key not in self._known:
+            path = home() / "labels" / f"{split}-{target}.npy"
+            if not path.is_file():
+                found = self._of_task(cell, target).get(split)
+                if found is None:
+                    return None
+                _save(path, found)
+            self._known[key] = np.load(path, allow_pickle=False)
+        return self._known[key]
+
+    def _of_task(self, cell: Cell, target: str) -> dict[str, Found]:
+        key = cell.task, cell.root, target
+        if key not in self._splits:
+            self._splits[key] = dict(_splits(cell, target))
+        return self._splits[key]
 
 
-def _splits(cell: Cell, target: str) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _save(path: Path, labels: Found) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, labels, allow_pickle=False)
+    replace_file(path, buffer.getvalue())
+
+
+def _splits(cell: Cell, target: str) -> Iterator[tuple[str, Found]]:
     from tlzoo.bench.protocols.training import split_hash
 
     task: Any = tlzoo.load_task(cell.task, root=cell.root) if cell.root else tlzoo.load_task(cell.task)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.bench.cell import Cell, Outcome, canonical
+from tlzoo.bench.cell import Cell, Outcome, canonical_plain
 
 __all__ = ["Failure", "Record", "Store"]
 
@@ -239,7 +239,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def _digest(payload: Any) -> str:
-    return hashlib.sha256(canonical(payload).encode()).hexdigest()
+    return hashlib.sha256(canonical_plain(payload).encode()).hexdigest()
 
 
 def _sealed(payload: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from tlzoo.stats.aggregate import (
 )
 from tlzoo.stats.calibration import expected_calibration_error, macro_f1, negative_log_likelihood
 from tlzoo.stats.comparison import PairedDifference, average_ranks, paired_difference
-from tlzoo.stats.intervals import Summary, summary
+from tlzoo.stats.intervals import Summary, mean_of_known, summary
 from tlzoo.stats.ranking import Ranking, friedman
 from tlzoo.stats.significance import holm, paired_bootstrap, wilcoxon
 
@@ -25,6 +25,7 @@ __all__ = [
     "interquartile_mean",
     "iqm",
     "macro_f1",
+    "mean_of_known",
     "negative_log_likelihood",
     "paired_bootstrap",
     "paired_difference",

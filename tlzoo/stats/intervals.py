@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IntervalMethod", "Summary", "finite", "mean_interval", "summary"]
+__all__ = ["IntervalMethod", "Summary", "finite", "mean_interval", "mean_of_known", "summary"]
 
 IntervalMethod = Literal["t", "bootstrap"]
 
@@ -95,6 +95,16 @@ def summary(
         level=level,
         method=chosen,
     )
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """Return the mean of the values that are not NaN; NaN where there is none.
+
+    >>> mean_of_known([1.0, float("nan"), 2.0])
+    1.5
+    """
+    known, _ = finite(list(values))
+    return float(known.mean()) if len(known) else math.nan
 
 
 def finite(values: ArrayLike) -> tuple[NDArray[np.float64], int]:

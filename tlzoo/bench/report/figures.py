@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.bench.labels import find_labels
+from tlzoo.bench.labels import Labels
 from tlzoo.bench.store import Record, Store
 from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
 
@@ -60,17 +60,18 @@ def _ratio(record: Record, against: Record | None) -> float:
     return float(seconds) / float(reference) if seconds and reference else math.nan
 
 
-def calibration(record: Record, store: Store, missing: set[str]) -> Calibration:
+def calibration(record: Record, store: Store, labels: Labels, missing: set[str]) -> Calibration:
     """Return the calibration of a cell's test logits.
 
     Args:
         record: of the cell.
         store: where its logits are.
+        labels: where those of its task are.
         missing: why labels could not be had is added here: a report goes on without them.
     """
     if record.cell.kind not in _PROBABILISTIC:
         return Calibration()
-    pairs = list(_labelled(record, store, missing))
+    pairs = list(_labelled(record, store, labels, missing)) if record.splits else []
     if not pairs:
         return Calibration()
     figures = [
@@ -80,18 +81,20 @@ def calibration(record: Record, store: Store, missing: set[str]) -> Calibration:
     return Calibration(*(float(value) for value in np.mean(figures, axis=0)))
 
 
-def _labelled(record: Record, store: Store, missing: set[str]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+def _labelled(
+    record: Record, store: Store, labels: Labels, missing: set[str]
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
     predictions = store.predictions(record.cell)
     for name, split in record.splits.items():
         logits = predictions.get(name)
         if logits is None or logits.ndim != 2 or f"{name}#classes" in predictions:
             continue  # no scores, or those of the best classes only
         try:
-            labels = find_labels(record.cell, name, split)
+            found = labels.find(record.cell, name, split)
         except Exception as error:
             missing.add(f"{type(error).__name__}: {error}")
             continue
-        if labels is not None and len(labels) == len(logits) and labels.max(initial=-1) < logits.shape[1]:
-            known = labels >= 0
+        if found is not None and len(found) == len(logits) and found.max(initial=-1) < logits.shape[1]:
+            known = found >= 0
             if known.any():
-                yield logits[known], labels[known]
+                yield logits[known], found[known]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+from tlzoo.bench.labels import Labels
 from tlzoo.bench.report.delta import deltas
 from tlzoo.bench.report.figures import calibration, cost
 from tlzoo.bench.report.grid import DASH, Entry, Grid, Row, number
 from tlzoo.bench.report.tables import Line, Table
 from tlzoo.bench.report.validators import choices, judged
 from tlzoo.bench.store import Record, Store
-from tlzoo.stats import summary
+from tlzoo.stats import mean_of_known
 
 __all__ = ["sheets"]
 
@@ -48,10 +49,6 @@ def _plain(value: float, digits: int) -> Entry:
     return Entry(f"{value:,.{digits}f}".replace("-", "−"), value)
 
 
-def _mean(values: Iterable[float]) -> float:
-    return summary(list(values)).mean
-
-
 def _costs(table: Table, store: Store) -> Grid | None:
     """Return training steps, time, parameters and calibration; None where nothing is finished."""
     against = {
@@ -61,7 +58,8 @@ def _costs(table: Table, store: Store) -> Grid | None:
         for record in line.records
     }
     missing: set[str] = set()
-    figures = {line.label: _cost_figures(line, against, store, missing) for line in table.lines if line.records}
+    labels = Labels()
+    figures = {line.label: _cost_figures(line, against, store, labels, missing) for line in table.lines if line.records}
     if not figures:
         return None
     names = [name for name in _COST_COLUMNS if any(not math.isnan(own[name]) for own in figures.values())]
@@ -89,17 +87,17 @@ _COST_COLUMNS = {
 
 
 def _cost_figures(
-    line: Line, against: dict[tuple[str, int], Record], store: Store, missing: set[str]
+    line: Line, against: dict[tuple[str, int], Record], store: Store, labels: Labels, missing: set[str]
 ) -> dict[str, float]:
     costs = [cost(record, against.get((record.cell.task, record.cell.seed))) for record in line.records]
-    calibrated = [calibration(record, store, missing) for record in line.records]
+    calibrated = [calibration(record, store, labels, missing) for record in line.records]
     return {
-        "steps": _mean(each.steps for each in costs),
-        "time": _mean(each.time for each in costs),
-        "parameters": _mean(each.parameters for each in costs),
-        "ECE": _mean(each.ece for each in calibrated),
-        "NLL": _mean(each.nll for each in calibrated),
-        "macro-F1": _mean(each.macro_f1 for each in calibrated),
+        "steps": mean_of_known(each.steps for each in costs),
+        "time": mean_of_known(each.time for each in costs),
+        "parameters": mean_of_known(each.parameters for each in costs),
+        "ECE": mean_of_known(each.ece for each in calibrated),
+        "NLL": mean_of_known(each.nll for each in calibrated),
+        "macro-F1": mean_of_known(each.macro_f1 for each in calibrated),
     }
 
 
@@ -110,7 +108,7 @@ def _selection(table: Table, _: Store) -> Grid | None:
         return None
     names = [*(name for name in found if name not in ("last", "oracle")), "last", "oracle"]
     picked = {
-        line.label: [_mean(choices(record).get(name, math.nan) for record in line.records) for name in names]
+        line.label: [mean_of_known(choices(record).get(name, math.nan) for record in line.records) for name in names]
         for line in table.lines
         if line.records
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlzoo.bench.store import Record
-from tlzoo.stats import average_ranks, summary
+from tlzoo.stats import average_ranks, mean_of_known
 
 __all__ = ["Judgement", "choices", "judged", "rank_correlation"]
 
@@ -68,7 +68,7 @@ def _judgement(name: str, records: Sequence[Record]) -> Judgement:
         rank_correlation([_curves(record)[name][-1] for record in own], [record.curves[_TEST][-1] for record in own])
         for own in places.values()
     ]
-    return Judgement(name, summary(within).mean, summary(across).mean, summary(lost).mean)
+    return Judgement(name, *map(mean_of_known, (within, across, lost)))
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
