@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["cagrad_weights", "dual_cone_weights", "fair_weights", "min_norm_weights", "project_to_simplex"]
+__all__ = ["cagrad_weights", "dual_cone_weights", "fair_weights", "min_norm_weights"]
 
 Matrix = NDArray[np.float64]
 
@@ -19,21 +19,6 @@ _TINY = 1e-150
 _CONVERGED = 1e-10
 _STATIONARY = 1e-6
 """Share of the rows' length below which a convex combination of them counts as zero; G knows it to 1e-8."""
-
-
-def project_to_simplex(values: Tensor) -> Tensor:
-    """Return the point of the probability simplex that is nearest to (T,).
-
-    Source: Duchi et al., ICML 2008, https://doi.org/10.1145/1390156.1390191
-
-    >>> project_to_simplex(torch.tensor([0.5, 2.0]))
-    tensor([0., 1.])
-    """
-    falling = values.sort(descending=True).values
-    excess = (falling.cumsum(0) - 1) / torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
-    # the largest number of entries that stay above what is taken from each of them
-    kept = int((falling > excess).sum()) - 1
-    return (values - excess[kept]).clamp_min(0)
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:

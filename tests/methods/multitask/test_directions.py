@@ -74,7 +74,7 @@ def shortest(jacobian):
     return float((MGDA(len(units)).weights(torch.ones(len(units)).double(), units @ units.T) @ units).norm())
 
 
-quick = settings(max_examples=30, deadline=None)
+quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 @quick
