@@ -1,5 +1,7 @@
 """Weightings of gradients through the Lightning module."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -8,6 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.backbones import create_backbone
 from tlzoo.data import BatchSampler, ExampleSet, MultitaskTask, Target
+from tlzoo.data.united import united
 from tlzoo.lit import Multitask, MultitaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.methods.multitask.gramian import GramianWeighting
@@ -245,3 +248,21 @@ def test_ordered_classes_are_measured_by_their_distance():
     trainer = fit(network, batches)
     logged = trainer.test(network, datamodule=batches, verbose=False)[0]
     assert set(logged) == {"test/left_error", "test/right_error", "test/rare_accuracy"}
+
+
+def test_tasks_with_data_of_their_own():
+    first, second = examples(20, 0, missing=False), examples(60, 1, missing=False)
+    train = united(
+        {
+            "first": replace(first, targets={"left": first.targets["left"]}),
+            "second": replace(second, targets={"right": second.targets["right"]}),
+        }
+    )
+    targets = {"left": Target(classes=3), "right": Target(classes=0)}
+    task = MultitaskTask(name="toy", targets=targets, train=train, validation=train, test=train)
+    network = module("nash_mtl", targets=targets)
+    batches = MultitaskData(task, batch_size=4)  # some batches hold one of the two alone
+    trainer = fit(network, batches, steps=30)
+    logged = trainer.test(network, datamodule=batches, verbose=False)[0]
+    assert set(logged) == {"test/left_accuracy", "test/right_error"}
+    assert bool(weights_of(network).isfinite().all())
