@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
@@ -34,7 +36,8 @@ class EpisodeTask(Task):
             drawn.
 
     Raises:
-        ValueError: a set lacks the attribute.
+        ValueError: a set lacks the attribute; a listed episode has a class without support, an item that is not there,
+            or one that is both support and query.
     """
 
     kind: ClassVar[str] = "episode"
@@ -53,8 +56,26 @@ class EpisodeTask(Task):
         lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
         if lacking:
             raise ValueError(
-                f"{self.name}: {', '.join(lacking)} has no attribute {self.within!r}, which episodes share"
+                f"{self.name}: no attribute {self.within!r}, which episodes share, in {', '.join(lacking)}"
             )
+        if self.listed is not None:
+            self._check_listed(self.listed)
+
+    def _check_listed(self, listed: EpisodeList) -> None:
+        for place in range(len(listed)):
+            support, labels, query, _ = listed[place]
+            items = np.concatenate([support, query])
+            if len(missing := np.setdiff1d(np.arange(listed.way), labels)):
+                wrong = f"class {missing[0]} of {listed.way} has no support; give each class one at least"
+            elif not len(query):
+                wrong = "there is no query; give one at least"
+            elif items.min() < 0 or items.max() >= len(self.novel):
+                wrong = f"items from {items.min()} to {items.max()}, where novel has {len(self.novel)}"
+            elif len(both := np.intersect1d(support, query)):
+                wrong = f"item {both[0]} is both support and query; its answer would be known"
+            else:
+                continue
+            raise ValueError(f"{self.name}: listed episode {place}: {wrong}")
 
     @property
     def checksum(self) -> str:
