@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlzoo.data.samplers import BatchSampler
     from tlzoo.data.sets import ExampleSet
     from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, Task, ZeroShotTask
+    from tlzoo.data.varied import VariedSampler
 
 __all__ = [
     "BatchSampler",
@@ -29,6 +30,7 @@ __all__ = [
     "MultitaskTask",
     "Target",
     "Task",
+    "VariedSampler",
     "ZeroShotTask",
     "list_tasks",
     "load_task",
@@ -45,6 +47,7 @@ _MODULES = {
     "MultitaskTask": "tasks",
     "Target": "tasks",
     "Task": "tasks",
+    "VariedSampler": "varied",
     "ZeroShotTask": "tasks",
 }
 
