@@ -67,7 +67,12 @@ class MemoryBank(Memory):
 
     @torch.no_grad()
     def update(self, indices: Tensor, features: Tensor, probabilities: Tensor) -> None:
-        """Replace what is known of ``indices`` (B,)."""
+        """Replace what is known of ``indices`` (B,).
+
+        Raises:
+            ValueError: an index that the bank does not hold.
+        """
+        self._check(indices)
         self.features[indices] = features.detach()
         self.probabilities[indices] = probabilities.detach()
 
@@ -80,11 +85,16 @@ class MemoryBank(Memory):
         Raises:
             ValueError: an index that the bank does not hold; or it holds nobody else.
         """
-        if len(self) < 2 or int(indices.max()) >= len(self):
-            raise ValueError(
-                f"a memory of {len(self)} examples has no neighbors of index {int(indices.max())}; fill it with the "
-                "whole data set first, two examples or more"
-            )
+        self._check(indices)
+        if len(self) < 2:
+            raise ValueError(f"a memory of {len(self)} example holds no neighbors; fill it with two examples or more")
         similarity = features.detach() @ self.features.T
         similarity.scatter_(1, indices[:, None], -torch.inf)
         return similarity.topk(min(count, len(self) - 1), dim=1).indices
+
+    def _check(self, indices: Tensor) -> None:
+        if len(indices) and int(indices.max()) >= len(self):
+            raise ValueError(
+                f"a memory of {len(self)} examples does not hold index {int(indices.max())}; fill it with the whole "
+                "data set first"
+            )

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tlzoo.selection import SCORES, SOURCE_SCORES, scores
+from tlzoo.selection.scores import class_cluster
+from tlzoo.selection.source import deep_embedded_validation, density_ratio, dev_risk
+from tlzoo.types import Prediction
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_dev_risk_equals_numpy():
+    losses, weights = random(9).abs(), random(9, seed=1).abs()
+    covariance = np.cov((weights * losses).numpy(), weights.numpy())
+    eta = -covariance[0, 1] / covariance[1, 1]
+    expected = (weights * losses).mean().item() + eta * weights.mean().item() - eta
+    assert dev_risk(losses, weights).item() == pytest.approx(expected)
+    assert dev_risk(losses, torch.ones(9).double()).item() == pytest.approx(losses.mean().item())
+    with pytest.raises(ValueError, match="N at least 2"):
+        dev_risk(losses[:1], weights[:1])
+
+
+def test_density_ratio_of_two_gaussians():
+    source, target = random(4000, 1), random(3000, 1, seed=1) + 1.0
+    points = torch.tensor([[-0.5], [0.5], [1.5]], dtype=torch.float64)
+    expected = torch.exp(points.squeeze(1) - 0.5)  # N(1, 1) / N(0, 1)
+    torch.testing.assert_close(density_ratio(source, target, points), expected, rtol=0.1, atol=0.05)
+
+
+def test_density_ratio_equals_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    source, target = random(50, 3), random(40, 3, seed=1) + 0.5
+    joint = torch.cat([source, target])
+    rows = (joint - joint.mean(0)) / joint.std(0)
+    fitted = LogisticRegression(C=1.0, tol=1e-10).fit(rows.numpy(), [0] * 50 + [1] * 40)
+    expected = np.exp(fitted.decision_function(rows[:5].numpy())) * 50 / 40
+    np.testing.assert_allclose(density_ratio(source, target, source[:5]).numpy(), expected, rtol=1e-3)
+
+
+def test_silhouette_equals_scikit_learn():
+    from sklearn.metrics import silhouette_score
+
+    features, logits = random(20, 3), random(20, 4, seed=1)
+    expected = silhouette_score(features.numpy(), logits.argmax(dim=1).numpy())
+    assert class_cluster(features, logits).item() == pytest.approx(expected)
+    assert class_cluster(features, torch.tensor([[1.0, 0.0]]).repeat(20, 1)).item() == 0.0
+
+
+def test_all_scores_in_one_call():
+    logits = random(12, 3)
+    source = Prediction(features=random(12, 4), logits=logits, labels=logits.argmax(dim=1))
+    wrong = Prediction(features=source.features, logits=logits, labels=logits.argmin(dim=1))
+    target = random(10, 4, seed=2), random(10, 3, seed=3)
+    found = scores(*target, source)
+    assert set(found) == {*SCORES, *SOURCE_SCORES}
+    assert set(scores(*target)) == set(SCORES)
+    assert found["source_risk"].item() == pytest.approx(-F.cross_entropy(logits, source.labels).item())
+    assert found["source_risk"] > scores(*target, wrong)["source_risk"]
+    assert found["mmd"] < 0
+    with pytest.raises(ValueError, match="the source has no labels"):
+        deep_embedded_validation(Prediction(features=source.features, logits=logits), source)
