@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from tlzoo.methods.meta import MetaLearner, check_way
-from tlzoo.nn.statistics import Statistics, statistics_of
+from tlzoo.nn.statistics import Statistics, statistics_of, uses_batch_statistics
 from tlzoo.registry import Paper
 
 __all__ = ["MAML"]
@@ -120,7 +120,8 @@ def _outputs(model: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, *,
     one_by_one = _faster_one_by_one(model, inputs.device)
     # under vmap even where the rows are all: torch's own batch normalization has a wrong second derivative there (2.14:
     # MAML's gradient through conv4 is off in the third digit)
-    with nullcontext() if one_by_one and rows == inputs.shape[1] else statistics_of(rows):
+    plain = not uses_batch_statistics(model) or (one_by_one and rows == inputs.shape[1])
+    with nullcontext() if plain else statistics_of(rows):
         if one_by_one:
             apart = [{name: p[place] for name, p in parameters.items()} for place in range(len(inputs))]
             return torch.stack([output(own, episode) for own, episode in zip(apart, inputs, strict=True)])
