@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tlzoo.bench import Cell
+from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.execute import execute
 from tlzoo.bench.facts import Facts
 from tlzoo.bench.reproduce import find_cell, reproduce
@@ -27,8 +27,6 @@ def stored(tmp_path, protocol):
 def spoil(store, cell, *, provenance=None, **metrics):
     """Store the cell with other figures or from other surroundings."""
     record = store.read(cell)
-    from tlzoo.bench import Outcome
-
     outcome = Outcome(
         metrics={**record.metrics, **metrics},
         curves=record.curves,
@@ -96,10 +94,12 @@ def test_a_cell_is_found_by_the_beginning_of_its_hash(stored, tmp_path, monkeypa
         find_cell(cell.hash)
 
 
-def test_a_beginning_that_several_cells_share_is_refused(stored):
-    store, _ = stored()
-    cells = [stored(seed=seed)[1] for seed in range(17)]  # of 17 hashes two begin with the same of 16 digits
+def test_a_beginning_that_several_cells_share_is_refused(tmp_path):
+    store = Store(tmp_path / "runs")
+    cells = [Cell(kind="domain", task="a->b", method="adaptation/dan", seed=seed) for seed in range(17)]
+    for cell in cells:
+        store.write(cell, Outcome(metrics={"a": 1.0}))
     first = [cell.hash[0] for cell in cells]
-    shared = next(digit for digit in first if first.count(digit) > 1)
+    shared = next(digit for digit in first if first.count(digit) > 1)  # of 17 hashes two begin with the same digit
     with pytest.raises(ValueError, match=f"'{shared}' is the beginning of several cells"):
         find_cell(shared, store.root)
