@@ -72,7 +72,8 @@ class ImagePreprocess:
         # convolutions on CPU and GPU are faster so
         layout = torch.channels_last if self.channels > 1 else torch.contiguous_format
         pixels = images.to(torch.float32).contiguous(memory_format=layout)
-        return pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels)).to(torch.get_default_dtype())
+        normalized = pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels))
+        return normalized.to(torch.get_default_dtype())
 
     def _checked(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8:
