@@ -89,6 +89,7 @@ def run(cell: Cell, report: Report) -> Outcome:
         receipt=receipt(
             module.method,
             dependence,
+            shown=_shown(cell),
             episodes=len(accuracies),
             episode_list=frozen.hash,
             interval="1.96 s / sqrt(n) over episodes",
@@ -98,6 +99,12 @@ def run(cell: Cell, report: Report) -> Outcome:
         predictions=predictions,
         splits={name: content_hash(data.task.novel.checksum, frozen.hash) for name in predictions},
     )
+
+
+def _shown(cell: Cell) -> frozenset[Sees]:
+    """Return what training shows a method: the labelled base classes, where the cell trains on them."""
+    trains = bool(cell.budget.get("steps")) or "training" in cell.module
+    return frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}) if trains else frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -118,8 +118,16 @@ def trained_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def receipt(method: Method, dependence: Mapping[str, float], **notes: Any) -> dict[str, Any]:
+def receipt(
+    method: Method, dependence: Mapping[str, float], *, shown: Collection[Sees] = (), **notes: Any
+) -> dict[str, Any]:
     """Return what a result says of its supervision.
+
+    Args:
+        method: what answered.
+        dependence: how much its answers change with the test batch.
+        shown: what training showed beyond what the method declares for its answers.
+        notes: what else a reader should know.
 
     Raises:
         SupervisionError: answers depend on the test batch, and the method does not declare TEST_INPUTS.
@@ -132,7 +140,7 @@ def receipt(method: Method, dependence: Mapping[str, float], **notes: Any) -> di
             f"where {TOLERANCE:g} is rounding); it must declare TEST_INPUTS"
         )
     return {
-        "sees": sorted(method.sees),
+        "sees": sorted({*method.sees, *shown}),
         "declared": True,
         "transductive": Sees.TEST_INPUTS in method.sees,
         "dependence": dict(dependence),
