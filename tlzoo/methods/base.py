@@ -326,9 +326,14 @@ class Compatibility(Method):
 
 
 class Strategy(Method):
-    """How a pretrained network is re-used as the starting point: fine-tuning."""
+    """How a pretrained network is re-used as the starting point: fine-tuning.
+
+    Attributes:
+        keeps_pretraining: what the network learned before reaches the result, and so does what it saw then.
+    """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    keeps_pretraining: ClassVar[bool] = True
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"penalty": guards.guard_penalty}
 
     def prepare(self, backbone: Backbone) -> Backbone:

@@ -23,7 +23,7 @@ from tlzoo.bench.protocols.training import (
 from tlzoo.data import load_task
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainData, FineTuning
-from tlzoo.types import Backbone
+from tlzoo.types import Backbone, Sees
 
 __all__ = ["load", "run"]
 
@@ -85,7 +85,10 @@ class _Run:
     def __init__(self, cell: Cell, data: DomainData, module: FineTuning, report: Report) -> None:
         self.data, self.module = data, module
         self.curves: dict[str, list[float]] = {"step": [], "test": []}
-        half = 0.5 if cell.budget.get("pretraining_steps") else 0.0
+        pretrained = bool(cell.budget.get("pretraining_steps"))
+        source = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
+        self.shown = source if pretrained and module.method.keeps_pretraining else frozenset()
+        half = 0.5 if pretrained else 0.0
         train(
             module,
             data,
@@ -109,7 +112,7 @@ class _Run:
         return Outcome(
             metrics={"test/accuracy": self.curves["test"][-1], "trained_parameters": float(trained)},
             curves=self.curves,
-            receipt=receipt(self.module.method, dependence, selection="last step"),
+            receipt=receipt(self.module.method, dependence, shown=self.shown, selection="last step"),
             predictions={"test_logits": as_array(self.logits)},
             splits={"test_logits": split_hash(examples)},
         )

@@ -11,6 +11,8 @@ __all__ = ["FromScratch"]
 class FromScratch(Strategy):
     """Re-initializes every layer with its own default, then trains all of them."""
 
+    keeps_pretraining = False
+
     def prepare(self, backbone: Backbone) -> Backbone:
         """Re-initialize ``backbone`` in place and return it.
 
