@@ -16,6 +16,7 @@ import logging
 import statistics
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -53,12 +54,17 @@ def make_task(size: int = 1000) -> DomainTask:
     )
 
 
-def make_module(method: str) -> DomainModule:
+def make_module(method: str, **settings: Any) -> DomainModule:
     """Return the module of a method, always with the same weights."""
     torch.manual_seed(0)
     cls = DomainConfusion if resolve_name(method).startswith("confusion") else DomainAdaptation
     return cls(
-        "identity", method, num_classes=CLASSES, bottleneck=BOTTLENECK, backbone_settings={"num_features": WIDTH}
+        "identity",
+        method,
+        num_classes=CLASSES,
+        bottleneck=BOTTLENECK,
+        backbone_settings={"num_features": WIDTH},
+        method_settings=settings,
     )
 
 
