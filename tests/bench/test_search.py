@@ -10,7 +10,7 @@ from tlzoo.bench.facts import Facts
 from tlzoo.bench.located import SuiteError
 from tlzoo.bench.protocols import SEARCH, domain
 from tlzoo.bench.protocols.training import divided, trials, tune
-from tlzoo.bench.suite import load_suite
+from tlzoo.bench.reading import load_suite
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask
 from tlzoo.methods.adaptation import DAN

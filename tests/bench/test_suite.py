@@ -4,7 +4,7 @@ import pytest
 
 from tlzoo.bench.facts import Facts
 from tlzoo.bench.located import SuiteError, parse
-from tlzoo.bench.suite import find_suite, load_suite
+from tlzoo.bench.reading import find_suite, load_suite
 
 GOOD = """\
 suite: small

@@ -6,7 +6,7 @@ import pytest
 
 from tlzoo.bench.facts import Facts
 from tlzoo.bench.located import SuiteError
-from tlzoo.bench.suite import load_suite
+from tlzoo.bench.reading import load_suite
 from tlzoo.methods.zeroshot import ESZSL
 
 SUITE = """\

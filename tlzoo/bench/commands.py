@@ -83,9 +83,9 @@ _OPTIONS = {
 def planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
     """Return the plan of the suite that was asked for, and the store of its results."""
     from tlzoo.bench.facts import DEFAULT_PROTOCOL
+    from tlzoo.bench.reading import load_suite
     from tlzoo.bench.runner import make_plan
     from tlzoo.bench.store import Store
-    from tlzoo.bench.suite import load_suite
 
     suite = load_suite(arguments.suite)
     if arguments.seeds is not None:
@@ -219,7 +219,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from tlzoo.bench.suite import list_suites, load_suite
+    from tlzoo.bench.reading import list_suites, load_suite
 
     for name in list_suites():
         print(f"{name}: {load_suite(name).question}")
