@@ -10,7 +10,14 @@ from tlzoo.functional.distributed import gather_with_gradient
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import entropy, information_maximization
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
-from tlzoo.functional.moments import central_moment_discrepancy, coral_loss, covariance, higher_order_moment_loss
+from tlzoo.functional.moments import (
+    central_moment_discrepancy,
+    coral_loss,
+    covariance,
+    higher_order_moment_loss,
+    standardization,
+    symmetric_power,
+)
 from tlzoo.functional.norms import fixed_norm_loss, spectral_penalty, stepwise_norm_loss
 from tlzoo.functional.predictions import (
     batch_nuclear_norm_loss,
@@ -53,7 +60,9 @@ __all__ = [
     "seen_unseen_curve",
     "sliced_wasserstein",
     "spectral_penalty",
+    "standardization",
     "stepwise_norm_loss",
+    "symmetric_power",
     "transport_plan",
     "uniform_confusion",
 ]

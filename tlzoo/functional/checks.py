@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["check_choice", "check_pair", "is_finite", "where_not_finite"]
+__all__ = ["check_choice", "check_pair", "check_positive_definite", "is_finite", "where_not_finite"]
 
 
 def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
@@ -43,6 +43,20 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
     if min(len(source), len(target)) < least:
         raise ValueError(
             f"source and target {what} have {len(source)} and {len(target)} rows; expected {least} or more a side"
+        )
+
+
+def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None:
+    """Check the eigenvalues (D,), in ascending order, of a matrix that is to be inverted.
+
+    Raises:
+        ValueError: the lowest is not positive but for rounding.
+    """
+    lowest, highest = float(values[0]), float(values[-1])
+    if lowest <= len(values) * torch.finfo(values.dtype).eps * highest:
+        raise ValueError(
+            f"{what} is singular, its eigenvalues go from {lowest:.3g} to {highest:.3g}; add to its diagonal "
+            "(regularization), or give more examples than dimensions"
         )
 
 

@@ -7,9 +7,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_choice, check_pair
+from tlzoo.functional.checks import check_choice, check_pair, check_positive_definite
 
-__all__ = ["central_moment_discrepancy", "coral_loss", "covariance", "higher_order_moment_loss"]
+__all__ = [
+    "central_moment_discrepancy",
+    "coral_loss",
+    "covariance",
+    "higher_order_moment_loss",
+    "standardization",
+    "symmetric_power",
+]
 
 
 def covariance(features: Tensor) -> Tensor:
@@ -25,6 +32,40 @@ def covariance(features: Tensor) -> Tensor:
         raise ValueError(f"{len(features)} points have no covariance; expected at least two")
     centered = features - features.mean(dim=0)
     return centered.T @ centered / (len(features) - 1)
+
+
+def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
+    """Return a power of a symmetric positive definite matrix (D, D), by its eigenvectors.
+
+    Raises:
+        ValueError: it is not square, or has an eigenvalue that is not positive but for rounding.
+
+    >>> symmetric_power(torch.diag(torch.tensor([4.0, 9.0])), -0.5).diagonal().mul(6).tolist()
+    [3.0, 2.0]
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"a matrix of shape {tuple(matrix.shape)}; expected (D, D)")
+    values, vectors = torch.linalg.eigh(matrix)
+    check_positive_definite(values)
+    power: Tensor = (vectors * values**exponent) @ vectors.T
+    return power
+
+
+def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean (D,) and standard deviation (D,), by N, of features (N, D); 1 for a feature that does not vary.
+
+    Raises:
+        ValueError: no features.
+
+    >>> mean, deviation = standardization(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
+    >>> mean.tolist(), deviation.tolist()
+    ([1.0, 5.0], [1.0, 1.0])
+    """
+    if not len(features):
+        raise ValueError("an empty batch has no mean; expected one row of features or more")
+    mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
+    level = features.abs().amax(dim=0) * 10 * torch.finfo(features.dtype).eps  # what rounding leaves of a constant
+    return mean, deviation.where(deviation > level, torch.ones_like(deviation))
 
 
 def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper", "domainbed"] = "paper") -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tlzoo.methods.adapting import SourceFree, TestTime
     from tlzoo.methods.alternating import Alternating
     from tlzoo.methods.base import Alignment, Compatibility, DomainMethod, EpisodeClassifier, Method, Weighting
+    from tlzoo.methods.transforms import FeatureTransform
 
 __all__ = [
     "check_filled",
@@ -36,6 +37,8 @@ __all__ = [
     "guard_phase",
     "guard_target",
     "guard_tasks",
+    "guard_transform",
+    "guard_transform_fit",
 ]
 
 
@@ -277,6 +280,44 @@ def guard_fit(fit: Callable[..., Compatibility]) -> Callable[..., Compatibility]
         return fit(self, features, labels, class_embeddings)
 
     return guarded
+
+
+def guard_transform_fit(fit: Callable[..., FeatureTransform]) -> Callable[..., FeatureTransform]:
+    """Check the features of both domains, the target's where the method sees them."""
+
+    @functools.wraps(fit)
+    def guarded(self: FeatureTransform, source: Tensor, target: Tensor | None) -> FeatureTransform:
+        _check_width(self, source, "source features")
+        if Sees.TARGET_INPUTS not in self.sees:
+            return fit(self, source, None)
+        if target is None:
+            raise ValueError(f"{type(self).__name__}: the target is None, and what it aligns is source and target")
+        _check_width(self, target, "target features")
+        return fit(self, source, target)
+
+    return guarded
+
+
+def guard_transform(transform: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Check features, then what became of them."""
+
+    @functools.wraps(transform)
+    def guarded(self: FeatureTransform, features: Tensor) -> Tensor:
+        _check_width(self, features, "features")
+        result = transform(self, features)
+        check_output(self, result, {"features": features}, what="the transformed features")
+        return result
+
+    return guarded
+
+
+def _check_width(method: DomainMethod, features: Tensor, what: str) -> None:
+    _check_matrix(method, features, what, "(N, D)")
+    if features.shape[1] != method.num_features:
+        raise ValueError(
+            f"{type(method).__name__}: {what} have width {features.shape[1]}; it was built with "
+            f"num_features={method.num_features}"
+        )
 
 
 def guard_loss(loss: Callable[..., Losses]) -> Callable[..., Losses]:

@@ -13,8 +13,12 @@ from tlzoo.methods.conformance.episodes import EpisodeScenario
 from tlzoo.methods.conformance.meta import MetaScenario
 from tlzoo.methods.conformance.scenario import Scenario
 from tlzoo.methods.conformance.strategy import StrategyScenario
+from tlzoo.methods.conformance.texts import TextScenario
+from tlzoo.methods.conformance.transforms import TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
 from tlzoo.methods.meta import MetaLearner
+from tlzoo.methods.texts import TextCompatibility
+from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 
 __all__ = ["scenarios"]
@@ -22,11 +26,13 @@ __all__ = ["scenarios"]
 _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (Alignment, AlignmentScenario),
     (Alternating, AlternatingScenario),
+    (FeatureTransform, TransformScenario),
     (SourceFree, SourceFreeScenario),
     (TestTime, TestTimeScenario),
     (EpisodeClassifier, EpisodeScenario),
     (MetaLearner, MetaScenario),
     (Weighting, WeightingScenario),
+    (TextCompatibility, TextScenario),
     (Compatibility, CompatibilityScenario),
     (Strategy, StrategyScenario),
 )

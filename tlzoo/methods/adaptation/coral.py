@@ -1,0 +1,86 @@
+"""CORAL: source features are whitened, and colored as the target's are."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional import covariance, standardization, symmetric_power
+from tlzoo.functional.checks import check_pair
+from tlzoo.methods.base import fitted
+from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.registry import Paper
+
+__all__ = ["CORAL"]
+
+
+class CORAL(FeatureTransform):
+    """Correlation alignment (Sun, Feng & Saenko, AAAI 2016), https://arxiv.org/abs/1511.05547.
+
+    Features of each domain are standardized by its own mean and deviation, as in the paper; source features are then
+    multiplied by (C_s + r I)^-1/2 (C_t + r I)^1/2. With r = 0 their covariance is the target's exactly, which takes
+    more examples than dimensions.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        regularization: r.
+
+    >>> source = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> turn = torch.tensor([[3.0, 1.0], [1.0, 2.0]])
+    >>> coral = CORAL(2, 2, regularization=0.0).fit(source, source @ turn)
+    >>> aligned, wanted = coral.transform_source(source), coral.transform_target(source @ turn)
+    >>> torch.allclose(covariance(aligned), covariance(wanted), atol=1e-5)
+    True
+    """
+
+    paper = Paper(
+        title="Return of Frustratingly Easy Domain Adaptation",
+        authors=("Sun", "Feng", "Saenko"),
+        venue="AAAI",
+        year=2016,
+        arxiv="1511.05547",
+    )
+    variants = ({}, {"regularization": 0.1})
+
+    def __init__(self, num_features: int, num_classes: int, *, regularization: float = 1.0) -> None:
+        super().__init__(num_features, num_classes)
+        if regularization < 0:
+            raise ValueError(f"regularization {regularization}; expected 0 or more")
+        self.regularization = regularization
+        for name in ("source_mean", "source_deviation", "target_mean", "target_deviation"):
+            self.register_buffer(name, torch.full((num_features,), torch.nan))
+        self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
+
+    @torch.no_grad()
+    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+        """Find the map from source (N, D) and target (M, D), in float64.
+
+        Raises:
+            ValueError: fewer than two rows a side; without regularization, a covariance that is singular.
+        """
+        assert target is not None
+        check_pair(source, target, least=2)
+        covariances = []
+        for name, features in (("source", source.double()), ("target", target.double())):
+            mean, deviation = standardization(features)
+            self.get_buffer(f"{name}_mean").copy_(mean)
+            self.get_buffer(f"{name}_deviation").copy_(deviation)
+            identity = torch.eye(self.num_features).to(features)
+            covariances.append(covariance((features - mean) / deviation) + self.regularization * identity)
+        ours, theirs = covariances
+        self.get_buffer("map").copy_(symmetric_power(ours, -0.5) @ symmetric_power(theirs, 0.5))
+        return self
+
+    def transform_source(self, features: Tensor) -> Tensor:
+        """Standardize features (B, D), whiten and color them."""
+        return self._standardized(features, "source") @ fitted(self, "map")
+
+    def transform_target(self, features: Tensor) -> Tensor:
+        """Standardize features (B, D)."""
+        return self._standardized(features, "target")
+
+    def _standardized(self, features: Tensor, side: str) -> Tensor:
+        return (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")

@@ -1,0 +1,106 @@
+"""Subspace alignment: the principal directions of the source are turned into those of the target."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from tlzoo.functional import standardization
+from tlzoo.functional.checks import check_pair
+from tlzoo.methods.base import fitted
+from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.registry import Paper
+from tlzoo.space import Choice, Space
+
+__all__ = ["SubspaceAlignment"]
+
+
+class SubspaceAlignment(FeatureTransform):
+    """Subspace alignment (Fernando et al., ICCV 2013), https://arxiv.org/abs/1409.5241.
+
+    Features of each domain are standardized by its own mean and deviation, as in the paper. With P_s, P_t (D, K) their
+    first principal directions, source features z become z P_s P_s^T P_t, target features z P_t.
+
+    Differs from the paper: the number of directions is a setting, which the paper bounds by a theorem and chooses on
+    source labels.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        dimensions: K; D where there are fewer features.
+
+    >>> points = torch.tensor([[2.0, 0.0, 1.0], [-2.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, -1.0, 1.0]])
+    >>> SubspaceAlignment(3, 2, dimensions=1).fit(points, points).transform_target(points).shape
+    torch.Size([4, 1])
+    """
+
+    paper = Paper(
+        title="Unsupervised Visual Domain Adaptation Using Subspace Alignment",
+        authors=("Fernando", "Habrard", "Sebban", "Tuytelaars"),
+        venue="ICCV",
+        year=2013,
+        arxiv="1409.5241",
+    )
+    space = Space(dimensions=Choice((20, 40, 80, 160)))
+    variants = ({}, {"dimensions": 2})
+
+    def __init__(self, num_features: int, num_classes: int, *, dimensions: int = 80) -> None:
+        super().__init__(num_features, num_classes)
+        if dimensions < 1:
+            raise ValueError(f"dimensions {dimensions}; expected at least 1")
+        self.dimensions = min(dimensions, num_features)
+        for side in ("source", "target"):
+            for name in ("mean", "deviation"):
+                self.register_buffer(f"{side}_{name}", torch.full((num_features,), torch.nan))
+            self.register_buffer(f"{side}_map", torch.full((num_features, self.dimensions), torch.nan))
+
+    @property
+    def width(self) -> int:
+        """K."""
+        return self.dimensions
+
+    @torch.no_grad()
+    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+        """Find the directions of source (N, D) and target (M, D), in float64.
+
+        Raises:
+            ValueError: fewer than two rows a side, or features of a domain span fewer dimensions than are asked for.
+        """
+        assert target is not None
+        check_pair(source, target, least=2)
+        bases = {}
+        for name, features in (("source", source.double()), ("target", target.double())):
+            mean, deviation = standardization(features)
+            self.get_buffer(f"{name}_mean").copy_(mean)
+            self.get_buffer(f"{name}_deviation").copy_(deviation)
+            bases[name] = self._directions((features - mean) / deviation, name)
+        self.get_buffer("source_map").copy_(bases["source"] @ (bases["source"].T @ bases["target"]))
+        self.get_buffer("target_map").copy_(bases["target"])
+        return self
+
+    def _directions(self, points: Tensor, name: str) -> Tensor:
+        """Return the (D, K) principal directions of centered points (N, D)."""
+        _, lengths, directions = torch.linalg.svd(points, full_matrices=False)
+        rounding = max(points.shape) * torch.finfo(points.dtype).eps * float(lengths[0])
+        spanned = int((lengths > rounding).sum())
+        if spanned < self.dimensions:
+            raise ValueError(
+                f"{type(self).__name__}: {len(points)} {name} features span {spanned} dimensions and "
+                f"dimensions={self.dimensions}; give more examples or a smaller number"
+            )
+        first: Tensor = directions[: self.dimensions].T
+        return first
+
+    def transform_source(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to (B, K), in the coordinates of the target."""
+        return self._coordinates(features, "source")
+
+    def transform_target(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to their (B, K) coordinates."""
+        return self._coordinates(features, "target")
+
+    def _coordinates(self, features: Tensor, side: str) -> Tensor:
+        standardized = (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")
+        return standardized @ fitted(self, f"{side}_map")

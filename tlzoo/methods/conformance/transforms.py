@@ -1,0 +1,96 @@
+"""Transforms of frozen features: two sets to fit, others to map."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered, require_shape
+from tlzoo.types import Sees
+
+__all__ = ["TransformScenario"]
+
+_D = SHAPE["num_features"]
+_FIT = ("train.source", "train.target")
+
+
+class TransformScenario(Scenario):
+    """Source and target features of another scale and place, fitted; others of both are mapped."""
+
+    watched: ClassVar[Mapping[str, str]] = {
+        "train.source": "source features (row 1)",
+        "train.target": "target features (row 1)",
+        "source": "features (row 1)",
+        "target": "features (row 1)",
+    }
+
+    def make_ready(self, subject: Subject, inputs: Inputs) -> None:
+        """Fit it, on the target only where it sees that."""
+        sees_target = Sees.TARGET_INPUTS in self.cls.sees
+        subject.method.fit(inputs["train.source"], inputs["train.target"] if sees_target else None)
+
+    def inputs(
+        self,
+        *,
+        seed: int = 1,
+        dtype: torch.dtype = torch.float64,
+        fit: bool = False,
+        sizes: tuple[int, int] = (12, 10),
+        width: int = _D,
+    ) -> Inputs:
+        """Return features to map, and with ``fit`` those to fit."""
+        generator = torch.Generator().manual_seed(seed)
+        made = {side: normal(generator, 5, _D, dtype=dtype) for side in ("source", "target")}
+        train = {name: normal(generator, size, width, dtype=dtype) for name, size in zip(_FIT, sizes, strict=True)}
+        train["train.target"] = 2 * train["train.target"] + 0.5
+        return made | train if fit else made
+
+    def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
+        """Return the mean square of what both sides are mapped to."""
+        if "train.source" in inputs:
+            subject = copy.deepcopy(subject)
+            self.make_ready(subject, inputs)
+        method = subject.method
+        mapped = method.transform_source(inputs["source"]), method.transform_target(inputs["target"])
+        for side, result in zip(("source", "target"), mapped, strict=True):
+            require_shape(self, result, (len(inputs[side]), method.width))
+        size: Tensor = mapped[0].square().mean() + mapped[1].square().mean()
+        return size
+
+    def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
+        """Return the features that are mapped: a network before them may be trained through the maps."""
+        return [inputs["source"], inputs["target"]]
+
+    def permuted(self, inputs: Inputs) -> Inputs:
+        """Return all sets in another order."""
+        return reordered(inputs, dict.fromkeys(inputs, 0))
+
+    def hard(self) -> dict[str, Inputs]:
+        """Return small and constant sets."""
+        usual = self.inputs(fit=True)
+        flat = {name: torch.cat([usual[name][:, :-1], 0 * usual[name][:, -1:]], dim=1) for name in _FIT}
+        return {
+            "fewer examples than dimensions": self.inputs(fit=True, sizes=(3, 3)),
+            "two examples a side": self.inputs(fit=True, sizes=(2, 2)),
+            "one example a side": self.inputs(fit=True, sizes=(1, 1)),
+            "one target example": self.inputs(fit=True, sizes=(9, 1)),
+            "features that coincide": usual | {name: torch.ones_like(usual[name]) for name in _FIT},
+            "features of zeros": usual | {name: torch.zeros_like(usual[name]) for name in _FIT},
+            "a feature of zeros": usual | flat,
+        }
+
+    def invalid(self) -> dict[str, Inputs]:
+        """Return empty sets and features of another width."""
+        usual = self.inputs(fit=True)
+        made = {
+            "no source": self.inputs(fit=True, sizes=(0, 4)),
+            "features of another width": self.inputs(fit=True, width=_D + 1),
+            "other features to map": usual | {"source": torch.ones(5, _D + 1).double()},
+        }
+        if Sees.TARGET_INPUTS in self.cls.sees:
+            made["no target"] = self.inputs(fit=True, sizes=(4, 0))
+        return made

@@ -1,0 +1,107 @@
+"""Methods that align frozen features in closed form: nothing is trained but the classifier on what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from tlzoo.methods import guards
+from tlzoo.methods.base import DomainMethod
+from tlzoo.nn.logistic import LogisticClassifier
+
+__all__ = ["AlignedClassifier", "FeatureTransform"]
+
+
+class FeatureTransform(DomainMethod):
+    """Maps features of source and target to where they are alike (CORAL, subspace alignment, linear transport).
+
+    What :meth:`fit` finds is held in buffers, so that a checkpoint has it. Labels are no business of a transform; they
+    are the classifier's, see :class:`AlignedClassifier`.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+    """
+
+    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        "fit": guards.guard_transform_fit,
+        "transform_source": guards.guard_transform,
+        "transform_target": guards.guard_transform,
+    }
+
+    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+        """Learn the maps from unlabelled features of source (N, D) and target (M, D).
+
+        Args:
+            source: training features.
+            target: the same; None for a method that does not declare that it sees them.
+
+        Raises:
+            ValueError: features of another width, an empty side, or too few examples for what is asked.
+            FloatingPointError: NaN or Inf; the row is named.
+        """
+        raise NotImplementedError
+
+    def transform_source(self, features: Tensor) -> Tensor:
+        """Map source features (B, D) to (B, K), where the classifier is.
+
+        Raises:
+            RuntimeError: it was not fitted yet.
+            ValueError: features of another width.
+            FloatingPointError: NaN or Inf; the row is named.
+        """
+        raise NotImplementedError
+
+    def transform_target(self, features: Tensor) -> Tensor:
+        """Map target features (B, D) to (B, K), where the classifier is; the errors are the same."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """K, width of what it returns."""
+        return self.num_features
+
+
+class AlignedClassifier(nn.Module):
+    """A transform with a classifier on the source features that it aligned; it answers target features.
+
+    The classifier is the same for all transforms, a logistic regression on standardized features, so that they differ
+    in their alignment alone.
+
+    Args:
+        transform: not fitted yet, or fitted to be used as it is (:meth:`fit` fits it again).
+        penalty: see :class:`~tlzoo.nn.logistic.LogisticClassifier`.
+
+    >>> import torch
+    >>> from tlzoo.methods.adaptation import LinearOT
+    >>> _ = torch.manual_seed(0)
+    >>> source, labels = torch.randn(50, 3), torch.arange(50) % 2
+    >>> source[:, 0] += 4 * labels
+    >>> target = 0.3 * source - 1  # another scale and place
+    >>> model = AlignedClassifier(LinearOT(num_features=3, num_classes=2)).fit(source, labels, target)
+    >>> bool((model(target).argmax(dim=1) == labels).float().mean() > 0.9)
+    True
+    """
+
+    def __init__(self, transform: FeatureTransform, *, penalty: float = 1.0) -> None:
+        super().__init__()
+        self.transform = transform
+        self.classifier = LogisticClassifier(transform.width, transform.num_classes, penalty=penalty)
+
+    def fit(self, source: Tensor, labels: Tensor, target: Tensor | None) -> Self:
+        """Fit the transform to source (N, D) and target (M, D), the classifier to the aligned source and labels (N,).
+
+        Raises:
+            ValueError: what the transform or the classifier refuses.
+            FloatingPointError: NaN or Inf in features; the row is named.
+        """
+        self.transform.fit(source, target)
+        self.classifier.fit(self.transform.transform_source(source), labels)
+        return self
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map target features (B, D) to logits (B, C)."""
+        logits: Tensor = self.classifier(self.transform.transform_target(features))
+        return logits

@@ -1,0 +1,100 @@
+"""The classifier on frozen features that needs no training loop."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tlzoo.functional import standardization
+
+__all__ = ["LogisticClassifier"]
+
+_ABSENT = -100.0
+"""Logit of a class without examples. Those of the others add up to 0, so that one of them is higher."""
+
+
+class LogisticClassifier(nn.Module):
+    """Multinomial logistic regression on standardized features, solved by scikit-learn (L-BFGS, an L2 penalty).
+
+    It minimizes the sum of cross-entropies plus ``penalty`` / 2 ||W||^2, the intercept free, features divided by the
+    standard deviations of the examples that it is fitted on. What is fitted are buffers, NaN until then.
+
+    Args:
+        num_features: D.
+        num_classes: C; classes without examples are never answered.
+        penalty: of the weights, 1 / C in scikit-learn's terms.
+        steps: of L-BFGS at most.
+
+    Raises:
+        ValueError: a penalty that is not positive.
+
+    >>> points = torch.tensor([[0.0], [1.0], [4.0], [5.0]])
+    >>> classifier = LogisticClassifier(1, 2).fit(points, torch.tensor([0, 0, 1, 1]))
+    >>> classifier(torch.tensor([[0.5], [4.5]])).argmax(dim=1).tolist()
+    [0, 1]
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, num_features: int, num_classes: int, *, penalty: float = 1.0, steps: int = 1000) -> None:
+        super().__init__()
+        if penalty <= 0:
+            raise ValueError(f"penalty {penalty}; expected a number > 0")
+        self.num_features, self.num_classes, self.penalty, self.steps = num_features, num_classes, penalty, steps
+        self.register_buffer("mean", torch.full((num_features,), torch.nan))
+        self.register_buffer("deviation", torch.full((num_features,), torch.nan))
+        self.register_buffer("weight", torch.full((num_classes, num_features), torch.nan))
+        self.register_buffer("bias", torch.full((num_classes,), torch.nan))
+
+    @torch.no_grad()
+    def fit(self, features: Tensor, labels: Tensor) -> Self:
+        """Fit it to features (N, D) and labels (N,), in float64.
+
+        Raises:
+            ValueError: shapes that do not fit, a label out of range, or fewer than two classes.
+        """
+        self._check(features, labels)
+        from sklearn.linear_model import LogisticRegression  # here: it loads much that a forward pass has no use for
+
+        mean, deviation = standardization(features.double())
+        solver = LogisticRegression(C=1 / self.penalty, max_iter=self.steps, tol=1e-6)
+        solver.fit(((features.double() - mean) / deviation).cpu().numpy(), labels.cpu().numpy())
+        weight, bias = solver.coef_, solver.intercept_
+        if len(weight) == 1:  # of two classes there is one row, the difference
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        present = torch.from_numpy(solver.classes_).to(labels)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
+        self.weight.zero_()
+        self.bias.fill_(_ABSENT)
+        self.weight[present] = torch.from_numpy(weight).to(self.weight)
+        self.bias[present] = torch.from_numpy(bias).to(self.bias)
+        return self
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to logits (B, C).
+
+        Raises:
+            RuntimeError: it was not fitted yet.
+        """
+        if bool(self.bias.isnan().any()):
+            raise RuntimeError(f"{type(self).__name__} knows no classes yet; call fit first")
+        return ((features - self.mean) / self.deviation) @ self.weight.T + self.bias
+
+    def _check(self, features: Tensor, labels: Tensor) -> None:
+        if features.ndim != 2 or features.shape[1] != self.num_features or labels.shape != features.shape[:1]:
+            raise ValueError(
+                f"features and labels of shapes {tuple(features.shape)} and {tuple(labels.shape)}; expected "
+                f"(N, {self.num_features}) and (N,)"
+            )
+        classes = sorted(set(labels.tolist()))
+        if len(classes) < 2 or classes[0] < 0 or classes[-1] >= self.num_classes:
+            raise ValueError(
+                f"labels {classes[:10]}; expected two classes or more, from 0 to {self.num_classes - 1}"
+            )
