@@ -116,6 +116,41 @@ def test_the_source_model_is_that_of_source_only():
     assert stored == run(cell("adaptation/source_only")).metrics["test/accuracy"]
 
 
+@pytest.mark.parametrize("method", ["coral", "linear_ot", "subspace_alignment", "unaligned"])
+def test_transforms_are_fitted_once_and_every_validator_selects_them(method):
+    outcome = run(cell(f"adaptation/{method}"))
+    accuracy = outcome.metrics["test/accuracy"]
+    assert accuracy > 0.5
+    blind = method == "unaligned"
+    selected = {name: value for name, value in outcome.metrics.items() if name.startswith("selected/")}
+    assert set(selected) == (set() if blind else {f"selected/{name}" for name in (*SCORES, *SOURCE_SCORES)})
+    assert set(selected.values()) <= {accuracy}
+    assert outcome.metrics["oracle/accuracy"] == accuracy
+    assert not outcome.curves
+    seen = {"source inputs", "source labels"} | (set() if blind else {"target inputs"})
+    assert set(outcome.receipt["sees"]) == seen
+    assert not outcome.receipt["transductive"]
+    logits = outcome.predictions["test_logits"]
+    assert accuracy == pytest.approx((logits.argmax(axis=1) == TASK.target_test.labels).mean())
+
+
+def test_the_penalty_of_the_classifier_is_chosen_by_a_validator():
+    module = cell("x").module
+    candidates = {"penalty": (1e-3, 1e3), "regularization": (0.5, 1.0)}
+    note = run(cell("adaptation/coral", candidates=candidates, search={"rule": "entropy"})).receipt
+    assert note["rule"] == "entropy"
+    assert note["tuned"]["penalty"] == 1e-3  # more certain
+    assert note["trials"] == 4
+    plain, heavy = (run(cell("adaptation/unaligned", module={**module, "penalty": p})) for p in (1.0, 1e5))
+    spread = [np.ptp(outcome.predictions["test_logits"]) for outcome in (plain, heavy)]
+    assert spread[0] > 10 * spread[1]
+
+
+def test_transforms_want_features():
+    with pytest.raises(ValueError, match="adaptation/coral takes features; set frozen: true"):
+        run(cell("adaptation/coral", module={}))
+
+
 def test_candidates_of_test_time_methods_are_refused():
     with pytest.raises(ValueError, match="nothing to choose candidates by"):
         run(cell("adaptation/tent", candidates={"lr": (0.1, 0.2)}))

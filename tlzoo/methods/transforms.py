@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from tlzoo.methods import guards
@@ -74,7 +75,6 @@ class AlignedClassifier(nn.Module):
         transform: not fitted yet, or fitted to be used as it is (:meth:`fit` fits it again).
         penalty: see :class:`~tlzoo.nn.logistic.LogisticClassifier`.
 
-    >>> import torch
     >>> from tlzoo.methods.adaptation import LinearOT
     >>> _ = torch.manual_seed(0)
     >>> source, labels = torch.randn(50, 3), torch.arange(50) % 2
@@ -90,15 +90,29 @@ class AlignedClassifier(nn.Module):
         self.transform = transform
         self.classifier = LogisticClassifier(transform.width, transform.num_classes, penalty=penalty)
 
-    def fit(self, source: Tensor, labels: Tensor, target: Tensor | None) -> Self:
+    def fit(
+        self, source: Tensor, labels: Tensor, target: Tensor | None, *, shots: tuple[Tensor, Tensor] | None = None
+    ) -> Self:
         """Fit the transform to source (N, D) and target (M, D), the classifier to the aligned source and labels (N,).
+
+        Args:
+            source: training features.
+            labels: of the source.
+            target: unlabelled training features; None for a transform that does not see them.
+            shots: features (K, D) and labels (K,) of labelled target examples, from which the classifier learns, too.
 
         Raises:
             ValueError: what the transform or the classifier refuses.
             FloatingPointError: NaN or Inf in features; the row is named.
         """
         self.transform.fit(source, target)
-        self.classifier.fit(self.transform.transform_source(source), labels)
+        aligned = self.transform.transform_source(source)
+        if shots is not None:
+            aligned, labels = (
+                torch.cat([aligned, self.transform.transform_target(shots[0])]),
+                torch.cat([labels, shots[1]]),
+            )
+        self.classifier.fit(aligned, labels)
         return self
 
     def forward(self, features: Tensor) -> Tensor:

@@ -167,6 +167,14 @@ def test_a_class_without_examples_is_not_answered():
     assert logits.isfinite().all()
 
 
+def test_labelled_target_examples_teach_the_classifier():
+    labels = torch.arange(len(SOURCE)) % 2
+    shots = TARGET[:2], torch.tensor([2, 2])
+    model = AlignedClassifier(CORAL(D, C)).double()
+    assert 2 not in model.fit(SOURCE, labels, TARGET)(TARGET).argmax(dim=1)
+    assert model.fit(SOURCE, labels, TARGET, shots=shots)(TARGET[:2]).argmax(dim=1).tolist() == [2, 2]
+
+
 def test_labels_that_make_no_sense():
     for labels in (torch.zeros(40).long(), torch.arange(40), torch.arange(40) % 2 - 1):
         with pytest.raises(ValueError, match=r"labels \[.*expected two classes or more, from 0 to 2"):

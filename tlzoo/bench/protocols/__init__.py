@@ -23,7 +23,7 @@ _INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "traini
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "module": (
-            *("frozen", "scale", "bottleneck", "batch_statistics", "backbone_settings", "adaptation_lr"),
+            *("frozen", "scale", "bottleneck", "batch_statistics", "backbone_settings", "adaptation_lr", "penalty"),
             *_OPTIMIZER,
         ),
         "budget": (*_TRAINING, "source_steps"),
@@ -52,11 +52,14 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "rules": ("information", "entropy", "snd"),
-        "module": ("bottleneck", "lr", "backbone_lr", "momentum", "weight_decay"),
+        "module": ("bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
     },
     "multitask": {"rules": ("validation",)},
     "episode": {"rules": ("validation",)},
-    "zeroshot": {"rules": ("rehearsal",), "module": ("lr", "momentum", "weight_decay")},
+    "zeroshot": {
+        "rules": ("rehearsal",),
+        "module": ("templates", "wordings", "lr", "momentum", "weight_decay"),
+    },
 }
 """Kind -> the rules that may choose among settings, the usual one first, and the module's settings that may be tuned.
 
@@ -87,7 +90,7 @@ def prepare(cells: Sequence[Cell]) -> None:
     seen = set()
     for cell in cells:
         inputs = str([cell.module.get(name) for name in _INPUTS])
-        key = (cell.kind, cell.task, cell.root, cell.backbone, inputs)
+        key = (cell.kind, cell.task, cell.root, cell.backbone, inputs, bool(cell.candidates))
         if key not in seen:
             seen.add(key)
             importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").load(

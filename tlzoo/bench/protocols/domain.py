@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
@@ -31,11 +32,22 @@ from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.lit.target import TargetModule
 from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 from tlzoo.selection import SCORES, SOURCE_SCORES, scores
 from tlzoo.types import Prediction, Sees
 
-__all__ = ["DEPENDENCE_ITEMS", "accuracy", "domain_module", "load", "open_set_scores", "run"]
+__all__ = [
+    "DEPENDENCE_ITEMS",
+    "accuracy",
+    "domain_module",
+    "load",
+    "measured",
+    "metrics_of",
+    "open_set_scores",
+    "run",
+    "target_accuracies",
+]
 
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
 DEPENDENCE_ITEMS = 64
@@ -85,6 +97,10 @@ def run(cell: Cell, report: Report) -> Outcome:
         from tlzoo.bench.protocols.adapting import answer_stream  # here: it builds on this module
 
         return answer_stream(cell, task, report)
+    if issubclass(cls, FeatureTransform):
+        from tlzoo.bench.protocols.transforming import answer_aligned  # here: it builds on this module
+
+        return answer_aligned(cell, task)
     data, build = _prepared(cell, task, report, source_free=issubclass(cls, SourceFree))
     runs: dict[str, _Run] = {}
     rule = cell.search.get("rule", "information")
@@ -129,52 +145,28 @@ class _Run:
         self.module, self.task = module, data.task
         self.curves: dict[str, list[float]] = {"step": []}
         self.data = data
-        self.trainer = train(module, data, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
+        self.trainer = train(module, data, cell, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
 
-    def _measure(self, step: int) -> None:
-        """Measure the network as it is; labels of the target are read here, in the harness, and nowhere else."""
-        module, evaluated = self.module, self.data.evaluated
-        row: dict[str, float] = {"step": float(step)}
-        source: Prediction | None = None
-        for name, column in _COLUMNS.items():
-            examples: ExampleSet = getattr(evaluated, name)
-            if not len(examples):
-                continue
-            prediction = module.predict_all(self.data.passes(examples))
-            row[column] = accuracy(self.task, examples, as_array(prediction.logits))
-            if name == "source_test" and Sees.SOURCE_LABELS in module.method.sees:
-                assert examples.labels is not None
-                source = replace(prediction, labels=torch.from_numpy(examples.labels))
-            elif name == "target_train" and Sees.TARGET_INPUTS in module.method.sees:
-                label_free = scores(prediction.features, prediction.logits, source)
-                row.update({f"validation/{key}": float(value) for key, value in label_free.items()})
-            elif name == "target_test":
-                self.logits = prediction.logits
+    def _measure(self, step: int) -> dict[str, float]:
+        """Measure the network as it is."""
+        module = self.module
+        row, self.logits = measured(
+            self.task, self.data.evaluated, module.method.sees, lambda e: module.predict_all(self.data.passes(e))
+        )
         logged = module.trainer.callback_metrics
         row.update({name: float(value) for name, value in logged.items() if name.startswith("train/")})
-        for name, value in row.items():
+        for name, value in {"step": float(step), **row}.items():
             self.curves.setdefault(name, []).append(value)
+        return row
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
         test = self.curves["test"]
-        metrics = {
-            "test/accuracy": test[-1],
-            "oracle/accuracy": max(test),
-            "transductive/accuracy": self.curves["transductive"][-1],
-        }
-        if "source" in self.curves:
-            metrics["source/accuracy"] = self.curves["source"][-1]
-        if self.task.unknown is not None:
-            metrics |= open_set_scores(as_array(self.logits), self.data.evaluated.target_test, self.task.unknown)
-        for name in (*SCORES, *SOURCE_SCORES):
-            if f"validation/{name}" in self.curves:
-                metrics[f"selected/{name}"] = test[int(np.argmax(self.curves[f"validation/{name}"]))]
         examples = self.data.evaluated.target_test
         inputs = examples.batch(np.arange(min(DEPENDENCE_ITEMS, len(examples)))).inputs
         with torch.no_grad():
             dependence = measure_dependence(self.module, inputs)
         return Outcome(
-            metrics=metrics,
+            metrics=metrics_of(self.task, examples, self.curves, self.logits),
             curves={name: values for name, values in self.curves.items() if len(values) == len(test)},
             receipt=receipt(
                 self.module.method,
@@ -188,6 +180,60 @@ class _Run:
         )
 
 
+def measured(
+    task: DomainTask, evaluated: DomainTask, sees: Collection[Sees], predict: Callable[[ExampleSet], Prediction]
+) -> tuple[dict[str, float], Tensor]:
+    """Return accuracies and label-free scores of a model as it is, by column, and its logits on target test data.
+
+    Labels of the target are read here, in the harness, and nowhere else.
+
+    Args:
+        task: whose metric counts.
+        evaluated: the sets as the model takes them.
+        sees: what the method declares: scores that look at more are left out.
+        predict: what the model says of a set.
+    """
+    row: dict[str, float] = {}
+    source: Prediction | None = None
+    logits = torch.empty(0)
+    for name, column in _COLUMNS.items():
+        examples: ExampleSet = getattr(evaluated, name)
+        if not len(examples):
+            continue
+        prediction = predict(examples)
+        row[column] = accuracy(task, examples, as_array(prediction.logits))
+        if name == "source_test" and Sees.SOURCE_LABELS in sees:
+            assert examples.labels is not None
+            source = replace(prediction, labels=torch.from_numpy(examples.labels))
+        elif name == "target_train" and Sees.TARGET_INPUTS in sees:
+            label_free = scores(prediction.features, prediction.logits, source)
+            row.update({f"validation/{key}": float(value) for key, value in label_free.items()})
+        elif name == "target_test":
+            logits = prediction.logits
+    return row, logits
+
+
+def metrics_of(
+    task: DomainTask, examples: ExampleSet, curves: Mapping[str, Sequence[float]], logits: Tensor
+) -> dict[str, float]:
+    """Return the figures of a cell from what was measured at its checkpoints, ``logits`` being the last on the test."""
+    test = curves["test"]
+    metrics = {
+        "test/accuracy": test[-1],
+        "oracle/accuracy": max(test),
+        "transductive/accuracy": curves["transductive"][-1],
+    }
+    if "source" in curves:
+        metrics["source/accuracy"] = curves["source"][-1]
+    if task.unknown is not None:
+        metrics |= open_set_scores(as_array(logits), examples, task.unknown)
+    metrics |= target_accuracies(task, examples, as_array(logits))
+    for name in (*SCORES, *SOURCE_SCORES):
+        if f"validation/{name}" in curves:
+            metrics[f"selected/{name}"] = test[int(np.argmax(curves[f"validation/{name}"]))]
+    return metrics
+
+
 _COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
 """Sets that are measured, the source first: scores of the target look at it; and what their accuracy is called."""
 
@@ -199,6 +245,12 @@ def accuracy(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> fl
     if task.metric == "accuracy":
         return float(hits.mean())
     return float(np.mean([hits[examples.labels == label].mean() for label in np.unique(examples.labels)]))
+
+
+def target_accuracies(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> dict[str, float]:
+    """Return ``test/NAME``, the task's metric on each of several targets; nothing where there is one."""
+    own = {name: np.flatnonzero(examples.domains == place) for place, name in enumerate(task.target_names)}
+    return {f"test/{name}": accuracy(task, examples.subset(rows), logits[rows]) for name, rows in own.items()}
 
 
 def open_set_scores(logits: NDArray[Any], examples: ExampleSet, unknown: int) -> dict[str, float]:
