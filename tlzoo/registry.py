@@ -73,6 +73,7 @@ METHODS: dict[str, str] = {
     "confusion/pada": "PADA",
     "confusion/iwan": "IWAN",
     "confusion/osbp": "OSBP",
+    "confusion/mme": "MME",
     "confusion/adda": "ADDA",
     "confusion/mcd": "MCD",
     "confusion/wdgrl": "WDGRL",

@@ -66,6 +66,7 @@ class Need(StrEnum):
     DOMAINS = "domains"
     VIEWS = "views"
     MODEL = "model"
+    TEXTS = "texts"
 
 
 def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:
@@ -111,6 +112,7 @@ class Prediction:
         indices: (B,) place in the data set, for methods with a memory.
         domains: (B,) which source, in multi-source sets.
         views: augmented views of the same items, by name (``"weak"``, ``"strong"``).
+        inputs: (B, ...) raw inputs, where the method needs the model: for a pass of its own.
     """
 
     features: Tensor
@@ -119,9 +121,23 @@ class Prediction:
     indices: Tensor | None = None
     domains: Tensor | None = None
     views: Mapping[str, Prediction] = field(default_factory=dict)
+    inputs: Any = None
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def view(self, name: str) -> Prediction:
+        """Return an augmented view of the same items.
+
+        Raises:
+            ValueError: there is none of this name.
+        """
+        if name not in self.views:
+            raise ValueError(
+                f"a prediction without view {name!r} (it has {', '.join(self.views) or 'none'}); DomainData gives them "
+                "to methods that declare Need.VIEWS, in a loop of your own pass the views through the network, too"
+            )
+        return self.views[name]
 
 
 class _Withheld:
@@ -207,15 +223,22 @@ class Examples(_Batch):
 
 @dataclass(kw_only=True, eq=False)
 class DomainBatch(_Batch):
-    """A source and a target batch; a side that the method may not see is None. Sizes may differ."""
+    """A source and a target batch; a side that the method may not see is None. Sizes may differ.
+
+    Attributes:
+        source: source examples.
+        target: target examples, their labels only where the method sees them all.
+        shots: labelled target examples of a semi-supervised task, for the module's supervised loss.
+    """
 
     source: Examples | None
     target: Examples | None
+    shots: Examples | None = None
 
     @property
     def size(self) -> int:
-        """Count the examples of both sides."""
-        return sum(side.size for side in (self.source, self.target) if side is not None)
+        """Count the examples."""
+        return sum(part.size for part in (self.source, self.target, self.shots) if part is not None)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -40,7 +41,8 @@ class _Entry:
 def list_tasks(kind: Kind | None = None) -> list[str]:
     """Return the names of all tasks, or of those of one kind.
 
-    Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, see :func:`load_task`.
+    Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, and domain tasks may be pooled
+    and semi-supervised, see :func:`load_task`.
 
     >>> list_tasks("episode")[:3]
     ['emoji-oneshot', 'emoji-oneshot-hard', 'glyphs']
@@ -57,13 +59,16 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
     Args:
         name: one of :func:`list_tasks`; or ``folder:SOURCE->TARGET`` for a set laid out as ``root/domain/class/*.jpg``;
             or ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
-            ``att_splits.mat``.
+            ``att_splits.mat``. In domain tasks SOURCE and TARGET may each be several domains, joined by ``+``; a suffix
+            such as ``:3shot`` gives so many labelled target examples a class to every method.
         root: the folder of a set on disk; tasks that are made of sources do not look at it.
 
     Raises:
         ValueError: the name is unknown, the nearest are in the message; or the task needs ``root``.
         SourceError: a source cannot be fetched or is damaged.
     """
+    if (derived := _derived(name, root)) is not None:
+        return derived
     if name.startswith(_FOLDER):
         entry = _folder_entry(name, root)
     elif name.startswith(_XLSA17):
@@ -75,6 +80,30 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
     build = getattr(importlib.import_module(f"tlzoo.data.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
+
+
+_SHOTS = re.compile(r"(?P<task>.+):(?P<shots>\d+)shot")
+_SEVERAL = re.compile(r"(?P<family>[^:]+:)(?P<source>[^:]+)->(?P<target>[^:]+)(?P<variant>(:.+)?)")
+
+
+def _derived(name: str, root: str | os.PathLike[str] | None) -> Task | None:
+    """Return the task of a name that asks for shots or for several domains; None for any other name."""
+    if found := _SHOTS.fullmatch(name):
+        task: Any = load_task(found["task"], root)
+        if task.kind != "domain":
+            raise ValueError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have shots (:Nshot)")
+        few: Task = replace(task.semi_supervised(int(found["shots"])), name=name)
+        return few
+    found = _SEVERAL.fullmatch(name)
+    if found is None or "+" not in found["source"] + found["target"]:
+        return None
+    pooled: Task = importlib.import_module("tlzoo.data.pooled").pooled_adaptation(
+        name,
+        sources=found["source"].split("+"),
+        targets=found["target"].split("+"),
+        load=lambda source, target: load_task(f"{found['family']}{source}->{target}{found['variant']}", root),
+    )
+    return pooled
 
 
 def _rooted(name: str, entry: _Entry, root: str | os.PathLike[str] | None) -> _Entry:

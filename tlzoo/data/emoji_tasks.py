@@ -62,6 +62,7 @@ def emoji_adaptation(name: str, *, classes: str, source: str, target: str, varia
         name=name,
         class_names=class_names,
         sources=SOURCES,
+        mirrored=True,
         source_train=pictures(source_train, source),
         source_test=pictures(test, source),
         target_train=pictures(target_train, target),

@@ -86,6 +86,7 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
     return DomainTask(
         name=name,
         class_names=classes,
+        mirrored=True,
         source_train=first.subset(source_parts[0]),
         source_test=first.subset(source_parts[1]),
         target_train=second.subset(target_parts[0]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BatchSampler", "generator"]
+__all__ = ["BalancedSampler", "BatchSampler", "generator"]
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
@@ -20,18 +20,18 @@ class BatchSampler:
         size: examples in the set.
         batch_size: examples a batch; a smaller set gives batches of its own size.
         seed: the order depends on (seed, stream, pass) alone.
-        stream: tells samplers of one run apart (source 0, target 1 ...).
+        stream: tells samplers of one run apart (source 0, target 1 ...); several numbers for parts of one.
 
     >>> sampler = BatchSampler(10, 4, seed=0)
     >>> bool((sampler(7) == BatchSampler(10, 4, seed=0)(7)).all())
     True
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, stream: int = 0) -> None:
+    def __init__(self, size: int, batch_size: int, *, seed: int, stream: int | tuple[int, ...] = 0) -> None:
         if size < 1 or batch_size < 1:
             raise ValueError(f"{size} examples in batches of {batch_size}; expected at least one of each")
         self.size, self.batch_size = size, min(batch_size, size)
-        self.seed, self.stream = seed, stream
+        self.seed, self.stream = seed, stream if isinstance(stream, tuple) else (stream,)
         self._pass, self._order = -1, np.empty(0, dtype=np.int64)
 
     @property
@@ -43,6 +43,40 @@ class BatchSampler:
         """Return the (batch_size,) indices of batch ``step``, counted from the start of training."""
         number, place = divmod(step, self.steps_per_pass)
         if number != self._pass:
-            self._order = generator(self.seed, self.stream, number).permutation(self.size)
+            self._order = generator(self.seed, *self.stream, number).permutation(self.size)
             self._pass = number
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+class BalancedSampler:
+    """Batches with as many examples of each group, whatever their sizes: one :class:`BatchSampler` a group.
+
+    Args:
+        groups: (N,) group of each example.
+        batch_size: examples a batch; where the groups do not divide it, the first ones have one more.
+        seed: see :class:`BatchSampler`.
+        stream: see :class:`BatchSampler`.
+
+    >>> sampler = BalancedSampler(np.array([0, 0, 0, 0, 0, 1, 1]), 4, seed=0)
+    >>> [int((sampler(step) < 5).sum()) for step in range(3)]
+    [2, 2, 2]
+    """
+
+    def __init__(self, groups: NDArray[np.int64], batch_size: int, *, seed: int, stream: int = 0) -> None:
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        if batch_size < len(members):
+            raise ValueError(f"batches of {batch_size} for {len(members)} groups; expected one example of each or more")
+        shares = [len(part) for part in np.array_split(np.arange(batch_size), len(members))]
+        self._parts = [
+            (own, BatchSampler(len(own), share, seed=seed, stream=(stream, place)))
+            for place, (own, share) in enumerate(zip(members, shares, strict=True))
+        ]
+
+    @property
+    def steps_per_pass(self) -> int:
+        """Batches until every example of the smallest group was seen once."""
+        return min(sampler.steps_per_pass for _, sampler in self._parts)
+
+    def __call__(self, step: int) -> NDArray[np.int64]:
+        """Return the (batch_size,) indices of batch ``step``, group by group."""
+        return np.concatenate([own[sampler(step)] for own, sampler in self._parts])

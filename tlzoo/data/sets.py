@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
@@ -140,6 +140,30 @@ class ExampleSet:
             self, inputs=np.concatenate(rows), checksum=content_hash(self.checksum, other.checksum), **columns
         )
 
+    @classmethod
+    def pooled(cls, sets: Sequence[ExampleSet]) -> ExampleSet:
+        """Return several labelled sets as one; ``domains`` says of each item which of them it is of.
+
+        Inputs stay where they are: subsets of one raw set become one subset of it, whose features are extracted once.
+        """
+        bases = [examples.base for examples in sets]
+        counts = [len(examples) for examples in sets]
+        first, _, checksum = bases[0]
+        inputs: Inputs
+        if all(raw is first and other == checksum for raw, _, other in bases):
+            inputs = _Rows(first, np.concatenate([indices for _, indices, _ in bases]), checksum)
+        else:
+            inputs = _Parts([examples.inputs for examples in sets])
+        shared = [name for name in sets[0].attributes if all(name in examples.attributes for examples in sets)]
+        return cls(
+            inputs=inputs,
+            modality=sets[0].modality,
+            labels=np.concatenate([examples.labels for examples in sets if examples.labels is not None]),
+            domains=np.repeat(np.arange(len(sets)), counts),
+            attributes={name: np.concatenate([examples.attributes[name] for examples in sets]) for name in shared},
+            checksum=content_hash("pooled", *[examples.checksum for examples in sets]),
+        )
+
     def detached(self) -> Self:
         """Return the same examples without a way back to the set that they are a subset of."""
         return self._changed(inputs=_detached(self.inputs))
@@ -179,6 +203,8 @@ def _detached(inputs: Inputs) -> Inputs:
         if isinstance(whole, np.ndarray):
             return np.asarray(whole[indices])
         return whole.take(indices) if hasattr(whole, "take") else inputs
+    if isinstance(inputs, _Parts):
+        return _Parts([_detached(part) for part in inputs.parts])
     if isinstance(inputs, np.ndarray) and isinstance(inputs.base, np.ndarray):
         return np.array(inputs)
     return inputs
@@ -202,3 +228,32 @@ class _Rows:
 
     def __getitem__(self, indices: Indices) -> Any:
         return self._inputs[self._indices[indices]]
+
+
+class _Parts:
+    """Several inputs, one after the other."""
+
+    def __init__(self, parts: Sequence[Inputs]) -> None:
+        self.parts = tuple(parts)
+        self._firsts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __getitem__(self, indices: Indices) -> Any:
+        order, places = self._by_part(indices)
+        rows = [part[own] for part, own in zip(self.parts, places, strict=True) if len(own) or not len(indices)]
+        return np.concatenate(rows)[np.argsort(order)]
+
+    def take(self, indices: Indices) -> Inputs:
+        """Return these items alone."""
+        order, places = self._by_part(indices)
+        parts = [_detached(_Rows(part, own, "")) for part, own in zip(self.parts, places, strict=True)]
+        return _Rows(_Parts(parts), np.argsort(order), "")
+
+    def _by_part(self, indices: Indices) -> tuple[Indices, list[Indices]]:
+        """Return the order that sorts items by part, and in this order the places of each part's in it."""
+        owners = np.searchsorted(self._firsts, indices, side="right") - 1
+        order = np.argsort(owners, kind="stable")
+        places = [indices[owners == part] - self._firsts[part] for part in range(len(self.parts))]
+        return order.astype(np.int64), places

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
 from tlzoo.lit.alternation import alternate
+from tlzoo.lit.joint import through
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target import TargetModule
@@ -26,6 +27,9 @@ __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
 
 class DomainModule(TargetModule):
     """Base of the two: the supervised loss of the source plus the term of an :class:`~tlzoo.methods.base.Alignment`.
+
+    Labelled target examples of a semi-supervised task (``:3shot``) join the supervised loss, which is the mean over the
+    labelled examples of both domains; the method itself is given source and unlabelled target, as ever.
 
     ``validation/*`` holds the accuracy on source validation data and the label-free scores of
     :mod:`tlzoo.selection` on unlabelled target inputs; ``test/*`` the accuracy on target test data.
@@ -81,21 +85,29 @@ class DomainModule(TargetModule):
         """Return the supervised loss of the source plus the term of the method."""
         if isinstance(self.method, Alternating):
             return alternate(self, self.method, batch)
-        source, target = self.predictions(batch)
+        source, target, shots = self._predictions(batch)
         terms = dict(self.method(source, target, progress=self.progress, model=self.network))
-        if Sees.SOURCE_LABELS in self.method.sees:
-            terms["source"] = self._supervised(source)
-            terms["loss"] = terms["loss"] + terms["source"]
+        labelled = {"source": source} if Sees.SOURCE_LABELS in self.method.sees else {}
+        if shots is not None:
+            labelled["shots"] = shots
+        count = sum(map(len, labelled.values()))
+        for name, prediction in labelled.items():
+            terms[name] = self._supervised(source) if name == "source" else _cross_entropy(prediction)
+            terms["loss"] = terms["loss"] + terms[name] * (len(prediction) / count)
         self.log_terms(terms, batch.size)
         return self.check_loss(terms["loss"], terms)
 
     def _supervised(self, source: Prediction) -> Tensor:
-        assert source.labels is not None
         assert isinstance(self.method, Alignment)
         weights = self.method.source_weights(source)
         if weights is None:
-            return F.cross_entropy(source.logits, source.labels)
-        return (weights * F.cross_entropy(source.logits, source.labels, reduction="none")).mean()
+            return _cross_entropy(source)
+        return (weights * _cross_entropy(source, reduction="none")).mean()
+
+    @property
+    def takes_shots(self) -> bool:
+        """Alignments do; phases of alternating methods learn from the source alone."""
+        return isinstance(self.method, Alignment)
 
     def predictions(self, batch: DomainBatch, source_network: nn.Module | None = None) -> tuple[Prediction, Prediction]:
         """Return what the network says of both sides, as the method may see them.
@@ -104,31 +116,48 @@ class DomainModule(TargetModule):
             batch: source and target.
             source_network: another network that the source passes through, alone.
         """
-        source, target = batch.source, batch.target
+        source, target, _ = self._predictions(batch, source_network)
+        return source, target
+
+    def _predictions(
+        self, batch: DomainBatch, source_network: nn.Module | None = None
+    ) -> tuple[Prediction, Prediction, Prediction | None]:
+        """Return what the network says of source, target and shots; views of the target are in its prediction."""
+        source, target, shots = batch.source, batch.target, batch.shots
+        ours = {} if source is None else {"source": source.inputs}
+        theirs = {} if target is None else {"target": target.inputs, **_prefixed(target.views)}
+        theirs |= {} if shots is None else {"shots": shots.inputs}
         apart = self.batch_statistics != "joint" or source_network not in (None, self.network)
-        if source is not None and target is not None and not apart:
-            joint = self.network(_together(source.inputs, target.inputs))
-            n = source.size
-            ours = Prediction(features=joint.features[:n], logits=joint.logits[:n])
-            theirs = Prediction(features=joint.features[n:], logits=joint.logits[n:])
+        if apart:
+            said = through(source_network or self.network, ours) | through(self.network, theirs)
         else:
-            ours = self._nothing if source is None else (source_network or self.network)(source.inputs)
-            theirs = self._nothing if target is None else self.network(target.inputs)
-        return self._completed(ours, source, Sees.SOURCE_LABELS), self._completed(theirs, target, Sees.TARGET_LABELS)
+            said = through(self.network, ours | theirs)
+        return (
+            self._completed(said, "source", source, Sees.SOURCE_LABELS),
+            self._completed(said, "target", target, Sees.TARGET_LABELS),
+            None if shots is None else self._joined_prediction(said["shots"], shots, gather=self.gather),
+        )
 
     @cached_property
     def _nothing(self) -> Prediction:
         """What stands for the side that a method does not see: nothing of it can be read."""
         empty = torch.empty(0)
         why = f"{self.method_name} does not declare that it sees these inputs"
-        return withheld(Prediction(features=empty, logits=empty), "features", "logits", "labels", "indices", why=why)
+        names = ("features", "logits", "labels", "indices", "domains", "views", "inputs")
+        return withheld(Prediction(features=empty, logits=empty), *names, why=why)
 
-    def _completed(self, prediction: Prediction, examples: Examples | None, labels: Sees) -> Prediction:
-        """Return the prediction with what is known of its examples, joined, labels as the method declares."""
+    def _completed(
+        self, said: Mapping[str, Prediction], side: str, examples: Examples | None, labels: Sees
+    ) -> Prediction:
+        """Return the prediction of a side with what is known of its examples, joined, labels as the method declares."""
         if examples is None:
-            return prediction
-        full = self._joined_prediction(prediction, examples, gather=self.gather)
-        return self._shown(full, labels)
+            return self._nothing
+        views = {
+            name: self._joined_prediction(said[place], Examples(inputs=inputs), gather=self.gather)
+            for (name, inputs), place in zip(examples.views.items(), _prefixed(examples.views), strict=True)
+        }
+        full = self._joined_prediction(said[side], examples, gather=self.gather)
+        return self._shown(replace(full, views=views), labels)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
@@ -150,16 +179,14 @@ class DomainModule(TargetModule):
         self._source_outputs.clear()
 
 
-def _together(source: Any, target: Any) -> Any:
-    """Return the raw inputs of both sides as one batch: tensors (B, ...), or lists of texts."""
-    if not isinstance(source, Tensor):
-        return [*source, *target]
-    if source.shape[1:] != target.shape[1:]:
-        raise ValueError(
-            f"source and target inputs differ in shape: {tuple(source.shape[1:])} and {tuple(target.shape[1:])}; "
-            'resize them, or use batch_statistics="per_domain"'
-        )
-    return torch.cat([source, target])
+def _prefixed(views: Mapping[str, Any]) -> dict[str, Any]:
+    """Return views under names that no other part of a batch has."""
+    return {f"view {name}": inputs for name, inputs in views.items()}
+
+
+def _cross_entropy(prediction: Prediction, *, reduction: str = "mean") -> Tensor:
+    assert prediction.labels is not None
+    return F.cross_entropy(prediction.logits, prediction.labels, reduction=reduction)
 
 
 class DomainAdaptation(DomainModule):

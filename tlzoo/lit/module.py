@@ -30,6 +30,11 @@ class TransferModule(pl.LightningModule):
     families: ClassVar[tuple[str, ...]]
     method: Method
 
+    @property
+    def takes_shots(self) -> bool:
+        """Whether it learns from labelled target examples beside the source, as semi-supervised tasks have them."""
+        return False
+
     def __init__(self, optimizer: OptimizerSettings | Mapping[str, Any] | None) -> None:
         super().__init__()
         self.optimizer_settings = OptimizerSettings.of(optimizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from tlzoo.lit.module import TransferModule
 from tlzoo.methods.base import DomainMethod
 from tlzoo.nn.network import Network
 from tlzoo.selection import scores
-from tlzoo.types import Examples, Prediction, Sees, withheld
+from tlzoo.types import Examples, Need, Prediction, Sees, withheld
 
 __all__ = ["TargetModule"]
 
@@ -75,7 +75,17 @@ class TargetModule(TransferModule):
             labels=None if examples.labels is None else join(examples.labels),
             indices=None if examples.indices is None else join(examples.indices),
             domains=None if examples.domains is None else join(examples.domains),
+            inputs=self._joined_inputs(examples.inputs, join) if Need.MODEL in self.method.needs else None,
         )
+
+    def _joined_inputs(self, inputs: Any, join: Callable[[Tensor], Tensor]) -> Any:
+        if isinstance(inputs, Tensor):
+            return join(inputs)
+        if self.distributed and join is not _same:
+            raise TypeError(
+                f"{self.method_name} needs the model, and raw texts cannot be joined over processes; use gather=False"
+            )
+        return inputs
 
     def _log_scores(self, source: Prediction | None = None) -> None:
         """Log the label-free scores of the target predictions that validation collected, as ``validation/NAME``."""

@@ -27,6 +27,8 @@ class Task:
 
     kind: ClassVar[str]
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset()
+    _not_if_empty: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came later than the first results: empty, they leave a checksum as it was."""
     name: str
     class_names: tuple[str, ...] = ()
     revision: int = 1
@@ -46,6 +48,9 @@ class Task:
     def checksum(self) -> str:
         """Identity of the data, the split and all that the protocol fixes; not of features computed from it."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self._not_in_checksum}
+        for name in self._not_if_empty:
+            if not values[name]:
+                del values[name]
         return content_hash(*[part for name in sorted(values) for part in (name, *_hashable(values[name]))])
 
     def map_sets(self, change: Callable[[ExampleSet], ExampleSet]) -> Self:

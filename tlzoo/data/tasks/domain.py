@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlzoo.data.samplers import generator
 from tlzoo.data.sets import ExampleSet
@@ -17,13 +18,19 @@ __all__ = ["DomainTask", "DomainView"]
 
 Metric = Literal["accuracy", "balanced_accuracy"]
 
+_SHOT_SEED = 0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DomainView:
-    """What a domain method is given: training sets only, labels as declared."""
+    """What a domain method is given: training sets only, labels as declared.
+
+    ``shots`` are labelled whatever a method declares: the task shows them, and modules learn from them.
+    """
 
     source: ExampleSet
     target: ExampleSet
+    shots: ExampleSet | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,28 +38,39 @@ class DomainTask(Task):
     """Domain adaptation and confusion: labelled source, unlabelled target, test on the target.
 
     Attributes:
-        source_train: labelled source examples.
+        source_train: labelled source examples; of several sources, ``domains`` says which.
         source_test: held-out source examples.
         target_train: target examples whose labels methods do not see.
         target_test: what accuracy is measured on.
         metric: what accuracy means.
         unknown: in open-set tasks the class of target examples that are of no source class, the last one; else None.
+        shots: in semi-supervised tasks a few target training examples whose labels every method is shown; else None.
+        source_names: of several sources, in the order of their ``domains``; else empty.
+        target_names: the same of several targets.
+        mirrored: whether a mirrored item is of the same class: augmented views may be mirrored.
     """
 
     kind: ClassVar[str] = "domain"
-    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown"})  # class names and labels say it
+    # class names and labels say what is unknown, and what is measured does not depend on mirroring
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown", "mirrored"})
+    _not_if_empty: ClassVar[frozenset[str]] = frozenset({"shots", "source_names", "target_names"})
     source_train: ExampleSet
     source_test: ExampleSet
     target_train: ExampleSet
     target_test: ExampleSet
     metric: Metric = "accuracy"
     unknown: int | None = None
+    shots: ExampleSet | None = None
+    source_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    mirrored: bool = False
 
     def view(self, sees: Collection[Sees], *, by: str) -> DomainView:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
         whole = DomainView(
             source=restricted(self.source_train, by=by, labels=Sees.SOURCE_LABELS in sees),
             target=restricted(self.target_train, by=by, labels=Sees.TARGET_LABELS in sees),
+            shots=None if self.shots is None else restricted(self.shots, by=by, labels=True),
         )
         return close(whole, {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}, sees, by=by)
 
@@ -63,9 +81,38 @@ class DomainTask(Task):
 
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
         """Return the task with at most ``shots`` target training examples a class, drawn by ``seed``."""
+        return replace(self, target_train=self.target_train.subset(self._drawn(shots, seed=seed)))
+
+    def semi_supervised(self, shots: int) -> Self:
+        """Return the task with ``shots`` labelled target training examples a class, fewer where there are fewer.
+
+        They leave ``target_train``, what stays is unlabelled. The draw is fixed, as the lists of the field are, so that
+        all methods and seeds learn from the same examples, and fewer shots are a part of more. Classes that the source
+        does not have get none. Source: Saito et al., ICCV 2019, https://arxiv.org/abs/1904.06487.
+
+        Raises:
+            ValueError: fewer than one shot, shots that were drawn before, no labels to draw by, or nothing left.
+        """
+        if shots < 1 or self.shots is not None:
+            raise ValueError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
+        chosen = self._drawn(shots, seed=_SHOT_SEED)
+        assert self.target_train.labels is not None
+        assert self.source_train.labels is not None
+        chosen = chosen[np.isin(self.target_train.labels[chosen], self.source_train.labels)]
+        rest = np.setdiff1d(np.arange(len(self.target_train)), chosen)
+        if not len(rest):
+            raise ValueError(f"{shots} shots leave {self.name} no unlabelled target example; draw fewer")
+        return replace(self, shots=self.target_train.subset(chosen), target_train=self.target_train.subset(rest))
+
+    @property
+    def shots_per_class(self) -> int:
+        """The number of shots of the class that has most; 0 where there are none."""
+        return 0 if self.shots is None or self.shots.labels is None else int(np.bincount(self.shots.labels).max())
+
+    def _drawn(self, shots: int, *, seed: int) -> NDArray[np.int64]:
+        """Return the sorted places of at most ``shots`` target training examples a class."""
         labels = self.target_train.labels
         if labels is None:
             raise ValueError(f"{self.name} has no target labels to draw shots from")
         order = generator(seed, 7).permutation(len(labels))
-        chosen = np.concatenate([order[labels[order] == c][:shots] for c in range(self.num_classes)])
-        return replace(self, target_train=self.target_train.subset(np.sort(chosen)))
+        return np.sort(np.concatenate([order[labels[order] == c][:shots] for c in range(self.num_classes)]))

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 
 from tlzoo.data import load_task
-from tlzoo.data.samplers import BatchSampler
+from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import Task
 from tlzoo.lit.data.loaders import Passes, StepLoader
@@ -39,6 +39,9 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     takes: ClassVar[type[Task]]
     task: T
+    divided = True
+    """Whether passes give this process's part of a set; where not, each process sees all of it, as one that reports
+    figures must."""
 
     def __init__(
         self,
@@ -79,8 +82,8 @@ class TaskData(pl.LightningDataModule, Generic[T]):
             raise ValueError(f"{self.task.name}: batches hold raw inputs; give features=BACKBONE to have features")
         return int(inputs.shape[1])
 
-    def _method(self) -> tuple[frozenset[Sees], str]:
-        """Return what the module's method declares, and its name."""
+    def _module(self) -> TransferModule:
+        """Return the module that the trainer trains."""
         if self.trainer is None:
             raise RuntimeError(
                 "the data module learns from the trainer's module what it may show; use it with a Trainer"
@@ -90,11 +93,16 @@ class TaskData(pl.LightningDataModule, Generic[T]):
             raise TypeError(
                 f"{type(module).__name__} declares no supervision; {type(self).__name__} serves the modules of tlzoo"
             )
+        return module
+
+    def _method(self) -> tuple[frozenset[Sees], str]:
+        """Return what the module's method declares, and its name."""
+        module = self._module()
         return module.method.sees, module.method_name
 
     def _share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return this process's part of indices, contiguous."""
-        if self.trainer is None or self.trainer.world_size == 1:
+        if not self.divided or self.trainer is None or self.trainer.world_size == 1:
             return indices
         return np.array_split(indices, self.trainer.world_size)[self.trainer.global_rank]
 
@@ -110,12 +118,12 @@ class TaskData(pl.LightningDataModule, Generic[T]):
             raise ValueError(f"a batch of {len(indices)} for {world} processes; raise batch_size")
         return share
 
-    def _stream(self, batch_at: Callable[[int], Batch], *samplers: BatchSampler) -> StepLoader[Batch]:
+    def _stream(self, batch_at: Callable[[int], Batch], *samplers: BatchSampler | BalancedSampler) -> StepLoader[Batch]:
         steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
         return StepLoader(batch_at, steps)
 
     def passes(self, examples: ExampleSet, *, batch_size: int | None = None) -> Passes[Examples]:
-        """Return one pass over this process's part of a set, in order."""
+        """Return one pass over this process's part of a set, in order; see :attr:`divided`."""
         return self._pass_over(len(examples), examples.batch, batch_size=batch_size)
 
     def _pass_over(

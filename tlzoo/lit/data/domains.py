@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.data.samplers import BatchSampler, generator
+from tlzoo.data.samplers import BalancedSampler, BatchSampler, generator
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
@@ -60,13 +60,19 @@ class DomainData(TaskData[DomainTask]):
 
     def setup(self, stage: str) -> None:
         """Take the view of the task that the module's method declares."""
-        self._show(*self._method())
+        self._show(self._module())
 
     def attach(self, module: TransferModule) -> None:
         """Take the view that a module's method declares, without a trainer."""
-        self._show(module.method.sees, module.method_name)
+        self._show(module)
 
-    def _show(self, sees: frozenset[Sees], by: str) -> None:
+    def _show(self, module: TransferModule) -> None:
+        sees, by = module.method.sees, module.method_name
+        if self.task.shots is not None and not module.takes_shots:
+            raise ValueError(
+                f"{self.task.name} has labelled target examples, and {type(module).__name__} with {by} does not learn "
+                "from them beside the source; load the task without its shots, or take a method of one loss"
+            )
         self.evaluated = self.task
         if self.scale:
             sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
@@ -76,19 +82,34 @@ class DomainData(TaskData[DomainTask]):
         self.view = self.evaluated.view(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
-        """Return the stream of training batches; a side that the method does not see is None."""
+        """Return the stream of training batches; a side that the method does not see is None.
+
+        Of several sources each gives as many examples of a batch.
+        """
         sees, _ = self._method()
-        sides: dict[str, tuple[ExampleSet, BatchSampler]] = {}
-        for stream, (name, side) in enumerate({"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}.items()):
-            if side in sees:
-                examples = getattr(self.view, name)
-                sides[name] = examples, BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
+        drawn: dict[str, tuple[ExampleSet, BatchSampler | BalancedSampler]] = {}
+        if Sees.SOURCE_INPUTS in sees:
+            drawn["source"] = self.view.source, self._source_sampler()
+        if Sees.TARGET_INPUTS in sees:
+            drawn["target"] = self.view.target, self._sampler(self.view.target, stream=1)
+        sides = [sampler for _, sampler in drawn.values()]  # shots are few, and no measure of an epoch
+        if self.view.shots is not None:
+            drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=2)
 
         def batch_at(step: int) -> DomainBatch:
-            parts = {name: examples.batch(self._training_share(at(step))) for name, (examples, at) in sides.items()}
-            return DomainBatch(source=parts.get("source"), target=parts.get("target"))
+            parts = {name: examples.batch(self._training_share(at(step))) for name, (examples, at) in drawn.items()}
+            return DomainBatch(**{"source": None, "target": None, **parts})
 
-        return self._stream(batch_at, *(sampler for _, sampler in sides.values()))
+        return self._stream(batch_at, *sides)
+
+    def _source_sampler(self) -> BatchSampler | BalancedSampler:
+        domains = self.view.source.domains
+        if not self.task.source_names or domains is None:
+            return self._sampler(self.view.source, stream=0)
+        return BalancedSampler(domains, self.batch_size, seed=self.seed, stream=0)
+
+    def _sampler(self, examples: ExampleSet, *, stream: int) -> BatchSampler:
+        return BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
 
     def val_dataloader(self) -> list[Passes[Examples]]:
         """Return source test data where the method sees source labels, and target training inputs.

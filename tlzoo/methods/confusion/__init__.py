@@ -8,6 +8,7 @@ from tlzoo.methods.confusion.gvb import GVB
 from tlzoo.methods.confusion.iwan import IWAN
 from tlzoo.methods.confusion.mcd import MCD
 from tlzoo.methods.confusion.mdd import MDD
+from tlzoo.methods.confusion.mme import MME
 from tlzoo.methods.confusion.osbp import OSBP
 from tlzoo.methods.confusion.pada import PADA
 from tlzoo.methods.confusion.symnets import SymNets
@@ -21,6 +22,7 @@ __all__ = [
     "IWAN",
     "MCD",
     "MDD",
+    "MME",
     "OSBP",
     "PADA",
     "WDGRL",

@@ -1,0 +1,43 @@
+"""Several sets of inputs through one network at once, so that its batch statistics are those of all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.types import Prediction
+
+__all__ = ["through"]
+
+
+def through(network: nn.Module, parts: Mapping[str, Any]) -> dict[str, Prediction]:
+    """Return what a network says of each part: tensors (B, ...) or lists of texts, passed as one batch.
+
+    Raises:
+        ValueError: parts differ in shape.
+    """
+    if not parts:
+        return {}
+    joint: Prediction = network(_together(parts))
+    ends = list(itertools.accumulate(map(len, parts.values())))
+    rows = zip(parts, (slice(first, end) for first, end in zip([0, *ends], ends, strict=False)), strict=True)
+    return {name: Prediction(features=joint.features[own], logits=joint.logits[own]) for name, own in rows}
+
+
+def _together(parts: Mapping[str, Any]) -> Any:
+    (first, whole), *others = parts.items()
+    if not others:
+        return whole
+    if not isinstance(whole, Tensor):
+        return [text for part in parts.values() for text in part]
+    for name, inputs in others:
+        if inputs.shape[1:] != whole.shape[1:]:
+            raise ValueError(
+                f"{first} and {name} inputs differ in shape: {tuple(whole.shape[1:])} and {tuple(inputs.shape[1:])}; "
+                'resize them, or use batch_statistics="per_domain"'
+            )
+    return torch.cat(list(parts.values()))
