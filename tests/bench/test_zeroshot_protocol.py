@@ -203,9 +203,12 @@ class Words:
         return create_backbone(Bag(), num_features=6, modality="text")
 
 
-def test_prompts_are_averaged_and_their_spread_is_told(run, monkeypatch):
-    texts = np.array(["red paint", "green", "blue color", "green of", "red"])
-    toy = ZeroShotTask(
+@pytest.fixture
+def colors(monkeypatch):
+    words = Words()
+    monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: toy_with_features(task, words))
+    monkeypatch.setattr("tlzoo.lit.features.create_backbone", lambda *_: words)
+    return ZeroShotTask(
         name="toy",
         class_names=("b", "g", "r"),
         descriptions=("blue", "green", "red"),
@@ -213,13 +216,17 @@ def test_prompts_are_averaged_and_their_spread_is_told(run, monkeypatch):
         seen=np.empty(0, dtype=np.int64),
         held_out=np.empty(0, dtype=np.int64),
         unseen=np.arange(3),
-        test=ExampleSet(inputs=texts, modality="text", labels=np.array([2, 1, 0, 1, 2]), checksum="words"),
+        test=texts_of(["red paint", "green", "blue color", "green of", "red"], [2, 1, 0, 1, 2]),
     )
-    words = Words()
-    monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: toy_with_features(task, words))
-    monkeypatch.setattr("tlzoo.lit.features.create_backbone", lambda *_: words)
+
+
+def texts_of(texts, labels):
+    return ExampleSet(inputs=np.array(texts), modality="text", labels=np.array(labels), checksum=str(texts))
+
+
+def test_prompts_are_averaged_and_their_spread_is_told(run, colors):
     module = {"templates": ["{}", "color of {}"], "wordings": ["description", "gloss"]}
-    outcome = run(toy, "cosine", backbone="words", module=module)
+    outcome = run(colors, "cosine", backbone="words", module=module)
     figures = outcome.receipt["prompts"]
     assert list(figures) == ["{description}", "color of {description}", "{gloss}", "color of {gloss}"]
     assert figures["{description}"] == 1.0
@@ -228,7 +235,25 @@ def test_prompts_are_averaged_and_their_spread_is_told(run, monkeypatch):
     assert outcome.metrics["prompt/highest"] == 1.0
     assert outcome.metrics["prompt/mean"] == pytest.approx(np.mean(list(figures.values())))
     assert outcome.metrics["prompt/std"] == pytest.approx(np.std(list(figures.values()), ddof=1))
-    assert "prompts" not in run(toy, "cosine", backbone="words").receipt
+    assert "prompts" not in run(colors, "cosine", backbone="words").receipt
+
+
+def test_prompts_are_chosen_on_the_development_set_and_the_receipt_says_so(run, colors):
+    candidates = {"wordings": [["description"], ["gloss"]], "templates": [["{}"], ["color of {}"]]}
+    choose = {"method": "cosine", "backbone": "words", "candidates": candidates}
+    by_gloss = texts_of(["color", "color", "of green", "paint"], [0, 0, 1, 2])
+    outcome = run(replace(colors, development=by_gloss), **choose)
+    assert outcome.receipt["tuned"] == {"wordings": ["gloss"], "templates": ["{}"]}
+    assert outcome.receipt["validation_scores"][2] == 1.0
+    assert Sees.VALIDATION_LABELS in outcome.receipt["sees"]
+    assert len(outcome.predictions["test_logits"]) == len(colors.test)
+    other = replace(colors, development=by_gloss, test=texts_of(["red", "red"], [2, 2]))
+    assert run(other, **choose).receipt["validation_scores"] == outcome.receipt["validation_scores"]
+    assert Sees.VALIDATION_LABELS not in run(colors, "cosine", backbone="words").receipt["sees"]
+    with pytest.raises(ValueError, match="nor a development set to choose on"):
+        run(colors, **choose)
+    with pytest.raises(ValueError, match="no prompts describe its classes"):
+        run(task(generalized=False), candidates=candidates)
 
 
 def toy_with_features(task, backbone):

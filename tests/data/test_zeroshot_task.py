@@ -115,6 +115,24 @@ def test_documents_are_cut_and_described():
         text_zeroshot("few", R8, texts, np.array(["tin", "earn"]), source="reuters")
 
 
+def test_a_development_set_is_a_fixed_draw_of_known_classes():
+    texts = np.array([f"document {number}" for number in range(2500)])
+    topics = np.array(["earn", "ship", "stray", "earn", "acq"] * 500)
+    known = np.array(["x"]), np.array(["ship"])
+    made, again = (text_zeroshot("few", R8, *known, source="reuters", development=(texts, topics)) for _ in range(2))
+    assert len(made.development) == 2000
+    labels = dict(zip(texts.tolist(), topics.tolist(), strict=True))
+    for text, label in zip(made.development.inputs.tolist(), made.development.labels.tolist(), strict=True):
+        assert labels[text] == list(R8)[label]
+    assert made.checksum == again.checksum
+    assert made.checksum != text_zeroshot("few", R8, *known, source="reuters").checksum
+    on_it = made.on_development()
+    assert on_it.test is made.development
+    assert on_it.development is None
+    with pytest.raises(ValueError, match="neither held-out classes nor a development set"):
+        on_it.on_development()
+
+
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "classes", "documents", "largest"),

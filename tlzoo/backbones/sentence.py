@@ -17,7 +17,7 @@ from tlzoo import sources
 from tlzoo.backbones.groups import groups_by_name
 from tlzoo.types import Backbone, LayerGroup
 
-__all__ = ["SentenceEncoder", "sentence"]
+__all__ = ["SentenceEncoder", "sentence", "without_bars"]
 
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 
@@ -141,7 +141,7 @@ def sentence(
     folder = sources.path("minilm") if name == "minilm" else Path(name).expanduser()
     local = folder.is_dir()
     try:
-        with _quiet():
+        with without_bars():
             encoder = SentenceTransformer(str(folder) if local else name, device="cpu", local_files_only=local)
     except (OSError, ValueError) as error:
         raise ValueError(
@@ -152,7 +152,7 @@ def sentence(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Silence the bar that transformers draws for each weight it loads, and leave its setting as it was."""
     from transformers.utils import logging
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tlzoo.data.sentiment import load_sentiment
+from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
-from tlzoo.data.texts import ClassTexts, text_zeroshot
+from tlzoo.data.texts import ClassTexts, LabelledTexts, text_zeroshot
 from tlzoo.data.topics import TOPICS, topics
 
 __all__ = ["SENTIMENT_TEXTS", "TOPIC_TEXTS", "sentiment_zeroshot", "topics_zeroshot"]
@@ -41,8 +42,13 @@ def sentiment_zeroshot(name: str, *, place: str) -> ZeroShotTask:
 
 def topics_zeroshot(name: str) -> ZeroShotTask:
     """Build ``topics-zeroshot``: the test tweets of ``topics`` that have a topic, no label seen."""
-    test = topics(name).test
-    labels = test.targets["topic"]
-    known = test.subset(labels >= 0)
-    texts, categories = np.asarray(known.inputs[np.arange(len(known))]), np.array(list(TOPICS))
-    return text_zeroshot(name, TOPIC_TEXTS, texts, categories[labels[labels >= 0]], source="topics")
+    whole = topics(name)
+    texts, categories = _with_topic(whole.test)
+    development = _with_topic(whole.train)
+    return text_zeroshot(name, TOPIC_TEXTS, texts, categories, source="topics", development=development)
+
+
+def _with_topic(tweets: ExampleSet) -> LabelledTexts:
+    labels = tweets.targets["topic"]
+    known = tweets.subset(labels >= 0)
+    return np.asarray(known.inputs[np.arange(len(known))]), np.array(list(TOPICS))[labels[labels >= 0]]

@@ -55,4 +55,5 @@ NEWSGROUPS = {
 
 def newsgroups(name: str) -> ZeroShotTask:
     """Build ``newsgroups``: the whole test set, the first 600 characters of each post, no label seen."""
-    return tab_zeroshot(name, NEWSGROUPS, "20newsgroups-test.tab", source="newsgroups")
+    files = {"file": "20newsgroups-test.tab", "development": "20newsgroups-train.tab"}
+    return tab_zeroshot(name, NEWSGROUPS, **files, source="newsgroups")

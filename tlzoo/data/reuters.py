@@ -82,9 +82,9 @@ R52 = {
 
 def reuters_r8(name: str) -> ZeroShotTask:
     """Build ``reuters-r8``: the whole test set of R8, the first 600 characters of each document, no label seen."""
-    return tab_zeroshot(name, R8, "reuters-r8-test.tab", source="reuters")
+    return tab_zeroshot(name, R8, "reuters-r8-test.tab", source="reuters", development="reuters-r8-train.tab")
 
 
 def reuters_r52(name: str) -> ZeroShotTask:
     """Build ``reuters-r52``: the same of R52, whose classes have between one and 1,083 documents."""
-    return tab_zeroshot(name, R52, "reuters-r52-test.tab", source="reuters")
+    return tab_zeroshot(name, R52, "reuters-r52-test.tab", source="reuters", development="reuters-r52-train.tab")

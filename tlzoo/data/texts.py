@@ -13,12 +13,15 @@ from tlzoo import sources
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks import ZeroShotTask
 
-__all__ = ["CHARACTERS", "ClassTexts", "read_tab", "tab_zeroshot", "text_zeroshot"]
+__all__ = ["CHARACTERS", "ClassTexts", "LabelledTexts", "read_tab", "tab_zeroshot", "text_zeroshot"]
 
 CHARACTERS = 600
 """Of a document, from its beginning: what a sentence encoder of 256 tokens reads of it."""
 
 _HEADER_LINES = 3
+_DEVELOPMENT = 2000
+
+LabelledTexts = tuple[NDArray[np.str_], NDArray[np.str_]]
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,36 @@ class ClassTexts:
 
 
 def text_zeroshot(
-    name: str, classes: Mapping[str, ClassTexts], texts: NDArray[np.str_], categories: NDArray[np.str_], *, source: str
+    name: str,
+    classes: Mapping[str, ClassTexts],
+    texts: NDArray[np.str_],
+    categories: NDArray[np.str_],
+    *,
+    source: str,
+    development: LabelledTexts | None = None,
 ) -> ZeroShotTask:
     """Build a task without training: texts (N,), cut after :data:`CHARACTERS`, of categories (N,).
 
-    Phrases are what the classes are described by; glosses are another wording.
+    Phrases are what the classes are described by; glosses are another wording. Of ``development``, texts (M,) and their
+    categories (M,), prompts and settings may be chosen; 2,000 of them are taken, a fixed draw.
 
     Raises:
         ValueError: a category that nothing is said of.
     """
     names = tuple(classes)
+    nothing = np.empty(0, dtype=np.int64)
+    identity = sources.find_source(source).identity
+
+    def examples(texts: NDArray[np.str_], categories: NDArray[np.str_], part: str) -> ExampleSet:
+        return ExampleSet(
+            inputs=np.array([text[:CHARACTERS] for text in texts.tolist()]),
+            modality="text",
+            labels=np.array([names.index(category) for category in categories.tolist()]),
+            checksum=content_hash(identity, part, CHARACTERS),
+        )
+
     if unknown := sorted(set(categories.tolist()) - set(names)):
         raise ValueError(f"{name}: no description of {', '.join(unknown)}")
-    nothing = np.empty(0, dtype=np.int64)
     return ZeroShotTask(
         name=name,
         class_names=names,
@@ -57,22 +77,31 @@ def text_zeroshot(
         seen=nothing,
         held_out=nothing,
         unseen=np.arange(len(names)),
-        test=ExampleSet(
-            inputs=np.array([text[:CHARACTERS] for text in texts.tolist()]),
-            modality="text",
-            labels=np.array([names.index(category) for category in categories.tolist()]),
-            checksum=content_hash(sources.find_source(source).identity, name, CHARACTERS),
-        ),
+        test=examples(texts, categories, name),
+        development=None if development is None else examples(*_drawn(*development, names), f"{name} development"),
     )
 
 
-def tab_zeroshot(name: str, classes: Mapping[str, ClassTexts], file: str, *, source: str) -> ZeroShotTask:
-    """Build a task of a ``.tab`` file of a source, see :func:`text_zeroshot`."""
-    (path,) = sources.path(source).rglob(file)
-    return text_zeroshot(name, classes, *read_tab(path, characters=CHARACTERS), source=source)
+def _drawn(texts: NDArray[np.str_], categories: NDArray[np.str_], names: tuple[str, ...]) -> LabelledTexts:
+    """Return a fixed draw of the texts whose category is among the names; a source has one with a stray label."""
+    known = np.flatnonzero(np.isin(categories, names))
+    kept = np.sort(np.random.default_rng(0).permutation(known)[:_DEVELOPMENT])
+    return texts[kept], categories[kept]
 
 
-def read_tab(file: Path, *, characters: int) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def tab_zeroshot(
+    name: str, classes: Mapping[str, ClassTexts], file: str, *, source: str, development: str
+) -> ZeroShotTask:
+    """Build a task of two ``.tab`` files of a source, test and ``development``, see :func:`text_zeroshot`."""
+    test, other = (
+        read_tab(path, characters=CHARACTERS)
+        for part in (file, development)
+        for path in sources.path(source).rglob(part)
+    )
+    return text_zeroshot(name, classes, *test, source=source, development=other)
+
+
+def read_tab(file: Path, *, characters: int) -> LabelledTexts:
     """Read an Orange ``.tab`` file of category and text, three header lines, quotes without meaning.
 
     Returns:

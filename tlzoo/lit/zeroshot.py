@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Compatibility, Method
-from tlzoo.types import Examples, Scorer, Sees, SupervisionError
+from tlzoo.types import Examples, Need, Scorer, Sees, SupervisionError
 
 __all__ = ["ZeroShot"]
 
@@ -29,7 +29,7 @@ class ZeroShot(TransferModule):
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a compatibility.
         num_classes: C, the candidates of a test.
-        num_embedding: A, width of the class embeddings.
+        num_embedding: A, width of the class embeddings; any number for a method that reads.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: for a backbone given by name.
         method_settings: for a method given by name.
@@ -86,11 +86,22 @@ class ZeroShot(TransferModule):
         """Build an optimizer for a method that is trained; closed forms have none."""
         return super().configure_optimizers() if self.trained else []
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> None:
-        """Set the candidates (C, A) of the answers to come; ``seen`` (C,) is True where a class was trained on."""
-        if len(class_embeddings) != self.num_candidates:
-            self._count_among(len(class_embeddings))
-        self._scorer = self.method.bind(class_embeddings.to(self.device), seen=seen.to(self.device))
+    @property
+    def reads(self) -> bool:
+        """Whether the method takes raw texts, and texts of classes, in place of features and embeddings."""
+        return Need.TEXTS in self.method.needs
+
+    def bind(self, candidates: Tensor | Sequence[str], *, seen: Tensor) -> None:
+        """Set the candidates of the answers to come.
+
+        Args:
+            candidates: embeddings (C, A) of the candidate classes; their C texts for a method that reads.
+            seen: (C,) True where a class was trained on.
+        """
+        if len(candidates) != self.num_candidates:
+            self._count_among(len(candidates))
+        known: Any = candidates.to(self.device) if isinstance(candidates, Tensor) else candidates
+        self._scorer = self.method.bind(known, seen=seen.to(self.device))
         # among seen candidates alone there is nothing to set them off against
         self._seen = seen.to(self.device) & ~seen.all()
 
@@ -102,7 +113,7 @@ class ZeroShot(TransferModule):
         """
         if self._scorer is None:
             raise RuntimeError("no candidate classes yet; call bind(class_embeddings, seen=...) first")
-        return self._scorer(self._encoded(inputs))
+        return self._scorer(inputs if self.reads else self._encoded(inputs))
 
     def _encoded(self, inputs: Any) -> Tensor:
         self.backbone.eval()
@@ -147,7 +158,7 @@ class ZeroShot(TransferModule):
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             embeddings, seen = data.candidates(split)
-            self.bind(embeddings, seen=seen)
+            self.bind(data.candidate_texts(split) if self.reads else embeddings, seen=seen)
 
     def on_validation_start(self) -> None:
         """Bind the held-out classes, a closed form solved from what is collected so far."""

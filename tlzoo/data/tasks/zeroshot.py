@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.registry import nearest
 from tlzoo.types import Sees
@@ -54,6 +54,8 @@ class ZeroShotTask(Task):
         wordings: other texts that describe the classes, by what kind of text they are, one a class; ``"description"``
             and ``"name"`` (``class_names``) are there in any case.
         embeddings: (classes, A) encoded descriptions, set by the harness; or the attributes of the classes.
+        development: where nothing is trained, labelled examples of the candidates apart from the test: what is chosen
+            on them (prompts, settings) has seen VALIDATION_LABELS. No method is given them.
 
     Raises:
         ValueError: classes without description or with the same one, seen and unseen ones that overlap, embeddings that
@@ -61,7 +63,7 @@ class ZeroShotTask(Task):
     """
 
     kind: ClassVar[str] = "zeroshot"
-    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+    _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"embeddings", "development"})
     descriptions: tuple[str, ...]
     seen: NDArray[np.int64]
     held_out: NDArray[np.int64]
@@ -72,6 +74,7 @@ class ZeroShotTask(Task):
     test_seen: ExampleSet | None = None
     wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     embeddings: NDArray[np.float32] | None = None
+    development: ExampleSet | None = None
 
     def __post_init__(self) -> None:
         kinds = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
@@ -95,6 +98,13 @@ class ZeroShotTask(Task):
         if kind not in known:
             raise ValueError(f"{self.name}: {nearest(kind, known, kind='wording')}")
         return known[kind]
+
+    @property
+    def checksum(self) -> str:
+        """Identity of the data, the split and all that the protocol fixes, the development set included."""
+        if self.development is None:
+            return super().checksum
+        return content_hash(super().checksum, self.development.checksum, self.development.labels)
 
     @property
     def candidates(self) -> NDArray[np.int64]:
@@ -128,6 +138,19 @@ class ZeroShotTask(Task):
             test=self.validation,
             test_seen=test_seen,
         )
+
+    def on_development(self) -> Self:
+        """Return the task that is tested on the development set: prompts and settings are chosen on it.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.development is None:
+            raise ValueError(
+                f"{self.name} has neither held-out classes nor a development set to choose on; give settings instead "
+                "of candidates"
+            )
+        return replace(self, test=self.development, development=None)
 
     def _check_texts(self, kind: str) -> None:
         texts = self.texts(kind)

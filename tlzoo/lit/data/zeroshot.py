@@ -57,6 +57,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         super().__init__(
             task, features=features, batch_size=batch_size, seed=seed, steps_per_epoch=steps_per_epoch, root=root
         )
+        self.wordings = tuple(wordings)
         self.prompts: dict[str, NDArray[np.float32]] = {}
         if self.task.embeddings is None:
             self.prompts = encode_prompts(self.task, descriptions, templates=templates, wordings=wordings)
@@ -87,6 +88,11 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         """Return the embeddings (C, A) of a split's candidate classes, and which of them are seen (C,)."""
         classes = self._candidates(split)
         return torch.from_numpy(self.embeddings[classes]), torch.from_numpy(np.isin(classes, self.task.seen))
+
+    def candidate_texts(self, split: str) -> list[str]:
+        """Return a text for each of a split's candidates, for methods that read: the first wording, bare."""
+        texts = self.task.texts(self.wordings[0])
+        return [texts[place] for place in self._candidates(split)]
 
     def recounted(self, labels: NDArray[np.int64], split: str) -> NDArray[np.int64]:
         """Return class indices (N,) as places among a split's candidates."""

@@ -14,15 +14,18 @@ from tlzoo.methods.zeroshot.eszsl import ESZSL
 from tlzoo.methods.zeroshot.feature_generation import FeatureGeneration
 from tlzoo.methods.zeroshot.inverted_softmax import InvertedSoftmax
 from tlzoo.methods.zeroshot.latem import LatEm
+from tlzoo.methods.zeroshot.nli import NLI
 from tlzoo.methods.zeroshot.ridge import Ridge
 from tlzoo.methods.zeroshot.sae import SAE
 from tlzoo.methods.zeroshot.sje import SJE
+from tlzoo.methods.zeroshot.tip_adapter import TipAdapter
 
 __all__ = [
     "ALE",
     "CSLS",
     "DAP",
     "ESZSL",
+    "NLI",
     "SAE",
     "SJE",
     "BilinearSoftmax",
@@ -36,4 +39,5 @@ __all__ = [
     "InvertedSoftmax",
     "LatEm",
     "Ridge",
+    "TipAdapter",
 ]

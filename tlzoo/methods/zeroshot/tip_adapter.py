@@ -1,0 +1,115 @@
+"""A few labelled examples on top of zero-shot answers, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.registry import Paper
+from tlzoo.types import Sees
+
+__all__ = ["TipAdapter"]
+
+
+class TipAdapter(Correction):
+    """Tip-Adapter (Zhang et al., ECCV 2022), https://arxiv.org/abs/2207.09519.
+
+    scale * s(f, c) + alpha * sum over examples i of class c of exp(-beta (1 - f . f_i)): the answers of the base plus
+    a cache of the examples of a fit, looked up by cosine. Features are brought to length 1. Classes without example
+    (unseen ones) have the first term alone.
+
+    Args:
+        num_features: D, for the base.
+        num_embedding: A, for the base.
+        base: name of the method that gives the zero-shot answers, or a compatibility; fitted on the same examples where
+            it is fitted at all.
+        base_settings: of a base given by name.
+        alpha: weight of the cache.
+        beta: sharpness of the affinity.
+        scale: of the base's scores; the paper's is CLIP's, whose cosines are multiplied by 100.
+
+    Bound to candidates of which none is seen, it is the base.
+
+    >>> adapter = TipAdapter(base="cosine", scale=1.0, beta=0.0)
+    >>> _ = adapter.fit(torch.eye(2), torch.tensor([0, 0]), torch.eye(2))
+    >>> adapter.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).tolist()
+    [[3.0, 0.0], [2.0, 1.0]]
+
+    Differs from the paper: an example is in the cache once, not averaged over ten random crops. Its trained variant
+    (Tip-Adapter-F) is not here.
+    """
+
+    paper = Paper(
+        title="Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification",
+        authors=("Zhang", "Zhang", "Fang", "Gao", "Li", "Dai", "Qiao", "Li"),
+        venue="ECCV",
+        year=2022,
+        arxiv="2207.09519",
+    )
+    adds = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
+    sees = Compatibility.sees
+    sized_by_fit = ("keys", "values")
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"base": "ridge"},
+        {"base": "eszsl", "alpha": 2.0, "beta": 1.0},
+    )
+    keys: Tensor
+    values: Tensor
+
+    def __init__(
+        self,
+        num_features: int | None = None,
+        num_embedding: int | None = None,
+        *,
+        base: str | Compatibility = "cosine",
+        base_settings: Mapping[str, Any] | None = None,
+        alpha: float = 1.0,
+        beta: float = 5.5,
+        scale: float = 100.0,
+    ) -> None:
+        super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
+        if alpha < 0 or beta < 0 or scale <= 0:
+            raise ValueError(f"alpha {alpha}, beta {beta}, scale {scale}; expected >= 0, >= 0 and > 0")
+        if self.base.trained:
+            raise ValueError(
+                f"{self.base.name} is trained step by step, and the cache is filled by a fit; choose another"
+            )
+        self.alpha, self.beta, self.scale = alpha, beta, scale
+        self.register_buffer("keys", torch.full((1, 1), torch.nan))
+        self.register_buffer("values", torch.full((1, 1), torch.nan))
+
+    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+        """Fit the base, and keep features (N, D) with their labels (N,) among class_embeddings (C, A)."""
+        self.base.fit(features, labels, class_embeddings)
+        self.keys = F.normalize(features, dim=1)
+        self.values = F.one_hot(labels, len(class_embeddings)).to(features)
+        return self
+
+    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the scorer of features (B, D) among candidates (C, A); seen ones stand in the order of the fit.
+
+        Raises:
+            ValueError: some candidates are seen, but not as many as it was fitted on.
+        """
+        scorer = self.base.bind(class_embeddings, seen=seen)
+        keys, values = fitted(self, "keys"), fitted(self, "values")
+        if bool(seen.any()) and int(seen.sum()) != values.shape[1]:
+            raise ValueError(
+                f"{int(seen.sum())} candidates are seen, and the cache has examples of {values.shape[1]} classes; bind "
+                "all of these, or none"
+            )
+
+        def score(features: Tensor) -> Tensor:
+            scores = self.scale * self._scored(scorer, features)
+            if not bool(seen.any()):
+                return scores
+            affinity = torch.exp(-self.beta * (1 - F.normalize(features, dim=1) @ keys.T))
+            return scores.index_add(1, seen.nonzero()[:, 0], self.alpha * affinity @ values)
+
+        return score
