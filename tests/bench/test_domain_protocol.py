@@ -11,7 +11,9 @@ from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import reproducible
 from tlzoo.bench.protocols import adapting, domain
 from tlzoo.data import DomainTask, ExampleSet
+from tlzoo.registry import method_class
 from tlzoo.selection import SCORES, SOURCE_SCORES
+from tlzoo.types import Sees
 
 WIDTH, CLASSES = 6, 3
 
@@ -180,3 +182,38 @@ def test_an_open_set_cell_has_its_scores(monkeypatch):
     monkeypatch.setattr(domain, "load_task", lambda *_, **__: open_task)
     metrics = run(cell("confusion/osbp")).metrics
     assert {"test/os_star", "test/unknown", "test/h_score"} <= set(metrics)
+
+
+@pytest.mark.parametrize("method", ["adaptation/source_only", "adaptation/mcc+confusion/dann", "confusion/mme"])
+def test_the_receipt_names_labelled_shots(method, monkeypatch):
+    few = TASK.semi_supervised(3)
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: few)
+    receipt = run(cell(method)).receipt
+    assert receipt["shots"] == 3
+    assert set(receipt["sees"]) == {*method_class(method).sees, Sees.TARGET_LABELS}
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: TASK)
+    plain = run(cell(method)).receipt
+    assert "shots" not in plain
+    assert set(plain["sees"]) == method_class(method).sees
+
+
+@pytest.mark.parametrize("method", ["adaptation/shot", "adaptation/tent", "confusion/mcd"])
+def test_what_cannot_learn_from_shots_says_so(method, monkeypatch):
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: TASK.semi_supervised(3))
+    with pytest.raises(ValueError, match="toy has labelled target examples"):
+        run(cell(method))
+
+
+@pytest.mark.parametrize("method", ["adaptation/source_only", "adaptation/t3a"])
+def test_accuracy_on_each_of_several_targets(method, monkeypatch):
+    other = replace(TASK, target_train=drawn(30, 5, 1.0), target_test=drawn(21, 6, 1.0))
+    sets = {
+        name: ExampleSet.pooled([getattr(TASK, name), getattr(other, name)]) for name in ("target_train", "target_test")
+    }
+    monkeypatch.setattr(
+        domain, "load_task", lambda *_, **__: replace(TASK, **sets, target_names=("near", "far"), name="toy")
+    )
+    metrics = run(cell(method)).metrics
+    mean = (45 * metrics["test/near"] + 21 * metrics["test/far"]) / 66
+    assert metrics["test/accuracy"] == pytest.approx(mean)
+    assert metrics["test/near"] > 0.5

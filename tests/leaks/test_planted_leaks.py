@@ -322,6 +322,14 @@ def test_planted_leak_is_caught(harness: Harness, family: str, mutant: type[Meth
         harness.run(family, mutant)
 
 
+@pytest.mark.parametrize("mutant", [mutant for family, mutant, _ in MUTANTS if family == "adaptation"])
+def test_labelled_shots_open_no_door(harness: Harness, mutant: type[Method], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A semi-supervised task shows labels of a few examples to the module, nothing more to a method."""
+    monkeypatch.setattr(domain, "load_task", lambda *_, **__: DOMAIN.semi_supervised(2))
+    with pytest.raises(SupervisionError):
+        harness.run("adaptation", mutant)
+
+
 HONEST = [
     *(("adaptation", name) for name in ("source_only", "target_only", "dan", "deep_coral")),
     *(("oneshot", name) for name in ("protonet", "simpleshot")),

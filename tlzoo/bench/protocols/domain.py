@@ -32,6 +32,7 @@ from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.lit.target import TargetModule
 from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.methods.base import Alignment
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 from tlzoo.selection import SCORES, SOURCE_SCORES, scores
@@ -88,11 +89,20 @@ def run(cell: Cell, report: Report) -> Outcome:
 
     Candidates are chosen at the last step by a label-free score on target training inputs, the information score where
     the suite names no other; those of a method that sees no target input by accuracy on held-out source data.
+
+    Raises:
+        TypeError: the task is no domain task.
+        ValueError: the task has labelled target examples, and the method is no alignment of one loss.
     """
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, DomainTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected a domain task")
     cls = method_class(cell.method)
+    if task.shots is not None and not issubclass(cls, Alignment):
+        raise ValueError(
+            f"{task.name} has labelled target examples, which {cell.method} does not learn from beside the source; "
+            "take the task without its shots, or a method of one loss"
+        )
     if issubclass(cls, TestTime):
         from tlzoo.bench.protocols.adapting import answer_stream  # here: it builds on this module
 
@@ -173,6 +183,8 @@ class _Run:
                 dependence,
                 selection="last step",
                 parameters=trained_parameters(self.module),
+                shown=() if self.task.shots is None else (Sees.TARGET_LABELS,),
+                **({} if self.task.shots is None else {"shots": self.task.shots_per_class}),
                 **note,
             ),
             predictions={"test_logits": as_array(self.logits)},
