@@ -74,6 +74,8 @@ METHODS: dict[str, str] = {
     "confusion/iwan": "IWAN",
     "confusion/osbp": "OSBP",
     "confusion/mme": "MME",
+    "confusion/vada": "VADA",
+    "confusion/dirt_t": "DIRTT",
     "confusion/adda": "ADDA",
     "confusion/mcd": "MCD",
     "confusion/wdgrl": "WDGRL",

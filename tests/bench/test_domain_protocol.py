@@ -112,6 +112,22 @@ def test_one_source_model_a_seed_trained_or_read_gives_the_same_numbers(tmp_path
     assert len(list((tmp_path / "source-models").iterdir())) == 2
 
 
+def test_dirt_t_starts_from_a_model_of_vada(monkeypatch):
+    begun = []
+    made = adapting.source_free_module
+    monkeypatch.setattr(adapting, "source_free_module", lambda *given: begun.append(given[2]) or made(*given))
+    budget = {"steps": 10, "batch_size": 12, "source_steps": 20}
+    outcome = run(cell("confusion/dirt_t", budget=budget))
+    assert outcome.receipt["sees"] == ["target inputs"]
+    assert outcome.metrics["test/accuracy"] > 0.5
+    (network,) = (started.network for started in begun)
+    vada = run(cell("confusion/vada")).predictions["test_logits"]
+    spread = begun[0].spread
+    with torch.no_grad():
+        inputs = TASK.target_test.batch(np.arange(45)).inputs / np.float32(spread)
+        np.testing.assert_allclose(network(inputs).logits.numpy(), vada, atol=1e-5)
+
+
 def test_the_source_model_is_that_of_source_only():
     """Answers of the stored model are those of a source-only cell of the same seed."""
     stored = run(cell("adaptation/lame")).metrics["source_model/accuracy"]

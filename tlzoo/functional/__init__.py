@@ -8,7 +8,7 @@ from tlzoo.functional.adversarial import (
 )
 from tlzoo.functional.distributed import gather_with_gradient
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
-from tlzoo.functional.information import entropy, information_maximization
+from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
 from tlzoo.functional.moments import (
     central_moment_discrepancy,
@@ -27,16 +27,19 @@ from tlzoo.functional.predictions import (
     uniform_confusion,
 )
 from tlzoo.functional.prototypes import cosine_similarities, memberships, negative_squared_distances, prototypes
+from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
 from tlzoo.functional.transport import sliced_wasserstein, transport_plan
 
 __all__ = [
     "SeenUnseenCurve",
+    "adversarial_direction",
     "batch_nuclear_norm_loss",
     "central_moment_discrepancy",
     "classifier_discrepancy",
     "coral_loss",
     "cosine_similarities",
     "covariance",
+    "divergence",
     "entropy",
     "entropy_weights",
     "fixed_norm_loss",
@@ -65,4 +68,5 @@ __all__ = [
     "symmetric_power",
     "transport_plan",
     "uniform_confusion",
+    "virtual_adversarial_divergence",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["entropy", "information_maximization"]
+__all__ = ["divergence", "entropy", "information_maximization"]
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -16,6 +16,21 @@ def entropy(logits: Tensor) -> Tensor:
     """
     log_probabilities = logits.log_softmax(dim=-1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Return the (B,) Kullback-Leibler divergences, in nats, of softmax(first) from softmax(second), logits (B, C).
+
+    Raises:
+        ValueError: shapes that differ.
+
+    >>> divergence(torch.tensor([[50.0, 0.0]]), torch.zeros(1, 2)).exp().round(decimals=3).item()
+    2.0
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"logits of shapes {tuple(first.shape)} and {tuple(second.shape)}; expected (B, C) of both")
+    ours, theirs = first.log_softmax(dim=-1), second.log_softmax(dim=-1)
+    return (ours.exp() * (ours - theirs)).sum(dim=-1)
 
 
 def information_maximization(logits: Tensor) -> Tensor:

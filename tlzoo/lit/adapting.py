@@ -87,7 +87,7 @@ class SourceFreeAdaptation(TargetModule):
         assert batch.target is not None
         prediction = self._joined_prediction(self.network(batch.target.inputs), batch.target)
         target = self._shown(prediction, Sees.TARGET_LABELS)
-        terms = self.method.loss(target, progress=self.progress)
+        terms = self.method.loss(target, progress=self.progress, model=self.network)
         self.log_terms(terms, batch.size)
         return self.check_loss(terms["loss"], terms)
 

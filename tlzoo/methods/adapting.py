@@ -24,10 +24,12 @@ class SourceFree(DomainMethod):
 
     Attributes:
         learns: whether there is a loss to train on; if not, :meth:`start` does everything.
+        starts_from: registry name of the method that the source model is trained by.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS})
     learns: ClassVar[bool] = True
+    starts_from: ClassVar[str] = "adaptation/source_only"
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"loss": guards.guard_target}
 
     def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
@@ -38,8 +40,13 @@ class SourceFree(DomainMethod):
             batches: one pass over the raw inputs of the target, (B, ...) each.
         """
 
-    def loss(self, target: Prediction, *, progress: float = 1.0) -> Losses:
+    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
         """Return the loss of a target batch under ``"loss"``, and what is worth logging.
+
+        Args:
+            target: predictions of a target batch.
+            progress: share of training done, in [0, 1].
+            model: the network, for methods that declare ``Need.MODEL``.
 
         Raises:
             ValueError: an empty batch, features of another width, or indices missing that the method needs.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from tlzoo.types import Backbone, Prediction
 
-__all__ = ["Network", "bottleneck_layer"]
+__all__ = ["Network", "after_preprocessing", "bottleneck_layer"]
 
 
 def bottleneck_layer(num_inputs: int, width: int | None) -> tuple[nn.Module, int]:
@@ -38,5 +39,28 @@ class Network(nn.Module):
 
     def forward(self, inputs: Any) -> Prediction:
         """Map raw inputs (B, ...) to features (B, D) and logits (B, C)."""
-        features: Tensor = self.bottleneck(self.backbone(self.backbone.preprocess(inputs)))
+        return self.answer(self.backbone.preprocess(inputs))
+
+    def answer(self, prepared: Any) -> Prediction:
+        """Map what preprocessing returns to features (B, D) and logits (B, C)."""
+        features: Tensor = self.bottleneck(self.backbone(prepared))
         return Prediction(features=features, logits=self.head(features))
+
+
+def after_preprocessing(model: nn.Module, inputs: Any) -> tuple[Tensor, Callable[[Tensor], Prediction]]:
+    """Return what the first layer of a model is given for raw inputs (B, ...), and the model from there on.
+
+    It is where small changes of the inputs mean something: pixels are integers before. Any other module than a
+    :class:`Network` is taken to have no preprocessing.
+
+    Raises:
+        ValueError: no inputs, or they are no floating-point tensor even then, such as texts.
+    """
+    prepared = model.backbone.preprocess(inputs) if isinstance(model, Network) and inputs is not None else inputs
+    if not isinstance(prepared, Tensor) or not prepared.is_floating_point():
+        what = f"a tensor of {prepared.dtype}" if isinstance(prepared, Tensor) else type(prepared).__name__
+        raise ValueError(
+            f"the model's inputs are {what} after preprocessing; expected floating-point numbers to perturb: give "
+            "inputs with each Prediction, and frozen features in place of texts"
+        )
+    return prepared, model.answer if isinstance(model, Network) else model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Statistics", "statistics_of", "uses_batch_statistics"]
+__all__ = ["Statistics", "resting_statistics", "statistics_of", "uses_batch_statistics"]
 
 Statistics = Literal["support", "batch"]
 
@@ -22,6 +24,23 @@ def uses_batch_statistics(network: nn.Module) -> bool:
     """
     norms = (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
     return any(not norm.track_running_stats for norm in norms)
+
+
+@contextmanager
+def resting_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch normalization in training normalizes as ever, and leaves its running statistics alone.
+
+    For passes with inputs that nobody will ever see, such as perturbed ones.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
 
 
 class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manager

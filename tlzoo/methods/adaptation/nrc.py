@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.adapting import SourceFree
@@ -55,7 +55,7 @@ class NRC(SourceFree):
         if not len(self.memory):
             self.memory.fill(F.normalize(target.features, dim=1), target.logits.softmax(dim=1), target.indices)
 
-    def loss(self, target: Prediction, *, progress: float = 1.0) -> Losses:
+    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
         """Return the loss of ``target.logits`` (M, C), remembering the batch.
 
         Raises:

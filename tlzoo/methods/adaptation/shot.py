@@ -69,7 +69,7 @@ class SHOT(SourceFree):
         labels = cluster_labels(target.features, target.logits.softmax(dim=1), rounds=self.rounds)
         self.memory.labels = labels if target.indices is None else labels[target.indices.argsort()]
 
-    def loss(self, target: Prediction, *, progress: float = 1.0) -> Losses:
+    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
         """Return the loss of ``target.logits`` (M, C) given pseudo-labels by ``target.indices`` (M,).
 
         Raises:

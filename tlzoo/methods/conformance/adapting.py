@@ -54,7 +54,9 @@ class SourceFreeScenario(AlignmentScenario):
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
         """Return the loss of the target batch."""
-        terms = subject.method.loss(self._side(subject, inputs, "target"), progress=0.5)
+        terms = subject.method.loss(
+            self._side(subject, inputs, "target"), progress=0.5, model=subject.networks["model"]
+        )
         return as_scalar(self, terms["loss"])
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:

@@ -80,10 +80,11 @@ class AlignmentScenario(Scenario):
             indices=inputs[f"{side}.indices"] if Need.INDICES in needs else None,
             domains=inputs[f"{side}.domains"] if Need.DOMAINS in needs else None,
             views=views if Need.VIEWS in needs else {},
+            inputs=inputs[f"{side}.features"] if Need.MODEL in needs else None,
         )
         why = f"{self.cls.__name__} does not declare that it sees this"
         if Sees(f"{side} inputs") not in self.cls.sees:
-            return withheld(whole, "features", "logits", "labels", "indices", "domains", "views", why=why)
+            return withheld(whole, "features", "logits", "labels", "indices", "domains", "views", "inputs", why=why)
         return whole if Sees(f"{side} labels") in self.cls.sees else withheld(whole, "labels", why=why)
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:

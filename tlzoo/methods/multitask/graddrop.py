@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.multitask.draws import Draws
 from tlzoo.methods.multitask.jacobian import JacobianWeighting
+from tlzoo.nn.draws import Draws
 from tlzoo.registry import Paper
 
 __all__ = ["GradDrop"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.multitask.draws import Draws
 from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.nn.draws import Draws
 from tlzoo.registry import Paper
 
 __all__ = ["GradVac"]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import PCGradWeighting
 
-from tlzoo.methods.multitask.draws import Draws
 from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.nn.draws import Draws
 from tlzoo.registry import Paper
 
 __all__ = ["PCGrad"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.base import Weighting
-from tlzoo.methods.multitask.draws import Draws
+from tlzoo.nn.draws import Draws
 from tlzoo.registry import Paper
 
 __all__ = ["RLW"]

@@ -1,0 +1,99 @@
+"""DIRT-T: a model without its source moves its boundary into the gaps of the target, step by step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.functional import divergence, entropy
+from tlzoo.methods.adapting import SourceFree
+from tlzoo.nn.memory import Memory
+from tlzoo.nn.virtual_adversary import VirtualAdversary
+from tlzoo.registry import Paper
+from tlzoo.space import LogUniform, Space
+from tlzoo.types import Losses, Need, Prediction
+
+__all__ = ["DIRTT"]
+
+
+class DIRTT(SourceFree):
+    """Decision-boundary iterative refinement training with a teacher (Shu et al., ICLR 2018), https://arxiv.org/abs/1802.08735.
+
+    Starts from a VADA model. loss = entropy + KL(p(x) || p(x + r)) + ``anchoring`` * KL(teacher(x) || p(x)) on the
+    target, r as in :class:`~tlzoo.methods.confusion.vada.VADA`; the teacher is the model as it was ``interval`` epochs
+    ago or less. Only its answers count, so those to the whole target are remembered in place of a network.
+
+    Differs from the paper: the loss is divided by lambda_t (``anchoring`` = beta / lambda_t), which Adam undoes and SGD
+    does not; teacher and model are no averages over time.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        radius: of perturbations, in units of the network's inputs after preprocessing.
+        anchoring: weight of the teacher.
+        interval: epochs between teachers.
+    """
+
+    paper = Paper(
+        title="A DIRT-T Approach to Unsupervised Domain Adaptation",
+        authors=("Shu", "Bui", "Narui", "Ermon"),
+        venue="ICLR",
+        year=2018,
+        arxiv="1802.08735",
+    )
+    needs = frozenset({Need.MODEL, Need.INDICES})
+    starts_from = "confusion/vada"
+    space = Space(radius=LogUniform(0.5, 8.0), anchoring=LogUniform(0.1, 10.0))
+    variants = ({"radius": 0.5}, {"radius": 0.5, "interval": 2})
+    epoch: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        radius: float = 3.5,
+        anchoring: float = 1.0,
+        interval: int = 1,
+    ) -> None:
+        super().__init__(num_features, num_classes)
+        if interval < 1:
+            raise ValueError(f"interval {interval}; expected at least 1 epoch")
+        self.anchoring, self.interval = anchoring, interval
+        self.adversary = VirtualAdversary(radius)
+        self.teacher = Memory(logits=torch.zeros(0, num_classes))
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def order_matters(self) -> bool:
+        """The search for a perturbation begins with a random number for each place of the batch."""
+        return True
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Remember the answers to the whole target, logits (N, C), as the teacher's, every ``interval`` epochs."""
+        if int(self.epoch) % self.interval == 0:
+            logits = target.logits.detach()
+            self.teacher.logits = logits.clone() if target.indices is None else logits[target.indices.argsort()]
+        self.epoch.add_(1)
+
+    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
+        """Return the loss of ``target.logits`` (M, C) given the teacher's by ``target.indices`` (M,).
+
+        Raises:
+            ValueError: no model, no inputs or indices, or the teacher's answers are not known yet.
+        """
+        answers = self.teacher.get_buffer("logits")
+        if target.indices is None or int(target.indices.max()) >= len(answers):
+            raise ValueError(
+                f"dirt_t has the teacher's answers to {len(answers)} examples and got indices {target.indices}; call "
+                "on_epoch with the whole target first, and give the places of examples in it"
+            )
+        (change,) = self.adversary(model, target)
+        uncertainty = entropy(target.logits).mean()
+        moved = divergence(answers[target.indices], target.logits).mean()
+        return {
+            "loss": uncertainty + change.mean() + self.anchoring * moved,
+            "entropy": uncertainty.detach(),
+            "target_change": change.mean().detach(),
+            "moved": moved.detach(),
+        }

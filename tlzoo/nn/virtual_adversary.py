@@ -1,0 +1,55 @@
+"""The perturbations of virtual adversarial training, with the random numbers that they begin from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tlzoo.functional import virtual_adversarial_divergence
+from tlzoo.nn.draws import Draws
+from tlzoo.nn.network import after_preprocessing
+from tlzoo.nn.statistics import resting_statistics
+from tlzoo.types import Prediction
+
+__all__ = ["VirtualAdversary"]
+
+
+class VirtualAdversary(nn.Module):
+    """Says how much a network's answers change within a radius of its inputs (Miyato et al., TPAMI 2019).
+
+    Source: https://arxiv.org/abs/1704.03976. What is perturbed is what the network's first layer is given: pixels after
+    preprocessing, frozen features where those are the inputs. The passes go through the network as it is (batch
+    normalization takes the statistics of the perturbed batch), running statistics stay.
+
+    Args:
+        radius: Euclidean length of a perturbation, in the units of those inputs.
+
+    Raises:
+        ValueError: a radius that is not positive.
+    """
+
+    def __init__(self, radius: float) -> None:
+        super().__init__()
+        if radius <= 0:
+            raise ValueError(f"radius {radius}; expected a number > 0")
+        self.radius = radius
+        self.draws = Draws()
+
+    def forward(self, model: nn.Module | None, *sides: Prediction) -> list[Tensor]:
+        """Return (B,) divergences for each side; all sides pass through the network as one batch.
+
+        Args:
+            model: maps raw inputs to a :class:`~tlzoo.types.Prediction`.
+            sides: predictions with their inputs.
+
+        Raises:
+            ValueError: no model, or inputs that are no numbers after preprocessing.
+        """
+        if model is None:
+            raise ValueError("virtual adversarial training passes perturbed inputs through the model, which is None")
+        prepared = [after_preprocessing(model, side.inputs) for side in sides]
+        inputs, answer = torch.cat([own for own, _ in prepared]), prepared[0][1]
+        start = torch.randn(inputs.shape, generator=self.draws.next(), dtype=torch.float64).to(inputs)
+        with resting_statistics(model):
+            found = virtual_adversarial_divergence(lambda x: answer(x).logits, inputs, start, radius=self.radius)
+        return list(torch.split(found, [len(own) for own, _ in prepared]))
