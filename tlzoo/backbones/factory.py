@@ -27,16 +27,20 @@ _BUILT_IN: dict[str, str] = {
 """Name -> ``module:function`` in this package."""
 
 _ADAPTERS: dict[str, str] = {
+    "clip": "clip:clip",
     "sentence": "sentence:sentence",
     "timm": "timm_network:timm_network",
 }
 """Prefix before the colon -> ``module:function``; the function takes what follows the colon first."""
 
+_FROM_FOLDERS = ("clip", "sentence")
+"""Prefixes that a folder may follow."""
+
 _WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
 def list_backbones() -> list[str]:
-    """Return the names that stand for one network each; ``timm:NAME`` and ``sentence:NAME`` stand for many more.
+    """Return the names that stand for one network each; ``timm:``, ``sentence:`` and ``clip:`` stand for many more.
 
     >>> "efficientnet_lite0" in list_backbones()
     True
@@ -49,9 +53,10 @@ def create_backbone(name: str | nn.Module, pretrained: bool = True, **settings: 
 
     Args:
         name: one of :func:`list_backbones`; ``timm:NAME`` for a network of timm; ``sentence:NAME`` or
-            ``sentence:FOLDER`` for one of sentence-transformers; or any module that maps (B, ...) to (B, D).
+            ``sentence:FOLDER`` for one of sentence-transformers; ``clip:FOLDER`` for one that encodes images and texts;
+            or any module that maps (B, ...) to (B, D).
         pretrained: load weights where the name stands for a network that has any (``efficientnet_lite0``, ``timm:``,
-            ``sentence:``). The other networks always start at random.
+            ``sentence:``, ``clip:``). The other networks always start at random.
         **settings: of the network; an unknown one is answered with the list.
 
     Raises:
@@ -69,12 +74,14 @@ def create_backbone(name: str | nn.Module, pretrained: bool = True, **settings: 
         return _call(type(name).__name__, "wrapped:wrapped", name, settings=settings)
     prefix, colon, rest = name.partition(":")
     if colon and prefix in _ADAPTERS:
-        if prefix != "sentence":
+        if prefix not in _FROM_FOLDERS:
             _refuse_path(rest)
         return _call(name, _ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
     if name not in _BUILT_IN:
         _refuse_path(name)
-        raise ValueError(nearest(name, [*list_backbones(), "timm:NAME", "sentence:NAME"], kind="backbone"))
+        raise ValueError(
+            nearest(name, [*list_backbones(), "timm:NAME", "sentence:NAME", "clip:FOLDER"], kind="backbone")
+        )
     return _call(name, _BUILT_IN[name], settings=settings, pretrained=pretrained)
 
 
@@ -83,7 +90,7 @@ def _refuse_path(name: str) -> None:
     if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
         raise ValueError(
             f"{name!r} looks like a path; expected the name of a network. For weights of your own pass the module "
-            "itself, timm:NAME with checkpoint_path=..., or sentence:FOLDER"
+            "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER or clip:FOLDER"
         )
 
 
