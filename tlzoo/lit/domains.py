@@ -76,8 +76,7 @@ class DomainModule(TargetModule):
         self._assemble(Network(backbone, num_classes, bottleneck=bottleneck, head=head), method, num_classes)
         self.batch_statistics, self.gather = batch_statistics, gather
         self.automatic_optimization = isinstance(method, Alignment)
-        if isinstance(method, Alternating):
-            method.prepare(self.network)
+        method.prepare(self.network)
         self.source_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self._source_outputs: list[Prediction] = []
 
@@ -96,6 +95,11 @@ class DomainModule(TargetModule):
             terms["loss"] = terms["loss"] + terms[name] * (len(prediction) / count)
         self.log_terms(terms, batch.size)
         return self.check_loss(terms["loss"], terms)
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Take a step, then let the method follow the network."""
+        super().optimizer_step(*arguments, **settings)
+        self.method.after_step(self.network)
 
     def _supervised(self, source: Prediction) -> Tensor:
         assert isinstance(self.method, Alignment)

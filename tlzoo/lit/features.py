@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.backbones import FeatureCache, create_backbone
-from tlzoo.data.sets import content_hash
+from tlzoo.data.augment import REVISION, VIEWS
+from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks import Task, ZeroShotTask
+from tlzoo.data.views import AugmentedInputs
 from tlzoo.types import Backbone
 
-__all__ = ["encode_prompts", "mean_direction", "with_features"]
+__all__ = ["encode_prompts", "mean_direction", "view_features", "with_features"]
 
 T = TypeVar("T", bound=Task)
 
@@ -29,6 +31,35 @@ def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | No
     store = cache or FeatureCache()
 
     return task.map_sets(lambda examples: store.apply(network, examples))
+
+
+def view_features(
+    examples: ExampleSet,
+    backbone: str | Backbone,
+    *,
+    copies: int,
+    mirrored: bool,
+    cache: FeatureCache | None = None,
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Return the frozen backbone's features (M, D) of ``copies`` weak and strong views of each of M raw examples.
+
+    They are fixed, and cached as features are.
+
+    Raises:
+        ValueError: ``copies`` below 1, or examples of which no views are known.
+    """
+    if copies < 1:
+        raise ValueError(f"{copies} views of each kind; expected at least one")
+    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    store = cache or FeatureCache()
+    raw, indices, checksum = examples.base
+
+    def features(view: str, copy: int) -> NDArray[np.float32]:
+        shown = AugmentedInputs(raw, indices, view=view, copy=copy, modality=examples.modality, mirrored=mirrored)
+        identity = content_hash(checksum, indices, view, copy, mirrored, REVISION)
+        return np.array(store.features(network, shown, checksum=identity), dtype=np.float32)
+
+    return {view: [features(view, copy) for copy in range(copies)] for view in VIEWS}
 
 
 def encode_prompts(

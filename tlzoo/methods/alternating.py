@@ -71,9 +71,6 @@ class Alternating(DomainMethod):
         """
         raise NotImplementedError
 
-    def prepare(self, network: nn.Module) -> None:
-        """Take in the network before training: a method that needs a copy makes it here."""
-
     def source_network(self, phase: str, network: nn.Module) -> nn.Module:
         """Return the network that source batches pass through in a phase, ``network`` itself by default."""
         return network

@@ -108,8 +108,14 @@ class DomainMethod(Method):
         """
         return None
 
+    def prepare(self, network: nn.Module) -> None:
+        """Take in the network before training: a method that needs a copy makes it here."""
+
     def on_epoch(self, target: Prediction) -> None:
         """Take in statistics of the whole unlabelled target training set."""
+
+    def after_step(self, network: nn.Module) -> None:
+        """Follow the network once the optimizer took a step: moving averages of its weights."""
 
 
 class Alignment(DomainMethod):

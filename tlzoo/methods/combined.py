@@ -100,10 +100,20 @@ class Combined(Alignment):
                 product = weights if product is None else product * weights
         return product
 
+    def prepare(self, network: nn.Module) -> None:
+        """Show the network to each part."""
+        for part in self._alignments.values():
+            part.prepare(network)
+
     def on_epoch(self, target: Prediction) -> None:
         """Show the whole target to each part."""
         for part in self._alignments.values():
             part.on_epoch(target)
+
+    def after_step(self, network: nn.Module) -> None:
+        """Let each part follow the network."""
+        for part in self._alignments.values():
+            part.after_step(network)
 
 
 @lru_cache

@@ -132,7 +132,9 @@ def _checked(
     seen = {name: side for name, (side, sees) in sides.items() if side is not None and sees in method.sees}
     for name, side in seen.items():
         _check_side(method, name, side)
-    inputs = {f"{name}.{part}": getattr(side, part) for name, side in seen.items() if _shows(side) for part in _PARTS}
+    shown = {name: side for name, side in seen.items() if _shows(side)}
+    shown |= {f"{name}.{view}": said for name, side in shown.items() for view, said in side.views.items()}
+    inputs = {f"{name}.{part}": getattr(side, part) for name, side in shown.items() for part in _PARTS}
     _check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
     terms = compute()
     check_output(method, terms["loss"], inputs, what="the loss")

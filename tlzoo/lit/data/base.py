@@ -39,6 +39,8 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     takes: ClassVar[type[Task]]
     task: T
+    raw: T
+    """The task as it was loaded: ``task`` holds features in its place where a backbone extracts them."""
     divided = True
     """Whether passes give this process's part of a set; where not, each process sees all of it, as one that reports
     figures must."""
@@ -56,8 +58,9 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         super().__init__()
         loaded = load_task(task, root=root) if isinstance(task, str) else task
         self._check_kind(loaded)
-        shown: Any = loaded if features is None else with_features(loaded, features)
-        self.task = shown
+        raw: Any = loaded
+        self.raw, self.features = raw, features
+        self.task = raw if features is None else with_features(raw, features)
         self.batch_size, self.seed, self.steps_per_epoch = batch_size, seed, steps_per_epoch
 
     def _check_kind(self, task: object) -> None:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from tlzoo.data.samplers import BalancedSampler, BatchSampler, generator
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask, DomainView
+from tlzoo.data.views import DrawnViews, StoredViews, Views
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.lit.features import view_features
 from tlzoo.lit.module import TransferModule
-from tlzoo.types import Backbone, DomainBatch, Examples, Sees
+from tlzoo.types import Backbone, DomainBatch, Examples, Need, Sees
 
 __all__ = ["DomainData"]
 
@@ -27,6 +29,8 @@ class DomainData(TaskData[DomainTask]):
         scale: divide features by the standard deviation of all training features that the method may see; or by a
             number, such as the one that a source model was trained with.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
+        stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
+            need views; one of them is drawn in a step. Without a frozen backbone views are drawn anew in every step.
         batch_size: examples a step and domain.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.
@@ -35,6 +39,7 @@ class DomainData(TaskData[DomainTask]):
 
     takes = DomainTask
     view: DomainView
+    views: Views | None
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class DomainData(TaskData[DomainTask]):
         features: str | Backbone | None = None,
         scale: bool | float = False,
         target_shots: int | None = None,
+        stored_views: int = 4,
         batch_size: int = 36,
         seed: int = 0,
         steps_per_epoch: int | None = None,
@@ -53,9 +59,10 @@ class DomainData(TaskData[DomainTask]):
         )
         if target_shots is not None:
             self.task = self.task.with_target_shots(target_shots, seed=seed)
+            self.raw = self.raw.with_target_shots(target_shots, seed=seed)
         if scale:
             _ = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
-        self.scale, self.spread = scale, 1.0
+        self.scale, self.spread, self.stored_views = scale, 1.0, stored_views
         self.evaluated = self.task
 
     def setup(self, stage: str) -> None:
@@ -80,6 +87,18 @@ class DomainData(TaskData[DomainTask]):
             self.spread = _spread(shown) if self.scale is True else float(self.scale)
             self.evaluated = self.task.map_sets(_scaled_by(self.spread))
         self.view = self.evaluated.view(sees, by=by)
+        wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
+        self.views = self._target_views() if wanted else None
+
+    def _target_views(self) -> Views:
+        """Return the views of target training examples: of pictures, or of the numbers that batches hold."""
+        if self.features is None or self.raw.target_train.modality != "image":
+            return DrawnViews(self.view.target, seed=self.seed, mirrored=self.task.mirrored)
+        copies = view_features(
+            self.raw.target_train, self.features, copies=self.stored_views, mirrored=self.task.mirrored
+        )
+        scaled = {name: [rows / np.float32(self.spread) for rows in arrays] for name, arrays in copies.items()}
+        return StoredViews(scaled, seed=self.seed)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.
@@ -97,7 +116,10 @@ class DomainData(TaskData[DomainTask]):
             drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=2)
 
         def batch_at(step: int) -> DomainBatch:
-            parts = {name: examples.batch(self._training_share(at(step))) for name, (examples, at) in drawn.items()}
+            shares = {name: self._training_share(at(step)) for name, (_, at) in drawn.items()}
+            parts = {name: examples.batch(shares[name]) for name, (examples, _) in drawn.items()}
+            if self.views is not None:
+                parts["target"].views = self.views(shares["target"], step)
             return DomainBatch(**{"source": None, "target": None, **parts})
 
         return self._stream(batch_at, *sides)
@@ -122,8 +144,9 @@ class DomainData(TaskData[DomainTask]):
         return [*source, *([self.passes(self.view.target)] if label_free else [])]
 
     def target_batches(self) -> Iterable[Examples]:
-        """Return one pass over the target training set as the method may see it."""
-        return self.passes(self.view.target)
+        """Return one pass over the whole target training set as the method may see it, in every process."""
+        target = self.view.target
+        return Passes(target.batch, len(target), 256)
 
     def test_dataloader(self) -> Passes[Examples]:
         """Return target test data.

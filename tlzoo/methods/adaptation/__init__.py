@@ -13,6 +13,7 @@ from tlzoo.methods.adaptation.deep_jdot import DeepJDOT
 from tlzoo.methods.adaptation.dsan import DSAN
 from tlzoo.methods.adaptation.eata import EATA
 from tlzoo.methods.adaptation.entropy_minimization import EntropyMinimization
+from tlzoo.methods.adaptation.fixmatch import FixMatch
 from tlzoo.methods.adaptation.hafn import HAFN
 from tlzoo.methods.adaptation.homm import HoMM
 from tlzoo.methods.adaptation.information_maximization import InformationMaximization
@@ -24,6 +25,7 @@ from tlzoo.methods.adaptation.nrc import NRC
 from tlzoo.methods.adaptation.pseudo_label import PseudoLabel
 from tlzoo.methods.adaptation.safn import SAFN
 from tlzoo.methods.adaptation.sar import SAR
+from tlzoo.methods.adaptation.self_ensembling import SelfEnsembling
 from tlzoo.methods.adaptation.shot import SHOT
 from tlzoo.methods.adaptation.source_only import SourceOnly
 from tlzoo.methods.adaptation.subspace_alignment import SubspaceAlignment
@@ -58,10 +60,12 @@ __all__ = [
     "DeepCORAL",
     "DeepJDOT",
     "EntropyMinimization",
+    "FixMatch",
     "HoMM",
     "InformationMaximization",
     "LinearOT",
     "PseudoLabel",
+    "SelfEnsembling",
     "SourceOnly",
     "SubspaceAlignment",
     "TargetOnly",

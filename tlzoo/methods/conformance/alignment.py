@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -16,6 +17,8 @@ from tlzoo.types import Need, Prediction, Sees, withheld
 __all__ = ["AlignmentScenario"]
 
 _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
+_VIEWS = ("weak", "strong")
+_PARTS = ("features", "logits")
 
 
 class _Model(nn.Module):
@@ -34,14 +37,17 @@ class AlignmentScenario(Scenario):
     """Two batches of predictions, as the method may see them."""
 
     watched: ClassVar[Mapping[str, str]] = {
-        f"{side}.{part}": f"{side}.{part} (row 1)" for side in ("source", "target") for part in ("features", "logits")
+        f"{side}.{part}": f"{side}.{part} (row 1)"
+        for side in ("source", "target", *(f"target.{view}" for view in _VIEWS))
+        for part in _PARTS
     }
 
     def assemble(self, method: Method) -> Subject:
-        """Add a small network, and the head of the method's own where it has one."""
+        """Add a small network, which the method takes in, and the head of the method's own where it has one."""
         assert isinstance(method, DomainMethod)
-        head = method.make_head()
-        return Subject(method, model=_Model(), head=head)
+        subject = Subject(method, model=_Model(), head=method.make_head())
+        subject.method.prepare(subject.networks["model"])
+        return subject
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
         """Show it the target, as at the start of an epoch."""
@@ -59,6 +65,11 @@ class AlignmentScenario(Scenario):
             made[f"{side}.labels"] = torch.arange(size) % _C
             made[f"{side}.domains"] = torch.arange(size) % 2
             made[f"{side}.indices"] = torch.arange(size)
+        for view in _VIEWS if Need.VIEWS in self.cls.needs else ():
+            # answers to weak views are certain: methods learn from such ones alone
+            scale = 16.0 if view == "weak" else 1.0
+            made[f"target.{view}.features"] = scale * normal(generator, sizes[1], _D, dtype=dtype)
+            made[f"target.{view}.logits"] = scale * normal(generator, sizes[1], _C, dtype=dtype)
         return made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
@@ -68,28 +79,33 @@ class AlignmentScenario(Scenario):
         return as_scalar(self, terms["loss"])
 
     def _side(self, subject: Subject, inputs: Inputs, side: str) -> Prediction:
-        features, logits = inputs[f"{side}.features"], inputs[f"{side}.logits"]
-        if "head" in subject.networks and features.shape[1] == _D:
-            logits = subject.networks["head"](features)
         needs = subject.method.needs
-        views = {name: Prediction(features=features, logits=logits) for name in ("weak", "strong")}
-        whole = Prediction(
-            features=features,
-            logits=logits,
+        shown = [name for name in _VIEWS if f"{side}.{name}.logits" in inputs]
+        views = {name: self._said(subject, inputs, f"{side}.{name}") for name in shown}
+        whole = replace(
+            self._said(subject, inputs, side),
             labels=inputs[f"{side}.labels"],
             indices=inputs[f"{side}.indices"] if Need.INDICES in needs else None,
             domains=inputs[f"{side}.domains"] if Need.DOMAINS in needs else None,
-            views=views if Need.VIEWS in needs else {},
-            inputs=inputs[f"{side}.features"] if Need.MODEL in needs else None,
+            views=views,
         )
         why = f"{self.cls.__name__} does not declare that it sees this"
         if Sees(f"{side} inputs") not in self.cls.sees:
             return withheld(whole, "features", "logits", "labels", "indices", "domains", "views", "inputs", why=why)
         return whole if Sees(f"{side} labels") in self.cls.sees else withheld(whole, "labels", why=why)
 
+    def _said(self, subject: Subject, inputs: Inputs, name: str) -> Prediction:
+        features, logits = inputs[f"{name}.features"], inputs[f"{name}.logits"]
+        if "head" in subject.networks and features.shape[1] == _D:
+            logits = subject.networks["head"](features)
+        raw = features if Need.MODEL in subject.method.needs else None
+        return Prediction(features=features, logits=logits, inputs=raw)
+
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
         """Return the target: what reads it must move the network that made it."""
-        return [inputs["target.features"], inputs["target.logits"]] if Sees.TARGET_INPUTS in self.cls.sees else []
+        if Sees.TARGET_INPUTS not in self.cls.sees:
+            return []
+        return [inputs[name] for name in inputs if name.startswith("target.") and name.endswith(_PARTS)]
 
     def permuted(self, inputs: Inputs) -> Inputs:
         """Return both batches in another order."""
@@ -100,6 +116,7 @@ class AlignmentScenario(Scenario):
     def hard(self) -> dict[str, Inputs]:
         """Return small, one-sided and constant batches."""
         usual = self.inputs()
+        features = [name for name in usual if name.endswith("features")]
         one_class = {name: torch.zeros_like(value) if "labels" in name else value for name, value in usual.items()}
         for side in ("source", "target"):
             one_class[f"{side}.logits"] = one_class[f"{side}.logits"] + 40 * F.one_hot(torch.tensor(0), _C)
@@ -110,9 +127,8 @@ class AlignmentScenario(Scenario):
             "one source sample": self.inputs(sizes=(1, 5)),
             "one target sample": self.inputs(sizes=(5, 1)),
             "one class": one_class,
-            "features that coincide": usual
-            | {f"{s}.features": torch.ones(6, _D).double() for s in ("source", "target")},
-            "features of zeros": usual | {f"{s}.features": torch.zeros(6, _D).double() for s in ("source", "target")},
+            "features that coincide": usual | {name: torch.ones(6, _D).double() for name in features},
+            "features of zeros": usual | {name: torch.zeros(6, _D).double() for name in features},
         }
 
     def invalid(self) -> dict[str, Inputs]:

@@ -16,10 +16,9 @@ class AlternatingScenario(AlignmentScenario):
     """All phases late in training, one after the other; their losses are added."""
 
     def assemble(self, method: Method) -> Subject:
-        """Let the method take in the network, too."""
+        """Let the method make the networks of its phases, too."""
         subject = super().assemble(method)
         assert isinstance(method, Alternating)
-        method.prepare(subject.networks["model"])
         for phase in method.phases(1.0):
             method.source_network(phase.name, subject.networks["model"])
         return subject
