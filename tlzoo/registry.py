@@ -49,6 +49,7 @@ METHODS: dict[str, str] = {
     "adaptation/information_maximization": "InformationMaximization",
     "adaptation/deep_jdot": "DeepJDOT",
     "adaptation/pseudo_label": "PseudoLabel",
+    "adaptation/m3sda": "M3SDA",
     "adaptation/fixmatch": "FixMatch",
     "adaptation/self_ensembling": "SelfEnsembling",
     "adaptation/atdoc": "ATDOC",

@@ -15,6 +15,7 @@ from tlzoo.functional.moments import (
     coral_loss,
     covariance,
     higher_order_moment_loss,
+    moment_distance,
     standardization,
     symmetric_power,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "memberships",
     "minimum_class_confusion",
     "mmd",
+    "moment_distance",
     "multilinear_map",
     "negative_squared_distances",
     "pairwise_squared_distances",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +16,7 @@ __all__ = [
     "coral_loss",
     "covariance",
     "higher_order_moment_loss",
+    "moment_distance",
     "standardization",
     "symmetric_power",
 ]
@@ -152,3 +155,34 @@ def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, 
     width = source.shape[1]
     within = sum((side @ side.T / width).pow(order).mean() for side in (source, target))
     return within - 2 * (source @ target.T / width).pow(order).mean()
+
+
+def moment_distance(sources: Sequence[Tensor], target: Tensor, *, moments: int = 2) -> Tensor:
+    """Moment distance of several sources and a target (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
+
+    sum over k = 1 .. moments of: the mean over sources of ||m_k(source) - m_k(target)||, plus the mean over pairs of
+    sources of ||m_k(one) - m_k(other)||, with m_k the mean of the k-th powers of each feature.
+
+    Args:
+        sources: S times (N_i, D) features.
+        target: (M, D) features.
+        moments: K.
+
+    Raises:
+        ValueError: no source, an empty side, widths that differ, or fewer than one moment.
+
+    >>> moment_distance([torch.zeros(2, 1), torch.ones(3, 1)], torch.ones(1, 1), moments=1).item()  # 1/2 + 1
+    1.5
+    """
+    if not sources or moments < 1:
+        raise ValueError(f"{len(sources)} sources, {moments} moments; expected at least one of each")
+    for source in sources:
+        check_pair(source, target)
+    total = target.new_zeros(())
+    for order in range(1, moments + 1):
+        found = [source.pow(order).mean(dim=0) for source in sources]
+        aim = target.pow(order).mean(dim=0)
+        total = total + torch.stack([torch.linalg.vector_norm(one - aim) for one in found]).mean()
+        if pairs := [torch.linalg.vector_norm(one - other) for one, other in itertools.combinations(found, 2)]:
+            total = total + torch.stack(pairs).mean()
+    return total

@@ -20,6 +20,7 @@ from tlzoo.methods.adaptation.information_maximization import InformationMaximiz
 from tlzoo.methods.adaptation.jan import JAN
 from tlzoo.methods.adaptation.lame import LAME
 from tlzoo.methods.adaptation.linear_ot import LinearOT
+from tlzoo.methods.adaptation.m3sda import M3SDA
 from tlzoo.methods.adaptation.mcc import MCC
 from tlzoo.methods.adaptation.nrc import NRC
 from tlzoo.methods.adaptation.pseudo_label import PseudoLabel
@@ -47,6 +48,7 @@ __all__ = [
     "HAFN",
     "JAN",
     "LAME",
+    "M3SDA",
     "MCC",
     "NRC",
     "SAFN",
