@@ -6,7 +6,7 @@ from tlzoo.functional.adversarial import (
     multilinear_map,
     reversal_coefficient,
 )
-from tlzoo.functional.distributed import gather_with_gradient
+from tlzoo.functional.distributed import average_gradients, gather_with_gradient
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
@@ -34,6 +34,7 @@ from tlzoo.functional.transport import sliced_wasserstein, transport_plan
 __all__ = [
     "SeenUnseenCurve",
     "adversarial_direction",
+    "average_gradients",
     "batch_nuclear_norm_loss",
     "central_moment_discrepancy",
     "classifier_discrepancy",
