@@ -98,7 +98,15 @@ def lightning(rank):
     return {name: train(name, devices=WORLD, strategy="ddp") for name in MODULES}
 
 
-CASES = {"losses": losses, "gathering": gathering, "lightning": lightning}
+def stepping(rank):
+    from stepping import METHODS, PRECISIONS, steps
+
+    os.environ["LOCAL_RANK"], os.environ["NODE_RANK"] = str(rank), "0"
+    together = {"devices": WORLD, "strategy": "ddp"}
+    return {(name, precision): steps(name, precision, **together) for name in METHODS for precision in PRECISIONS}
+
+
+CASES = {"losses": losses, "gathering": gathering, "lightning": lightning, "stepping": stepping}
 
 if __name__ == "__main__":
     torch.multiprocessing.spawn(run, args=tuple(sys.argv[1:]), nprocs=WORLD)

@@ -62,5 +62,5 @@ def average_gradients(parameters: Iterable[Tensor], group: Any = None) -> None:
     for gradients in kinds.values():
         joint = torch.cat([gradient.reshape(-1) for gradient in gradients]) / world
         dist.all_reduce(joint, group=group)
-        for gradient, mean in zip(gradients, joint.split([g.numel() for g in gradients]), strict=True):
+        for gradient, mean in zip(gradients, torch.split(joint, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))

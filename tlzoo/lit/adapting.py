@@ -59,6 +59,7 @@ class SourceFreeAdaptation(TargetModule):
         if not isinstance(method, SourceFree):
             raise TypeError(f"{type(method).__name__} is not source-free; {type(self).__name__} takes a SourceFree")
         self._assemble(copy.deepcopy(network), method, num_classes)
+        method.prepare(self.network)
         self.automatic_optimization = method.learns
 
     @property
@@ -67,9 +68,10 @@ class SourceFreeAdaptation(TargetModule):
         return True
 
     def on_fit_start(self) -> None:
-        """Let the method take in the source model and one pass over the target."""
+        """Let the method take in one pass over the target."""
         super().on_fit_start()
-        self.method.start(self.network, self._target_inputs())
+        with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
+            self.method.start(self.network, self._target_inputs())
 
     def _target_inputs(self) -> Iterator[Any]:
         for batch in self.trainer.datamodule.target_batches():  # type: ignore[attr-defined]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
+from tlzoo.functional import average_gradients
 from tlzoo.methods.alternating import Alternating, Part, Phase
 from tlzoo.types import DomainBatch
 
@@ -23,11 +25,15 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
     One optimizer serves all phases: parameters that a phase leaves alone have no gradient, and are skipped. Of its
     steps only the last goes through Lightning, which counts it: a batch is one step of ``max_steps``.
 
+    Under several processes the gradient of each phase is averaged here: DDP would wait for those of parameters that
+    rest. With joined batches (``gather``) the steps are those of one process with the whole batch.
+
     Raises:
-        RuntimeError: several processes, where gradients of single phases would not be averaged.
+        RuntimeError: a strategy that divides parameters among processes.
     """
-    if module.trainer.world_size > 1:
-        raise RuntimeError(f"{module.method_name} alternates, which runs in one process; give the Trainer devices=1")
+    if module.distributed and not isinstance(module.trainer.strategy, DDPStrategy):
+        given = type(module.trainer.strategy).__name__
+        raise RuntimeError(f'{module.method_name} alternates, which {given} cannot; give the Trainer strategy="ddp"')
     wrapped: Any = module.optimizers()
     optimizer = wrapped.optimizer
     progress = module.progress
@@ -40,13 +46,23 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
             terms = method.loss(phase.name, source, target)
             loss = module.check_loss(terms["loss"], terms)
             optimizer.zero_grad()
-            module.manual_backward(loss)
+            with _without_reduction(module):
+                module.manual_backward(loss)
+            if module.distributed:
+                average_gradients(module.parameters())
             (wrapped if place == len(steps) - 1 else optimizer).step()
         logged |= {f"{phase.name}/{name}": value for name, value in terms.items() if name != "loss"}
         logged[f"{phase.name}/loss"] = loss
+    method.after_step(module.network)
     module.lr_schedulers().step()  # type: ignore[union-attr]
     module.log_terms({**logged, "loss": loss}, batch.size)
     return loss.detach()
+
+
+def _without_reduction(module: DomainModule) -> AbstractContextManager[None]:
+    """Keep DDP from averaging gradients of its own accord."""
+    strategy = module.trainer.strategy
+    return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
 
 @contextmanager

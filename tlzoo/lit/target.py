@@ -44,7 +44,8 @@ class TargetModule(TransferModule):
     def on_train_epoch_start(self) -> None:
         """Show the whole unlabelled target to a method that wants it."""
         if type(self.method).on_epoch is not DomainMethod.on_epoch:
-            target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
+            with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
+                target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
             self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
 
     @torch.no_grad()

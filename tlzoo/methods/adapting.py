@@ -32,8 +32,11 @@ class SourceFree(DomainMethod):
     starts_from: ClassVar[str] = "adaptation/source_only"
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"loss": guards.guard_target}
 
+    def prepare(self, network: nn.Module) -> None:
+        """Take in the source model as soon as it is known: freeze a part of it, before an optimizer is made."""
+
     def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
-        """Take in the source model before training: freeze a part of it, recompute statistics.
+        """Take in the target before training: recompute statistics.
 
         Args:
             network: it may be changed.

@@ -95,6 +95,4 @@ class LogisticClassifier(nn.Module):
             )
         classes = sorted(set(labels.tolist()))
         if len(classes) < 2 or classes[0] < 0 or classes[-1] >= self.num_classes:
-            raise ValueError(
-                f"labels {classes[:10]}; expected two classes or more, from 0 to {self.num_classes - 1}"
-            )
+            raise ValueError(f"labels {classes[:10]}; expected two classes or more, from 0 to {self.num_classes - 1}")

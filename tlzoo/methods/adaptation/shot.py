@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,7 +49,7 @@ class SHOT(SourceFree):
         self.rounds, self.weight = rounds, weight
         self.memory = Memory(labels=torch.zeros(0, dtype=torch.long))
 
-    def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
+    def prepare(self, network: nn.Module) -> None:
         """Freeze the head of the network.
 
         Raises:

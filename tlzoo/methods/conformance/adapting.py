@@ -49,6 +49,7 @@ class SourceFreeScenario(AlignmentScenario):
         subject = Subject(method, model=_SourceModel().double())
         generator = torch.Generator().manual_seed(3)
         batches = [normal(generator, 5, _D, dtype=torch.float64) for _ in range(2)]
+        subject.method.prepare(subject.networks["model"])
         subject.method.start(subject.networks["model"], batches)
         return subject
 
