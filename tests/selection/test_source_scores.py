@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from tlzoo.selection import SCORES, SOURCE_SCORES, scores
 from tlzoo.selection.scores import class_cluster
-from tlzoo.selection.source import deep_embedded_validation, density_ratio, dev_risk
+from tlzoo.selection.source import deep_embedded_validation, density_ratio, dev_risk, reverse_validation, ridge_logits
 from tlzoo.types import Prediction
 
 
@@ -64,3 +64,40 @@ def test_all_scores_in_one_call():
     assert found["mmd"] < 0
     with pytest.raises(ValueError, match="the source has no labels"):
         deep_embedded_validation(Prediction(features=source.features, logits=logits), source)
+
+
+@pytest.mark.parametrize("shape", [(30, 4), (6, 12)])
+def test_the_way_back_is_ridge_regression_to_one_hot_labels(shape):
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    features, points = 3 * random(*shape) + 1, random(9, shape[1], seed=1)
+    labels = torch.arange(shape[0]) % 3
+    scaler = StandardScaler().fit(features.numpy())
+    wanted = F.one_hot(labels, 4).double().numpy()
+    ridge = Ridge(alpha=0.7 * len(features)).fit(scaler.transform(features.numpy()), wanted)
+    found = ridge_logits(features, labels, points, num_classes=4, penalty=0.7)
+    np.testing.assert_allclose(found.numpy(), ridge.predict(scaler.transform(points.numpy())), atol=1e-10)
+
+
+def test_reverse_validation_sees_what_was_lost_on_the_way():
+    labels = torch.arange(60) % 3
+    centers = 5 * torch.eye(3).double()
+    features = centers[labels] + 0.5 * random(60, 3)
+    source = Prediction(features=features, logits=features, labels=labels)
+    right = Prediction(features=centers[labels] + 0.5 * random(60, 3, seed=1), logits=3 * centers[labels])
+    collapsed = Prediction(features=right.features, logits=3 * centers[torch.zeros(60).long()])
+    turned = Prediction(features=right.features, logits=3 * centers[(labels + 1) % 3])
+    assert reverse_validation(source, right).item() == 1.0
+    assert reverse_validation(source, collapsed).item() == pytest.approx(1 / 3)
+    assert reverse_validation(source, turned).item() == 0.0
+    with pytest.raises(ValueError, match="has no labels"):
+        reverse_validation(right, source)
+    with pytest.raises(ValueError, match="no target predictions"):
+        reverse_validation(source, Prediction(features=features[:0], logits=features[:0]))
+
+
+def test_reverse_validation_of_a_class_that_only_one_side_has():
+    features = random(8, 3)
+    source = Prediction(features=features, logits=features, labels=torch.full((8,), 5))
+    assert reverse_validation(source, Prediction(features=features, logits=features)).item() == 0.0

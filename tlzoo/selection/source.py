@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional import mmd
+from tlzoo.functional import mmd, standardization
 from tlzoo.types import Prediction
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "dev_risk",
     "negative_discrepancy",
     "negative_source_risk",
+    "reverse_validation",
+    "ridge_logits",
 ]
 
 
@@ -120,6 +122,61 @@ def deep_embedded_validation(source: Prediction, target: Prediction) -> Tensor:
     return -dev_risk(losses, weights)
 
 
+def ridge_logits(features: Tensor, labels: Tensor, points: Tensor, *, num_classes: int, penalty: float = 1.0) -> Tensor:
+    """Return (P, C) scores of points by least squares to one-hot labels, in closed form.
+
+    Features are standardized by their own mean and deviation, targets centered; the weights minimize the squared
+    error over N plus ``penalty`` * ||W||^2. The smaller of the (N, N) and (D, D) systems is solved.
+
+    Args:
+        features: (N, D).
+        labels: (N,).
+        points: (P, D).
+        num_classes: C.
+        penalty: of the weights; 1 is the variance of each feature.
+    """
+    rows = features.double()
+    mean, deviation = standardization(rows)
+    rows = (rows - mean) / deviation
+    wanted = F.one_hot(labels, num_classes).to(rows)
+    level = wanted.mean(dim=0)
+    count, width = rows.shape
+    if count <= width:
+        system = rows @ rows.T + count * penalty * torch.eye(count).to(rows)
+        weights = rows.T @ torch.linalg.solve(system, wanted - level)
+    else:
+        system = rows.T @ rows + count * penalty * torch.eye(width).to(rows)
+        weights = torch.linalg.solve(system, rows.T @ (wanted - level))
+    scores: Tensor = ((points.double() - mean) / deviation) @ weights + level
+    return scores.to(points)
+
+
+def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
+    """Reverse validation (Zhong et al., ECML PKDD 2010): https://doi.org/10.1007/978-3-642-15939-8_35.
+
+    A classifier learns the target as the model answers it, and is asked about labelled source data: the accuracy there.
+    What is consistent both ways has lost no class on the way (Ganin et al., https://arxiv.org/abs/1505.07818, chose
+    their settings so).
+
+    Differs from the papers: the way back is a ridge classifier on the model's features (:func:`ridge_logits`) in place
+    of the whole method trained again from target to source, and it is judged on held-out source examples of a model
+    that was trained on all others.
+
+    Args:
+        source: held-out, labelled source predictions.
+        target: unlabelled target predictions.
+
+    Raises:
+        ValueError: no labels, or no target example.
+    """
+    labels = _labels(source)
+    if not len(target):
+        raise ValueError("no target predictions to learn from; expected one row or more")
+    classes = max(target.logits.shape[1], int(labels.max()) + 1)
+    answers = ridge_logits(target.features, target.logits.argmax(dim=1), source.features, num_classes=classes)
+    return (answers.argmax(dim=1) == labels).to(source.features).mean()
+
+
 def _labels(source: Prediction) -> Tensor:
     if source.labels is None:
         raise ValueError("the source has no labels; its risk needs them")
@@ -130,5 +187,6 @@ SOURCE_SCORES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
     "source_risk": lambda source, _: negative_source_risk(source),
     "mmd": negative_discrepancy,
     "dev": deep_embedded_validation,
+    "reverse_validation": reverse_validation,
 }
 """Name -> score of held-out labelled source predictions and unlabelled target predictions; higher is better."""
