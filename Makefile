@@ -22,7 +22,7 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run requirements-learn2learn.txt
 	@echo "== installing what tests, checks and docs need"
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,ray,slurm]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,ray,slurm,optuna,tensorboard]'
 	@echo "== building learn2learn (without its requirements, see requirements-learn2learn.txt)"
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-learn2learn.txt
 	touch $@

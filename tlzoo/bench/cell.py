@@ -39,6 +39,9 @@ Report = Callable[[float], None]
 
 _PRESENTATION = ("label", "root")
 
+_LATER = ("search", "trainer")
+"""Fields that came later than the first results: they are no part of the identity while empty, so hashes stay."""
+
 
 def _frozen(value: Any) -> Any:
     """Return JSON-like data that nobody can change: mappings read-only, lists as tuples."""
@@ -92,6 +95,8 @@ class Cell:
         settings: settings of the method.
         module: settings of the Lightning module (``lr``, ``bottleneck`` ...).
         budget: what the run may cost (``steps``, ``batch_size``, ``episodes`` ...).
+        trainer: Lightning's ``accelerator``, ``devices``, ``strategy`` and ``precision``, as far as the suite gives
+            them; one process on the CPU in float32 where it gives none.
         candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is.
         search: how they are: ``trials`` (each takes the candidates at its place, instead of every combination), and
             ``rule`` (which of the protocol's rules chooses).
@@ -110,6 +115,7 @@ class Cell:
     settings: Mapping[str, Any] = field(default_factory=dict)
     module: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -121,7 +127,7 @@ class Cell:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for name in ("settings", "module", "budget", "candidates", "search", "revisions"):
+        for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if not self.label:
             object.__setattr__(self, "label", self.method)
@@ -130,9 +136,16 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """What the hash covers, as plain JSON data."""
         data = {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
-        if not self.search:
-            del data["search"]  # it came later than the first results, whose hashes stay
+        for name in _LATER:
+            if not data[name]:
+                del data[name]
         return data
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together, one a device."""
+        devices = self.trainer.get("devices", 1)
+        return len(devices) if isinstance(devices, tuple) else int(devices)
 
     @cached_property
     def hash(self) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute, provenance
-from tlzoo.bench.executors import Listener, import_path
+from tlzoo.bench.executors import Listener
+from tlzoo.bench.loggers import FOLDER, NAMES
+from tlzoo.bench.resources import import_path
 from tlzoo.bench.store import Store
 
 __all__ = ["RayCluster", "Slurm"]
@@ -26,7 +28,7 @@ def _check_workers(workers: int | None) -> None:
 
 
 class RayCluster:
-    """Cells as Ray tasks of as many CPUs as the cell has threads; needs the extra ``ray``.
+    """Cells as Ray tasks of as many CPUs and GPUs as the cell asks for; needs the extra ``ray``.
 
     Nothing need be shared: a task's files come back as bytes, and are those that a run here would have written. A
     task whose node or process dies is run again, up to three times; then its cell has failed.
@@ -61,7 +63,7 @@ class RayCluster:
                 while waiting or running:
                     while waiting and len(running) < (self.workers or len(cells)):
                         cell = waiting.pop()
-                        options = task.options(num_cpus=cell.threads, name=str(cell))
+                        options = task.options(name=str(cell), **_resources(cell))
                         running[options.remote(cell.to_json(), protocol)] = cell
                     (done,), _ = ray.wait(list(running), num_returns=1)
                     cell = running.pop(done)
@@ -89,8 +91,7 @@ class RayCluster:
             return
         where: dict[str, Any] = {"address": self.address}
         if self.address is None:
-            environment = {"PYTHONPATH": import_path(), "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-            where = {"include_dashboard": False, "runtime_env": {"env_vars": environment}}
+            where = {"include_dashboard": False, "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}}}
             if self.workers is not None:
                 where["num_cpus"] = self.workers
         self._ray.init(log_to_driver=False, logging_level="ERROR", **where)
@@ -98,6 +99,18 @@ class RayCluster:
             yield
         finally:
             self._ray.shutdown()
+
+
+def _resources(cell: Cell) -> dict[str, Any]:
+    """Return the cores and GPUs that a task asks for, and the environment that a worker of this process would have."""
+    shared = {name: os.environ[name] for name in (NAMES, FOLDER) if name in os.environ}
+    environment = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **shared}
+    gpus = cell.processes if cell.trainer.get("accelerator") == "cuda" else 0
+    return {
+        "num_cpus": cell.threads * cell.processes,
+        "num_gpus": gpus,
+        "runtime_env": {"env_vars": environment},
+    }
 
 
 def _run_apart(cell: Mapping[str, Any], protocol: str) -> tuple[dict[str, bytes], str | None]:
@@ -137,7 +150,9 @@ class Slurm:
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
         """Submit ``cells`` as one array and wait; on an error or Ctrl-C the jobs are cancelled."""
         executor = self._submitit.AutoExecutor(folder=store.root / "slurm", cluster=self.cluster)
-        executor.update_parameters(name="tlzoo", cpus_per_task=max(cell.threads for cell in cells))
+        executor.update_parameters(name="tlzoo", cpus_per_task=max(cell.threads * cell.processes for cell in cells))
+        if gpus := max(_resources(cell)["num_gpus"] for cell in cells):
+            executor.update_parameters(gpus_per_node=gpus)
         if self.workers is not None and self.cluster == "slurm":
             executor.update_parameters(slurm_array_parallelism=self.workers)
         window = len(cells) if self.cluster == "slurm" else self.workers or 1

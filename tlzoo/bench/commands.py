@@ -55,6 +55,13 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--executor", help="in_process, pool (default: worker processes), ray or slurm")
     command.add_argument("--workers", type=int, help="cells at a time (default: one a core; ray, slurm: no limit)")
     command.add_argument("--address", help="of a Ray cluster (default: this machine); for slurm: local, debug")
+    command.add_argument(
+        "--logger",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="where measured figures also go: tensorboard, wandb or mlflow (an extra each); may be given again",
+    )
     command.add_argument("--html", type=Path, help="where the report goes (default: report.html in the store)")
 
 
@@ -103,14 +110,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from tlzoo.bench.executors import EXECUTORS
     from tlzoo.bench.facts import DEFAULT_PROTOCOL
+    from tlzoo.bench.loggers import check_loggers, choose_loggers
     from tlzoo.bench.report.tables import build_tables
     from tlzoo.bench.runner import run_cells
 
     name = arguments.executor or "pool"
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
+    check_loggers(arguments.logger)
     executor = EXECUTORS[name](arguments.workers, arguments.address)
     plan, store = planned(arguments)
+    if arguments.logger:
+        choose_loggers(arguments.logger, store.root / "logs")
     build_tables(plan, store)  # a suite without its baselines is refused before hours of work, not after
     console = Console()
     try:

@@ -14,7 +14,10 @@ from tlzoo.bench.store import Store
 
 __all__ = ["Difference", "Figures", "difference", "read_figures"]
 
-_RUN = ("kind", "task", "backbone", "method", "settings", "module", "budget", "candidates", "seed", "threads")
+_RUN = (
+    *("kind", "task", "backbone", "method", "settings", "module", "budget", "trainer", "candidates"),
+    *("seed", "threads"),
+)
 """What makes two cells the same run. Revisions and the data's checksum may differ: that is what is looked for."""
 
 Figures = Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]

@@ -20,9 +20,10 @@ import numpy as np
 import tlzoo
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.facts import dependency_versions
+from tlzoo.bench.ranks import execute_together
 from tlzoo.bench.store import Store
 
-__all__ = ["execute", "provenance", "reproducible"]
+__all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbed"]
 
 
 def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
@@ -37,6 +38,12 @@ def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | No
     Returns:
         None, or the last line of the traceback where it failed.
     """
+    run = execute_alone if cell.processes == 1 else execute_together
+    return run(cell, store, protocol, report)
+
+
+def execute_alone(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
+    """Run a cell in this process, as the only one or as one of several; see :func:`execute`."""
     begun, clock = datetime.now(UTC), time.perf_counter()
     notes = {"began": begun.isoformat(timespec="seconds"), **provenance()}
     try:
@@ -65,10 +72,9 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
     from threadpoolctl import threadpool_limits
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for before it is deterministic
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
-        with threadpool_limits(limits=threads):
+        with undisturbed(), threadpool_limits(limits=threads):
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True)
             random.seed(seed)
@@ -78,6 +84,17 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[1])
         torch.set_num_threads(before[0])
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put every generator of the CPU back as it was: whatever runs inside leaves no trace in what follows."""
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])

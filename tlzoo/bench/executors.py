@@ -15,6 +15,7 @@ from typing import IO, Protocol
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.resources import Room, worker_environment
 from tlzoo.bench.store import Store
 
 __all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool"]
@@ -56,21 +57,23 @@ class Pool:
     A worker that dies (killed, out of memory) fails the cell that it ran; another takes its place.
 
     Args:
-        workers: processes; as many as there are cores where None.
+        workers: processes; as many as have room in cores and memory where None (:class:`~tlzoo.bench.resources.Room`):
+            where cells turn out to need more memory than was thought, fewer go on.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
             raise ValueError(f"{workers} workers; expected at least 1")
-        self.workers = workers or _cores()
+        self.workers = workers
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
         """Run ``cells``, each on the worker that is free first."""
         waiting = list(reversed(cells))
         events: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
         workers: set[_Worker] = set()
+        room = Room(cells)
         try:
-            while waiting and len(workers) < self.workers:
+            while waiting and len(workers) < (self.workers or room.workers):
                 workers.add(_Worker(store, protocol, waiting.pop(), events.put))
             while workers:
                 worker, answer = events.get()
@@ -79,14 +82,16 @@ class Pool:
                     if worker.cell is not None:
                         listener.finished(worker.cell, _record_death(worker, worker.cell, store))
                     worker.close()
-                    if waiting:
+                    if waiting and len(workers) < (self.workers or room.workers):
                         workers.add(_Worker(store, protocol, waiting.pop(), events.put))
                 elif "fraction" in answer and worker.cell is not None:
                     listener.progress(worker.cell, float(str(answer["fraction"])))
                 elif worker.cell is not None:
                     error = answer["error"]
                     listener.finished(worker.cell, None if error is None else str(error))
-                    worker.give(waiting.pop() if waiting else None)
+                    room.saw(answer["memory"])  # type: ignore[arg-type]  # bytes, or None
+                    fits = len([each for each in workers if each.cell is not None]) <= (self.workers or room.workers)
+                    worker.give(waiting.pop() if waiting and fits else None)
         finally:
             for worker in workers:
                 worker.kill()
@@ -146,7 +151,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
-            env=_environment(cell.threads),
+            env=worker_environment(cell.threads),
         )
         self._answer = answer
         self.give(cell)
@@ -201,24 +206,3 @@ def _record_death(worker: _Worker, cell: Cell, store: Store) -> str | None:
     with contextlib.suppress(OSError):  # a full disk: the listener is told all the same
         store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
     return error
-
-
-def _environment(threads: int) -> dict[str, str]:
-    libraries = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
-    return {
-        **os.environ,
-        **{f"{library}_NUM_THREADS": str(threads) for library in libraries},
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "PYTHONPATH": import_path(),
-    }
-
-
-def import_path() -> str:
-    """Return what makes other processes import what this one can."""
-    return os.pathsep.join(path or os.getcwd() for path in sys.path)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

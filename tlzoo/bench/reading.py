@@ -10,6 +10,7 @@ from tlzoo.bench.cell import KINDS
 from tlzoo.bench.located import Located, parse
 from tlzoo.bench.search import Search, read_search
 from tlzoo.bench.suite import Group, Row, Suite
+from tlzoo.bench.trainer import read_trainer
 from tlzoo.registry import nearest
 
 __all__ = ["find_suite", "list_suites", "load_suite"]
@@ -19,11 +20,12 @@ _SHIPPED = Path(__file__).parent / "suites"
 _SEARCH_KEYS = ("trials", "rule", "space")
 _SUITE_KEYS = ("suite", "question", "seeds", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
-    *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "seeds", "root"),
+    *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
     *("metric", "columns", "percent", "better"),
     *_SEARCH_KEYS,
 )
-_ROW_KEYS = ("method", "label", "settings", "module", "budget", "candidates")
+_ROW_KEYS = ("method", "label", "settings", "module", "budget", "trainer", "candidates")
+_SHARED = ("module", "budget", "trainer")
 
 
 def list_suites() -> list[str]:
@@ -81,7 +83,7 @@ def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
     kind = parts["kind"].scalar(str, what="kind", expected=f"one of {', '.join(KINDS)}")
     if kind not in KINDS:
         raise parts["kind"].error(nearest(kind, KINDS, kind="kind"))
-    shared = {part: parts[part].mapping(what=part) if part in parts else {} for part in ("module", "budget")}
+    shared = {part: parts[part].mapping(what=part) if part in parts else {} for part in _SHARED}
     rows = [_row(item, shared) for item in parts["methods"].items(what="methods")]
     _refuse_repeated(rows)
     options = {
@@ -125,6 +127,7 @@ def _row(place: Located, shared: Mapping[str, Mapping[str, Located]]) -> Row:
     plain = {part: {name: item.plain() for name, item in values.items()} for part, values in given.items()}
     for part, common in shared.items():
         plain[part] = {**{name: item.plain() for name, item in common.items()}, **plain[part]}
+    plain["trainer"] = read_trainer({**shared["trainer"], **given["trainer"]})
     label = parts["label"].scalar(str, what="label", expected="a name") if "label" in parts else ""
     return Row(method=parts["method"], label=label, **plain)
 

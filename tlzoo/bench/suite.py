@@ -27,6 +27,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     module: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +81,7 @@ class Group:
                 settings=row.settings,
                 module=row.module,
                 budget=row.budget,
+                trainer=row.trainer,
                 **self._tried(row, method, seed),
                 seed=seed,
                 task_checksum=checksums[task.value],

@@ -1,9 +1,9 @@
 """A worker process of the pool: ``python -m tlzoo.bench.worker STORE PROTOCOL``.
 
 Reads cells as lines of JSON, answers with lines of JSON: ``{"fraction": 0.5}`` while a cell runs, then
-``{"done": hash, "error": null or text}``. It ends when its input does, at once even in the middle of a cell: the runner
-is gone then. A process of its own kind rather than a fork: threads are set before any library starts, and a
-user's script needs no main guard.
+``{"done": hash, "error": null or text, "memory": bytes}``. It ends when its input does, at once even in the middle of
+a cell: the runner is gone then. A process of its own kind rather than a fork: threads are set before any library
+starts, and a user's script needs no main guard.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TextIO
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute
+from tlzoo.bench.resources import peak_memory
 from tlzoo.bench.store import Store
 
 __all__ = ["main"]
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
         cell = Cell.from_json(json.loads(line))
         error = execute(cell, store, protocol, _Reporter(answers))
         cells.busy = False
-        answers.write(json.dumps({"done": cell.hash, "error": error}) + "\n")
+        answers.write(json.dumps({"done": cell.hash, "error": error, "memory": peak_memory()}) + "\n")
 
 
 class _Cells:

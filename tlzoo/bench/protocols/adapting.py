@@ -14,17 +14,17 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report, canonical
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, accuracy, domain_module, load
+from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, accuracy, domain_module, load, target_accuracies
 from tlzoo.bench.protocols.training import as_array, plain, receipt, split_hash, train
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainData, SourceFreeAdaptation, TestTimeAdaptation
-from tlzoo.methods.adaptation import SourceOnly
+from tlzoo.methods.adapting import SourceFree
 from tlzoo.nn.network import Network
+from tlzoo.registry import method_class
 from tlzoo.sources.cache import home, lock, staging
 
 __all__ = ["SourceModel", "answer_stream", "source_free_module", "source_model", "target_data"]
 
-_SOURCE_METHOD = "adaptation/source_only"
 _OF_THE_METHOD = ("adaptation_lr",)
 """Module settings that the source model does not depend on."""
 
@@ -50,7 +50,7 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> SourceModel:
     path = _path(own)
     with lock(f"source-model-{path.stem}"):
         if not path.is_file():
-            train(module, data, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
+            train(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
             _store(path, {"network": module.network.state_dict(), "spread": torch.tensor(data.spread)})
     stored = torch.load(path, weights_only=True)
     module.network.load_state_dict(stored["network"])
@@ -59,17 +59,21 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> SourceModel:
 
 
 def _source_cell(cell: Cell) -> Cell:
+    cls = method_class(cell.method)
+    method = cls.starts_from if issubclass(cls, SourceFree) else SourceFree.starts_from
     budget = {"steps": int(cell.budget.get("source_steps", cell.budget["steps"]))}
     return replace(
         cell,
-        method=_SOURCE_METHOD,
+        method=method,
         label="source model",
         settings={},
         candidates={},
         search={},
+        # under the lock that its file is made under one process trains it, for all that the cell has
+        trainer={name: value for name, value in cell.trainer.items() if name not in ("devices", "strategy")},
         module={name: value for name, value in plain(cell.module).items() if name not in _OF_THE_METHOD},
         budget={"batch_size": int(cell.budget["batch_size"]), **budget},
-        revisions={**cell.revisions, "method": SourceOnly.revision},
+        revisions={**cell.revisions, "method": method_class(method).revision},
     )
 
 
@@ -140,6 +144,7 @@ def answer_stream(cell: Cell, task: DomainTask, report: Report) -> Outcome:
         metrics={
             "test/accuracy": accuracy(task, examples, as_array(logits)),
             "source_model/accuracy": accuracy(task, examples, as_array(before)),
+            **target_accuracies(task, examples, as_array(logits)),
         },
         receipt=receipt(module.method, measure_dependence(alone, inputs), selection="answered once, in a stream"),
         predictions={"test_logits": as_array(logits)},

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.backbones import create_backbone
+from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
 from tlzoo.bench.protocols.episode_training import trained
@@ -23,6 +24,7 @@ from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
+from tlzoo.lit.features import with_tokens
 from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.methods.episodes import EpisodeAnswers
 from tlzoo.types import Backbone, Episode, Sees
@@ -59,7 +61,8 @@ def run(cell: Cell, report: Report) -> Outcome:
 
     With ``steps`` in the budget, what the method learns over episodes is trained on those of the base classes before.
     With ``training`` among the module's settings, the backbone is trained before, see
-    :mod:`tlzoo.bench.protocols.episode_training`; then nothing is trained after.
+    :mod:`tlzoo.bench.protocols.episode_training`; then nothing is trained after. ``training: none`` is for methods that
+    adapt the backbone itself, as it comes, to every episode.
     Settings among candidates are chosen by accuracy on episodes of the validation classes.
     """
     task = load_task(cell.task, root=cell.root)
@@ -103,7 +106,7 @@ def run(cell: Cell, report: Report) -> Outcome:
 
 def _shown(cell: Cell) -> frozenset[Sees]:
     """Return what training shows a method: the labelled base classes, where the cell trains on them."""
-    trains = bool(cell.budget.get("steps")) or "training" in cell.module
+    trains = bool(cell.budget.get("steps")) or cell.module.get("training", "none") != "none"
     return frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}) if trains else frozenset()
 
 
@@ -126,6 +129,8 @@ def _ready(cell: Cell, data: EpisodeData, settings: dict[str, Any], report: Repo
     """Return the module, trained where the cell says so, that has seen its base set."""
     if "training" not in cell.module:
         return _Ready(module=_on_features(cell, data, settings, report), data=data)
+    if cell.module["training"] == "none":
+        return _as_it_comes(cell, data, settings)
     done = trained(cell, data.task, settings, shape=_shape(cell), validate=_validated, report=report)
     _show_base(done.module, done.data)
     return _Ready(module=done.module, data=done.data, notes=done.notes, curves=done.curves)
@@ -155,10 +160,25 @@ def _on_features(cell: Cell, data: EpisodeData, settings: dict[str, Any], report
         method_settings=settings,
     )
     if steps := int(cell.budget.get("steps", 0)):
-        train(module, data, steps=steps, report=report)
+        train(module, data, cell, steps=steps, report=report)
     module.eval()
     _show_base(module, data)
     return module
+
+
+def _as_it_comes(cell: Cell, data: EpisodeData, settings: dict[str, Any]) -> _Ready:
+    """Return the module on raw inputs, whose method adapts the backbone; texts come as tokens.
+
+    Raises:
+        TypeError: a method on features.
+    """
+    backbone = create_backbone(str(cell.backbone), **plain(cell.module.get("backbone_settings", {})))
+    module = OneShot(backbone.requires_grad_(True), cell.method, way=data.way, method_settings=settings).eval()
+    if isinstance(module.method, EpisodeClassifier):
+        raise TypeError(f"training: none adapts the backbone, {cell.method} takes its features; leave training out")
+    if isinstance(backbone, SentenceEncoder):
+        data = EpisodeData(with_tokens(data.task, backbone), seed=cell.seed, **_shape(cell))
+    return _Ready(module=module, data=data, notes={"training": "none; the backbone adapts to every episode"})
 
 
 def _features(examples: ExampleSet) -> Tensor:

@@ -84,7 +84,7 @@ def trained(
     raw = _data(cell, task, shape, steps)
     module = _module(cell, raw, settings, classical=kind == "classical")
     best = _Best(module, lambda: validate(*_answering(module, raw, "validation")))
-    train(module, raw, steps=steps, report=report, measure=best.measure)
+    train(module, raw, cell, steps=steps, report=report, measure=best.measure)
     module.load_state_dict(best.state)
     answering, data = _answering(module, raw, "novel")
     notes = {"training": kind, "selection": f"best of {len(best.curves['step'])} checkpoints on validation episodes"}
@@ -117,13 +117,14 @@ class _Best:
         self.state: dict[str, Tensor] = {}
         self.curves: dict[str, list[float]] = {"step": [], "validation": []}
 
-    def measure(self, step: int) -> None:
-        """Validate, and keep the state if it is better than all before."""
+    def measure(self, step: int) -> dict[str, float]:
+        """Validate, and keep the state if it is better than all before; return the accuracy."""
         accuracy = self.validate()
         if not self.state or accuracy > max(self.curves["validation"]):
             self.state = {name: value.clone() for name, value in self.module.state_dict().items()}
         self.curves["step"].append(float(step))
         self.curves["validation"].append(accuracy)
+        return {"validation": accuracy}
 
 
 def _answering(module: OneShot, raw: EpisodeData, split: str) -> tuple[OneShot, EpisodeData]:

@@ -74,7 +74,7 @@ def _pretrained(cell: Cell, task: DomainTask, report: Report) -> Backbone:
         module = DomainAdaptation(
             backbone, "source_only", num_classes=task.num_classes, optimizer={"backbone_lr": 1.0, "lr": 0.01}
         )
-        train(module, data, steps=steps, report=lambda share: report(0.5 * share))
+        train(module, data, cell, steps=steps, report=lambda share: report(0.5 * share))
     torch.manual_seed(cell.seed)
     return copy.deepcopy(backbone)
 
@@ -92,16 +92,19 @@ class _Run:
         train(
             module,
             data,
+            cell,
             steps=int(cell.budget["steps"]),
             report=lambda share: report(half + (1 - half) * share),
             measure=self._measure,
         )
 
-    def _measure(self, step: int) -> None:
-        examples = self.data.task.target_test
-        self.logits = torch.cat([self.module(batch.inputs) for batch in self.data.passes(examples)])
+    def _measure(self, step: int) -> dict[str, float]:
+        examples, device = self.data.task.target_test, self.module.device
+        self.logits = torch.cat([self.module(batch.to(device).inputs) for batch in self.data.passes(examples)])
+        accuracy = float((as_array(self.logits).argmax(axis=1) == examples.labels).mean())
         self.curves["step"].append(float(step))
-        self.curves["test"].append(float((as_array(self.logits).argmax(axis=1) == examples.labels).mean()))
+        self.curves["test"].append(accuracy)
+        return {"test": accuracy}
 
     def outcome(self) -> Outcome:
         examples = self.data.task.target_test

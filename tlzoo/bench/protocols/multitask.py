@@ -88,18 +88,19 @@ class _Run:
             method_settings=settings,
         )
         self.curves: dict[str, list[float]] = {"step": []}
-        train(self.module, data, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
+        train(self.module, data, cell, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
 
-    def _measure(self, step: int) -> None:
+    def _measure(self, step: int) -> dict[str, float]:
         accuracies = self.accuracies(self.data.task.test)
         row = {"step": float(step), "test": float(np.mean(list(accuracies.values()))), **accuracies}
         row.update({k: float(v) for k, v in self.module.trainer.callback_metrics.items() if k.startswith("train/")})
         for name, value in row.items():
             self.curves.setdefault(name, []).append(value)
+        return row
 
     def _outputs(self, examples: ExampleSet) -> dict[str, Any]:
         with torch.no_grad():
-            parts = [self.module(batch.inputs) for batch in self.data.passes(examples)]
+            parts = [self.module(batch.to(self.module.device).inputs) for batch in self.data.passes(examples)]
         return {task: as_array(torch.cat([part[task] for part in parts])) for task in self.module.tasks}
 
     def accuracies(self, examples: ExampleSet) -> dict[str, float]:

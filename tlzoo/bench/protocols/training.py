@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlzoo.bench.cell import Cell, Report
 from tlzoo.bench.dependence import TOLERANCE
+from tlzoo.bench.execute import undisturbed
+from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
 from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.lit.data.base import TaskData
 from tlzoo.methods.base import Method
 from tlzoo.registry import method_class
 from tlzoo.types import Sees, SupervisionError
@@ -68,11 +72,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Progress(pl.Callback):
-    """Reports the share of training, and calls ``measure`` at every checkpoint."""
+Measure = Callable[[int], Mapping[str, float]]
+"""Measures the network after a number of steps; what it returns is logged."""
 
-    def __init__(self, steps: int, report: Report, measure: Callable[[int], None] | None) -> None:
-        self.steps, self.report, self.measure = steps, report, measure
+
+class _Progress(pl.Callback):
+    """Reports the share of training, and calls ``measure`` at every checkpoint, on whole sets."""
+
+    def __init__(self, steps: int, report: Report, measure: Measure | None, data: TaskData[Any]) -> None:
+        self.steps, self.report, self.measure, self.data = steps, report, measure, data
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         step = trainer.global_step
@@ -82,33 +90,47 @@ class _Progress(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.measure is not None:
             module.eval()
+            self.data.divided = False
             with torch.no_grad():
-                self.measure(trainer.global_step)
+                log_measured(trainer.loggers, self.measure(trainer.global_step), trainer.global_step)
+            self.data.divided = True
             module.train()
 
 
 def train(
     module: pl.LightningModule,
-    data: pl.LightningDataModule,
+    data: TaskData[Any],
+    cell: Cell,
     *,
     steps: int,
     report: Report,
-    measure: Callable[[int], None] | None = None,
+    measure: Measure | None = None,
 ) -> pl.Trainer:
-    """Train for a number of steps on this process's CPU thread, measuring at ten checkpoints; return the trainer."""
+    """Train for a number of steps, measuring at ten checkpoints; return the trainer.
+
+    It computes where the cell's ``trainer`` says, on this process's CPU thread where it says nothing. The other
+    processes of a cell with several devices are there already (:mod:`tlzoo.bench.ranks`).
+    """
+    data.divided = True
     with _quiet():
+        with undisturbed():
+            loggers = make_loggers(cell)
         trainer = pl.Trainer(
+            **{"accelerator": "cpu", "devices": 1, **plain(cell.trainer)},
             max_steps=steps,
-            accelerator="cpu",
-            logger=False,
+            logger=loggers or False,
+            plugins=[LightningEnvironment()],  # whatever launched us (SLURM, torchrun) launched no ranks of this cell
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             limit_val_batches=0,
             log_every_n_steps=max(steps // CHECKPOINTS, 1),
-            callbacks=[_Progress(steps, report, measure)],
+            callbacks=[_Progress(steps, report, measure, data)],
         )
         trainer.fit(module, datamodule=data)
+        with undisturbed():
+            close_loggers(loggers)
+    data.divided = False
     module.eval()
     return trainer
 
