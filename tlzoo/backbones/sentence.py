@@ -54,12 +54,16 @@ class SentenceEncoder(Backbone):
         """Set training mode; a frozen encoder stays in evaluation mode, since its dropout would only be noise."""
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
-    def forward(self, inputs: Sequence[str]) -> Tensor:
+    def forward(self, inputs: Sequence[str] | Tensor) -> Tensor:
         """Map B strings to features (B, D); texts of like length share a batch, so that little is padded.
 
+        Or tokens (B, L), from :meth:`tokens`, which pass through the network at once: for what needs texts as tensors.
+
         Raises:
-            TypeError: the inputs are one string, or no strings.
+            TypeError: the inputs are one string, or neither strings nor tokens.
         """
+        if isinstance(inputs, Tensor):
+            return self._embed_tokens(inputs)
         texts = self.preprocess(inputs)
         order = np.argsort([-len(text) for text in texts], kind="stable")
         parts = [
@@ -71,17 +75,35 @@ class SentenceEncoder(Backbone):
         features = torch.cat(parts)
         return features[torch.from_numpy(np.argsort(order)).to(features.device)]
 
-    def _embed(self, texts: list[str]) -> Tensor:
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Return texts as numbers of tokens (B, L), int64, those that are shorter than the longest padded."""
+        rows: Tensor = self._tokenized(self.preprocess(texts))["input_ids"]
+        return rows
+
+    def _tokenized(self, texts: list[str]) -> Any:
         # renamed in sentence-transformers 6
-        tokenize = getattr(self.encoder, "preprocess", None) or self.encoder.tokenize
-        tokens = tokenize(texts)  # type: ignore[operator]
+        tokenize: Any = getattr(self.encoder, "preprocess", None) or self.encoder.tokenize
+        return tokenize(texts)
+
+    def _embed_tokens(self, tokens: Tensor) -> Tensor:
+        tokenizer: Any = self.encoder.tokenizer
+        there = tokens != tokenizer.pad_token_id
+        longest = int(there.sum(dim=1).max())  # tokenizers pad on the right
+        batch = {"input_ids": tokens[:, :longest], "attention_mask": there[:, :longest].long()}
+        features: Tensor = self.encoder(batch)["sentence_embedding"]
+        return features
+
+    def _embed(self, texts: list[str]) -> Tensor:
+        tokens = self._tokenized(texts)
         device = next(self.encoder.parameters()).device
         batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in tokens.items()}
         features: Tensor = self.encoder(batch)["sentence_embedding"]
         return features
 
-    def preprocess(self, items: Any) -> list[str]:
-        """Turn a list or an array of strings into a list, cut to ``max_characters``."""
+    def preprocess(self, items: Any) -> Any:
+        """Turn a list or an array of strings into a list, cut to ``max_characters``; leave tokens as they are."""
+        if isinstance(items, Tensor) and items.dtype == torch.int64:
+            return items
         texts = items.tolist() if isinstance(items, np.ndarray) else items
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError(f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []")

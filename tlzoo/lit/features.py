@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.backbones import FeatureCache, create_backbone
+from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.data.augment import REVISION, VIEWS
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.data.tasks import Task, ZeroShotTask
 from tlzoo.data.views import AugmentedInputs
 from tlzoo.types import Backbone
 
-__all__ = ["encode_prompts", "mean_direction", "view_features", "with_features"]
+__all__ = ["encode_prompts", "mean_direction", "view_features", "with_features", "with_tokens"]
 
 T = TypeVar("T", bound=Task)
 
@@ -60,6 +61,19 @@ def view_features(
         return np.array(store.features(network, shown, checksum=identity), dtype=np.float32)
 
     return {view: [features(view, copy) for copy in range(copies)] for view in VIEWS}
+
+
+def with_tokens(task: T, encoder: SentenceEncoder) -> T:
+    """Return a task on texts with numbers of tokens in their place: for methods that adapt the encoder itself.
+
+    Episodes then hold tensors, which the encoder takes as it takes strings.
+    """
+
+    def tokenized(examples: ExampleSet) -> ExampleSet:
+        tokens = encoder.tokens(examples.inputs[np.arange(len(examples))])
+        return examples.with_inputs(tokens.numpy(), modality="text")
+
+    return task.map_sets(tokenized)
 
 
 def encode_prompts(

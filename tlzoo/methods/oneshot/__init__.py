@@ -20,6 +20,7 @@ from tlzoo.methods.oneshot.pt_map import PTMAP
 from tlzoo.methods.oneshot.r2d2 import R2D2
 from tlzoo.methods.oneshot.relation_net import RelationNet
 from tlzoo.methods.oneshot.reptile import Reptile
+from tlzoo.methods.oneshot.setfit import SetFit
 from tlzoo.methods.oneshot.siamese import Siamese
 from tlzoo.methods.oneshot.simpleshot import SimpleShot
 from tlzoo.methods.oneshot.tim import TIM
@@ -47,6 +48,7 @@ __all__ = [
     "ProtoNet",
     "RelationNet",
     "Reptile",
+    "SetFit",
     "Siamese",
     "SimpleShot",
     "TransductiveFinetuning",

@@ -1,0 +1,119 @@
+"""SetFit: the encoder is fine-tuned by contrast on the support set, then a logistic head answers."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from tlzoo.methods.meta import MetaLearner
+from tlzoo.methods.oneshot.logistic import Logistic
+from tlzoo.nn.statistics import statistics_of, uses_batch_statistics
+from tlzoo.registry import Paper
+
+__all__ = ["SetFit"]
+
+
+class SetFit(MetaLearner):
+    """SetFit (Tunstall et al., 2022), https://arxiv.org/abs/2209.11055.
+
+    A copy of the encoder takes AdamW steps on (cos(f_i, f_j) - [y_i = y_j])^2 over the pairs of the support set, pairs
+    of one class and of two weighing the same; then logistic regression is fitted on the support's features, brought to
+    length 1. Each episode starts from the encoder as it is, which stays so.
+
+    Args:
+        rate: of the steps.
+        steps: over all pairs.
+        decay: weight decay of AdamW.
+        strength: weight of the data in the logistic regression, ``C`` of scikit-learn.
+
+    The network is an encoder called ``backbone`` with a head, which takes no part (``tlzoo.OneShot`` makes it so). With
+    one example a class there are pairs of two classes alone; with one class and one example none, and no step is taken.
+    Trained over episodes, it is first-order: what the steps add is a constant.
+
+    Differs from the paper: a step is one over all pairs instead of one over 16 that are drawn, which has the same mean
+    and encodes each example once; no pair of an example with itself; no dropout.
+    """
+
+    paper = Paper(
+        title="Efficient Few-Shot Learning Without Prompts",
+        authors=("Tunstall", "Reimers", "Jo", "Bates", "Korat", "Wasserblat", "Pereg"),
+        venue="arXiv",
+        year=2022,
+        arxiv="2209.11055",
+    )
+    variants = ({"rate": 1e-3, "steps": 3}, {"steps": 1, "decay": 0.0, "strength": 10.0})
+
+    def __init__(self, *, rate: float = 2e-5, steps: int = 20, decay: float = 0.01, strength: float = 1.0) -> None:
+        super().__init__()
+        if rate <= 0 or steps < 0 or decay < 0:
+            raise ValueError(f"rate {rate}, steps {steps}, decay {decay}; expected > 0, >= 0 and >= 0")
+        self.rate, self.steps, self.decay, self.strength = rate, steps, decay, strength
+
+    def forward(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, ...), support_labels (E, S) and query (E, Q, ...) to logits (E, Q, way)."""
+        encoder = _encoder(model)
+        found = []
+        for items, labels, queries in zip(support, support_labels, query, strict=True):
+            parameters = self.adapted(encoder, items, labels)
+            with _normalizing_by(encoder, len(items)):
+                features = F.normalize(functional_call(encoder, parameters, (torch.cat([items, queries]),)), dim=1)
+            head = Logistic(features.shape[1], transform="UN", strength=self.strength)
+            known, asked = features[: len(items)].unsqueeze(0), features[len(items) :].unsqueeze(0)
+            found.append(head.classify(known, labels.unsqueeze(0), asked, way=way)[0])
+        return torch.stack(found)
+
+    def adapted(self, encoder: nn.Module, items: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return the encoder's parameters after the steps on one support set: items (S, ...), labels (S,).
+
+        Raises:
+            ValueError: the encoder is frozen.
+        """
+        start = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+        if not start:
+            raise ValueError("SetFit fine-tunes the encoder, which is frozen; call its requires_grad_(True)")
+        own = {name: p.detach().clone().requires_grad_() for name, p in start.items()}
+        weights = _pair_weights(labels)
+        if bool(weights.any()):
+            optimizer = torch.optim.AdamW(own.values(), lr=self.rate, weight_decay=self.decay)
+            for _ in range(self.steps):
+                with torch.enable_grad(), _normalizing_by(encoder, len(items)):
+                    loss = pair_loss(functional_call(encoder, own, (items,)), labels, weights)
+                for parameter, slope in zip(own.values(), _slopes(loss, own), strict=True):
+                    parameter.grad = slope
+                optimizer.step()
+        return {name: p + (own[name].detach() - p.detach()) for name, p in start.items()}
+
+
+def pair_loss(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted sum over pairs of (cosine - [same class])^2: features (S, D), labels (S,), weights (S, S)."""
+    directions = F.normalize(features, dim=1)
+    same = (labels[:, None] == labels).to(features)
+    return (weights.to(features) * (directions @ directions.T - same).square()).sum()
+
+
+def _pair_weights(labels: Tensor) -> Tensor:
+    """Return (S, S), sum 1: pairs of one class are half of it, pairs of two the other; none of an item with itself."""
+    same = labels[:, None] == labels
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    kinds = [kind.double() for kind in (same & ~itself, ~same) if bool(kind.any())]
+    return sum((kind / kind.sum() / len(kinds) for kind in kinds), torch.zeros(same.shape, device=labels.device))
+
+
+def _slopes(loss: Tensor, parameters: dict[str, Tensor]) -> list[Tensor]:
+    slopes = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters.values(), slopes, strict=True)]
+
+
+def _encoder(model: nn.Module) -> nn.Module:
+    encoder = getattr(model, "backbone", None)
+    if not isinstance(encoder, nn.Module):
+        raise TypeError(f"{type(model).__name__} has no encoder called backbone, which SetFit fine-tunes")
+    return encoder
+
+
+def _normalizing_by(encoder: nn.Module, rows: int) -> AbstractContextManager[object]:
+    return statistics_of(rows) if uses_batch_statistics(encoder) else nullcontext()
