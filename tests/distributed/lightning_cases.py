@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -31,9 +32,20 @@ def examples(size, seed, **columns):
     return ExampleSet(inputs=inputs, modality="features", labels=labels, **columns)
 
 
-def domain_data(batch_size):
+def domain_data(batch_size, change=lambda task: task):
     sides = {f"{side}_{part}": examples(30, seed) for seed, (side, part) in enumerate(_SIDES)}
-    return DomainData(DomainTask(name="toy", class_names=tuple("abcd"), **sides), batch_size=batch_size)
+    return DomainData(change(DomainTask(name="toy", class_names=tuple("abcd"), **sides)), batch_size=batch_size)
+
+
+def few(task):
+    return task.semi_supervised(2)
+
+
+def two_sources(task):
+    sides = {
+        name: ExampleSet.pooled([getattr(task, name), examples(20, 7)]) for name in ("source_train", "source_test")
+    }
+    return replace(task, **sides, source_names=("first", "second"))
 
 
 _SIDES = [("source", "train"), ("source", "test"), ("target", "train"), ("target", "test")]
@@ -61,6 +73,10 @@ def domain(cls, method, **settings):
     return cls("mlp", method, num_classes=4, backbone_settings=MLP, optimizer={"lr": 0.05}, **settings)
 
 
+def consistency(name, **settings):
+    return domain(DomainAdaptation, name, method_settings=settings), domain_data(11)
+
+
 GRADIENT_WEIGHTINGS = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl")
 
 
@@ -82,6 +98,9 @@ CASES = {
     "dan, unequal": lambda: (domain(DomainAdaptation, "dan"), domain_data(11)),
     "dan, not gathered": lambda: (domain(DomainAdaptation, "dan", gather=False), domain_data(12)),
     "dann, unequal": lambda: (domain(DomainConfusion, "dann", method_settings={"hidden": 4}), domain_data(11)),
+    "dan, shots": lambda: (domain(DomainAdaptation, "dan"), domain_data(11, few)),
+    "m3sda, two sources": lambda: (domain(DomainAdaptation, "m3sda"), domain_data(11, two_sources)),
+    **{name: partial(consistency, name, threshold=0.3) for name in ("fixmatch", "self_ensembling")},
     "finetuning": lambda: (domain(FineTuning, "full"), domain_data(11)),
     "multitask": lambda: (
         Multitask("mlp", "uncertainty", targets={"kind": 4, "height": 0}, backbone_settings=MLP),
