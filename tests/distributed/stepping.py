@@ -18,7 +18,7 @@ from tlzoo.registry import list_methods, method_class
 
 STEPS, CLASSES = 20, 4
 MODULES = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
-OPTIMIZER = {"lr": 0.05}
+OPTIMIZER = {"lr": 0.01}
 PRECISIONS = {"float32": "32-true", "float64": "64-true"}
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tlzoo.functional import gather_with_gradient
+from tlzoo.functional import average_gradients, gather_with_gradient
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,22 @@ def test_integers_and_booleans(found):
         assert result["labels"].tolist() == [1, 2, 3, 4, 5]
         assert result["labels"].dtype == torch.int64
         assert result["flags"].tolist() == [True, False, True, False, True]
+
+
+def test_gradients_are_averaged_in_place_and_nothing_is_made_of_none(found):
+    for result in found:
+        first, second, third, none = result["averaged"]
+        assert torch.equal(first, torch.full((2, 3), 0.5))
+        assert torch.equal(second, torch.full((4,), 10.5, dtype=torch.float64))
+        assert torch.equal(third, torch.tensor(20.5))
+        assert none is None
+
+
+def test_in_one_process_gradients_stay():
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.ones(2)
+    average_gradients([parameter])
+    assert torch.equal(parameter.grad, torch.ones(2))
 
 
 def test_in_one_process_it_is_the_identity():

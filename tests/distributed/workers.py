@@ -12,12 +12,13 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.functional import gather_with_gradient
+from tlzoo.functional import average_gradients, gather_with_gradient
 from tlzoo.registry import create_method
 from tlzoo.types import Prediction
 
 WORLD, WIDTH, CLASSES = 2, 5, 3
 SHARES = {"equal": ((6, 6), (6, 6)), "unequal": ((7, 3), (4, 8)), "very unequal": ((11, 2), (3, 10))}
+AVERAGED = [((2, 3), torch.float32), ((4,), torch.float64), ((), torch.float32), ((5,), torch.float32)]
 METHODS = ("dan", "deep_coral", "dann", "cdan")
 
 
@@ -76,6 +77,11 @@ def gathering(rank):
         results[name] = {"local": local.detach(), "gathered": gathered.detach(), "gradient": local.grad}
     labels = torch.tensor([[1, 2, 3], [4, 5]][rank])
     results["labels"] = gather_with_gradient(labels)
+    parameters = [nn.Parameter(torch.zeros(shape, dtype=kind)) for shape, kind in AVERAGED]
+    for place, parameter in enumerate(parameters[:-1]):
+        parameter.grad = torch.full_like(parameter, 10.0 * place + rank)
+    average_gradients(parameters)
+    results["averaged"] = [parameter.grad for parameter in parameters]
     results["flags"] = gather_with_gradient(torch.tensor([True, False, True][rank:]))
     return results
 

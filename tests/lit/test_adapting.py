@@ -2,11 +2,13 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.strategies import FSDPStrategy
 from torch import nn
 
 from tlzoo.lit import (
@@ -19,7 +21,7 @@ from tlzoo.lit import (
 from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.alternating import Alternating
 from tlzoo.registry import METHODS, method_class
-from tlzoo.types import Sees
+from tlzoo.types import DomainBatch, Sees
 
 FEATURES = {"num_features": 8}
 KINDS = {name: method_class(name) for name in METHODS if name.split("/")[0] in ("adaptation", "confusion")}
@@ -74,6 +76,25 @@ def test_alternating_methods_learn_the_source(name, domain_task, make_trainer):
     assert any("network.head" in key for key in moved)
     (results,) = trainer.test(module, datamodule=data, verbose=False)
     assert results["test/accuracy"] > 0.6
+
+
+def test_alternating_methods_refuse_parameters_that_are_divided(monkeypatch):
+    module = DomainConfusion("identity", "mcd", num_classes=3, backbone_settings=FEATURES)
+    monkeypatch.setattr(type(module), "distributed", True)
+    module._trainer = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(RuntimeError, match='FSDPStrategy cannot; give the Trainer strategy="ddp"'):
+        module.training_step(DomainBatch(source=None, target=None), 0)
+
+
+@pytest.mark.parametrize("name", ["adaptation/atdoc", "confusion/pada"])
+def test_the_pass_over_the_target_is_in_the_precision_of_the_trainer(name, domain_task, make_trainer):
+    module_class = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}[name.split("/")[0]]
+    module = module_class("identity", name, num_classes=3, bottleneck=6, backbone_settings=FEATURES)
+    seen = []
+    on_epoch = module.method.on_epoch
+    module.method.on_epoch = lambda target: seen.append(target.logits.dtype) or on_epoch(target)
+    make_trainer(4, precision="64-true").fit(module, datamodule=DomainData(domain_task, batch_size=12))
+    assert set(seen) == {torch.float64}
 
 
 def test_a_phase_moves_its_parts_alone(domain_task, make_trainer):
