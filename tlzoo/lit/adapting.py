@@ -15,6 +15,7 @@ from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target import TargetModule
+from tlzoo.lit.watch import FeatureWatch
 from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
@@ -87,9 +88,11 @@ class SourceFreeAdaptation(TargetModule):
             self.trainer.should_stop = True  # no step is counted, so max_steps would never be reached
             return None
         assert batch.target is not None
-        prediction = self._joined_prediction(self.network(batch.target.inputs), batch.target)
-        target = self._shown(prediction, Sees.TARGET_LABELS)
-        terms = self.method.loss(target, progress=self.progress, model=self.network)
+        with FeatureWatch(self.network.head, active=self._logs_now) as watch:
+            prediction = self._joined_prediction(self.network(batch.target.inputs), batch.target)
+            target = self._shown(prediction, Sees.TARGET_LABELS)
+            terms = dict(self.method.loss(target, progress=self.progress, model=self.network))
+        terms |= watch.terms(terms["loss"])
         self.log_terms(terms, batch.size)
         return self.check_loss(terms["loss"], terms)
 

@@ -10,6 +10,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from tlzoo.functional import average_gradients
+from tlzoo.lit.watch import FeatureWatch
 from tlzoo.methods.alternating import Alternating, Part, Phase
 from tlzoo.types import DomainBatch
 
@@ -38,13 +39,17 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
     optimizer = wrapped.optimizer
     progress = module.progress
     steps = [phase for phase in method.phases(progress) for _ in range(phase.repeats)]
+    logs = module.logs_at(module.global_step + 1)  # below it is counted already
     logged: dict[str, Tensor] = {}
+    passed_on: dict[str, Tensor] = {}
     for place, phase in enumerate(steps):
         with _only(module, phase):
             network = method.source_network(phase.name, module.network)
-            source, target = module.predictions(batch, network)
-            terms = method.loss(phase.name, source, target)
+            with FeatureWatch(module.network.head, active=logs and "features" in phase.trains) as watch:
+                source, target = module.predictions(batch, network)
+                terms = dict(method.loss(phase.name, source, target))
             loss = module.check_loss(terms["loss"], terms)
+            passed_on = watch.terms(loss) or passed_on
             optimizer.zero_grad()
             with _without_reduction(module):
                 module.manual_backward(loss)
@@ -55,7 +60,8 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
         logged[f"{phase.name}/loss"] = loss
     method.after_step(module.network)
     module.lr_schedulers().step()  # type: ignore[union-attr]
-    module.log_terms({**logged, "loss": loss}, batch.size)
+    # the gradient is that of the last phase that trains features: the one that fools
+    module.log_terms({**logged, **passed_on, "loss": loss}, batch.size)
     return loss.detach()
 
 

@@ -17,6 +17,7 @@ from tlzoo.lit.joint import through
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target import TargetModule
+from tlzoo.lit.watch import FeatureWatch
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Alignment, Method
 from tlzoo.nn.network import Network
@@ -84,8 +85,10 @@ class DomainModule(TargetModule):
         """Return the supervised loss of the source plus the term of the method."""
         if isinstance(self.method, Alternating):
             return alternate(self, self.method, batch)
-        source, target, shots = self._predictions(batch)
-        terms = dict(self.method(source, target, progress=self.progress, model=self.network))
+        with FeatureWatch(self.network.head, active=self._logs_now) as watch:
+            source, target, shots = self._predictions(batch)
+            terms = dict(self.method(source, target, progress=self.progress, model=self.network))
+        terms |= watch.terms(terms["loss"])
         labelled = {"source": source} if Sees.SOURCE_LABELS in self.method.sees else {}
         if shots is not None:
             labelled["shots"] = shots

@@ -142,8 +142,12 @@ class TransferModule(pl.LightningModule):
 
     @property
     def _logs_now(self) -> bool:
+        return self.logs_at(self.global_step)
+
+    def logs_at(self, step: int) -> bool:
+        """Whether terms are logged while ``step`` steps have been counted."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return bool(every) and (self.global_step + 1) % every == 0
+        return bool(every) and (step + 1) % every == 0
 
     def log_terms(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
         """Log the terms of a loss under ``train/``, at the trainer's logging steps only: logging costs time."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
+from tlzoo.bench.protocols.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.protocols.training import (
     CHECKPOINTS,
     as_array,
@@ -35,7 +36,7 @@ from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Alignment
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
-from tlzoo.selection import SCORES, SOURCE_SCORES, scores
+from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
 from tlzoo.types import Prediction, Sees
 
 __all__ = [
@@ -152,7 +153,8 @@ class _Run:
     """One training with its measurements."""
 
     def __init__(self, cell: Cell, data: DomainData, module: TargetModule, report: Report) -> None:
-        self.module, self.task = module, data.task
+        self.module, self.task, self.seed = module, data.task, cell.seed
+        self.features: dict[str, NDArray[Any]] = {}
         self.curves: dict[str, list[float]] = {"step": []}
         self.data = data
         self.trainer = train(module, data, cell, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
@@ -160,14 +162,24 @@ class _Run:
     def _measure(self, step: int) -> dict[str, float]:
         """Measure the network as it is."""
         module = self.module
-        row, self.logits = measured(
-            self.task, self.data.evaluated, module.method.sees, lambda e: module.predict_all(self.data.passes(e))
-        )
+        row, self.logits = measured(self.task, self.data.evaluated, module.method.sees, self._predict)
         logged = module.trainer.callback_metrics
-        row.update({name: float(value) for name, value in logged.items() if name.startswith("train/")})
+        row.update(_of_training({name: float(value) for name, value in logged.items() if name.startswith("train/")}))
         for name, value in {"step": float(step), **row}.items():
             self.curves.setdefault(name, []).append(value)
         return row
+
+    def _predict(self, examples: ExampleSet) -> Prediction:
+        prediction = self.module.predict_all(self.data.passes(examples))
+        pictured = {"source": self.data.evaluated.source_test, "target": self.data.evaluated.target_train}
+        self.features |= {name: as_array(prediction.features) for name, own in pictured.items() if own is examples}
+        return prediction
+
+    def _picture(self) -> dict[str, NDArray[Any]]:
+        if self.seed != EMBEDDED_SEED:
+            return {}
+        evaluated = self.data.evaluated
+        return embedding(self.features, {"source": evaluated.source_test, "target": evaluated.target_train})
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
         test = self.curves["test"]
@@ -187,15 +199,26 @@ class _Run:
                 **({} if self.task.shots is None else {"shots": self.task.shots_per_class}),
                 **note,
             ),
-            predictions={"test_logits": as_array(self.logits)},
+            predictions={"test_logits": as_array(self.logits), **self._picture()},
             splits={"test_logits": split_hash(examples)},
         )
+
+
+def _of_training(logged: Mapping[str, float]) -> dict[str, float]:
+    """Return what training logged last, with what of it tells how the method fares as ``health/``."""
+    signs = {
+        f"health/{sign}": value
+        for sign in ("feature_gradient", "domain_accuracy")
+        for name, value in logged.items()
+        if name.rsplit("/", 1)[-1] == sign
+    }
+    return {**{name: value for name, value in logged.items() if not name.endswith("/feature_gradient")}, **signs}
 
 
 def measured(
     task: DomainTask, evaluated: DomainTask, sees: Collection[Sees], predict: Callable[[ExampleSet], Prediction]
 ) -> tuple[dict[str, float], Tensor]:
-    """Return accuracies and label-free scores of a model as it is, by column, and its logits on target test data.
+    """Return accuracies, label-free scores and signs of health of a model as it is, and its logits on target test data.
 
     Labels of the target are read here, in the harness, and nowhere else.
 
@@ -207,6 +230,7 @@ def measured(
     """
     row: dict[str, float] = {}
     source: Prediction | None = None
+    source_features: Tensor | None = None
     logits = torch.empty(0)
     for name, column in _COLUMNS.items():
         examples: ExampleSet = getattr(evaluated, name)
@@ -220,6 +244,11 @@ def measured(
         elif name == "target_train" and Sees.TARGET_INPUTS in sees:
             label_free = scores(prediction.features, prediction.logits, source)
             row.update({f"validation/{key}": float(value) for key, value in label_free.items()})
+        if name == "source_test":
+            source_features = prediction.features
+        elif name == "target_train":
+            signs = health(prediction.features, prediction.logits, source_features)
+            row.update({f"health/{key}": value for key, value in signs.items()})
         elif name == "target_test":
             logits = prediction.logits
     return row, logits

@@ -1,0 +1,104 @@
+"""Signs of how an adaptation fares, from features and predictions alone; none of them chooses anything."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["COLLAPSED", "effective_rank", "health", "prediction_diversity", "proxy_a_distance"]
+
+COLLAPSED = 0.1
+"""Below this :func:`prediction_diversity` a model is called collapsed: nearly all answers are of one class."""
+
+_MOST = 512
+"""Rows a side that are looked at: enough for two digits, and a hundredth of the cost of a measuring pass."""
+
+
+def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) -> float:
+    """Return the proxy A-distance of features (N, D) and (M, D): 0 where domains cannot be told apart, 2 at most.
+
+    2 (1 - 2 e) with e the error of a linear classifier of domains, each counting one half (Ben-David et al., NIPS
+    2006, https://papers.nips.cc/paper/2983-analysis-of-representations-for-domain-adaptation). It is a ridge regression
+    on standardized features, in closed form: fitted on every other row of at most 512 a domain, e measured on the rest.
+    Chance can give e > 1/2, which counts as 0; fewer than four rows a domain give NaN.
+
+    Args:
+        source: (N, D).
+        target: (M, D).
+        penalty: of the ridge, a row.
+
+    >>> near, far = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.full((40, 3), 50.0)
+    >>> proxy_a_distance(near, near + far)
+    2.0
+    """
+    sides = [_spread_rows(side).double() for side in (source, target)]
+    if min(map(len, sides)) < 4:
+        return math.nan
+    fitted, held_out = [side[::2] for side in sides], [side[1::2] for side in sides]
+    rows = torch.cat(fitted)
+    mean, deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(torch.finfo(rows.dtype).eps)
+    signs = torch.cat([torch.full((len(side),), sign).to(rows) for side, sign in zip(fitted, (1.0, -1.0), strict=True)])
+    balance = torch.cat([rows.new_full((len(side),), 1 / len(side)) for side in fitted]).sqrt()
+    # the dual problem: at most 512 equations, however wide the features are
+    inputs = torch.cat([(rows - mean) / deviation, rows.new_ones(len(rows), 1)], dim=1) * balance[:, None]
+    kernel = inputs @ inputs.T + penalty / len(rows) * torch.eye(len(rows)).to(rows)
+    weights = inputs.T @ torch.linalg.solve(kernel, signs * balance)
+    scores = [((side - mean) / deviation) @ weights[:-1] + weights[-1] for side in held_out]
+    error = 0.5 * ((scores[0] <= 0).double().mean() + (scores[1] > 0).double().mean())
+    return max(0.0, 2.0 * (1.0 - 2.0 * float(error)))
+
+
+def effective_rank(features: Tensor) -> float:
+    """Return the effective rank of centered features (N, D): the exponential of the singular values' entropy.
+
+    Roy & Vetterli, EUSIPCO 2007, https://ieeexplore.ieee.org/document/7098875; of at most 512 rows. 0 where all rows
+    are the same.
+
+    >>> round(effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
+    2.0
+    """
+    rows = _spread_rows(features).double()
+    values = torch.linalg.svdvals(rows - rows.mean(dim=0))
+    if not float(values.sum()) > 0:
+        return 0.0
+    shares = values / values.sum()
+    return math.exp(float(-torch.special.xlogy(shares, shares).sum()))
+
+
+def prediction_diversity(logits: Tensor) -> float:
+    """Return how many classes the answers (N, C) are spread over, from 0 (one class) to 1 (all alike often).
+
+    (exp(H) - 1) / (C - 1), with H the entropy of how often each class is answered.
+
+    >>> prediction_diversity(torch.eye(4)), prediction_diversity(torch.eye(4)[[0, 0, 0]])
+    (1.0, 0.0)
+    """
+    if logits.shape[1] < 2:
+        return 1.0
+    counts = torch.bincount(logits.argmax(dim=1), minlength=logits.shape[1]).double()
+    shares = counts / counts.sum()
+    classes = math.exp(float(-torch.special.xlogy(shares, shares).sum()))
+    return min(max(round((classes - 1) / (logits.shape[1] - 1), 12), 0.0), 1.0)
+
+
+def health(features: Tensor, logits: Tensor, source: Tensor | None = None) -> dict[str, float]:
+    """Return all signs of a model by name.
+
+    Args:
+        features: (N, D) of target inputs.
+        logits: (N, C) of target inputs.
+        source: (M, D) features of the source; None where there is none.
+    """
+    found = {"diversity": prediction_diversity(logits), "rank": effective_rank(features)}
+    if source is not None:
+        found["a_distance"] = proxy_a_distance(source, features)
+    return found
+
+
+def _spread_rows(rows: Tensor) -> Tensor:
+    """Return at most 512 rows, evenly spread over the set: sets come sorted by class."""
+    if len(rows) <= _MOST:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, _MOST, device=rows.device).round().long()]
