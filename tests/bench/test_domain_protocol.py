@@ -200,7 +200,9 @@ def test_an_open_set_cell_has_its_scores(monkeypatch):
     assert {"test/os_star", "test/unknown", "test/h_score"} <= set(metrics)
 
 
-@pytest.mark.parametrize("method", ["adaptation/source_only", "adaptation/mcc+confusion/dann", "confusion/mme"])
+@pytest.mark.parametrize(
+    "method", ["adaptation/source_only", "adaptation/mcc+confusion/dann", "confusion/mme", "adaptation/coral"]
+)
 def test_the_receipt_names_labelled_shots(method, monkeypatch):
     few = TASK.semi_supervised(3)
     monkeypatch.setattr(domain, "load_task", lambda *_, **__: few)

@@ -92,6 +92,8 @@ class _Fit:
                 dependence,
                 selection="fitted once",
                 parameters=classifier.weight.numel() + classifier.bias.numel(),
+                shown=() if task.shots is None else (Sees.TARGET_LABELS,),
+                **({} if task.shots is None else {"shots": task.shots_per_class}),
                 **note,
             ),
             predictions={"test_logits": as_array(self.logits)},
