@@ -97,9 +97,10 @@ class Cell:
         budget: what the run may cost (``steps``, ``batch_size``, ``episodes`` ...).
         trainer: Lightning's ``accelerator``, ``devices``, ``strategy`` and ``precision``, as far as the suite gives
             them; one process on the CPU in float32 where it gives none.
-        candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is.
-        search: how they are: ``trials`` (each takes the candidates at its place, instead of every combination), and
-            ``rule`` (which of the protocol's rules chooses).
+        candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is. Setting ->
+            distribution as plain data where a sampler chooses them.
+        search: how they are: ``trials`` (each takes the candidates at its place, instead of every combination),
+            ``rule`` (which of the protocol's rules chooses), ``sampler`` (which makes candidates as it goes).
         seed: set before anything is built.
         threads: of every library, in every executor.
         task_checksum: identity of data and split.
@@ -116,7 +117,7 @@ class Cell:
     module: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
     trainer: Mapping[str, Any] = field(default_factory=dict)
-    candidates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    candidates: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1

@@ -17,7 +17,7 @@ __all__ = ["find_suite", "list_suites", "load_suite"]
 
 _SHIPPED = Path(__file__).parent / "suites"
 
-_SEARCH_KEYS = ("trials", "rule", "space")
+_SEARCH_KEYS = ("trials", "rule", "space", "sampler")
 _SUITE_KEYS = ("suite", "question", "seeds", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
     *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),

@@ -103,13 +103,13 @@ def _changed_surroundings(then: Mapping[str, Any]) -> list[str]:
 
 
 def _differences(old: Record, new: Record, store: Store, fresh: Store, *, tolerance: float) -> Iterator[str]:
-    for name in sorted({*old.metrics, *new.metrics}):
-        a, b = old.metrics.get(name), new.metrics.get(name)
-        if a is None or b is None:
-            yield f"{name}: {'not there before' if a is None else 'gone'}"
+    # figures, curves and predictions that a later version added say nothing of those that are there
+    for name, a in sorted(old.metrics.items()):
+        b = new.metrics.get(name)
+        if b is None:
+            yield f"{name}: gone"
         elif not _equal([a], [b], tolerance):
             yield f"{name}: {a!r} before, {b!r} now"
-    # a diagnosis that a later version added changes no figure
     for name in sorted(old.curves):
         if not _equal(old.curves.get(name, []), new.curves.get(name, []), tolerance):
             yield f"curve {name} differs"

@@ -1,4 +1,4 @@
-"""Random search under one budget: the same number of trials for every row, chosen without test labels."""
+"""Search under one budget: the same number of trials for every row, chosen without test labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from tlzoo.bench.located import Located
 from tlzoo.registry import nearest
-from tlzoo.space import Distribution, draw, read_distribution
+from tlzoo.space import Distribution, described, draw, read_distribution
 
 __all__ = ["Search", "read_search"]
+
+_SAMPLERS = ("random", "tpe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +24,14 @@ class Search:
         trials: settings that are tried of every row; 0 where nothing is searched.
         rule: what chooses among them; empty for the protocol's own.
         space: setting of the module -> distribution, for all rows; what a row says itself goes before it.
+        sampler: ``"random"``: draws that stand on their own; ``"tpe"``: each trial looks at the validation scores of
+            those before (:mod:`tlzoo.bench.sampling`).
         place: of ``trials`` or ``rule`` in the suite.
     """
 
     trials: int = 0
     rule: str = ""
+    sampler: str = "random"
     space: Mapping[str, Distribution] = field(default_factory=dict)
     place: Located | None = None
 
@@ -39,6 +44,8 @@ class Search:
         """
         if self.place is None:
             return
+        if self.sampler != "random" and not self.trials:
+            raise self.place.error(f"sampler {self.sampler} has nothing to sample; give trials: N")
         if not known["rules"]:
             raise self.place.error(f"runs of kind {kind} cannot choose settings: no data but the test is left")
         if self.rule and self.rule not in known["rules"]:
@@ -49,12 +56,16 @@ class Search:
 
     def of_cell(self) -> dict[str, Any]:
         """Return what a cell keeps of it."""
-        return {**({"trials": self.trials} if self.trials else {}), **({"rule": self.rule} if self.rule else {})}
+        sampler = "" if self.sampler == "random" else self.sampler
+        given = {"trials": self.trials, "rule": self.rule, "sampler": sampler}
+        return {name: value for name, value in given.items() if value}
 
     def candidates(
         self, method: str, own: Mapping[str, Distribution], fixed: Mapping[str, Any], *, seed: int
-    ) -> dict[str, list[Any]]:
+    ) -> dict[str, Any]:
         """Return parameter -> its value in each trial; empty where there is nothing to draw.
+
+        Of a sampler that chooses as it goes it is the distribution instead, as plain data.
 
         Args:
             method: full name.
@@ -63,6 +74,8 @@ class Search:
             seed: of the run.
         """
         space = {name: each for name, each in {**self.space, **own}.items() if name not in fixed}
+        if self.sampler != "random":
+            return {name: described(each) for name, each in sorted(space.items())}
         return {
             name: [draw(each, seed=seed, method=method, parameter=name, trial=trial) for trial in range(self.trials)]
             for name, each in sorted(space.items())
@@ -70,7 +83,7 @@ class Search:
 
 
 def read_search(parts: Mapping[str, Located], inherited: Search) -> Search:
-    """Return the search of a group or suite from its keys ``trials``, ``rule`` and ``space``.
+    """Return the search of a group or suite from its keys ``trials``, ``rule``, ``space`` and ``sampler``.
 
     Args:
         parts: keys of the group or suite.
@@ -79,18 +92,24 @@ def read_search(parts: Mapping[str, Located], inherited: Search) -> Search:
     Raises:
         SuiteError: a value is of the wrong form.
     """
-    given: dict[str, Any] = {"trials": inherited.trials, "rule": inherited.rule, "space": dict(inherited.space)}
+    given: dict[str, Any] = {name: getattr(inherited, name) for name in ("trials", "rule", "sampler")}
+    given["space"] = dict(inherited.space)
     if "trials" in parts:
         given["trials"] = parts["trials"].scalar(int, what="trials", expected="a whole number")
         if given["trials"] < 0:
             raise parts["trials"].error(f"trials is {given['trials']}; expected at least 0")
     if "rule" in parts:
         given["rule"] = parts["rule"].scalar(str, what="rule", expected="the name of a validation rule")
+    if "sampler" in parts:
+        name = parts["sampler"].scalar(str, what="sampler", expected=f"one of {', '.join(_SAMPLERS)}")
+        if name not in _SAMPLERS:
+            raise parts["sampler"].error(nearest(name, _SAMPLERS, kind="sampler"))
+        given["sampler"] = name
     if "space" in parts:
         given["space"] |= {
             name: _distribution(item, name) for name, item in parts["space"].mapping(what="space").items()
         }
-    own = next((parts[name] for name in ("rule", "trials", "space") if name in parts), None)
+    own = next((parts[name] for name in ("rule", "trials", "space", "sampler") if name in parts), None)
     return Search(**given, place=own or inherited.place)
 
 

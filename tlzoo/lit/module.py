@@ -145,8 +145,8 @@ class TransferModule(pl.LightningModule):
         return self.logs_at(self.global_step)
 
     def logs_at(self, step: int) -> bool:
-        """Whether terms are logged while ``step`` steps have been counted."""
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        """Whether terms are logged while ``step`` steps have been counted; without a trainer they never are."""
+        every = 0 if self._trainer is None else self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return bool(every) and (step + 1) % every == 0
 
     def log_terms(self, terms: Mapping[str, Tensor], batch_size: int) -> None:

@@ -22,6 +22,7 @@ from tlzoo.bench.cell import Cell, Report
 from tlzoo.bench.dependence import TOLERANCE
 from tlzoo.bench.execute import undisturbed
 from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
+from tlzoo.bench.sampling import sampled
 from tlzoo.data.sets import ExampleSet, content_hash
 from tlzoo.lit.data.base import TaskData
 from tlzoo.methods.base import Method
@@ -200,13 +201,20 @@ def tune(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> tuple[dict[
     settings = plain(cell.settings)
     if not cell.candidates:
         return settings, {}
-    candidates = plain(cell.candidates)
-    # trials are rows of the candidates' columns; without them every combination is tried
-    choices = trials(candidates) if cell.search.get("trials") else grid(candidates)
-    scores = [evaluate({**settings, **choice}) for choice in choices]
+    tried = sampled(cell, settings, evaluate) if cell.search.get("sampler") else _listed(cell, settings, evaluate)
+    choices, scores = [choice for choice, _ in tried], [score for _, score in tried]
     best = int(np.argmax(scores))
     note = {"tuned": choices[best], "trials": len(choices), "validation_scores": [round(score, 6) for score in scores]}
     return {**settings, **choices[best]}, note
+
+
+def _listed(
+    cell: Cell, settings: Mapping[str, Any], evaluate: Callable[[dict[str, Any]], float]
+) -> list[tuple[dict[str, Any], float]]:
+    candidates = plain(cell.candidates)
+    # trials are rows of the candidates' columns; without them every combination is tried
+    choices = trials(candidates) if cell.search.get("trials") else grid(candidates)
+    return [(choice, evaluate({**settings, **choice})) for choice in choices]
 
 
 def plain(value: Any) -> Any:

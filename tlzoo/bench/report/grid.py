@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tlzoo.bench.report.health import collapsed
 from tlzoo.bench.report.tables import Line, Section, Table
 
 __all__ = ["DASH", "Entry", "Grid", "Row", "grid", "number", "span"]
@@ -133,6 +134,9 @@ def _message(line: Line) -> str:
         seeds = ", ".join(str(failure.cell.seed) for failure in line.failures)
         which = f"{len(line.failures)} runs" if line.by_task else f"seed {seeds}"
         parts.append(f"failed ({which}): {line.failures[-1].last_line}")
+    if fallen := [record for record in line.records if collapsed(record)]:
+        which = f"{len(fallen)} runs" if line.by_task else f"seed {', '.join(str(r.cell.seed) for r in fallen)}"
+        parts.append(f"collapsed ({which}): nearly all target data is answered with one class")
     if line.absent:
         parts.append("not run yet" if not line.values else f"{line.absent} not run yet")
     if line.values and line.summary.n == 0:

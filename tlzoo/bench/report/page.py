@@ -74,7 +74,7 @@ def _block(place: int, table: Table, store: Store) -> _Block:
         anchor=f"table-{place}",
         table=table,
         grid=grid(table),
-        plots=plots(table),
+        plots=plots(table, store),
         sheets=sheets([table], store),
     )
 

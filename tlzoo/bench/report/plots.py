@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlzoo.bench.report.embeddings import embedding_plots
+from tlzoo.bench.report.health import health_plots, is_sign
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.ranks import rank_diagrams
-from tlzoo.bench.report.svg import ACCENT, CYCLE, FAINT, INK, new_figure, style, to_svg
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.svg import ACCENT, CYCLE, DASHES, FAINT, INK, new_figure, style, to_svg
+from tlzoo.bench.report.tables import Table, mean_curve
+from tlzoo.bench.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plots"]
 
-_DASHES = ("-", "--", ":", "-.")
 
-
-def plots(table: Table) -> list[Plot]:
-    """Return the plots of a table: means with intervals, ranks, curves over checkpoints, the protocol's own series."""
+def plots(table: Table, store: Store) -> list[Plot]:
+    """Return the plots of a table: means with intervals, ranks, curves, the protocol's own series, features, health."""
     drawn = [_intervals(table), *rank_diagrams(table), *_curves(table), *_series(table)]
+    drawn += [*embedding_plots(table, store), *health_plots(table)]
     return [plot for plot in drawn if plot is not None]
 
 
@@ -67,8 +69,8 @@ def _curves(table: Table) -> Iterable[Plot]:
     names = list(dict.fromkeys(name for line in table.lines for r in line.records for name in r.curves))
     if table.task is None:
         return
-    for name in (name for name in names if name != "step"):
-        drawn = [(line, curve) for line in table.lines if (curve := _mean_curve(line, name)) is not None]
+    for name in (name for name in names if name != "step" and not is_sign(name)):
+        drawn = [(line, curve) for line in table.lines if (curve := mean_curve(line, name)) is not None]
         with style():
             figure, axes = new_figure(3.2)
             for place, (line, (x, y)) in enumerate(drawn):
@@ -84,15 +86,6 @@ def _curves(table: Table) -> Iterable[Plot]:
                 to_svg(figure, f"curve {name} {table.title}"),
                 minor=name.split("/")[0] != table.group.metric.split("/")[0],
             )
-
-
-def _mean_curve(line: Line, name: str) -> tuple[Sequence[float], Sequence[float]] | None:
-    curves = [record.curves[name] for record in line.records if name in record.curves]
-    if not curves or len({len(curve) for curve in curves}) > 1 or len(curves[0]) < 2:
-        return None
-    steps = line.records[0].curves.get("step")
-    x = steps if steps and len(steps) == len(curves[0]) else list(range(1, len(curves[0]) + 1))
-    return x, np.mean(curves, axis=0).tolist()
 
 
 def _series(table: Table) -> Iterable[Plot]:
@@ -128,7 +121,7 @@ def _columns(tables: Sequence[Any]) -> Iterable[tuple[str, list[float], str, lis
 
 def _draw(axes: Axes, place: int, x: Sequence[float], y: Sequence[float], label: str, *, oracle: bool) -> None:
     color = FAINT if oracle else CYCLE[place % len(CYCLE)]
-    dash = _DASHES[(place // len(CYCLE)) % len(_DASHES)]
+    dash = DASHES[(place // len(CYCLE)) % len(DASHES)]
     axes.plot(x, y, color=color, linestyle=dash, label=label, marker="o" if len(x) <= 12 else "", markersize=3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ACCENT", "CYCLE", "FAINT", "INK", "new_figure", "style", "to_svg"]
+__all__ = ["ACCENT", "CYCLE", "DASHES", "FAINT", "INK", "new_figure", "new_panels", "style", "to_svg"]
 
 # stand-ins that no plot uses otherwise; each becomes a variable of the page's style sheet
 INK, FAINT, ACCENT = "#010203", "#040506", "#070809"
 CYCLE = tuple(f"#0a0b{place:02x}" for place in range(8))
+DASHES = ("-", "--", ":", "-.")
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -53,6 +55,22 @@ def new_figure(height: float) -> tuple[Any, Axes]:
     axes = figure.subplots()
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def new_panels(count: int, *, legend: int = 0) -> tuple[Any, list[Axes]]:
+    """Return a transparent figure with ``count`` small axes, three a row, room below for ``legend`` names."""
+    from matplotlib.figure import Figure
+
+    columns = min(count, 3)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(6.4, 1.75 * rows + 0.2 * math.ceil(legend / 4)), layout="constrained")
+    figure.patch.set_alpha(0)
+    every = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in every:
+        axes.patch.set_alpha(0)
+    for axes in every[count:]:
+        axes.remove()
+    return figure, every[:count]
 
 
 def to_svg(figure: Any, salt: str) -> str:

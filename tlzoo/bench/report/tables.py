@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.bench.baselines import (
@@ -22,7 +23,7 @@ from tlzoo.bench.store import Failure, Record, Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import PairedDifference, Summary, average_ranks, paired_difference, summary
 
-__all__ = ["Line", "Section", "Table", "build_tables"]
+__all__ = ["Line", "Section", "Table", "build_tables", "mean_curve"]
 
 _UNDECLARED = "test inputs (measured, not declared)"
 
@@ -270,3 +271,13 @@ def _marked(lines: Sequence[Line], group: Group) -> list[Line]:
         tied = is_rival and line is not best and _difference(best, line).tied
         marked.append(replace(line, best=line is best, tied=tied))
     return marked
+
+
+def mean_curve(line: Line, name: str) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return steps and the mean over runs of a curve; None where runs differ in length, or there are no two points."""
+    curves = [record.curves[name] for record in line.records if name in record.curves]
+    if not curves or len({len(curve) for curve in curves}) > 1 or len(curves[0]) < 2:
+        return None
+    steps = line.records[0].curves.get("step")
+    x = steps if steps and len(steps) == len(curves[0]) else list(range(1, len(curves[0]) + 1))
+    return x, np.mean(curves, axis=0).tolist()

@@ -1,0 +1,81 @@
+"""Search that looks at what it found: candidates by tree-structured Parzen estimators, with Optuna."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tlzoo.bench.cell import Cell
+from tlzoo.space import Choice, Distribution, read_distribution
+
+__all__ = ["sampled"]
+
+
+def sampled(
+    cell: Cell, settings: Mapping[str, Any], evaluate: Callable[[dict[str, Any]], float]
+) -> list[tuple[dict[str, Any], float]]:
+    """Return every trial of a cell's search with its validation score, in order.
+
+    Bergstra et al., NIPS 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. The first
+    third of the trials is random; each of the others looks at the validation scores of all before, and at nothing else.
+    Draws follow from the seed of the cell and the name of its method.
+
+    Args:
+        cell: its candidates are distributions as plain data.
+        settings: that stay.
+        evaluate: returns the validation score of settings; one that is not finite counts as failed.
+
+    Raises:
+        ImportError: Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise ImportError("sampler: tpe needs Optuna: pip install tlzoo[optuna]") from None
+    space = {name: read_distribution(_listed(data)) for name, data in sorted(cell.candidates.items())}
+    count = int(cell.search["trials"])
+    digest = hashlib.sha256(f"{cell.seed}\n{cell.method}".encode()).digest()
+    tried = []
+    with _silent(optuna):
+        sampler = optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), n_startup_trials=max(count // 3, 1))
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for _ in range(count):
+            trial = study.ask({name: _asked(optuna, each) for name, each in space.items()})
+            choice = {name: _value(each, trial.params[name]) for name, each in space.items()}
+            score = evaluate({**settings, **choice})
+            tried.append((choice, score))
+            if math.isfinite(score):
+                study.tell(trial, score)
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return tried
+
+
+def _asked(optuna: Any, distribution: Distribution) -> Any:
+    """Return what Optuna draws from: one of the options, or a quantile, which both kinds of numbers are drawn by."""
+    if isinstance(distribution, Choice):
+        return optuna.distributions.CategoricalDistribution(range(len(distribution.options)))
+    return optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+def _value(distribution: Distribution, drawn: float) -> Any:
+    return distribution.options[int(drawn)] if isinstance(distribution, Choice) else distribution.at(drawn)
+
+
+def _listed(data: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return a cell's distribution with lists: in it they are frozen."""
+    return {name: list(values) for name, values in data.items()}
+
+
+@contextmanager
+def _silent(optuna: Any) -> Iterator[None]:
+    """Keep a line a trial off the progress bar."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
