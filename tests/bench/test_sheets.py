@@ -167,6 +167,15 @@ def test_a_judgement_by_hand(reported):
     assert judged([]) == []
 
 
+def test_one_checkpoint_is_no_choice(reported):
+    plan, store, _ = reported(curves={"test": [0.4], "validation/x": [3.0]})
+    record = store.read(plan.cells[0])
+    assert choices(record) == {"x": 0.4, "last": 0.4, "oracle": 0.4}
+    (found,) = judged([record])
+    assert math.isnan(found.lost)
+    assert math.isnan(found.within)
+
+
 def test_rank_correlation_equals_scipy():
     from scipy.stats import spearmanr
 

@@ -8,15 +8,22 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional import standardization
 from tlzoo.methods import guards
-from tlzoo.methods.base import DomainMethod
+from tlzoo.methods.base import DomainMethod, fitted
 from tlzoo.nn.logistic import LogisticClassifier
+from tlzoo.types import Sees
 
 __all__ = ["AlignedClassifier", "FeatureTransform"]
+
+_SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 
 
 class FeatureTransform(DomainMethod):
     """Maps features of source and target to where they are alike (CORAL, subspace alignment, linear transport).
+
+    What they return is on the scale of standardized features. How a paper standardizes is a part of its transform, and
+    half the alignment sometimes: each domain by its own statistics, or both by those of one.
 
     What :meth:`fit` finds is held in buffers, so that a checkpoint has it. Labels are no business of a transform; they
     are the classifier's, see :class:`AlignedClassifier`.
@@ -31,6 +38,13 @@ class FeatureTransform(DomainMethod):
         "transform_source": guards.guard_transform,
         "transform_target": guards.guard_transform,
     }
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes)
+        for side, sees in _SIDES.items():
+            if sees in self.sees:
+                self.register_buffer(f"{side}_mean", torch.full((num_features,), torch.nan))
+                self.register_buffer(f"{side}_deviation", torch.full((num_features,), torch.nan))
 
     def fit(self, source: Tensor, target: Tensor | None) -> Self:
         """Learn the maps from unlabelled features of source (N, D) and target (M, D).
@@ -59,6 +73,17 @@ class FeatureTransform(DomainMethod):
         """Map target features (B, D) to (B, K), where the classifier is; the errors are the same."""
         raise NotImplementedError
 
+    def _remember(self, side: str, features: Tensor) -> Tensor:
+        """Keep mean and deviation of features (N, D) of a side, and return the features standardized by them."""
+        mean, deviation = standardization(features)
+        self.get_buffer(f"{side}_mean").copy_(mean)
+        self.get_buffer(f"{side}_deviation").copy_(deviation)
+        return (features - mean) / deviation
+
+    def _standardized(self, features: Tensor, side: str) -> Tensor:
+        """Return features (B, D) standardized as those of a side were in the fit."""
+        return (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")
+
     @property
     def width(self) -> int:
         """K, width of what it returns."""
@@ -68,8 +93,7 @@ class FeatureTransform(DomainMethod):
 class AlignedClassifier(nn.Module):
     """A transform with a classifier on the source features that it aligned; it answers target features.
 
-    The classifier is the same for all transforms, a logistic regression on standardized features, so that they differ
-    in their alignment alone.
+    The classifier is the same for all transforms, a logistic regression, so that they differ in their alignment alone.
 
     Args:
         transform: not fitted yet, or fitted to be used as it is (:meth:`fit` fits it again).

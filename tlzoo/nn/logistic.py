@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tlzoo.functional import standardization
-
 __all__ = ["LogisticClassifier"]
 
 _ABSENT = -100.0
@@ -17,10 +15,10 @@ _ABSENT = -100.0
 
 
 class LogisticClassifier(nn.Module):
-    """Multinomial logistic regression on standardized features, solved by scikit-learn (L-BFGS, an L2 penalty).
+    """Multinomial logistic regression, solved by scikit-learn (L-BFGS, an L2 penalty).
 
-    It minimizes the sum of cross-entropies plus ``penalty`` / 2 ||W||^2, the intercept free, features divided by the
-    standard deviations of the examples that it is fitted on. What is fitted are buffers, NaN until then.
+    It minimizes the sum of cross-entropies plus ``penalty`` / 2 ||W||^2, the intercept free. Features come on the scale
+    that the penalty is meant for: standardized, usually. What is fitted are buffers, NaN until then.
 
     Args:
         num_features: D.
@@ -37,8 +35,6 @@ class LogisticClassifier(nn.Module):
     [0, 1]
     """
 
-    mean: Tensor
-    deviation: Tensor
     weight: Tensor
     bias: Tensor
 
@@ -47,8 +43,6 @@ class LogisticClassifier(nn.Module):
         if penalty <= 0:
             raise ValueError(f"penalty {penalty}; expected a number > 0")
         self.num_features, self.num_classes, self.penalty, self.steps = num_features, num_classes, penalty, steps
-        self.register_buffer("mean", torch.full((num_features,), torch.nan))
-        self.register_buffer("deviation", torch.full((num_features,), torch.nan))
         self.register_buffer("weight", torch.full((num_classes, num_features), torch.nan))
         self.register_buffer("bias", torch.full((num_classes,), torch.nan))
 
@@ -62,15 +56,12 @@ class LogisticClassifier(nn.Module):
         self._check(features, labels)
         from sklearn.linear_model import LogisticRegression  # here: it loads much that a forward pass has no use for
 
-        mean, deviation = standardization(features.double())
         solver = LogisticRegression(C=1 / self.penalty, max_iter=self.steps, tol=1e-6)
-        solver.fit(((features.double() - mean) / deviation).cpu().numpy(), labels.cpu().numpy())
+        solver.fit(features.double().cpu().numpy(), labels.cpu().numpy())
         weight, bias = solver.coef_, solver.intercept_
         if len(weight) == 1:  # of two classes there is one row, the difference
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         present = torch.from_numpy(solver.classes_).to(labels)
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
         self.weight.zero_()
         self.bias.fill_(_ABSENT)
         self.weight[present] = torch.from_numpy(weight).to(self.weight)
@@ -85,7 +76,7 @@ class LogisticClassifier(nn.Module):
         """
         if bool(self.bias.isnan().any()):
             raise RuntimeError(f"{type(self).__name__} knows no classes yet; call fit first")
-        return ((features - self.mean) / self.deviation) @ self.weight.T + self.bias
+        return features @ self.weight.T + self.bias
 
     def _check(self, features: Tensor, labels: Tensor) -> None:
         if features.ndim != 2 or features.shape[1] != self.num_features or labels.shape != features.shape[:1]:

@@ -85,8 +85,10 @@ class _Fit:
         examples = task.target_test
         dependence = measure_dependence(self.model, _inputs(examples)[:DEPENDENCE_ITEMS])
         classifier = self.model.classifier
+        curves = {name: [value] for name, value in {"step": 0.0, **self.row}.items()}
         return Outcome(
-            metrics=metrics_of(task, examples, {name: [value] for name, value in self.row.items()}, self.logits),
+            metrics=metrics_of(task, examples, curves, self.logits),
+            curves=curves,
             receipt=receipt(
                 self.model.transform,
                 dependence,

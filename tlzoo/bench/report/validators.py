@@ -60,7 +60,8 @@ def judged(records: Sequence[Record]) -> list[Judgement]:
 
 def _judgement(name: str, records: Sequence[Record]) -> Judgement:
     within = [rank_correlation(_curves(record)[name], record.curves[_TEST]) for record in records]
-    lost = [choices(record)["oracle"] - choices(record)[name] for record in records]
+    several = [record for record in records if len(record.curves[_TEST]) > 1]  # from one nothing is picked
+    lost = [choices(record)["oracle"] - choices(record)[name] for record in several]
     places: dict[tuple[str, str | None, int], list[Record]] = {}
     for record in records:
         places.setdefault((record.cell.task, record.cell.backbone, record.cell.seed), []).append(record)

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from tlzoo.functional import covariance, standardization, symmetric_power
+from tlzoo.functional import covariance, symmetric_power
 from tlzoo.functional.checks import check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
@@ -50,8 +50,6 @@ class CORAL(FeatureTransform):
         if regularization < 0:
             raise ValueError(f"regularization {regularization}; expected 0 or more")
         self.regularization = regularization
-        for name in ("source_mean", "source_deviation", "target_mean", "target_deviation"):
-            self.register_buffer(name, torch.full((num_features,), torch.nan))
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
 
     @torch.no_grad()
@@ -65,11 +63,8 @@ class CORAL(FeatureTransform):
         check_pair(source, target, least=2)
         covariances = []
         for name, features in (("source", source.double()), ("target", target.double())):
-            mean, deviation = standardization(features)
-            self.get_buffer(f"{name}_mean").copy_(mean)
-            self.get_buffer(f"{name}_deviation").copy_(deviation)
             identity = torch.eye(self.num_features).to(features)
-            covariances.append(covariance((features - mean) / deviation) + self.regularization * identity)
+            covariances.append(covariance(self._remember(name, features)) + self.regularization * identity)
         ours, theirs = covariances
         self.get_buffer("map").copy_(symmetric_power(ours, -0.5) @ symmetric_power(theirs, 0.5))
         return self
@@ -81,6 +76,3 @@ class CORAL(FeatureTransform):
     def transform_target(self, features: Tensor) -> Tensor:
         """Standardize features (B, D)."""
         return self._standardized(features, "target")
-
-    def _standardized(self, features: Tensor, side: str) -> Tensor:
-        return (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")

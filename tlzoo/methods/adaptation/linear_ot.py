@@ -20,8 +20,9 @@ class LinearOT(FeatureTransform):
     """Linear Monge mapping (Flamary et al., arXiv 2019), https://arxiv.org/abs/1905.10155; closed form by POT.
 
     x becomes m_t + (x - m_s) A with A = C_s^-1/2 (C_s^1/2 C_t C_s^1/2)^1/2 C_s^-1/2, of all maps from one Gaussian to
-    the other the one that moves it least; the target stays. Without regularization mean and covariance of the moved
-    source are the target's exactly, which takes more examples than dimensions.
+    the other the one that moves it least; the target stays, and both are standardized by its mean and deviation.
+    Without regularization mean and covariance of the moved source are the target's exactly, which takes more examples
+    than dimensions.
 
     Differs from the paper: ``regularization`` times the mean variance of both domains is added to the diagonals, since
     frozen features often have more dimensions than examples.
@@ -32,8 +33,9 @@ class LinearOT(FeatureTransform):
         regularization: share of the mean variance.
 
     >>> source = torch.tensor([[0.0], [2.0]])
-    >>> LinearOT(1, 2, regularization=0.0).fit(source, 3 * source + 1).transform_source(source).round().tolist()
-    [[1.0], [7.0]]
+    >>> method = LinearOT(1, 2, regularization=0.0).fit(source, 3 * source + 1)
+    >>> torch.allclose(method.transform_source(source), method.transform_target(3 * source + 1))
+    True
     """
 
     paper = Paper(
@@ -51,8 +53,6 @@ class LinearOT(FeatureTransform):
             raise ValueError(f"regularization {regularization}; expected 0 or more")
         self.regularization = regularization
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
-        self.register_buffer("source_mean", torch.full((num_features,), torch.nan))
-        self.register_buffer("target_mean", torch.full((num_features,), torch.nan))
 
     @torch.no_grad()
     def fit(self, source: Tensor, target: Tensor | None) -> Self:
@@ -76,14 +76,15 @@ class LinearOT(FeatureTransform):
             *(side.numpy() for side in (*means.values(), *covariances.values()))
         )
         self.get_buffer("map").copy_(torch.from_numpy(found))
-        for name, mean in means.items():
-            self.get_buffer(f"{name}_mean").copy_(mean)
+        for name, features in sides.items():
+            self._remember(name, features)
         return self
 
     def transform_source(self, features: Tensor) -> Tensor:
-        """Move features (B, D)."""
-        return fitted(self, "target_mean") + (features - fitted(self, "source_mean")) @ fitted(self, "map")
+        """Move features (B, D), and standardize them by the target's mean and deviation."""
+        moved = (features - fitted(self, "source_mean")) @ fitted(self, "map")  # from the mean of the target
+        return moved / fitted(self, "target_deviation")
 
     def transform_target(self, features: Tensor) -> Tensor:
-        """Return features (B, D)."""
-        return features
+        """Standardize features (B, D)."""
+        return self._standardized(features, "target")

@@ -7,7 +7,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from tlzoo.functional import standardization
 from tlzoo.functional.checks import check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
@@ -52,8 +51,6 @@ class SubspaceAlignment(FeatureTransform):
             raise ValueError(f"dimensions {dimensions}; expected at least 1")
         self.dimensions = min(dimensions, num_features)
         for side in ("source", "target"):
-            for name in ("mean", "deviation"):
-                self.register_buffer(f"{side}_{name}", torch.full((num_features,), torch.nan))
             self.register_buffer(f"{side}_map", torch.full((num_features, self.dimensions), torch.nan))
 
     @property
@@ -72,10 +69,7 @@ class SubspaceAlignment(FeatureTransform):
         check_pair(source, target, least=2)
         bases = {}
         for name, features in (("source", source.double()), ("target", target.double())):
-            mean, deviation = standardization(features)
-            self.get_buffer(f"{name}_mean").copy_(mean)
-            self.get_buffer(f"{name}_deviation").copy_(deviation)
-            bases[name] = self._directions((features - mean) / deviation, name)
+            bases[name] = self._directions(self._remember(name, features), name)
         self.get_buffer("source_map").copy_(bases["source"] @ (bases["source"].T @ bases["target"]))
         self.get_buffer("target_map").copy_(bases["target"])
         return self
@@ -95,12 +89,8 @@ class SubspaceAlignment(FeatureTransform):
 
     def transform_source(self, features: Tensor) -> Tensor:
         """Map features (B, D) to (B, K), in the coordinates of the target."""
-        return self._coordinates(features, "source")
+        return self._standardized(features, "source") @ fitted(self, "source_map")
 
     def transform_target(self, features: Tensor) -> Tensor:
         """Map features (B, D) to their (B, K) coordinates."""
-        return self._coordinates(features, "target")
-
-    def _coordinates(self, features: Tensor, side: str) -> Tensor:
-        standardized = (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")
-        return standardized @ fitted(self, f"{side}_map")
+        return self._standardized(features, "target") @ fitted(self, "target_map")

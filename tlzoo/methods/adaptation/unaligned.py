@@ -1,9 +1,10 @@
-"""Features as they are: what transforms of frozen features are judged against."""
+"""Source features as they are: what transforms of frozen features are judged against."""
 
 from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from tlzoo.methods.transforms import FeatureTransform
@@ -13,7 +14,9 @@ __all__ = ["Unaligned"]
 
 
 class Unaligned(FeatureTransform):
-    """The identity, which never sees the target: the classifier of the other transforms on source features as they are.
+    """Both domains standardized by the source's mean and deviation; the target is never seen.
+
+    The classifier of the other transforms stands on it as a baseline.
 
     Args:
         num_features: D.
@@ -22,14 +25,16 @@ class Unaligned(FeatureTransform):
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
+    @torch.no_grad()
     def fit(self, source: Tensor, target: Tensor | None) -> Self:
-        """Do nothing."""
+        """Take mean and deviation of source (N, D)."""
+        self._remember("source", source.double())
         return self
 
     def transform_source(self, features: Tensor) -> Tensor:
-        """Return features (B, D)."""
-        return features
+        """Standardize features (B, D)."""
+        return self._standardized(features, "source")
 
     def transform_target(self, features: Tensor) -> Tensor:
-        """Return features (B, D)."""
-        return features
+        """Standardize features (B, D)."""
+        return self._standardized(features, "source")
