@@ -56,7 +56,7 @@ def test_sources_are_told_apart_by_their_domains():
     found = M3SDA(D, D, weight=0.5)(source, said)["loss"].item()
     apart = [rows[domains == domain] for domain in (0, 2, 5)]
     assert found == pytest.approx(0.5 * written_out(apart, target, 2))
-    alone = M3SDA(D, D)(Prediction(features=rows, logits=rows), said)["loss"].item()
+    alone = M3SDA(D, D, weight=1.0)(Prediction(features=rows, logits=rows), said)["loss"].item()
     assert alone == pytest.approx(written_out([rows], target, 2))
 
 

@@ -21,7 +21,9 @@ class M3SDA(Alignment):
     their ``domains`` (tasks such as ``google+apple->windows``). With one source the target's distance to it is left.
 
     Differs from the paper: one classifier of all sources instead of one each whose answers are weighed by their
-    accuracy; no pairs of classifiers that disagree (M3SDA-beta). The paper prints no weight.
+    accuracy; no pairs of classifiers that disagree (M3SDA-beta). The paper prints no weight; ours is the one that the
+    information score of unlabelled target inputs chose among 1, 0.1, 0.01 and 0.001 on emoji. At 1, features collapse,
+    which the accuracy on the source shows.
 
     Args:
         num_features: D.
@@ -37,11 +39,11 @@ class M3SDA(Alignment):
         year=2019,
         arxiv="1812.01754",
     )
-    space = Space(weight=LogUniform(0.01, 10.0))
+    space = Space(weight=LogUniform(0.001, 1.0))
     needs = frozenset({Need.DOMAINS})
     variants = ({}, {"moments": 3})
 
-    def __init__(self, num_features: int, num_classes: int, *, moments: int = 2, weight: float = 1.0) -> None:
+    def __init__(self, num_features: int, num_classes: int, *, moments: int = 2, weight: float = 0.01) -> None:
         super().__init__(num_features, num_classes)
         if moments < 1:
             raise ValueError(f"{moments} moments; expected at least 1")
