@@ -2,6 +2,7 @@
 
     pip install --no-deps easyfsl==1.5.0        # for this comparison alone; tlzoo does not use it
     python benchmarks/speed/oneshot.py [--way 5] [--episodes 10000] [--peer-seconds 20] [--methods tim pt_map]
+    python benchmarks/speed/oneshot.py --dirichlet 2 --query 3      # unbalanced queries, three a class on average
 
 Features are those of efficientnet_lite0 on the novel concepts of emoji-oneshot, one shot, six queries a class. easyfsl
 answers as many of the episodes as it can in the seconds that it is given (2,000 at most), accuracies are of exactly
@@ -104,6 +105,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--way", type=int, default=5)
     parser.add_argument("--episodes", type=int, default=10_000)
+    parser.add_argument("--query", type=int, default=6)
+    parser.add_argument("--dirichlet", type=float)
     parser.add_argument("--peer-seconds", type=float, default=20.0)
     parser.add_argument("--methods", nargs="+", default=[pair.method for pair in PAIRS])
     options = parser.parse_args()
@@ -114,13 +117,15 @@ def main() -> None:
     task = with_features(task, "efficientnet_lite0")
     base, novel = features_of(task.base), features_of(task.novel)
     normalized = F.normalize(novel - base.mean(dim=0), dim=-1)
-    listed = task.episodes(seed=0, way=options.way).stack(0, options.episodes)
-    print(f"{options.way}-way, one shot, ms an episode over {options.episodes} episodes of ours, one thread")
+    shape = {"way": options.way, "query": options.query, "dirichlet": options.dirichlet}
+    listed = task.episodes(seed=0, **shape).stack(0, options.episodes)
+    queries = f"{options.query} queries a class" + (f", Dirichlet {options.dirichlet}" if options.dirichlet else "")
+    print(f"{options.way}-way, one shot, {queries}; ms an episode over {options.episodes} of ours, one thread")
     for pair in PAIRS:
         if pair.method not in options.methods:
             continue
         peer, peer_time = theirs(pair.peer, novel if pair.method in RAW else normalized, listed, options.peer_seconds)
-        draw = lambda: task.episodes(seed=0, way=options.way).stack(0, options.episodes)  # noqa: E731
+        draw = lambda: task.episodes(seed=0, **shape).stack(0, options.episodes)  # noqa: E731
         found, own_time = ours(pair.method, base, novel, draw, options.way)
         gain = found[: len(peer)] - peer
         print(

@@ -47,12 +47,16 @@ def case(request):
     return build(), normal(EPISODES, 2 * WAY, *shape), normal(EPISODES, WAY, *shape, seed=1)
 
 
-def peers(name, model, support, query, *, steps, first_order=False):
-    """Return learn2learn's answers, and the meta-gradients of its network and of its rates."""
+@pytest.fixture
+def library():
     try:
-        library = learn2learn.load()
+        return learn2learn.load()
     except ImportError as error:
         pytest.skip(str(error))
+
+
+def peers(library, name, model, support, query, *, steps, first_order=False):
+    """Return learn2learn's answers, and the meta-gradients of its network and of its rates."""
     model = copy.deepcopy(model)
     learner = getattr(library.algorithms, name)(model, lr=0.1, first_order=first_order)
     answers = []
@@ -78,9 +82,9 @@ def close(found, expected):
         (MetaSGD(rate=0.1, steps=3, statistics="batch").double(), "MetaSGD", False),
     ],
 )
-def test_answers_and_meta_gradients_are_learn2learns(case, method, name, first_order):
+def test_answers_and_meta_gradients_are_learn2learns(library, case, method, name, first_order):
     model, support, query = case
-    answers, gradients, rates = peers(name, model, support, query, steps=3, first_order=first_order)
+    answers, gradients, rates = peers(library, name, model, support, query, steps=3, first_order=first_order)
     method.prepare(model)
     found = method(model, support, SUPPORT, query, way=WAY)
     close(found, answers)
@@ -88,6 +92,26 @@ def test_answers_and_meta_gradients_are_learn2learns(case, method, name, first_o
     close([p.grad for p in model.parameters()], gradients)
     if rates:
         close([method.rates[key.replace(".", "/")].grad for key, _ in model.named_parameters()], rates)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_anil_is_learn2learns_maml_of_the_head(library, case, steps):
+    """Its ANIL: the features are computed outside, by a network that takes no step, and MAML wraps the head alone."""
+    model, support, query = case
+    theirs = copy.deepcopy(model)
+    learner = library.algorithms.MAML(theirs.head, lr=0.1)
+    answers = []
+    for items, labels, queries in zip(support, SUPPORT, query, strict=True):
+        clone, features = learner.clone(), theirs.backbone(items)
+        for _ in range(steps):
+            clone.adapt(F.cross_entropy(clone(features), labels))
+        answers.append(clone(theirs.backbone(queries)))
+    F.cross_entropy(torch.cat(answers), QUERY.flatten()).backward()
+    method = ANIL(rate=0.1, steps=steps, statistics="batch")
+    found = method(model, support, SUPPORT, query, way=WAY)
+    close(found, torch.stack(answers).detach())
+    method.loss(found, QUERY).backward()
+    close([p.grad for p in model.parameters()], [p.grad for p in theirs.parameters()])
 
 
 def test_without_gradient_the_answers_are_the_same(case):

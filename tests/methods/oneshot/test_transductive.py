@@ -52,12 +52,14 @@ def rectified(support, labels, query, sharpness):
     return torch.stack(found), query
 
 
-def test_bd_cspn(episodes):
+@pytest.mark.parametrize("answered", ["shifted", "given"])
+def test_bd_cspn(episodes, answered):
     expected = []
     for support, labels, query in each(episodes):
         centers, moved = rectified(support, labels, query, 2.0)
-        expected.append(3 * cosines(moved, centers))
-    equal(BDCSPN(5, transform="UN", sharpness=2.0, temperature=3.0).double()(*episodes, way=WAY), expected)
+        expected.append(3 * cosines(moved if answered == "shifted" else query, centers))
+    method = BDCSPN(5, transform="UN", sharpness=2.0, temperature=3.0, answered=answered)
+    equal(method.double()(*episodes, way=WAY), expected)
 
 
 def test_laplacian_shot(episodes):

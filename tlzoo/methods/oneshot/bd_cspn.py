@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import cosine_similarities, memberships, prototypes
+from tlzoo.functional.checks import check_choice
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.registry import Paper
 from tlzoo.types import Sees
@@ -43,6 +46,8 @@ class BDCSPN(FeatureClassifier):
         transform: UN, L2N or CL2N, see SimpleShot.
         sharpness: of the weights; 10 in the paper, where classes have one picture 1 does as well or better.
         temperature: multiplies the cosines that are returned.
+        answered: which queries the rectified means answer: ``"shifted"`` ones, as in the paper; or queries as they were
+            ``"given"``, as easyfsl has it, which suffers less where classes have unequal numbers of queries.
 
     Differs from the paper: all queries join a class, rather than the most confident eight.
 
@@ -59,7 +64,7 @@ class BDCSPN(FeatureClassifier):
         arxiv="1911.10713",
     )
     sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
-    variants = ({}, {"transform": "UN", "sharpness": 10.0})
+    variants = ({}, {"transform": "UN", "sharpness": 10.0}, {"answered": "given"})
     rotation_invariant = True
 
     def __init__(
@@ -69,11 +74,13 @@ class BDCSPN(FeatureClassifier):
         transform: Transform = "CL2N",
         sharpness: float = 1.0,
         temperature: float = 10.0,
+        answered: Literal["shifted", "given"] = "shifted",
     ) -> None:
         super().__init__(num_features, transform)
-        self.sharpness, self.temperature = sharpness, temperature
+        check_choice(answered, ("shifted", "given"), what="answered")
+        self.sharpness, self.temperature, self.answered = sharpness, temperature, answered
 
     def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers, moved = rectified(support, support_labels, query, way=way, sharpness=self.sharpness)
-        return self.temperature * cosine_similarities(moved, centers)
+        return self.temperature * cosine_similarities(query if self.answered == "given" else moved, centers)
