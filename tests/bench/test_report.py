@@ -66,6 +66,29 @@ def write(store, plan, *, skip=(), fail=(), **changes):
         store.write(cell, Outcome(**{**values, **changes}), {"commit": "abc123", "seconds": 1.0, "began": "2026"})
 
 
+def test_settings_chosen_on_validation_labels_are_marked_and_not_set_apart(planned, store):
+    """They are for a method that sees no label at all."""
+    from tlzoo.types import Sees
+
+    assert {"source labels", "target labels", "validation labels"} <= {str(each) for each in Sees}
+    plan = planned()
+    write(store, plan)
+    for cell in plan.cells:
+        if cell.label in ("DAN", "DANN"):
+            labels = plan.sees[cell.method] if cell.label == "DAN" else ["target inputs"]
+            receipt = {"sees": sorted([*labels, "validation labels"]), "declared": True}
+            store.write(cell, Outcome(metrics={"test/accuracy": 0.7}, receipt=receipt))
+    (table,) = build_tables(plan, store)
+    sections = [[line.label for line in section.lines] for section in table.sections]
+    assert sections == [["source only"], ["DANN"], ["DAN", "DeepCORAL"], ["target only"]]
+    assert table.sections[2].title == "sees source inputs, source labels, target inputs"
+    text = render([table], "markdown")
+    assert "DAN †" in text
+    assert "DeepCORAL †" not in text
+    assert "† settings chosen on validation labels" in text
+    assert r"DAN \dag{}" in render([table], "latex")
+
+
 def lines(tables):
     return {line.label: line for table in tables for line in table.lines}
 

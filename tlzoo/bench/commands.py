@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add_commands", "add_suite", "planned"]
 
 INTERRUPTED = 130
-_FORMATS = ("terminal", "markdown", "latex", "csv", "html")
+_FORMATS = ("terminal", "markdown", "latex", "csv", "csv-sheets", "html")
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
 from tlzoo.bench.protocols.episode_training import trained
-from tlzoo.bench.protocols.training import as_array, optimizer_settings, plain, receipt, train, tune
+from tlzoo.bench.protocols.training import as_array, divided, optimizer_settings, plain, receipt, train, tune
 from tlzoo.data import load_task
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.sets import ExampleSet, content_hash
@@ -63,15 +63,26 @@ def run(cell: Cell, report: Report) -> Outcome:
     With ``training`` among the module's settings, the backbone is trained before, see
     :mod:`tlzoo.bench.protocols.episode_training`; then nothing is trained after. ``training: none`` is for methods that
     adapt the backbone itself, as it comes, to every episode.
-    Settings among candidates are chosen by accuracy on episodes of the validation classes.
+    Settings among candidates, rates of the training too, are chosen by accuracy on episodes of the validation classes.
     """
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, EpisodeTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected an episode task")
     data = load(cell, task)
 
-    settings, tuning = tune(cell, lambda settings: _ready(cell, data, settings, lambda _: None).validation)
-    ready = _ready(cell, data, settings, lambda share: report(share / 2))
+    tried: dict[str, _Ready] = {}
+
+    def ready_with(settings: dict[str, Any], report: Report) -> _Ready:
+        place = repr(sorted(settings.items()))
+        if place not in tried:
+            if cell.candidates:
+                torch.manual_seed(cell.seed)  # whatever was tried before
+            own, of_method = divided(cell, settings)
+            tried[place] = _ready(own, data, of_method, report)
+        return tried[place]
+
+    settings, tuning = tune(cell, lambda settings: ready_with(settings, lambda _: None).validation)
+    ready = ready_with(settings, lambda share: report(share / 2))
     module, data = ready.module, ready.data
     frozen = data.episode_list()
     logits = _answers(module, data, "novel", frozen.episodes, report)
@@ -105,9 +116,10 @@ def run(cell: Cell, report: Report) -> Outcome:
 
 
 def _shown(cell: Cell) -> frozenset[Sees]:
-    """Return what training shows a method: the labelled base classes, where the cell trains on them."""
+    """Return what training and tuning show a method: labelled base classes, labels of the validation classes."""
     trains = bool(cell.budget.get("steps")) or cell.module.get("training", "none") != "none"
-    return frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}) if trains else frozenset()
+    shown = {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS} if trains else set()
+    return frozenset(shown | ({Sees.VALIDATION_LABELS} if cell.candidates else set()))
 
 
 @dataclass(frozen=True, kw_only=True)

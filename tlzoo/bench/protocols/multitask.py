@@ -17,12 +17,14 @@ from tlzoo.bench.protocols.training import (
     receipt,
     split_hash,
     train,
+    trained_parameters,
     tune,
 )
 from tlzoo.data import load_task
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import MultitaskTask
 from tlzoo.lit import Multitask, MultitaskData
+from tlzoo.types import Sees
 
 __all__ = ["load", "run"]
 
@@ -124,7 +126,14 @@ class _Run:
                 **{f"test/{task}": accuracy for task, accuracy in accuracies.items()},
             },
             curves=self.curves,
-            receipt=receipt(self.module.method, dependence, selection="last step", **note),
+            receipt=receipt(
+                self.module.method,
+                dependence,
+                shown=(Sees.VALIDATION_LABELS,) if note else (),
+                selection="last step",
+                parameters=trained_parameters(self.module),
+                **note,
+            ),
             predictions={f"test_{task}": output for task, output in self._outputs(test).items()},
             splits={f"test_{task}": split_hash(test) for task in self.module.tasks},
         )

@@ -16,7 +16,9 @@ __all__ = ["FORMATS", "render"]
 
 
 def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) -> str:
-    """Return all tables, then the sheets, in one of the text formats; CSV has the tables alone.
+    """Return all tables, then the sheets, in one of the text formats.
+
+    CSV has the tables alone, whose columns no sheet has; ``csv-sheets`` has the sheets.
 
     Raises:
         ValueError: there is no such format.
@@ -25,6 +27,8 @@ def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) ->
         raise ValueError(nearest(format, FORMATS, kind="format"))
     if format == "csv":
         return comma_separated(tables)
+    if format == "csv-sheets":
+        return comma_separated_sheets(sheets)
     return _WRITERS[format]([*map(grid, tables), *sheets])
 
 
@@ -104,8 +108,14 @@ _TEX = {
     "–": "--",
     "·": r"$\cdot$",
     "°": r"$^{\circ}$",
+    "†": r"\dag{}",
     ">": "$>$",
     "<": "$<$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "→": r"$\rightarrow$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
 }
 
 
@@ -141,10 +151,26 @@ def comma_separated(tables: Sequence[Table]) -> str:
     return out.getvalue()
 
 
+def comma_separated_sheets(sheets: Sequence[Grid]) -> str:
+    """Return one line a figure of every sheet: its number, unrounded, and its text as the sheet shows it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("sheet", "section", "row", "column", "value", "text"))
+    for sheet in sheets:
+        for title, rows in sheet.sections:
+            for row in rows:
+                name, *entries = row.entries
+                writer.writerows(
+                    (sheet.title, title, name.text, column, _figure(entry.number), entry.text)
+                    for column, entry in zip(sheet.header[1:], entries, strict=False)
+                )
+    return out.getvalue()
+
+
 def _figure(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
 
 
 _WRITERS: dict[str, Callable[[Sequence[Grid]], str]] = {"terminal": plain, "markdown": markdown, "latex": latex}
 
-FORMATS = (*_WRITERS, "csv")
+FORMATS = (*_WRITERS, "csv", "csv-sheets")

@@ -82,7 +82,7 @@ def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
 
 
 def _row(table: Table, line: Line) -> Row:
-    label = Entry(line.label + (" (oracle)" if line.oracle else ""))
+    label = Entry(line.label + (" (oracle)" if line.oracle else "") + (" †" if line.chosen_on_labels else ""))
     if not line.values:
         return Row((label,), "failed" if line.failures else "", _message(line))
     count = str(len(line.values)) if len(line.values) == line.wanted else f"{len(line.values)} of {line.wanted}"
@@ -162,6 +162,8 @@ def footnotes(table: Table) -> list[str]:
         notes.append("average rank over tasks, within the section")
     if any(line.oracle for line in lines):
         notes.append("the oracle trains on target labels: a bound, not a rival")
+    if any(line.chosen_on_labels for line in lines):
+        notes.append("† settings chosen on validation labels")
     if any(line.summary.dropped for line in lines):
         notes.append("undefined figures (NaN) are left out of means")
     return notes

@@ -25,6 +25,9 @@ from tlzoo.stats import PairedDifference, Summary, average_ranks, paired_differe
 
 __all__ = ["Line", "Section", "Table", "build_tables", "mean_curve"]
 
+# values of tlzoo.types.Sees, which would load torch
+_LABELS = frozenset({"source labels", "target labels"})
+_VALIDATION_LABELS = "validation labels"
 _UNDECLARED = "test inputs (measured, not declared)"
 
 
@@ -67,6 +70,11 @@ class Line:
     failures: tuple[Failure, ...] = ()
     absent: int = 0
     records: tuple[Record, ...] = ()
+
+    @property
+    def chosen_on_labels(self) -> bool:
+        """Whether settings of any of its runs were chosen on validation labels."""
+        return any(_VALIDATION_LABELS in record.receipt.get("sees", ()) for record in self.records)
 
     @property
     def oracle(self) -> bool:
@@ -212,7 +220,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         lines = [line if line is against else replace(line, gain=_difference(line, against)) for line in lines]
     by_sees: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        by_sees.setdefault(_sees(line, plan), []).append(line)
+        by_sees.setdefault(_compared_by(_sees(line, plan)), []).append(line)
     sections = [
         Section(sees=sees, lines=tuple(_marked(_ranked(own, group), group)))
         for sees, own in sorted(by_sees.items(), key=_order)
@@ -234,6 +242,18 @@ def _sees(line: Line, plan: Plan) -> tuple[str, ...]:
     if any(record.receipt.get("declared") is False for record in line.records):
         seen.add(_UNDECLARED)
     return tuple(sorted(seen))
+
+
+def _compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what of a line's supervision decides whom it is compared with.
+
+    Choosing settings on validation labels is no new kind of supervision for a method that trains on labels, and rows
+    without anything to choose would lose their rivals; such a row is marked instead. For a method that sees no label
+    it is one, and stands apart.
+    """
+    if _LABELS.isdisjoint(sees):
+        return sees
+    return tuple(name for name in sees if name != _VALIDATION_LABELS)
 
 
 def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int]:
