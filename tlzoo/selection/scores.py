@@ -103,14 +103,24 @@ def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
     classes = logits.argmax(dim=1)
     members = F.one_hot(classes, logits.shape[1]).to(features)
     counts = members.sum(dim=0)
-    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
-    sums = distances @ members  # (N, C): to all members of each class
+    sums = _distances(features) @ members  # (N, C): to all members of each class
     own = counts[classes]
     within = sums.gather(1, classes[:, None]).squeeze(1) / (own - 1).clamp_min(1)
     others = (sums / counts.clamp_min(1)).masked_fill((counts == 0) | members.bool(), torch.inf)
     nearest = others.amin(dim=1)
     silhouette = (nearest - within) / torch.maximum(nearest, within).clamp_min(torch.finfo(features.dtype).tiny)
     return torch.where((own > 1) & nearest.isfinite(), silhouette, torch.zeros_like(within)).mean()
+
+
+def _distances(points: Tensor) -> Tensor:
+    """Return the (N, N) Euclidean distances among points (N, D).
+
+    Through inner products, in float64: several times as fast as differences, and exact enough about the center.
+    """
+    rows = points.double() - points.double().mean(dim=0)
+    norms = rows.square().sum(dim=1)
+    squared = (norms[:, None] + norms - 2 * rows @ rows.T).clamp_min(0).fill_diagonal_(0)
+    return squared.sqrt().to(points.dtype)
 
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
