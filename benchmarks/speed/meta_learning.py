@@ -3,9 +3,10 @@
     python benchmarks/speed/meta_learning.py [--methods maml anil] [--episodes 8] [--steps 1] [--repeats 8]
 
 learn2learn's ANIL is its MAML of the head on features of the rest. Both sides give the same gradient, which is checked
-in float64. Times are the process's own CPU time with one thread, the best of the repeats. On the CPU a network that convolves is adapted one episode after the other: its convolutions keep the
-processor busy, and filters of each episode's own (a grouped convolution) take longer. Small networks cost one graph
-whatever the number of episodes, about what learn2learn's takes for three: ``--episodes 32`` shows it.
+in float64. Times are the process's own CPU time with one thread, the best of the repeats. On the CPU a network that
+convolves is adapted one episode after the other: its convolutions keep the processor busy, and filters of each
+episode's own (a grouped convolution) take longer. Small networks cost one graph whatever the number of episodes, about
+what learn2learn's takes for three: ``--episodes 32`` shows it.
 """
 
 from __future__ import annotations

@@ -125,6 +125,17 @@ def test_candidates_are_chosen_by_the_validation_classes(root):
     assert outcome.receipt["trials"] == 2
 
 
+def test_the_rate_of_the_training_is_chosen_by_the_validation_classes(root):
+    fixed = cell(root, training="episodic", budget={"backbone_steps": 10})
+    slow, good = 1e-9, 0.01
+    tuned = run(replace(fixed, candidates={"lr": [slow, good]}), quiet)
+    assert tuned.receipt["tuned"] == {"lr": good}
+    torch.manual_seed(fixed.seed)
+    alone = run(fixed, quiet)  # its rate is the good one
+    np.testing.assert_array_equal(tuned.predictions["query_logits"], alone.predictions["query_logits"])
+    assert tuned.curves == alone.curves
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

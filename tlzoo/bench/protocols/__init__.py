@@ -55,7 +55,7 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
         "module": ("bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
     },
     "multitask": {"rules": ("validation",)},
-    "episode": {"rules": ("validation",)},
+    "episode": {"rules": ("validation",), "module": ("lr", "backbone_lr", "momentum", "weight_decay")},
     "zeroshot": {
         "rules": ("rehearsal",),
         "module": ("templates", "wordings", "lr", "momentum", "weight_decay"),
