@@ -99,7 +99,7 @@ def run(cell: Cell, report: Report) -> Outcome:
     if not isinstance(task, DomainTask):
         raise TypeError(f"{cell.task} is a {task.kind} task; expected a domain task")
     cls = method_class(cell.method)
-    if task.shots is not None and not issubclass(cls, Alignment):
+    if task.shots is not None and not issubclass(cls, (Alignment, FeatureTransform)):
         raise ValueError(
             f"{task.name} has labelled target examples, which {cell.method} does not learn from beside the source; "
             "take the task without its shots, or a method of one loss"
