@@ -235,3 +235,36 @@ def test_accuracy_on_each_of_several_targets(method, monkeypatch):
     mean = (45 * metrics["test/near"] + 21 * metrics["test/far"]) / 66
     assert metrics["test/accuracy"] == pytest.approx(mean)
     assert metrics["test/near"] > 0.5
+
+
+@pytest.mark.parametrize("method", ["confusion/dann", "confusion/mcd", "adaptation/shot", "adaptation/source_only"])
+def test_signs_of_health_at_every_checkpoint(method):
+    outcome = run(cell(method))
+    signs = {name for name in outcome.curves if name.startswith("health/")}
+    expected = {"health/diversity", "health/rank"}
+    expected |= set() if method == "adaptation/shot" else {"health/a_distance"}
+    expected |= set() if method == "adaptation/source_only" else {"health/feature_gradient"}
+    expected |= {"health/domain_accuracy"} if method == "confusion/dann" else set()
+    assert signs == expected
+    assert all(len(outcome.curves[name]) == 10 and np.isfinite(outcome.curves[name]).all() for name in signs)
+    assert not any(name.endswith("/feature_gradient") for name in outcome.curves if name.startswith("train/"))
+
+
+@pytest.mark.parametrize("method", ["confusion/dann", "confusion/mcd", "adaptation/shot"])
+def test_looking_at_health_changes_no_figure(method, monkeypatch):
+    watched = run(cell(method))
+    monkeypatch.setattr(domain, "health", lambda *_: {})
+    monkeypatch.setattr("tlzoo.lit.watch.FeatureWatch.terms", lambda *_: {})
+    blind = run(cell(method))
+    assert watched.metrics == blind.metrics
+    np.testing.assert_array_equal(watched.predictions["test_logits"], blind.predictions["test_logits"])
+    assert all(watched.curves[name] == values for name, values in blind.curves.items())
+
+
+def test_one_seed_keeps_a_picture_of_the_features():
+    kept = run(cell("adaptation/dan")).predictions
+    assert kept["embedding"].shape == (30 + 60, 2)
+    assert kept["embedding_side"].tolist() == [0] * 30 + [1] * 60
+    np.testing.assert_array_equal(kept["embedding_class"][:30], TASK.source_test.labels)
+    assert set(run(cell("adaptation/dan", seed=1)).predictions) == {"test_logits"}
+    assert set(run(cell("adaptation/shot")).predictions["embedding_side"]) == {1}

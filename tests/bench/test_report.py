@@ -11,9 +11,10 @@ from tlzoo.bench.baselines import MissingBaselineError
 from tlzoo.bench.cell import EPISODE_ACCURACY
 from tlzoo.bench.export import write_metrics, write_parquet
 from tlzoo.bench.reading import load_suite
-from tlzoo.bench.report import build_tables, render
+from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.answer import findings
 from tlzoo.bench.report.page import render_page
+from tlzoo.bench.report.plots import plots
 from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 
@@ -64,6 +65,70 @@ def write(store, plan, *, skip=(), fail=(), **changes):
             "series": {"gamma": {"gamma": [0.0, 1.0], "seen": [0.5, 0.6], "unseen": [0.4, 0.3]}},
         }
         store.write(cell, Outcome(**{**values, **changes}), {"commit": "abc123", "seconds": 1.0, "began": "2026"})
+
+
+HEALTH = {"health/diversity": [1.0, 0.5, 0.02], "health/a_distance": [1.0, 0.5, 0.1]}
+
+
+def test_a_collapsed_run_is_called_so(planned, store):
+    plan = planned()
+    curves = {"step": [1, 2, 3], "test": [0.1, 0.2, 0.3]}
+    write(store, plan, curves={**curves, "health/diversity": [0.0, 0.5, 0.9]})
+    (table,) = build_tables(plan, store)
+    assert "collapsed" not in render([table], "markdown")
+    for cell in plan.cells:
+        if cell.label == "DANN" and cell.seed < 2:
+            receipt = {"sees": plan.sees[cell.method], "declared": True}
+            store.write(cell, Outcome(metrics={"test/accuracy": 0.1}, curves={**curves, **HEALTH}, receipt=receipt))
+    (table,) = build_tables(plan, store)
+    assert "| DANN (collapsed (seed 0, 1): nearly all target data is answered with one class) |" in render(
+        [table], "markdown"
+    )
+    averaged = render(build_tables(planned(tasks='"a->b", "c->d"'), store), "terminal")
+    assert "DANN: collapsed (2 runs): nearly all" in averaged
+
+
+def test_health_and_conflicts_stand_in_small_plots_and_not_by_themselves(planned, store):
+    plan = planned()
+    curves = {"step": [1, 2, 3], "test": [0.1, 0.2, 0.3], "train/cosine_a_b": [0.0, 0.1, 0.2], **HEALTH}
+    write(store, plan, curves=curves)
+    captions = [plot.caption for plot in plots(build_tables(plan, store)[0], store)]
+    assert [caption.split(" ")[0] for caption in captions if "mean over runs" in caption] == [
+        "test",
+        "Health",
+        "Cosines",
+    ]
+    (health,) = [plot.svg for plot in plots(build_tables(plan, store)[0], store) if plot.caption.startswith("Health")]
+    assert "proxy A-distance" in health
+    assert "spread of answers over classes" in health
+    assert health.count(">DANN<") == 1  # one legend for all
+
+
+def test_features_before_stand_beside_those_after(planned, store):
+    plan = planned()
+    random = np.random.default_rng(0)
+    picture = {
+        "embedding": random.normal(size=(20, 2)),
+        "embedding_side": np.repeat([0, 1], 10),
+        "embedding_class": np.tile([0, 1], 10),
+    }
+    write(store, plan, predictions=picture)
+    (drawn,) = [p for p in plots(build_tables(plan, store)[0], store) if p.caption.startswith("Features before")]
+    titles = [drawn.svg.index(f">{name}<") for name in ("source only (before)", "DAN", "target only")]
+    assert titles == sorted(titles)
+    assert "colors: classes" in drawn.caption
+    write(store, plan, skip=("source only",), predictions={**picture, "embedding_class": np.arange(20)})
+    assert any("source and target." in p.caption for p in plots(build_tables(plan, store)[0], store))
+
+
+def test_sheets_are_lines_of_figures(planned, store):
+    plan = planned()
+    write(store, plan)
+    tables = build_tables(plan, store)
+    lines = list(csv.DictReader(io.StringIO(render(tables, "csv-sheets", sheets(tables, store)))))
+    assert {line["sheet"].split(" · ")[0] for line in lines} >= {"Cost and calibration"}
+    (steps,) = [line for line in lines if line["row"] == "DAN" and line["column"] == "steps"]
+    assert (float(steps["value"]), steps["text"]) == (3.0, "3")
 
 
 def test_settings_chosen_on_validation_labels_are_marked_and_not_set_apart(planned, store):

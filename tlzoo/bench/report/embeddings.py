@@ -40,7 +40,7 @@ def embedding_plots(table: Table, store: Store) -> Iterator[Plot]:
             axes.set_xticks([])
             axes.set_yticks([])
             _draw(axes, pictures[line.label], by_class=few)
-        colors = "colors: classes" if few else f"colors: {'source and target'}"
+        colors = "colors: classes" if few else "colors: source and target"
         caption = (
             f"Features before ({table.reference}) and after adaptation, seed 0: first two principal components of "
             f"source (o) and target (x) data; {colors}."
