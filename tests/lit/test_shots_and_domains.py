@@ -120,7 +120,7 @@ def several(domain_task, clusters):
         "source_train": [clusters(60, seed=1), clusters(12, seed=2)],
         "source_test": [clusters(20, seed=3), clusters(20, seed=4)],
         "target_train": [clusters(30, seed=5, shift=0.5), clusters(30, seed=6, shift=1.0)],
-        "target_test": [clusters(30, seed=7, shift=0.5), clusters(20, seed=8, shift=1.0)],
+        "target_test": [clusters(300, seed=7, shift=0.5), clusters(20, seed=8, shift=1.0)],
     }
     pooled = {name: ExampleSet.pooled(sets) for name, sets in sides.items()}
     return replace(domain_task, **pooled, source_names=("a", "b"), target_names=("c", "d"))
@@ -138,6 +138,17 @@ def test_methods_work_on_pooled_domains(name, several, make_trainer):
     data = DomainData(several, batch_size=12)
     trainer.fit(module, datamodule=data)
     assert trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"] > 0.7
+
+
+def test_the_accuracy_on_each_target_is_logged(several, make_trainer):
+    module, trainer, data = module_of("adaptation/source_only"), make_trainer(30), DomainData(several, batch_size=12)
+    trainer.fit(module, datamodule=data)
+    (results,) = trainer.test(module, datamodule=data, verbose=False)
+    logits = torch.cat(trainer.predict(module, datamodule=data))  # the first batch is of one target alone
+    hits = logits.argmax(dim=1).numpy() == several.target_test.labels
+    assert results["test/c"] == pytest.approx(hits[:300].mean())
+    assert results["test/d"] == pytest.approx(hits[300:].mean())
+    assert results["test/accuracy"] == pytest.approx(hits.mean())
 
 
 def test_a_method_is_told_the_domains(several, make_trainer):

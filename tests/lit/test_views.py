@@ -10,10 +10,12 @@ from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.data.views import DrawnViews, StoredViews
-from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
+from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeAdaptation
 from tlzoo.lit.features import view_features
 from tlzoo.methods.adaptation import FixMatch, SelfEnsembling
+from tlzoo.methods.adapting import SourceFree
 from tlzoo.methods.base import Alignment
+from tlzoo.nn.network import Network
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import DomainBatch, Need
 
@@ -145,6 +147,21 @@ def test_methods_with_views_train(name, batch_statistics, domain_task, make_trai
     trainer.fit(module, datamodule=data)
     assert trainer.callback_metrics["train/confident"] > 0.2
     assert trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"] > 0.8
+
+
+def test_a_source_free_method_may_need_views_too(domain_task, make_trainer):
+    class Viewing(SourceFree):
+        needs = frozenset({Need.VIEWS})
+
+        def loss(self, target, *, progress=1.0, model=None):
+            self.target = target
+            return {"loss": (target.view("weak").logits - target.view("strong").logits).square().mean()}
+
+    network = Network(create_backbone("identity", num_features=8), 3)
+    module = SourceFreeAdaptation(network, Viewing(8, 3), num_classes=3, optimizer={"lr": 1e-9})
+    make_trainer(2, limit_val_batches=0).fit(module, datamodule=DomainData(domain_task, batch_size=10))
+    expected = DrawnViews(domain_task.target_train, seed=0)(module.method.target.indices.numpy(), 1)
+    torch.testing.assert_close(module.method.target.view("strong").features, expected["strong"])
 
 
 @pytest.mark.parametrize("name", VIEWING)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from tlzoo.lit.joint import through, with_views
 from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -89,8 +90,8 @@ class SourceFreeAdaptation(TargetModule):
             return None
         assert batch.target is not None
         with FeatureWatch(self.network.head, active=self._logs_now) as watch:
-            prediction = self._joined_prediction(self.network(batch.target.inputs), batch.target)
-            target = self._shown(prediction, Sees.TARGET_LABELS)
+            said = through(self.network, with_views("target", batch.target))
+            target = self._shown(self._with_views(said, "target", batch.target), Sees.TARGET_LABELS)
             terms = dict(self.method.loss(target, progress=self.progress, model=self.network))
         terms |= watch.terms(terms["loss"])
         self.log_terms(terms, batch.size)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
 from tlzoo.lit.alternation import alternate
-from tlzoo.lit.joint import through
+from tlzoo.lit.joint import through, with_views
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target import TargetModule
@@ -132,7 +132,7 @@ class DomainModule(TargetModule):
         """Return what the network says of source, target and shots; views of the target are in its prediction."""
         source, target, shots = batch.source, batch.target, batch.shots
         ours = {} if source is None else {"source": source.inputs}
-        theirs = {} if target is None else {"target": target.inputs, **_prefixed(target.views)}
+        theirs = {} if target is None else with_views("target", target)
         theirs |= {} if shots is None else {"shots": shots.inputs}
         apart = self.batch_statistics != "joint" or source_network not in (None, self.network)
         if apart:
@@ -159,12 +159,7 @@ class DomainModule(TargetModule):
         """Return the prediction of a side with what is known of its examples, joined, labels as the method declares."""
         if examples is None:
             return self._nothing
-        views = {
-            name: self._joined_prediction(said[place], Examples(inputs=inputs), gather=self.gather)
-            for (name, inputs), place in zip(examples.views.items(), _prefixed(examples.views), strict=True)
-        }
-        full = self._joined_prediction(said[side], examples, gather=self.gather)
-        return self._shown(replace(full, views=views), labels)
+        return self._shown(self._with_views(said, side, examples, gather=self.gather), labels)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
@@ -184,11 +179,6 @@ class DomainModule(TargetModule):
         self.source_accuracy.reset()
         self._log_scores(self._collected(self._source_outputs))
         self._source_outputs.clear()
-
-
-def _prefixed(views: Mapping[str, Any]) -> dict[str, Any]:
-    """Return views under names that no other part of a batch has."""
-    return {f"view {name}": inputs for name, inputs in views.items()}
 
 
 def _cross_entropy(prediction: Prediction, *, reduction: str = "mean") -> Tensor:

@@ -9,9 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tlzoo.types import Prediction
+from tlzoo.types import Examples, Prediction
 
-__all__ = ["through"]
+__all__ = ["through", "view_part", "with_views"]
+
+
+def view_part(side: str, view: str) -> str:
+    """Return the name under which a view of a side passes through the network."""
+    return f"{side}, {view} view"
+
+
+def with_views(side: str, examples: Examples) -> dict[str, Any]:
+    """Return the inputs of a side and of its views by name."""
+    return {side: examples.inputs, **{view_part(side, view): inputs for view, inputs in examples.views.items()}}
 
 
 def through(network: nn.Module, parts: Mapping[str, Any]) -> dict[str, Prediction]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from tlzoo.lit.joint import view_part
 from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule
 from tlzoo.methods.base import DomainMethod
@@ -30,6 +32,8 @@ class TargetModule(TransferModule):
         self.method, self.network = method, network
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self._num_classes = num_classes
+        self.target_accuracies = nn.ModuleList()
         self._target_outputs: list[Prediction] = []
 
     def pretrained(self) -> nn.Module:
@@ -79,6 +83,16 @@ class TargetModule(TransferModule):
             inputs=self._joined_inputs(examples.inputs, join) if Need.MODEL in self.method.needs else None,
         )
 
+    def _with_views(
+        self, said: Mapping[str, Prediction], side: str, examples: Examples, *, gather: bool = True
+    ) -> Prediction:
+        """Return the joined prediction of a side, its views in it, from what the network said of each by name."""
+        views = {
+            view: self._joined_prediction(said[view_part(side, view)], Examples(inputs=inputs), gather=gather)
+            for view, inputs in examples.views.items()
+        }
+        return replace(self._joined_prediction(said[side], examples, gather=gather), views=views)
+
     def _joined_inputs(self, inputs: Any, join: Callable[[Tensor], Tensor]) -> Any:
         if isinstance(inputs, Tensor):
             return join(inputs)
@@ -105,18 +119,40 @@ class TargetModule(TransferModule):
             labels=self.joined(torch.cat(labels)) if labels else None,
         )
 
+    @property
+    def _target_names(self) -> tuple[str, ...]:
+        """Names of several targets, in the order of ``domains``; none where there is one, or data of the user's own."""
+        task = getattr(getattr(self.trainer, "datamodule", None), "task", None)
+        return getattr(task, "target_names", ())
+
+    def on_test_start(self) -> None:
+        """Make a count for each of several targets."""
+        counts = [
+            MulticlassAccuracy(self._num_classes, average="micro", ignore_index=_OF_ANOTHER) for _ in self._target_names
+        ]
+        self.target_accuracies = nn.ModuleList(counts).to(self.device)
+
     def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers on target test data."""
+        """Count the answers on target test data: ``test/accuracy``, and ``test/NAME`` of each of several targets."""
         assert batch.labels is not None
         logits = self(batch.inputs)
         self.test_accuracy.update(logits, batch.labels)
         self.test_balanced_accuracy.update(logits, batch.labels)
         self.log("test/accuracy", self.test_accuracy)
         self.log("test/balanced_accuracy", self.test_balanced_accuracy)
+        for place, (name, accuracy) in enumerate(zip(self._target_names, self.target_accuracies, strict=True)):
+            assert isinstance(accuracy, MulticlassAccuracy)
+            assert batch.domains is not None
+            accuracy.update(logits, batch.labels.where(batch.domains == place, _OF_ANOTHER))
+            self.log(f"test/{name}", accuracy)
 
     def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
         """Return the logits (B, C)."""
         return self(batch.inputs)  # type: ignore[no-any-return]
+
+
+_OF_ANOTHER = -1
+"""In place of the label of an example that another target's accuracy counts."""
 
 
 def _same(rows: Tensor) -> Tensor:
