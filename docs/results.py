@@ -13,6 +13,8 @@ __all__ = ["FOLDER", "results"]
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
 _METRIC = "test/accuracy"
+_SHAPE = ("way", "shot", "query", "dirichlet", "episodes")
+"""Of a budget, what makes another question of it: rows of one table have it in common."""
 
 
 def results(table: Callable[..., str], folder: Path = FOLDER) -> str:
@@ -30,11 +32,13 @@ def results(table: Callable[..., str], folder: Path = FOLDER) -> str:
 
 def _suite(suite: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
     yield f"**{suite['suite']}.** {suite['question']} Accuracy on test data, in percent."
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for cell in suite["cells"]:
-        groups.setdefault((cell["task"], cell.get("backbone") or "no backbone"), []).append(cell)
-    for (task, backbone), cells in groups.items():
-        yield f"`{task}` on `{backbone}`"
+        budget = cell.get("budget", {})
+        shape = "".join(f", {name} {budget[name]}" for name in _SHAPE if name in budget)
+        groups.setdefault((cell["task"], cell.get("backbone") or "no backbone", shape), []).append(cell)
+    for (task, backbone, shape), cells in groups.items():
+        yield f"`{task}` on `{backbone}`{shape}"
         yield table(("what methods see", "method", "mean", "95 % interval", "runs"), list(_rows(cells)))
 
 
@@ -44,12 +48,15 @@ def _percent(value: float | None) -> float:
 
 def _rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     runs: dict[tuple[str, str], list[float]] = {}
+    within: dict[tuple[str, str], float | None] = {}
     for cell in cells:
-        seen = ", ".join(cell["receipt"]["sees"]) or "nothing"
-        runs.setdefault((seen, cell["label"]), []).append(_percent(cell["metrics"][_METRIC]))
+        row = ", ".join(cell["receipt"]["sees"]) or "nothing", cell["label"]
+        runs.setdefault(row, []).append(_percent(cell["metrics"][_METRIC]))
+        within[row] = cell["metrics"].get("test/interval")
     before = ""
     for seen, label in sorted(runs, key=lambda key: key[0]):
-        found = summary(runs[seen, label])
-        interval = f"{found.low:.1f} to {found.high:.1f}" if found.n > 1 else "one run"
+        found, half = summary(runs[seen, label]), within[seen, label]
+        alone = "one run" if half is None else f"± {100 * half:.1f}, within the run"
+        interval = f"{found.low:.1f} to {found.high:.1f}" if found.n > 1 else alone
         yield ("" if seen == before else seen), label, f"{found.mean:.1f}", interval, str(found.n)
         before = seen

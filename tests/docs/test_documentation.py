@@ -67,6 +67,18 @@ def test_committed_results_are_summarized_by_what_methods_saw(tables, tmp_path):
     assert "No results" in tables.results(tables._table, tmp_path / "none")
 
 
+def test_committed_results_of_other_episodes_stand_in_other_tables(tables, tmp_path):
+    def cell(shot, accuracy):
+        metrics = {"test/accuracy": accuracy, "test/interval": 0.012}
+        return {"task": "t", "label": "a", "budget": {"shot": shot}, "metrics": metrics, "receipt": {"sees": ["x"]}}
+
+    (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": [cell(1, 0.5), cell(5, 0.7)]}))
+    shown = tables.results(tables._table, tmp_path)
+    assert "`t` on `no backbone`, shot 1\n" in shown
+    assert "| x | a | 50.0 | ± 1.2, within the run | 1 |" in shown
+    assert "| x | a | 70.0 | ± 1.2, within the run | 1 |" in shown
+
+
 def test_every_family_has_a_page_with_its_generated_tables():
     for family in FAMILIES:
         page = (ROOT / "docs" / f"{family}.md").read_text(encoding="utf-8")
