@@ -123,6 +123,7 @@ def test_a_pool_needs_workers():
 
 
 RUN = """
+import signal
 import sys
 from tlzoo.bench import Cell
 from tlzoo.bench.executors import EXECUTORS
@@ -131,6 +132,7 @@ from tlzoo.bench.store import Store
 if __name__ != "__main__":
     raise SystemExit("a worker imported the user's script")
 cells = [Cell(kind="domain", task="a->b", method="adaptation/dan", seed=seed) for seed in range(4)]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands down that it is ignored
 try:
     run_cells(cells, Store(sys.argv[1]), executor=EXECUTORS[sys.argv[2]](1, None), protocol="numeric_protocol")
 except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # files of this folder import one another, as they do in the processes that are started
 
 
 @pytest.fixture(scope="session")

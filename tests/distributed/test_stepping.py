@@ -1,12 +1,7 @@
 """Two processes that share batches take the steps of one, whatever the method of adaptation or confusion."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # as in the processes that are started
 from stepping import METHODS, steps
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}

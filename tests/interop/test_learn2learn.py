@@ -1,4 +1,5 @@
 import importlib.util
+import random
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ def l2l():
 def taskset(l2l):
     """Tasks of 3 of 6 classes, 2 + 4 examples each; an input tells its class and its number."""
     torch.manual_seed(0)
+    random.seed(0)  # what their task sampler draws from
     labels = torch.arange(6).repeat_interleave(10)
     inputs = torch.randn(60, 4) + 3 * F.one_hot(labels, 6)[:, :4] + 2 * F.one_hot(labels, 6)[:, 2:]
     dataset = l2l.data.MetaDataset(torch.utils.data.TensorDataset(inputs, labels))

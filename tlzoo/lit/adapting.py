@@ -91,8 +91,8 @@ class SourceFreeAdaptation(TargetModule):
         assert batch.target is not None
         with FeatureWatch(self.network.head, active=self._logs_now) as watch:
             said = through(self.network, with_views("target", batch.target))
-            target = self._shown(self._with_views(said, "target", batch.target), Sees.TARGET_LABELS)
-            terms = dict(self.method.loss(target, progress=self.progress, model=self.network))
+        target = self._shown(self._with_views(said, "target", batch.target), Sees.TARGET_LABELS)
+        terms = dict(self.method.loss(target, progress=self.progress, model=self.network))
         terms |= watch.terms(terms["loss"])
         self.log_terms(terms, batch.size)
         return self.check_loss(terms["loss"], terms)

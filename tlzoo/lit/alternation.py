@@ -47,7 +47,7 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
             network = method.source_network(phase.name, module.network)
             with FeatureWatch(module.network.head, active=logs and "features" in phase.trains) as watch:
                 source, target = module.predictions(batch, network)
-                terms = dict(method.loss(phase.name, source, target))
+            terms = dict(method.loss(phase.name, source, target))
             loss = module.check_loss(terms["loss"], terms)
             passed_on = watch.terms(loss) or passed_on
             optimizer.zero_grad()

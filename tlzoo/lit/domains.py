@@ -87,7 +87,7 @@ class DomainModule(TargetModule):
             return alternate(self, self.method, batch)
         with FeatureWatch(self.network.head, active=self._logs_now) as watch:
             source, target, shots = self._predictions(batch)
-            terms = dict(self.method(source, target, progress=self.progress, model=self.network))
+        terms = dict(self.method(source, target, progress=self.progress, model=self.network))
         terms |= watch.terms(terms["loss"])
         labelled = {"source": source} if Sees.SOURCE_LABELS in self.method.sees else {}
         if shots is not None:
