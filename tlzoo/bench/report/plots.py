@@ -126,5 +126,18 @@ def _draw(axes: Axes, place: int, x: Sequence[float], y: Sequence[float], label:
 
 
 def _legend(axes: Axes, count: int) -> None:
-    if count > 1:
+    if 1 < count <= _BESIDE:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    elif count > _BESIDE:
+        figure: Any = axes.figure
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + 0.2 * math.ceil(count / _BELOW))
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=_BELOW, frameon=False, fontsize=8)
+
+
+_BESIDE = 12
+"""Names that fit beside a plot; more stand below it."""
+
+_BELOW = 3
+"""Columns of names below a plot."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 
 from tlzoo.bench.labels import Labels
 from tlzoo.bench.report.delta import deltas
@@ -77,7 +78,7 @@ def _costs(table: Table, store: Store) -> Grid | None:
 
 _COST_COLUMNS = {
     "steps": (0, "steps: of training, all trials of a search included"),
-    "time": (2, "time: of a cell, as a ratio to the reference of the same task, seed and machine"),
+    "time": (2, "time: of a cell, as a ratio to the reference of the same task, seed and machine; median"),
     "parameters": (0, "parameters: that are trained"),
     "ECE": (3, "ECE: expected calibration error, 15 bins; NLL: in nats, of the softmax on test data"),
     "NLL": (3, ""),
@@ -93,12 +94,18 @@ def _cost_figures(
     calibrated = [calibration(record, store, labels, missing) for record in line.records]
     return {
         "steps": mean_of_known(each.steps for each in costs),
-        "time": mean_of_known(each.time for each in costs),
+        "time": _median_of_known(each.time for each in costs),
         "parameters": mean_of_known(each.parameters for each in costs),
         "ECE": mean_of_known(each.ece for each in calibrated),
         "NLL": mean_of_known(each.nll for each in calibrated),
         "macro-F1": mean_of_known(each.macro_f1 for each in calibrated),
     }
+
+
+def _median_of_known(values: Iterable[float]) -> float:
+    """Return the median of what is no NaN: a cell that stood still beside other work must not count."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else math.nan
 
 
 def _selection(table: Table, _: Store) -> Grid | None:
