@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.report.tables import compared_by
 from tlzoo.stats import summary
 
 __all__ = ["FOLDER", "results"]
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
 _METRIC = "test/accuracy"
+_TUNED = "†"
 _SHAPE = ("way", "shot", "query", "dirichlet", "episodes")
 """Of a budget, what makes another question of it: rows of one table have it in common."""
 
@@ -39,7 +41,10 @@ def _suite(suite: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
         groups.setdefault((cell["task"], cell.get("backbone") or "no backbone", shape), []).append(cell)
     for (task, backbone, shape), cells in groups.items():
         yield f"`{task}` on `{backbone}`{shape}"
-        yield table(("what methods see", "method", "mean", "95 % interval", "runs"), list(_rows(cells)))
+        rows = list(_rows(cells))
+        yield table(("what methods see", "method", "mean", "95 % interval", "runs"), rows)
+        if any(method.endswith(_TUNED) for _, method, *_ in rows):
+            yield f"{_TUNED} settings chosen on validation labels"
 
 
 def _percent(value: float | None) -> float:
@@ -50,7 +55,9 @@ def _rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     runs: dict[tuple[str, str], list[float]] = {}
     within: dict[tuple[str, str], float | None] = {}
     for cell in cells:
-        row = ", ".join(cell["receipt"]["sees"]) or "nothing", cell["label"]
+        seen = tuple(cell["receipt"]["sees"])
+        compared = compared_by(seen)
+        row = ", ".join(compared) or "nothing", cell["label"] + ("" if compared == seen else f" {_TUNED}")
         runs.setdefault(row, []).append(_percent(cell["metrics"][_METRIC]))
         within[row] = cell["metrics"].get("test/interval")
     before = ""

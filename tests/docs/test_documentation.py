@@ -126,3 +126,16 @@ def test_formulas_in_docstrings_are_no_markup(written, shown):
     lines = [written]
     importlib.import_module("generated_part").escape_formulas(None, "class", "x", None, {}, lines)
     assert lines == [shown]
+
+
+def test_rows_that_were_tuned_on_validation_labels_are_marked_and_not_set_apart(tables, tmp_path):
+    def cell(label, *sees):
+        receipt = {"sees": ["target labels", *sees]}
+        return {"task": "t", "label": label, "metrics": {"test/accuracy": 0.5}, "receipt": receipt}
+
+    cells = [cell("plain"), cell("tuned", "validation labels")]
+    (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": cells}))
+    *_, first, second, _, note = tables.results(tables._table, tmp_path).splitlines()
+    assert first.startswith("| target labels | plain |")
+    assert second.startswith("|  | tuned † |")
+    assert note == "† settings chosen on validation labels"

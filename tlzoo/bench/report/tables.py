@@ -23,7 +23,7 @@ from tlzoo.bench.store import Failure, Record, Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import PairedDifference, Summary, average_ranks, paired_difference, summary
 
-__all__ = ["Line", "Section", "Table", "build_tables", "mean_curve"]
+__all__ = ["Line", "Section", "Table", "build_tables", "compared_by", "mean_curve"]
 
 # values of tlzoo.types.Sees, which would load torch
 _LABELS = frozenset({"source labels", "target labels"})
@@ -220,7 +220,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         lines = [line if line is against else replace(line, gain=_difference(line, against)) for line in lines]
     by_sees: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
-        by_sees.setdefault(_compared_by(_sees(line, plan)), []).append(line)
+        by_sees.setdefault(compared_by(_sees(line, plan)), []).append(line)
     sections = [
         Section(sees=sees, lines=tuple(_marked(_ranked(own, group), group)))
         for sees, own in sorted(by_sees.items(), key=_order)
@@ -244,7 +244,7 @@ def _sees(line: Line, plan: Plan) -> tuple[str, ...]:
     return tuple(sorted(seen))
 
 
-def _compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
+def compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
     """Return what of a line's supervision decides whom it is compared with.
 
     Choosing settings on validation labels is no new kind of supervision for a method that trains on labels, and rows
