@@ -148,6 +148,18 @@ def test_equal_weights_of_gradients_are_those_of_losses():
     torch.testing.assert_close(weights_of(first), weights_of(second), rtol=1e-5, atol=1e-7)
 
 
+def test_a_cosine_with_a_gradient_lost_in_rounding_is_none(monkeypatch):
+    monitored = module("equal")
+    monkeypatch.setattr(type(monitored), "_logs_now", property(lambda _: True))
+    gramian = torch.tensor([[4.0, 1.0, 3e-8], [1.0, 1.0, -2e-8], [3e-8, -2e-8, 1e-34]])
+    shown = monitored._conflicts(gramian)
+    assert float(shown["cosine_left_right"]) == 0.5
+    assert abs(float(shown["cosine_left_rare"])) < 0.1
+    assert abs(float(shown["cosine_right_rare"])) < 0.1
+    alone = monitored._conflicts(torch.zeros(3, 3))
+    assert all(float(value) == 0 for value in alone.values())
+
+
 def test_monitoring_changes_nothing():
     first, second = module("uncertainty"), module("uncertainty", monitor=True)
     fit(first, data())

@@ -175,15 +175,20 @@ class Multitask(TransferModule):
         return self._placed_rows(self._placed_rows(gramian, rows).T, rows)
 
     def _conflicts(self, gramian: Tensor) -> dict[str, Tensor]:
-        """Return what the conflict monitor shows: cosines of all pairs, and lengths in relation to their mean."""
+        """Return what the conflict monitor shows: cosines of all pairs, and lengths in relation to their mean.
+
+        The cosine with a gradient that is lost in the rounding of the longest one tends to 0.
+        """
         if not self._logs_now:
             return {}
         lengths = gramian.diagonal().clamp_min(0).sqrt()
         least = torch.finfo(lengths.dtype).tiny
+        rounding = torch.finfo(lengths.dtype).eps * lengths.max().square()
         shown = self._by_task("length", lengths / lengths.mean().clamp_min(least))
         for i, first in enumerate(self.tasks):
             for j, second in enumerate(self.tasks[i + 1 :], start=i + 1):
-                shown[f"cosine_{first}_{second}"] = gramian[i, j] / (lengths[i] * lengths[j]).clamp_min(least)
+                product = (lengths[i] * lengths[j]).maximum(rounding).clamp_min(least)
+                shown[f"cosine_{first}_{second}"] = (gramian[i, j] / product).clamp(-1, 1)
         return shown
 
     def _losses(self, batch: TaskBatch, tape: TaskTape | None = None) -> dict[str, Tensor]:
