@@ -1,6 +1,4 @@
-"""The answers of easyfsl, where it is installed, on balanced and on Dirichlet queries.
-
-    pip install --no-deps easyfsl==1.5.0
+"""The answers of easyfsl on balanced and on Dirichlet queries.
 
 What has no numbers of its own there (an optimizer's path) is compared in benchmarks/speed/oneshot.py.
 """
@@ -21,7 +19,6 @@ CLASSES, EACH, WIDTH, WAY = 12, 14, 16, 5
 
 @pytest.fixture(scope="module")
 def easyfsl():
-    pytest.importorskip("easyfsl")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its imports use names that torchvision has renamed
         return importlib.import_module("easyfsl.methods")
