@@ -55,6 +55,7 @@ METHODS: dict[str, str] = {
     "adaptation/atdoc": "ATDOC",
     "adaptation/swd": "SWD",
     "adaptation/unaligned": "Unaligned",
+    "adaptation/standardization": "Standardization",
     "adaptation/coral": "CORAL",
     "adaptation/subspace_alignment": "SubspaceAlignment",
     "adaptation/linear_ot": "LinearOT",

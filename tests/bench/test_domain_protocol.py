@@ -9,8 +9,9 @@ import torch
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import reproducible
-from tlzoo.bench.protocols import adapting, domain
+from tlzoo.bench.protocols import adapting, domain, measuring
 from tlzoo.data import DomainTask, ExampleSet
+from tlzoo.methods.adaptation import CORAL
 from tlzoo.registry import method_class
 from tlzoo.selection import SCORES, SOURCE_SCORES
 from tlzoo.types import Sees
@@ -134,7 +135,7 @@ def test_the_source_model_is_that_of_source_only():
     assert stored == run(cell("adaptation/source_only")).metrics["test/accuracy"]
 
 
-@pytest.mark.parametrize("method", ["coral", "linear_ot", "subspace_alignment", "unaligned"])
+@pytest.mark.parametrize("method", ["standardization", "coral", "linear_ot", "subspace_alignment", "unaligned"])
 def test_transforms_are_fitted_once_and_every_validator_selects_them(method):
     outcome = run(cell(f"adaptation/{method}"))
     accuracy = outcome.metrics["test/accuracy"]
@@ -169,6 +170,51 @@ def test_transforms_want_features():
         run(cell("adaptation/coral", module={}))
 
 
+@pytest.mark.parametrize("method", ["adaptation/source_only", "adaptation/mcc+dan", "confusion/mcd"])
+def test_a_transform_goes_before_training(method):
+    """Training on a task whose sets were aligned by hand gives the same answers."""
+    module = cell("x").module
+    outcome = run(cell(method, module={**module, "transform": "coral", "transform_settings": {"regularization": 0.5}}))
+    assert {"source inputs", "target inputs", "source labels"} == set(outcome.receipt["sees"])
+    assert outcome.receipt["transform"] == "adaptation/coral"
+    assert "selected/information" in outcome.metrics
+    coral = CORAL(WIDTH, CLASSES, regularization=0.5)
+    coral.fit(*(torch.from_numpy(s.inputs) for s in (TASK.source_train, TASK.target_train)))
+
+    def moved(examples, change):
+        return examples.with_inputs(change(torch.from_numpy(examples.inputs)).float().numpy())
+
+    by_hand = replace(
+        TASK,
+        source_train=moved(TASK.source_train, coral.transform_source),
+        source_test=moved(TASK.source_test, coral.transform_source),
+        target_train=moved(TASK.target_train, coral.transform_target),
+        target_test=moved(TASK.target_test, coral.transform_target),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(domain, "load_task", lambda *_, **__: by_hand)
+        expected = run(cell(method))
+    assert "transform" not in expected.receipt
+    np.testing.assert_array_equal(outcome.predictions["test_logits"], expected.predictions["test_logits"])
+
+
+def test_a_transform_is_chosen_by_a_validator():
+    candidates = {"transform": (None, "standardization", "linear_ot")}
+    chosen = run(cell("adaptation/dan", candidates=candidates, search={"rule": "entropy"}))
+    best = int(np.argmax(chosen.receipt["validation_scores"]))
+    assert chosen.receipt["tuned"] == {"transform": candidates["transform"][best]}
+    alone = run(cell("adaptation/dan", module={**cell("x").module, "transform": candidates["transform"][best]}))
+    assert alone.curves["validation/entropy"][-1] == pytest.approx(max(chosen.receipt["validation_scores"]), abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["adaptation/shot", "adaptation/tent", "adaptation/coral"])
+@pytest.mark.parametrize("where", ["module", "candidates"])
+def test_what_takes_no_transform(method, where):
+    given = {"module": {**cell("x").module, "transform": "coral"}, "candidates": {"transform": ("coral",)}}
+    with pytest.raises(ValueError, match=f"{method} takes no transform"):
+        run(cell(method, **{where: given[where]}))
+
+
 def test_candidates_of_test_time_methods_are_refused():
     with pytest.raises(ValueError, match="nothing to choose candidates by"):
         run(cell("adaptation/tent", candidates={"lr": (0.1, 0.2)}))
@@ -178,16 +224,16 @@ def test_balanced_accuracy():
     examples = replace(TASK.target_test, labels=np.array([0, 0, 0, 1] * 11 + [1]))
     logits = np.zeros((45, 3))
     logits[:, 0] = 1
-    assert domain.accuracy(replace(TASK, metric="balanced_accuracy"), examples, logits) == 0.5
-    assert domain.accuracy(TASK, examples, logits) == pytest.approx(33 / 45)
+    assert measuring.accuracy(replace(TASK, metric="balanced_accuracy"), examples, logits) == 0.5
+    assert measuring.accuracy(TASK, examples, logits) == pytest.approx(33 / 45)
 
 
 def test_open_set_scores():
     examples = replace(TASK.target_test, labels=np.array([0] * 15 + [1] * 15 + [2] * 15))
     answers = np.array([0] * 15 + [0] * 15 + [2] * 10 + [0] * 5)
-    found = domain.open_set_scores(np.eye(3)[answers], examples, 2)
+    found = measuring.open_set_scores(np.eye(3)[answers], examples, 2)
     assert found == pytest.approx({"test/os_star": 0.5, "test/unknown": 2 / 3, "test/h_score": 4 / 7})
-    nobody = domain.open_set_scores(np.eye(3)[np.zeros(45, dtype=int)], examples, 2)
+    nobody = measuring.open_set_scores(np.eye(3)[np.zeros(45, dtype=int)], examples, 2)
     assert nobody["test/h_score"] == 0
 
 
@@ -253,7 +299,7 @@ def test_signs_of_health_at_every_checkpoint(method):
 @pytest.mark.parametrize("method", ["confusion/dann", "confusion/mcd", "adaptation/shot"])
 def test_looking_at_health_changes_no_figure(method, monkeypatch):
     watched = run(cell(method))
-    monkeypatch.setattr(domain, "health", lambda *_: {})
+    monkeypatch.setattr(measuring, "health", lambda *_: {})
     monkeypatch.setattr("tlzoo.lit.watch.FeatureWatch.terms", lambda *_: {})
     blind = run(cell(method))
     assert watched.metrics == blind.metrics

@@ -7,6 +7,7 @@ import pytest
 from tlzoo.bench.facts import Facts
 from tlzoo.bench.located import SuiteError
 from tlzoo.bench.reading import load_suite
+from tlzoo.methods.adaptation import CORAL
 from tlzoo.methods.zeroshot import ESZSL
 
 SUITE = """\
@@ -67,3 +68,36 @@ def test_mistakes_in_parts_are_named_with_their_line(expand, old, new, message):
     with pytest.raises(SuiteError) as caught:
         expand(SUITE.replace(old, new))
     assert str(caught.value).startswith(message)
+
+
+DOMAIN = """\
+suite: transforms
+groups:
+  - title: Aligned first
+    kind: domain
+    tasks: [digits:mnist5k->optdigits]
+    backbones: [pixels]
+    methods:
+      - dan
+      - {method: dan, label: aligned, module: {transform: coral}}
+      - {method: dan, label: chosen, candidates: {transform: [null, coral, linear_ot]}}
+    budget: {steps: 10, batch_size: 4}
+    module: {frozen: true}
+"""
+
+
+def test_the_revision_of_a_transform_is_in_the_hash(tmp_path, monkeypatch):
+    path = tmp_path / "transforms.yaml"
+
+    def cells(text=DOMAIN):
+        path.write_text(text)
+        (group,) = load_suite(str(path)).groups
+        monkeypatch.setattr(Facts, "task", lambda *_: {"kind": "domain", "checksum": "c"})
+        return group.cells(Facts("tlzoo.bench.protocols"))
+
+    plain, aligned, chosen = cells()
+    assert not any(name.startswith("transform") for name in plain.revisions)
+    assert aligned.revisions["transform/adaptation/coral"] == CORAL.revision
+    assert {"transform/adaptation/coral", "transform/adaptation/linear_ot"} <= set(chosen.revisions)
+    with pytest.raises(SuiteError, match=r"transforms.yaml:9: unknown method 'corral'; did you mean '.*coral'"):
+        cells(DOMAIN.replace("transform: coral", "transform: corral"))

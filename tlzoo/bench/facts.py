@@ -131,7 +131,10 @@ class Facts:
         self._remembered(f"backbone {name}", establish)
 
     def protocol_of(self, kind: str) -> dict[str, Any]:
-        """Return ``revision``, ``allowed`` (names that may be set) and ``search`` of the protocol of a kind."""
+        """Return what planning needs of the protocol of a kind.
+
+        Its ``revision``, ``allowed`` (names that may be set), ``search``, and ``methods_in`` (settings that name one).
+        """
 
         def establish() -> dict[str, Any]:
             module = importlib.import_module(self.protocol)
@@ -141,6 +144,7 @@ class Facts:
                 "revision": int(module.REVISIONS[kind]),
                 "allowed": {part: sorted(names) for part, names in allowed.items()},
                 "search": {part: list(search.get(part, ())) for part in ("rules", "module")},
+                "methods_in": list(getattr(module, "METHODS_IN", {}).get(kind, ())),
             }
 
         known: dict[str, Any] = self._remembered(f"protocol {kind}", establish)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +65,7 @@ class Group:
         """
         protocol = facts.protocol_of(self.kind)
         self.search.check(self.kind, protocol["search"])
-        methods = [self._method(row, facts, protocol["allowed"], protocol["search"]["module"]) for row in self.rows]
+        methods = [self._method(row, facts, protocol) for row in self.rows]
         for backbone in self.backbones:
             if backbone.value is not None:
                 _at(backbone, facts.backbone, backbone.value)
@@ -95,11 +95,11 @@ class Group:
         self._refuse_twins(cells)
         return cells
 
-    def _method(self, row: Row, facts: Facts, allowed: Mapping[str, list[str]], tunable: list[str]) -> dict[str, Any]:
+    def _method(self, row: Row, facts: Facts, protocol: Mapping[str, Any]) -> dict[str, Any]:
         method: dict[str, Any] = _at(row.method, facts.method, row.method.value)
-        known = {"settings": method["settings"], "candidates": None, **allowed}
+        known = {"settings": method["settings"], "candidates": None, **protocol["allowed"]}
         if method["settings"] is not None:
-            known["candidates"] = [*method["settings"], *tunable]
+            known["candidates"] = [*method["settings"], *protocol["search"]["module"]]
         for part in ("settings", "candidates", "module", "budget"):
             names = known.get(part)
             for name in getattr(row, part):
@@ -111,7 +111,8 @@ class Group:
             raise row.method.error(
                 f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
             )
-        return method | {"part_revisions": dict(_part_revisions(row, method, row.settings, facts))}
+        inside = _revisions_inside(row, protocol["methods_in"], facts)
+        return method | {"part_revisions": dict([*_part_revisions(row, method, row.settings, facts), *inside])}
 
     def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Return the candidates of a cell, and the search that they are of."""
@@ -167,6 +168,19 @@ def _part_revisions(
         place = f"{of}/{name}"
         yield place, part["revision"]
         yield from _part_revisions(row, part, inner, facts, of=place)
+
+
+def _revisions_inside(row: Row, names: Iterable[str], facts: Facts) -> Iterator[tuple[str, int]]:
+    """Return the revisions of the methods that settings ``names`` of the module name, or candidates for them.
+
+    Raises:
+        SuiteError: there is no such method.
+    """
+    for name in names:
+        for given in [row.module.get(name), *row.candidates.get(name, ())]:
+            if given is not None:
+                inside: dict[str, Any] = _at(row.method, facts.method, str(given))
+                yield f"{name}/{inside['name']}", inside["revision"]
 
 
 _SINGULAR = {

@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from tlzoo.functional import covariance, standardization, symmetric_power
-from tlzoo.methods.adaptation import CORAL, LinearOT, SubspaceAlignment, Unaligned
+from tlzoo.methods.adaptation import CORAL, LinearOT, Standardization, SubspaceAlignment, Unaligned
 from tlzoo.methods.transforms import AlignedClassifier
 from tlzoo.nn.logistic import LogisticClassifier
 
@@ -52,6 +52,15 @@ def test_coral_is_the_four_lines_of_its_paper(rows):
     expected = ours @ power(c_s, -0.5) @ power(c_t, 0.5)
     np.testing.assert_allclose(coral.transform_source(SOURCE).numpy(), expected, atol=1e-10)
     np.testing.assert_allclose(coral.transform_target(target).numpy(), theirs, atol=1e-10)
+
+
+def test_standardization_is_of_each_domain_by_itself():
+    method = Standardization(D, C).double().fit(SOURCE, TARGET)
+    np.testing.assert_allclose(method.transform_source(SOURCE).numpy(), standardized(SOURCE), atol=1e-12)
+    np.testing.assert_allclose(method.transform_target(TARGET).numpy(), standardized(TARGET), atol=1e-12)
+    np.testing.assert_allclose(
+        method.transform_target(SOURCE).numpy(), (SOURCE - TARGET.mean(dim=0)) / TARGET.std(dim=0, correction=0)
+    )
 
 
 def test_linear_transport_maps_mean_and_covariance():
@@ -110,7 +119,7 @@ def test_subspace_alignment_of_a_domain_with_itself_keeps_its_coordinates():
     assert SubspaceAlignment(D, C).width == D
 
 
-@pytest.mark.parametrize("cls", [CORAL, LinearOT, SubspaceAlignment])
+@pytest.mark.parametrize("cls", [Standardization, CORAL, LinearOT, SubspaceAlignment])
 def test_before_the_fit(cls):
     with pytest.raises(RuntimeError, match=r"is not known yet; call fit first"):
         cls(D, C).transform_source(SOURCE.float())
@@ -188,7 +197,7 @@ def test_labels_that_make_no_sense():
         LogisticClassifier(D, C, penalty=0)
 
 
-@pytest.mark.parametrize("cls", [CORAL, LinearOT, SubspaceAlignment])
+@pytest.mark.parametrize("cls", [Standardization, CORAL, LinearOT, SubspaceAlignment])
 def test_alignment_undoes_a_shift_that_the_plain_classifier_falls_for(cls):
     labels = torch.arange(200) % 2
     noise = torch.randn(200, D, generator=torch.Generator().manual_seed(3))

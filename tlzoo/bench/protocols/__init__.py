@@ -23,7 +23,17 @@ _INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "traini
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "module": (
-            *("frozen", "scale", "bottleneck", "batch_statistics", "backbone_settings", "adaptation_lr", "penalty"),
+            *(
+                "frozen",
+                "transform",
+                "transform_settings",
+                "scale",
+                "bottleneck",
+                "batch_statistics",
+                "backbone_settings",
+                "adaptation_lr",
+                "penalty",
+            ),
             *_OPTIMIZER,
         ),
         "budget": (*_TRAINING, "source_steps"),
@@ -52,7 +62,7 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "rules": ("information", "entropy", "snd"),
-        "module": ("bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
+        "module": ("transform", "bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
     },
     "multitask": {"rules": ("validation",)},
     "episode": {"rules": ("validation",), "module": ("lr", "backbone_lr", "momentum", "weight_decay")},
@@ -65,6 +75,10 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
 
 No rule reads a test label. Fine-tuning on a few shots has none: nothing is left to validate on.
 """
+
+
+METHODS_IN = {"domain": ("transform",)}
+"""Kind -> settings of its module that name a method, whose revision a result depends on, too."""
 
 
 def allowed(kind: str) -> dict[str, tuple[str, ...]]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report, canonical
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, accuracy, domain_module, load, target_accuracies
+from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, domain_module, load
+from tlzoo.bench.protocols.measuring import accuracy, target_accuracies
 from tlzoo.bench.protocols.training import as_array, plain, receipt, split_hash, train
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainData, SourceFreeAdaptation, TestTimeAdaptation

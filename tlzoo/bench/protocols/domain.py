@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.dependence import measure_dependence
 from tlzoo.bench.protocols.embedding import EMBEDDED_SEED, embedding
+from tlzoo.bench.protocols.measuring import measured, metrics_of
 from tlzoo.bench.protocols.training import (
     CHECKPOINTS,
     as_array,
@@ -36,20 +35,9 @@ from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Alignment
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
-from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
 from tlzoo.types import Prediction, Sees
 
-__all__ = [
-    "DEPENDENCE_ITEMS",
-    "accuracy",
-    "domain_module",
-    "load",
-    "measured",
-    "metrics_of",
-    "open_set_scores",
-    "run",
-    "target_accuracies",
-]
+__all__ = ["DEPENDENCE_ITEMS", "domain_module", "load", "run"]
 
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
 DEPENDENCE_ITEMS = 64
@@ -61,6 +49,8 @@ def load(cell: Cell, task: DomainTask) -> DomainData:
     return DomainData(
         task,
         features=cell.backbone if cell.module.get("frozen") else None,
+        transform=cell.module.get("transform"),
+        transform_settings=plain(cell.module.get("transform_settings")),
         scale=bool(cell.module.get("scale", False)),
         batch_size=batch_size,
         seed=cell.seed,
@@ -104,6 +94,11 @@ def run(cell: Cell, report: Report) -> Outcome:
             f"{task.name} has labelled target examples, which {cell.method} does not learn from beside the source; "
             "take the task without its shots, or a method of one loss"
         )
+    if issubclass(cls, (TestTime, SourceFree, FeatureTransform)) and _transforms(cell):
+        raise ValueError(
+            f"{cell.method} takes no transform: it adapts a source model without the source, or transforms features "
+            "itself; put the transform before a method that trains on both domains"
+        )
     if issubclass(cls, TestTime):
         from tlzoo.bench.protocols.adapting import answer_stream  # here: it builds on this module
 
@@ -112,41 +107,49 @@ def run(cell: Cell, report: Report) -> Outcome:
         from tlzoo.bench.protocols.transforming import answer_aligned  # here: it builds on this module
 
         return answer_aligned(cell, task)
-    data, build = _prepared(cell, task, report, source_free=issubclass(cls, SourceFree))
+    build = _builder(cell, task, report, source_free=issubclass(cls, SourceFree))
     runs: dict[str, _Run] = {}
     rule = cell.search.get("rule", "information")
 
     def evaluate(settings: dict[str, Any]) -> float:
         torch.manual_seed(cell.seed)
-        runs[repr(settings)] = finished = _Run(cell, data, build(settings), report)
+        runs[repr(settings)] = finished = _Run(cell, *build(settings), report)
         return float(finished.curves.get(f"validation/{rule}", finished.curves["source"])[-1])
 
     settings, note = tune(cell, evaluate)
     if repr(settings) not in runs:
-        runs[repr(settings)] = _Run(cell, data, build(settings), report)
+        runs[repr(settings)] = _Run(cell, *build(settings), report)
     chosen = runs[repr(settings)]
     if note:
         note["rule"] = rule if f"validation/{rule}" in chosen.curves else "source"
     return chosen.outcome(note)
 
 
-def _prepared(
+def _transforms(cell: Cell) -> bool:
+    return bool(cell.module.get("transform") or cell.candidates.get("transform"))
+
+
+def _builder(
     cell: Cell, task: DomainTask, report: Report, *, source_free: bool
-) -> tuple[DomainData, Callable[[dict[str, Any]], TargetModule]]:
-    """Return the data of a cell, and what makes its module from the method's settings."""
+) -> Callable[[dict[str, Any]], tuple[DomainData, TargetModule]]:
+    """Return what makes data and module of a cell from the settings that are tried."""
     if not source_free:
-        data = load(cell, task)
-        return data, lambda settings: domain_module(cell, data, settings)
+
+        def trained(settings: dict[str, Any]) -> tuple[DomainData, TargetModule]:
+            data = load(divided(cell, settings)[0], task)
+            return data, domain_module(cell, data, settings)
+
+        return trained
     from tlzoo.bench.protocols import adapting  # here: it builds on this module
 
     source = adapting.source_model(cell, task, report)
     target = adapting.target_data(cell, task, source)
 
-    def build(settings: dict[str, Any]) -> TargetModule:
+    def adapted(settings: dict[str, Any]) -> tuple[DomainData, TargetModule]:
         own, rest = divided(cell, settings)
-        return adapting.source_free_module(own, target, source, rest, optimizer_settings(own))
+        return target, adapting.source_free_module(own, target, source, rest, optimizer_settings(own))
 
-    return target, build
+    return adapted
 
 
 class _Run:
@@ -162,7 +165,8 @@ class _Run:
     def _measure(self, step: int) -> dict[str, float]:
         """Measure the network as it is."""
         module = self.module
-        row, self.logits = measured(self.task, self.data.evaluated, module.method.sees, self._predict)
+        sees = module.method.sees | self.data.transform_sees
+        row, self.logits = measured(self.task, self.data.evaluated, sees, self._predict)
         logged = module.trainer.callback_metrics
         row.update(_of_training({name: float(value) for name, value in logged.items() if name.startswith("train/")}))
         for name, value in {"step": float(step), **row}.items():
@@ -183,6 +187,7 @@ class _Run:
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
         test = self.curves["test"]
+        shots = () if self.task.shots is None else (Sees.TARGET_LABELS,)
         examples = self.data.evaluated.target_test
         inputs = examples.batch(np.arange(min(DEPENDENCE_ITEMS, len(examples)))).inputs
         with torch.no_grad():
@@ -195,8 +200,9 @@ class _Run:
                 dependence,
                 selection="last step",
                 parameters=trained_parameters(self.module),
-                shown=() if self.task.shots is None else (Sees.TARGET_LABELS,),
-                **({} if self.task.shots is None else {"shots": self.task.shots_per_class}),
+                shown={*shots, *self.data.transform_sees},
+                **({"shots": self.task.shots_per_class} if shots else {}),
+                **({} if self.data.transform is None else {"transform": self.data.transform.name}),
                 **note,
             ),
             predictions={"test_logits": as_array(self.logits), **self._picture()},
@@ -213,97 +219,3 @@ def _of_training(logged: Mapping[str, float]) -> dict[str, float]:
         if name.rsplit("/", 1)[-1] == sign
     }
     return {**{name: value for name, value in logged.items() if not name.endswith("/feature_gradient")}, **signs}
-
-
-def measured(
-    task: DomainTask, evaluated: DomainTask, sees: Collection[Sees], predict: Callable[[ExampleSet], Prediction]
-) -> tuple[dict[str, float], Tensor]:
-    """Return accuracies, label-free scores and signs of health of a model as it is, and its logits on target test data.
-
-    Labels of the target are read here, in the harness, and nowhere else.
-
-    Args:
-        task: whose metric counts.
-        evaluated: the sets as the model takes them.
-        sees: what the method declares: scores that look at more are left out.
-        predict: what the model says of a set.
-    """
-    row: dict[str, float] = {}
-    source: Prediction | None = None
-    source_features: Tensor | None = None
-    logits = torch.empty(0)
-    for name, column in _COLUMNS.items():
-        examples: ExampleSet = getattr(evaluated, name)
-        if not len(examples):
-            continue
-        prediction = predict(examples)
-        row[column] = accuracy(task, examples, as_array(prediction.logits))
-        if name == "source_test" and Sees.SOURCE_LABELS in sees:
-            assert examples.labels is not None
-            source = replace(prediction, labels=torch.from_numpy(examples.labels))
-        elif name == "target_train" and Sees.TARGET_INPUTS in sees:
-            label_free = scores(prediction.features, prediction.logits, source)
-            row.update({f"validation/{key}": float(value) for key, value in label_free.items()})
-        if name == "source_test":
-            source_features = prediction.features
-        elif name == "target_train":
-            signs = health(prediction.features, prediction.logits, source_features)
-            row.update({f"health/{key}": value for key, value in signs.items()})
-        elif name == "target_test":
-            logits = prediction.logits
-    return row, logits
-
-
-def metrics_of(
-    task: DomainTask, examples: ExampleSet, curves: Mapping[str, Sequence[float]], logits: Tensor
-) -> dict[str, float]:
-    """Return the figures of a cell from what was measured at its checkpoints, ``logits`` being the last on the test."""
-    test = curves["test"]
-    metrics = {
-        "test/accuracy": test[-1],
-        "oracle/accuracy": max(test),
-        "transductive/accuracy": curves["transductive"][-1],
-    }
-    if "source" in curves:
-        metrics["source/accuracy"] = curves["source"][-1]
-    if task.unknown is not None:
-        metrics |= open_set_scores(as_array(logits), examples, task.unknown)
-    metrics |= target_accuracies(task, examples, as_array(logits))
-    for name in (*SCORES, *SOURCE_SCORES):
-        if f"validation/{name}" in curves:
-            metrics[f"selected/{name}"] = test[int(np.argmax(curves[f"validation/{name}"]))]
-    return metrics
-
-
-_COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
-"""Sets that are measured, the source first: scores of the target look at it; and what their accuracy is called."""
-
-
-def accuracy(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> float:
-    """Return the task's metric of logits (N, C) on labelled examples."""
-    assert examples.labels is not None
-    hits = logits.argmax(axis=1) == examples.labels
-    if task.metric == "accuracy":
-        return float(hits.mean())
-    return float(np.mean([hits[examples.labels == label].mean() for label in np.unique(examples.labels)]))
-
-
-def target_accuracies(task: DomainTask, examples: ExampleSet, logits: NDArray[Any]) -> dict[str, float]:
-    """Return ``test/NAME``, the task's metric on each of several targets; nothing where there is one."""
-    own = {name: np.flatnonzero(examples.domains == place) for place, name in enumerate(task.target_names)}
-    return {f"test/{name}": accuracy(task, examples.subset(rows), logits[rows]) for name, rows in own.items()}
-
-
-def open_set_scores(logits: NDArray[Any], examples: ExampleSet, unknown: int) -> dict[str, float]:
-    """Return ``test/os_star``, ``test/unknown`` and ``test/h_score`` of logits (N, C) in an open-set task.
-
-    OS* is the mean over known classes of the accuracy, the second figure the accuracy on unknown examples, the third
-    their harmonic mean (Bucci et al., ECCV 2020, https://arxiv.org/abs/2007.12360): never answering "unknown" gives 0.
-    """
-    assert examples.labels is not None
-    hits = logits.argmax(axis=1) == examples.labels
-    classes = np.unique(examples.labels)
-    known = float(np.mean([hits[examples.labels == label].mean() for label in classes if label != unknown]))
-    others = float(hits[examples.labels == unknown].mean())
-    mean = 2 * known * others / (known + others) if known + others else 0.0
-    return {"test/os_star": known, "test/unknown": others, "test/h_score": mean}

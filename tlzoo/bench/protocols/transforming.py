@@ -10,7 +10,8 @@ import torch
 
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, load, measured, metrics_of
+from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, load
+from tlzoo.bench.protocols.measuring import measured, metrics_of
 from tlzoo.bench.protocols.training import as_array, divided, receipt, split_hash, tune
 from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask

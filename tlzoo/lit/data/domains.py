@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tlzoo.data.samplers import BalancedSampler, BatchSampler, generator
@@ -14,7 +17,9 @@ from tlzoo.data.views import DrawnViews, StoredViews, Views
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.features import view_features
-from tlzoo.lit.module import TransferModule
+from tlzoo.lit.module import TransferModule, as_method
+from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.registry import METHODS, method_class
 from tlzoo.types import Backbone, DomainBatch, Examples, Need, Sees
 
 __all__ = ["DomainData"]
@@ -26,8 +31,12 @@ class DomainData(TaskData[DomainTask]):
     Args:
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
+        transform: a :class:`~tlzoo.methods.transforms.FeatureTransform` or its name, fitted to the training features
+            of both domains before the module sees any: training then starts from features that are aligned in closed
+            form. A method that sees one domain alone is shown the other's statistics this way.
+        transform_settings: for a transform given by name.
         scale: divide features by the standard deviation of all training features that the method may see; or by a
-            number, such as the one that a source model was trained with.
+            number, such as the one that a source model was trained with. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
         stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
             need views; one of them is drawn in a step. Without a frozen backbone views are drawn anew in every step.
@@ -46,6 +55,8 @@ class DomainData(TaskData[DomainTask]):
         task: str | DomainTask,
         *,
         features: str | Backbone | None = None,
+        transform: str | FeatureTransform | None = None,
+        transform_settings: Mapping[str, Any] | None = None,
         scale: bool | float = False,
         target_shots: int | None = None,
         stored_views: int = 4,
@@ -60,8 +71,13 @@ class DomainData(TaskData[DomainTask]):
         if target_shots is not None:
             self.task = self.task.with_target_shots(target_shots, seed=seed)
             self.raw = self.raw.with_target_shots(target_shots, seed=seed)
-        if scale:
-            _ = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
+        self.transform: FeatureTransform | None = None
+        if scale or transform is not None:
+            width = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
+        if transform is not None:
+            self.transform = _as_transform(
+                transform, transform_settings, num_features=width, num_classes=self.num_classes
+            )
         self.scale, self.spread, self.stored_views = scale, 1.0, stored_views
         self.evaluated = self.task
 
@@ -80,12 +96,7 @@ class DomainData(TaskData[DomainTask]):
                 f"{self.task.name} has labelled target examples, and {type(module).__name__} with {by} does not learn "
                 "from them beside the source; load the task without its shots, or take a method of one loss"
             )
-        self.evaluated = self.task
-        if self.scale:
-            sides = {self.task.source_train: Sees.SOURCE_INPUTS, self.task.target_train: Sees.TARGET_INPUTS}
-            shown = [examples for examples, side in sides.items() if side in sees]
-            self.spread = _spread(shown) if self.scale is True else float(self.scale)
-            self.evaluated = self.task.map_sets(_scaled_by(self.spread))
+        self._prepare(sees)
         self.view = self.evaluated.view(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
         self.views = self._target_views() if wanted else None
@@ -97,8 +108,51 @@ class DomainData(TaskData[DomainTask]):
         copies = view_features(
             self.raw.target_train, self.features, copies=self.stored_views, mirrored=self.task.mirrored
         )
-        scaled = {name: [rows / np.float32(self.spread) for rows in arrays] for name, arrays in copies.items()}
-        return StoredViews(scaled, seed=self.seed)
+        prepared = {name: [self._prepared(rows, "target") for rows in arrays] for name, arrays in copies.items()}
+        return StoredViews(prepared, seed=self.seed)
+
+    @property
+    def num_features(self) -> int:
+        """Width of the features that batches hold, after the transform.
+
+        Raises:
+            ValueError: batches hold raw inputs.
+        """
+        return super().num_features if self.transform is None else self.transform.width
+
+    @property
+    def transform_sees(self) -> frozenset[Sees]:
+        """Inputs that the transform was fitted to, beside what the module's method declares."""
+        return frozenset() if self.transform is None else self.transform.sees & set(_SIDES.values())
+
+    def _prepare(self, sees: frozenset[Sees]) -> None:
+        """Fit transform and scale, the latter to what a method that declares ``sees`` may see, and apply them."""
+        self.evaluated, self.spread = self.task, 1.0
+        if self.transform is not None:
+            view = self.task.view(self.transform_sees, by=self.transform.name)
+            target = _values(view.target) if Sees.TARGET_INPUTS in self.transform_sees else None
+            self.transform.fit(
+                torch.from_numpy(_values(view.source)), None if target is None else torch.from_numpy(target)
+            )
+        if self.scale is True:
+            shown = [side for side, inputs in _SIDES.items() if inputs in sees]
+            self.spread = _spread(self._prepared(_values(self.task.sets()[f"{side}_train"]), side) for side in shown)
+        elif self.scale:
+            self.spread = float(self.scale)
+        if self.transform is not None or self.scale:
+            sets: dict[str, Any] = {
+                name: examples.with_inputs(self._prepared(_values(examples), side))
+                for name, examples in self.task.sets().items()
+                for side in ("source" if name.startswith("source") else "target",)
+            }
+            self.evaluated = replace(self.task, **sets)
+
+    def _prepared(self, values: NDArray[Any], side: str) -> NDArray[Any]:
+        """Return features (N, D) of a side as the module is given them."""
+        if self.transform is not None:
+            mapped = self.transform.transform_source if side == "source" else self.transform.transform_target
+            values = mapped(torch.from_numpy(values)).float().numpy()
+        return values / np.float32(self.spread) if self.scale else values
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.
@@ -173,14 +227,23 @@ _STREAM = 11
 """Tells the order of the test stream apart from other draws of one seed."""
 
 
-def _spread(sets: Iterable[ExampleSet]) -> float:
-    """Return the standard deviation of all numbers of all sets."""
-    return float(np.concatenate([np.ravel(s.inputs[np.arange(len(s))]) for s in sets]).std())
+_SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 
 
-def _scaled_by(spread: float) -> Callable[[ExampleSet], ExampleSet]:
-    def scaled(examples: ExampleSet) -> ExampleSet:
-        values = np.asarray(examples.inputs[np.arange(len(examples))]) / np.float32(spread)
-        return examples.with_inputs(values)
+def _values(examples: ExampleSet) -> NDArray[Any]:
+    return np.asarray(examples.inputs[np.arange(len(examples))])
 
-    return scaled
+
+def _spread(arrays: Iterable[NDArray[Any]]) -> float:
+    """Return the standard deviation of all numbers of all arrays."""
+    return float(np.concatenate([np.ravel(values) for values in arrays]).std())
+
+
+def _as_transform(
+    transform: str | FeatureTransform, settings: Mapping[str, Any] | None, **shape: int
+) -> FeatureTransform:
+    made = as_method(transform, ("adaptation",), settings, **shape)
+    if not isinstance(made, FeatureTransform):
+        known = [name.split("/")[1] for name in METHODS if issubclass(method_class(name), FeatureTransform)]
+        raise TypeError(f"{made.name} is no transform of features; expected one of {', '.join(known)}")
+    return made

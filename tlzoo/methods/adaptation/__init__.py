@@ -29,6 +29,7 @@ from tlzoo.methods.adaptation.sar import SAR
 from tlzoo.methods.adaptation.self_ensembling import SelfEnsembling
 from tlzoo.methods.adaptation.shot import SHOT
 from tlzoo.methods.adaptation.source_only import SourceOnly
+from tlzoo.methods.adaptation.standardization import Standardization
 from tlzoo.methods.adaptation.subspace_alignment import SubspaceAlignment
 from tlzoo.methods.adaptation.swd import SWD
 from tlzoo.methods.adaptation.t3a import T3A
@@ -69,6 +70,7 @@ __all__ = [
     "PseudoLabel",
     "SelfEnsembling",
     "SourceOnly",
+    "Standardization",
     "SubspaceAlignment",
     "TargetOnly",
     "Unaligned",

@@ -1,0 +1,45 @@
+"""Each domain standardized by its own statistics: the least that aligns frozen features."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from tlzoo.methods.transforms import FeatureTransform
+
+__all__ = ["Standardization"]
+
+
+class Standardization(FeatureTransform):
+    """Features of each domain less its own mean, divided by its own deviation.
+
+    What CORAL and subspace alignment do first, alone, and what adaptive batch normalization (AdaBN) comes to on frozen
+    features.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+
+    >>> source = torch.tensor([[0.0], [2.0]])
+    >>> method = Standardization(1, 2).fit(source, 10 * source + 5)
+    >>> method.transform_target(10 * source + 5).flatten().tolist()
+    [-1.0, 1.0]
+    """
+
+    @torch.no_grad()
+    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+        """Take means and deviations of source (N, D) and target (M, D)."""
+        assert target is not None
+        for side, features in (("source", source), ("target", target)):
+            self._remember(side, features.double())
+        return self
+
+    def transform_source(self, features: Tensor) -> Tensor:
+        """Standardize features (B, D) by the source's statistics."""
+        return self._standardized(features, "source")
+
+    def transform_target(self, features: Tensor) -> Tensor:
+        """Standardize features (B, D) by the target's statistics."""
+        return self._standardized(features, "target")
