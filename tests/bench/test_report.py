@@ -30,7 +30,7 @@ groups:
     columns: [test/top5, size]
     methods: [source_only, dan, deep_coral, dann, target_only]
 """
-ACCURACY = {"source only": 0.5, "DAN": 0.7, "DeepCORAL": 0.69, "DANN": 0.6, "target only": 0.9}
+ACCURACY = {"source only": 0.5, "DAN": 0.7, "Deep CORAL": 0.69, "DANN": 0.6, "target only": 0.9}
 SPREAD = {0: -0.01, 1: 0.0, 2: 0.01}
 
 
@@ -50,14 +50,14 @@ def store(tmp_path):
 
 
 def write(store, plan, *, skip=(), fail=(), **changes):
-    """Store made-up outcomes; DAN and DeepCORAL cross over between seeds."""
+    """Store made-up outcomes; DAN and Deep CORAL cross over between seeds."""
     for cell in plan.cells:
         if cell.label in skip:
             continue
         if cell.label in fail:
             store.write_failure(cell, f"Traceback\n  File x\nValueError: {cell.label} | broke & fell")
             continue
-        accuracy = ACCURACY[cell.label] + SPREAD[cell.seed] * (-2 if cell.label == "DeepCORAL" else 1)
+        accuracy = ACCURACY[cell.label] + SPREAD[cell.seed] * (-2 if cell.label == "Deep CORAL" else 1)
         values = {
             "metrics": {"test/accuracy": accuracy, "test/top5": 0.99, "size": 12345},
             "receipt": {"sees": plan.sees[cell.method], "declared": True},
@@ -145,11 +145,11 @@ def test_settings_chosen_on_validation_labels_are_marked_and_not_set_apart(plann
             store.write(cell, Outcome(metrics={"test/accuracy": 0.7}, receipt=receipt))
     (table,) = build_tables(plan, store)
     sections = [[line.label for line in section.lines] for section in table.sections]
-    assert sections == [["source only"], ["DANN"], ["DAN", "DeepCORAL"], ["target only"]]
+    assert sections == [["source only"], ["DANN"], ["DAN", "Deep CORAL"], ["target only"]]
     assert table.sections[2].title == "sees source inputs, source labels, target inputs"
     text = render([table], "markdown")
     assert "DAN †" in text
-    assert "DeepCORAL †" not in text
+    assert "Deep CORAL †" not in text
     assert "† settings chosen on validation labels" in text
     assert r"DAN \dag{}" in render([table], "latex")
 
@@ -164,12 +164,12 @@ def test_sections_group_by_supervision_and_compare_within(planned, store):
     (table,) = build_tables(plan, store)
     assert [[line.label for line in section.lines] for section in table.sections] == [
         ["source only"],
-        ["DAN", "DeepCORAL", "DANN"],
+        ["DAN", "Deep CORAL", "DANN"],
         ["target only"],
     ]
     rows = lines([table])
     assert [label for label, line in rows.items() if line.best] == ["DAN"]
-    assert [label for label, line in rows.items() if line.tied] == ["DeepCORAL"]
+    assert [label for label, line in rows.items() if line.tied] == ["Deep CORAL"]
     assert [label for label, line in rows.items() if line.oracle] == ["target only"]
     assert rows["DAN"].summary.mean == pytest.approx(0.7)
     assert rows["DAN"].gain.difference.mean == pytest.approx(0.2)
@@ -188,7 +188,7 @@ def test_measured_dependence_that_was_not_declared_gets_a_section_of_its_own(pla
     (section,) = [s for s in table.sections if s.lines[0].label == "DAN"]
     assert "test inputs (measured, not declared)" in section.sees
     assert not section.lines[0].best
-    assert lines([table])["DeepCORAL"].best
+    assert lines([table])["Deep CORAL"].best
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_several_tasks_get_a_table_of_means_and_ranks(planned, store):
     rows = lines([mean])
     assert rows["DAN"].summary.mean == pytest.approx(0.7)
     assert rows["DAN"].summary.n == 3
-    assert (rows["DAN"].rank, rows["DeepCORAL"].rank, rows["DANN"].rank) == (1.0, 2.0, 3.0)
+    assert (rows["DAN"].rank, rows["Deep CORAL"].rank, rows["DANN"].rank) == (1.0, 2.0, 3.0)
     assert rows["target only"].rank == 1.0
     assert math.isnan(lines([first])["DAN"].rank)
 
@@ -284,7 +284,7 @@ MARKDOWN = """\
 | source only | 50.0 | 1.0 | [47.5, 52.5] | 3 | – | 99.0 | 12,345 |
 | *sees source inputs, source labels, target inputs* | | | | | | | |
 | **DAN** | **70.0** | 1.0 | [67.5, 72.5] | 3 | +20.0 [+20.0, +20.0] | 99.0 | 12,345 |
-| DeepCORAL | 69.0 = | 2.0 | [64.0, 74.0] | 3 | +19.0 [+11.5, +26.5] | 99.0 | 12,345 |
+| Deep CORAL | 69.0 = | 2.0 | [64.0, 74.0] | 3 | +19.0 [+11.5, +26.5] | 99.0 | 12,345 |
 | DANN | 60.0 | 1.0 | [57.5, 62.5] | 3 | +10.0 [+10.0, +10.0] | 99.0 | 12,345 |
 | *sees target inputs, target labels* | | | | | | | |
 | *target only (oracle)* | *90.0* | *1.0* | *[87.5, 92.5]* | *3* | *+40.0 [+40.0, +40.0]* | *99.0* | *12,345* |
@@ -310,7 +310,7 @@ def test_latex(planned, store):
         r"\begin{tabular}{lrrrrrrr}",
         r"\multicolumn{8}{l}{\emph{sees source inputs, source labels}} \\",
         r"\textbf{DAN} & \textbf{70.0} & 1.0 & [67.5, 72.5] & 3 & +20.0 [+20.0, +20.0] & 99.0 & 12,345 \\",
-        r"DeepCORAL & 69.0$^{=}$ & 2.0 & [64.0, 74.0] & 3 & +19.0 [+11.5, +26.5] & 99.0 & 12,345 \\",
+        r"Deep CORAL & 69.0$^{=}$ & 2.0 & [64.0, 74.0] & 3 & +19.0 [+11.5, +26.5] & 99.0 & 12,345 \\",
     ):
         assert line in text.splitlines()
     assert r"\textcolor{gray}{target only (oracle)}" in text
@@ -322,7 +322,7 @@ def test_csv_has_the_unrounded_figures(planned, store):
     plan = planned()
     write(store, plan)
     rows = list(csv.DictReader(io.StringIO(render(build_tables(plan, store), "csv"))))
-    assert [row["label"] for row in rows] == ["source only", "DAN", "DeepCORAL", "DANN", "target only"]
+    assert [row["label"] for row in rows] == ["source only", "DAN", "Deep CORAL", "DANN", "target only"]
     assert float(rows[1]["mean"]) == lines(build_tables(plan, store))["DAN"].summary.mean
     assert rows[1]["method"] == "adaptation/dan"
     assert rows[1]["sees"] == "source inputs; source labels; target inputs"
@@ -364,7 +364,7 @@ def test_findings_without_results(planned, store):
     plan = planned()
     (nothing,) = findings(build_tables(plan, store))
     assert nothing.sentence == "The baseline has no result yet, so no gain can be told."
-    write(store, plan, skip=["DAN", "DeepCORAL", "DANN", "target only"])
+    write(store, plan, skip=["DAN", "Deep CORAL", "DANN", "target only"])
     (alone,) = findings(build_tables(plan, store))
     assert alone.sentence.endswith("no other method has a result yet.")
     assert "<svg" in render_page(plan, store, build_tables(plan, store), command="tlzoo")

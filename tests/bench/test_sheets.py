@@ -28,7 +28,7 @@ groups:
     backbones: [lenet]
     methods: [source_only, dan, deep_coral, dann, target_only]
 """
-LEVELS = {"source only": 0.5, "DAN": 0.7, "DeepCORAL": 0.65, "DANN": 0.6, "target only": 0.9}
+LEVELS = {"source only": 0.5, "DAN": 0.7, "Deep CORAL": 0.65, "DANN": 0.6, "target only": 0.9}
 LABELS = np.random.default_rng(0).integers(0, 3, size=30)
 LOGITS = np.random.default_rng(1).normal(size=(30, 3)).astype(np.float16)
 MACHINE = {"processor": "p", "cores": 2, "platform": "x"}
@@ -192,11 +192,11 @@ def test_several_tasks_have_sheets_and_a_diagram_of_their_means(reported):
     assert all("mean of 3 tasks" in sheet.title for sheet in sheets(tables, store))
     (section,) = [section for section in tables[0].sections if len(section.lines) == 3]
     lines, found = ranking(section, tables[0])
-    assert [line.label for line in lines] == ["DAN", "DeepCORAL", "DANN"]
+    assert [line.label for line in lines] == ["DAN", "Deep CORAL", "DANN"]
     assert found.ranks == (1.0, 2.0, 3.0)
     page = render_page(plan, store, tables, command="tlzoo")
     assert "Bars join what is within the critical difference, 1.91 (Nemenyi, 95 %). Friedman: p = 0.05." in page
-    assert "DeepCORAL (2.00)" in page
+    assert "Deep CORAL (2.00)" in page
     assert page.count("<summary>Cost and calibration") == 1
 
 

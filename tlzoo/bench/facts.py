@@ -187,4 +187,5 @@ def _method_facts(full: str) -> dict[str, Any]:
 
 
 def _label(full: str) -> str:
-    return METHODS[full] if method_class(full).paper else full.split("/")[1].replace("_", " ")
+    cls = method_class(full)
+    return cls.label or (METHODS[full] if cls.paper else full.split("/")[1].replace("_", " "))

@@ -34,6 +34,7 @@ class Method(nn.Module):
     """Base of methods.
 
     Attributes:
+        label: what tables call it where its paper spells the name otherwise than Python can; else empty.
         paper: where it comes from; None for plain baselines.
         sees: its supervision. It is given nothing else. A composition narrows it to that of its parts when it is built.
         parts: settings that name another method of the registry, and the setting that holds that one's settings: what
@@ -46,6 +47,7 @@ class Method(nn.Module):
             take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
     """
 
+    label: ClassVar[str] = ""
     paper: ClassVar[Paper | None] = None
     sees: frozenset[Sees]
     parts: ClassVar[Mapping[str, str]] = {}

@@ -38,6 +38,7 @@ class DeepCORAL(Alignment):
     0.0
     """
 
+    label = "Deep CORAL"
     paper = Paper(
         title="Deep CORAL: Correlation Alignment for Deep Domain Adaptation",
         authors=("Sun", "Saenko"),

@@ -24,6 +24,7 @@ class EntropyMinimization(Alignment):
         weight: trade-off of the term.
     """
 
+    label = "entropy minimization"
     paper = Paper(
         title="Semi-supervised Learning by Entropy Minimization",
         authors=("Grandvalet", "Bengio"),

@@ -27,6 +27,7 @@ class InformationMaximization(Alignment):
         weight: trade-off of the term.
     """
 
+    label = "information maximization"
     paper = Paper(
         title="Information-Theoretical Learning of Discriminative Clusters for Unsupervised Domain Adaptation",
         authors=("Shi", "Sha"),

@@ -38,6 +38,7 @@ class LinearOT(FeatureTransform):
     True
     """
 
+    label = "linear OT"
     paper = Paper(
         title="Concentration bounds for linear Monge mapping estimation and optimal transport domain adaptation",
         authors=("Flamary", "Lounici", "Ferrari"),

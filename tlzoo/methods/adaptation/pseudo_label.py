@@ -29,6 +29,7 @@ class PseudoLabel(Alignment):
         weight: trade-off of the term.
     """
 
+    label = "pseudo-labels"
     paper = Paper(
         title="Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks",
         authors=("Lee",),

@@ -36,6 +36,7 @@ class SelfEnsembling(Alignment):
         weight: trade-off of the term.
     """
 
+    label = "self-ensembling"
     paper = Paper(
         title="Self-ensembling for visual domain adaptation",
         authors=("French", "Mackiewicz", "Fisher"),

@@ -35,6 +35,7 @@ class SubspaceAlignment(FeatureTransform):
     torch.Size([4, 1])
     """
 
+    label = "subspace alignment"
     paper = Paper(
         title="Unsupervised Visual Domain Adaptation Using Subspace Alignment",
         authors=("Fernando", "Habrard", "Sebban", "Tuytelaars"),

@@ -34,6 +34,7 @@ class DIRTT(SourceFree):
         interval: epochs between teachers.
     """
 
+    label = "DIRT-T"
     paper = Paper(
         title="A DIRT-T Approach to Unsupervised Domain Adaptation",
         authors=("Shu", "Bui", "Narui", "Ermon"),

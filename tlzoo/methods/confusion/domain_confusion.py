@@ -31,6 +31,7 @@ class DomainConfusionLoss(Alignment):
         weight: trade-off of the confusion (the paper's lambda).
     """
 
+    label = "domain confusion loss"
     paper = Paper(
         title="Simultaneous Deep Transfer Across Domains and Tasks",
         authors=("Tzeng", "Hoffman", "Darrell", "Saenko"),

@@ -20,6 +20,7 @@ class GradualUnfreezing(Strategy):
     Differs from the paper: a share of training stands in place of an epoch, since budgets here are steps.
     """
 
+    label = "gradual unfreezing"
     paper = Paper(
         title="Universal Language Model Fine-tuning for Text Classification",
         authors=("Howard", "Ruder"),

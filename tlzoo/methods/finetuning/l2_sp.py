@@ -23,6 +23,7 @@ class L2SP(Strategy):
         beta: weight decay of the head.
     """
 
+    label = "L2-SP"
     paper = Paper(
         title="Explicit Inductive Bias for Transfer Learning with Convolutional Networks",
         authors=("Li", "Grandvalet", "Davoine"),

@@ -21,6 +21,7 @@ class Layerwise(Strategy):
         decay: factor from one group to the one below; the paper divides by 2.6.
     """
 
+    label = "layer-wise rates"
     paper = Paper(
         title="Universal Language Model Fine-tuning for Text Classification",
         authors=("Howard", "Ruder"),

@@ -29,6 +29,7 @@ class AlignedMTL(GramianWeighting):
     tensor([0.2500, 0.5000])
     """
 
+    label = "Aligned-MTL"
     paper = Paper(
         title="Independent Component Alignment for Multi-Task Learning",
         authors=("Senushkin", "Patakin", "Kuznetsov", "Konushin"),

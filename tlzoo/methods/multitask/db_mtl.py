@@ -28,6 +28,7 @@ class DBMTL(JacobianWeighting):
     tensor([0.3000, 0.3000])
     """
 
+    label = "DB-MTL"
     paper = Paper(
         title="Dual-Balancing for Multi-Task Learning",
         authors=("Lin", "Jiang", "Ye", "Zhang", "Chen", "Chen", "Liu", "Kwok"),

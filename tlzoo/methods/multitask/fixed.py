@@ -25,6 +25,7 @@ class Fixed(Weighting):
     4.0
     """
 
+    label = "fixed weights"
     paper = Paper(
         title="Do Current Multi-Task Optimization Methods in Deep Learning Even Help?",
         authors=("Xin", "Ghorbani", "Gilmer", "Garg", "Firat"),

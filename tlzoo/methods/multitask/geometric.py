@@ -26,6 +26,7 @@ class Geometric(Weighting):
     tensor([1.0000, 0.2500])
     """
 
+    label = "geometric loss"
     paper = Paper(
         title="MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Learning",
         authors=("Chennupati", "Sistu", "Yogamani", "Rawashdeh"),

@@ -27,6 +27,7 @@ class IMTLG(GramianWeighting):
     tensor([0.3333, 0.6667])
     """
 
+    label = "IMTL-G"
     paper = Paper(
         title="Towards Impartial Multi-task Learning",
         authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),

@@ -24,6 +24,7 @@ class IMTLL(Weighting):
     12.0
     """
 
+    label = "IMTL-L"
     paper = Paper(
         title="Towards Impartial Multi-task Learning",
         authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),

@@ -29,6 +29,7 @@ class NashMTL(GramianWeighting):
     tensor([0.5000, 1.0000])
     """
 
+    label = "Nash-MTL"
     paper = Paper(
         title="Multi-Task Learning as a Bargaining Game",
         authors=("Navon", "Shamsian", "Achituve", "Maron", "Kawaguchi", "Chechik", "Fetaya"),

@@ -28,6 +28,7 @@ class Uncertainty(Weighting):
     6.0
     """
 
+    label = "uncertainty weighting"
     paper = Paper(
         title="Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics",
         authors=("Kendall", "Gal", "Cipolla"),

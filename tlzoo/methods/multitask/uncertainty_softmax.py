@@ -27,6 +27,7 @@ class UncertaintySoftmax(Weighting):
     tensor([0.5000, 0.5000])
     """
 
+    label = "UW-SO"
     paper = Paper(
         title="Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning",
         authors=("Kirchdorfer", "Elich", "Kutsche", "Stuckenschmidt", "Schott", "Köhler"),

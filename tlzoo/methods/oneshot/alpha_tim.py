@@ -36,6 +36,7 @@ class AlphaTIM(FeatureClassifier):
     [[0, 1]]
     """
 
+    label = "alpha-TIM"
     paper = Paper(
         title="Realistic Evaluation of Transductive Few-Shot Learning",
         authors=("Veilleux", "Boudiaf", "Piantanida", "Ben Ayed"),

@@ -33,6 +33,7 @@ class BaselinePP(FeatureClassifier):
     [[0]]
     """
 
+    label = "Baseline++"
     paper = Paper(
         title="A Closer Look at Few-shot Classification",
         authors=("Chen", "Liu", "Kira", "Wang", "Huang"),

@@ -56,6 +56,7 @@ class BDCSPN(FeatureClassifier):
     [[0, 1]]
     """
 
+    label = "BD-CSPN"
     paper = Paper(
         title="Prototype Rectification for Few-Shot Learning",
         authors=("Liu", "Song", "Qin"),

@@ -33,6 +33,7 @@ class Finetune(FeatureClassifier):
     [[0]]
     """
 
+    label = "fine-tuned head"
     paper = Paper(
         title="A Baseline for Few-Shot Image Classification",
         authors=("Dhillon", "Chaudhari", "Ravichandran", "Soatto"),

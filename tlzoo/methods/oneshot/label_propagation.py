@@ -34,6 +34,7 @@ class LabelPropagation(FeatureClassifier):
     [[0, 1]]
     """
 
+    label = "label propagation"
     paper = Paper(
         title="Learning to Propagate Labels: Transductive Propagation Network for Few-shot Learning",
         authors=("Liu", "Lee", "Park", "Kim", "Yang", "Hwang", "Yang"),

@@ -34,6 +34,7 @@ class LinearBaseline(FeatureClassifier):
     [[0]]
     """
 
+    label = "Baseline"
     paper = Paper(
         title="A Closer Look at Few-shot Classification",
         authors=("Chen", "Liu", "Kira", "Wang", "Huang"),

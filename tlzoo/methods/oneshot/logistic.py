@@ -31,6 +31,7 @@ class Logistic(FeatureClassifier):
     True
     """
 
+    label = "logistic regression"
     paper = Paper(
         title="Rethinking Few-Shot Image Classification: a Good Embedding Is All You Need?",
         authors=("Tian", "Wang", "Krishnan", "Tenenbaum", "Isola"),

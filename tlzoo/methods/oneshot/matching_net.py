@@ -28,6 +28,7 @@ class MatchingNet(EpisodeClassifier):
     [0.731, 0.269]
     """
 
+    label = "matching network"
     paper = Paper(
         title="Matching Networks for One Shot Learning",
         authors=("Vinyals", "Blundell", "Lillicrap", "Kavukcuoglu", "Wierstra"),

@@ -26,6 +26,7 @@ class MetaSGD(MAML):
     otherwise.
     """
 
+    label = "Meta-SGD"
     paper = Paper(
         title="Meta-SGD: Learning to Learn Quickly for Few-Shot Learning",
         authors=("Li", "Zhou", "Chen", "Li"),

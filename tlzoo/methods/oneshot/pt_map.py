@@ -39,6 +39,7 @@ class PTMAP(EpisodeClassifier):
     [[0, 1]]
     """
 
+    label = "PT-MAP"
     paper = Paper(
         title="Leveraging the Feature Distribution in Transfer-based Few-Shot Learning",
         authors=("Hu", "Gripon", "Pateux"),

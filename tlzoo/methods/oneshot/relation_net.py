@@ -32,6 +32,7 @@ class RelationNet(EpisodeClassifier):
     torch.Size([1, 3, 2])
     """
 
+    label = "relation network"
     paper = Paper(
         title="Learning to Compare: Relation Network for Few-Shot Learning",
         authors=("Sung", "Yang", "Zhang", "Xiang", "Torr", "Hospedales"),

@@ -30,6 +30,7 @@ class Siamese(EpisodeClassifier):
     [[[0.0, -1.0]]]
     """
 
+    label = "Siamese network"
     paper = Paper(
         title="Siamese Neural Networks for One-shot Image Recognition",
         authors=("Koch", "Zemel", "Salakhutdinov"),

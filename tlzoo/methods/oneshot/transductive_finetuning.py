@@ -35,6 +35,7 @@ class TransductiveFinetuning(FeatureClassifier):
     [[0, 1]]
     """
 
+    label = "transductive fine-tuning"
     paper = Paper(
         title="A Baseline for Few-Shot Image Classification",
         authors=("Dhillon", "Chaudhari", "Ravichandran", "Soatto"),

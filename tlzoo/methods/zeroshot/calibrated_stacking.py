@@ -42,6 +42,7 @@ class CalibratedStacking(Correction):
     [[0.5, 0.0], [-0.5, 1.0]]
     """
 
+    label = "calibrated stacking"
     paper = Paper(
         title="An Empirical Study and Analysis of Generalized Zero-Shot Learning for Object Recognition in the Wild",
         authors=("Chao", "Changpinyo", "Gong", "Sha"),

@@ -43,6 +43,7 @@ class ClassPrior(Correction):
     Differs from the paper: nothing is trained, so the priors that the answers were made under are taken as equal.
     """
 
+    label = "class prior"
     paper = Paper(
         title="Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple Procedure",
         authors=("Saerens", "Latinne", "Decaestecker"),

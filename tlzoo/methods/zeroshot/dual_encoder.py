@@ -41,6 +41,7 @@ class DualEncoder(Compatibility):
     that images of a batch share them.
     """
 
+    label = "dual encoder"
     paper = Paper(
         title="Learning Transferable Visual Models From Natural Language Supervision",
         authors=("Radford", "Kim", "Hallacy", "Ramesh", "Goh", "Agarwal", "Sastry", "Askell"),

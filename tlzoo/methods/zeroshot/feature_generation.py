@@ -47,6 +47,7 @@ class FeatureGeneration(Compatibility):
     place, so that binding other candidates costs little and draws nothing at random.
     """
 
+    label = "feature generation"
     paper = Paper(
         title="A Generative Model for Zero Shot Learning Using Conditional Variational Autoencoders",
         authors=("Mishra", "Krishna Reddy", "Mittal", "Murthy"),

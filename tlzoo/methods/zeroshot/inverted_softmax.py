@@ -37,6 +37,7 @@ class InvertedSoftmax(Correction):
     [1.0, 1.0]
     """
 
+    label = "inverted softmax"
     paper = Paper(
         title="Offline Bilingual Word Vectors, Orthogonal Transformations and the Inverted Softmax",
         authors=("Smith", "Turban", "Hamblin", "Hammerla"),

@@ -45,6 +45,7 @@ class TipAdapter(Correction):
     (Tip-Adapter-F) is not here.
     """
 
+    label = "Tip-Adapter"
     paper = Paper(
         title="Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification",
         authors=("Zhang", "Zhang", "Fang", "Gao", "Li", "Dai", "Qiao", "Li"),
