@@ -3,67 +3,220 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tlzoo.bench.report.tables import compared_by
-from tlzoo.stats import summary
+from tlzoo.stats import mean_of_known, paired_difference, summary
 
 __all__ = ["FOLDER", "results"]
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
+Table = Callable[..., str]
+
 _METRIC = "test/accuracy"
 _TUNED = "†"
 _SHAPE = ("way", "shot", "query", "dirichlet", "episodes")
 """Of a budget, what makes another question of it: rows of one table have it in common."""
 
+_NO_COLUMN = frozenset({_METRIC, "test/interval", "test/error", "test/per_class"})
+"""Figures of the test that stand elsewhere in a line, or say again what the mean says."""
 
-def results(table: Callable[..., str], folder: Path = FOLDER) -> str:
-    """Return one table a suite, task and backbone, or the sentence that there is none.
+_FLOOR, _CEILING = "source only", "target only"
+"""Rows between which adaptation closes a gap."""
+
+
+@dataclass
+class _Row:
+    """A method of a group: its cells by task and seed."""
+
+    sees: str
+    label: str
+    cells: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def of(self, task: str, metric: str = _METRIC) -> dict[int, float]:
+        """Return a figure by seed, in percent; NaN where it is undefined."""
+        own = {seed: cell["metrics"].get(metric) for (at, seed), cell in self.cells.items() if at == task}
+        return {seed: 100 * _known(value) for seed, value in own.items()}
+
+    def means(self, tasks: Sequence[str], metric: str = _METRIC) -> list[float]:
+        """Return the mean over tasks of each seed that all of them have."""
+        columns = [self.of(task, metric) for task in tasks]
+        seeds = [seed for seed in columns[0] if all(seed in column for column in columns)]
+        return [math.fsum(column[seed] for column in columns) / len(columns) for seed in seeds]
+
+
+@dataclass
+class _Group:
+    """Rows that answer the same tasks."""
+
+    title: str
+    where: str
+    tasks: list[str]
+    rows: list[_Row]
+
+
+def results(table: Table, folder: Path = FOLDER, suite: str | None = None) -> str:
+    """Return the tables of every suite, or the sentence that there is none; of one suite all that is known of it.
 
     Args:
         table: makes a table of a header and rows.
         folder: where ``tlzoo bench export SUITE --metrics`` wrote.
+        suite: one suite, with the tables that only its own page has room for; None for the main tables of all.
     """
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        return "No results are committed yet; `tlzoo bench run quickstart` makes some in minutes."
-    return "\n\n".join(part for file in files for part in _suite(json.loads(file.read_text("utf-8")), table))
+    files = sorted(folder.glob("*.json")) if suite is None else [folder / f"{suite}.json"]
+    if not files or not files[0].is_file():
+        return f"No results are committed yet; `tlzoo bench run {suite or 'quickstart'}` makes some."
+    return "\n\n".join(
+        part for file in files for part in _suite(json.loads(file.read_text("utf-8")), table, alone=suite is not None)
+    )
 
 
-def _suite(suite: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
-    yield f"**{suite['suite']}.** {suite['question']} Accuracy on test data, in percent."
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for cell in suite["cells"]:
+def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]:
+    if not alone:
+        yield f"**{suite['suite']}.** {suite['question']} Accuracy on test data, in percent."
+    judgements = dict(suite.get("judgements", {}))
+    for group in _groups(suite["cells"]):
+        several = len(group.tasks) > 1
+        names = ", ".join(f"`{task}`" for task in group.tasks)
+        title = f"**{group.title}:** " if group.title else ""
+        yield f"{title}{f'mean of {len(group.tasks)} tasks' if several else names}{group.where}"
+        rows = list(_lines(group))
+        yield table(_header(group), rows)
+        if any(line[1].endswith(_TUNED) for line in rows):
+            yield f"{_TUNED} settings chosen on validation labels"
+        if alone:
+            yield from _choices(group, table)
+            yield from _judgements(judgements.pop(group.title, []), table)
+
+
+def _groups(cells: list[dict[str, Any]]) -> list[_Group]:
+    """Return the groups of a suite: tasks on one backbone that the same rows answer stand together."""
+    found: dict[tuple[str, str, str], dict[tuple[str, str], _Row]] = {}
+    for cell in cells:
         budget = cell.get("budget", {})
         shape = "".join(f", {name} {budget[name]}" for name in _SHAPE if name in budget)
-        groups.setdefault((cell["task"], cell.get("backbone") or "no backbone", shape), []).append(cell)
-    for (task, backbone, shape), cells in groups.items():
-        yield f"`{task}` on `{backbone}`{shape}"
-        rows = list(_rows(cells))
-        yield table(("what methods see", "method", "mean", "95 % interval", "runs"), rows)
-        if any(method.endswith(_TUNED) for _, method, *_ in rows):
-            yield f"{_TUNED} settings chosen on validation labels"
-
-
-def _percent(value: float | None) -> float:
-    return float("nan") if value is None else 100 * value  # JSON has no NaN
-
-
-def _rows(cells: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    runs: dict[tuple[str, str], list[float]] = {}
-    within: dict[tuple[str, str], float | None] = {}
-    for cell in cells:
+        place = cell.get("group", ""), cell["task"], f" on `{cell.get('backbone') or 'no backbone'}`{shape}"
         seen = tuple(cell["receipt"]["sees"])
         compared = compared_by(seen)
-        row = ", ".join(compared) or "nothing", cell["label"] + ("" if compared == seen else f" {_TUNED}")
-        runs.setdefault(row, []).append(_percent(cell["metrics"][_METRIC]))
-        within[row] = cell["metrics"].get("test/interval")
+        key = ", ".join(compared) or "nothing", cell["label"] + ("" if compared == seen else f" {_TUNED}")
+        row = found.setdefault(place, {}).setdefault(key, _Row(*key))
+        row.cells[cell["task"], cell.get("seed", 0)] = cell
+    merged: dict[tuple[str, str, frozenset[tuple[str, str]]], _Group] = {}
+    for (title, task, where), rows in found.items():
+        group = merged.setdefault((title, where, frozenset(rows)), _Group(title, where, [], list(rows.values())))
+        group.tasks.append(task)
+        for own in group.rows:
+            own.cells |= rows[own.sees, own.label].cells
+    return list(merged.values())
+
+
+def _header(group: _Group) -> tuple[str, ...]:
+    header = ("what methods see", "method", "mean", "95 % interval", "runs")
+    further = tuple(name.removeprefix("test/").replace("/", " ").replace("_", " ") for name in _further(group))
+    if len(group.tasks) < 2:
+        return (*header, *further)
+    gap = () if _reference(group, _FLOOR) is None else ("better on",)
+    gap += () if _reference(group, _CEILING) is None else ("gap closed",)
+    return (*header, *further, *gap, *_short_names(group.tasks))
+
+
+def _further(group: _Group) -> list[str]:
+    """Return the other figures of the group's tests, such as one a target of a multitask network."""
+    shown = (name for name in _metrics(group) if name not in _NO_COLUMN)
+    return [name for name in shown if name.startswith("test/") or name == "calibrated/harmonic"]
+
+
+def _metrics(group: _Group) -> list[str]:
+    return list(dict.fromkeys(name for row in group.rows for cell in row.cells.values() for name in cell["metrics"]))
+
+
+def _short_names(tasks: Sequence[str]) -> list[str]:
+    """Return what tells tasks apart: the part before a colon is left out where all share it."""
+    heads = {task.partition(":")[0] for task in tasks}
+    return [task.partition(":")[2] if len(heads) == 1 and ":" in task else task for task in tasks]
+
+
+def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
+    several = len(group.tasks) > 1
     before = ""
-    for seen, label in sorted(runs, key=lambda key: key[0]):
-        found, half = summary(runs[seen, label]), within[seen, label]
-        alone = "one run" if half is None else f"± {100 * half:.1f}, within the run"
-        interval = f"{found.low:.1f} to {found.high:.1f}" if found.n > 1 else alone
-        yield ("" if seen == before else seen), label, f"{found.mean:.1f}", interval, str(found.n)
-        before = seen
+    for row in sorted(group.rows, key=lambda row: row.sees):
+        found = summary(row.means(group.tasks))
+        if found.n > 1:
+            interval = f"{found.low:.1f} to {found.high:.1f}"
+        else:
+            half = next(iter(row.cells.values()))["metrics"].get("test/interval")
+            interval = "one run" if half is None or several else f"± {100 * half:.1f}, within the run"
+        line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, str(found.n)
+        apart = [f"{mean_of_known(row.of(task).values()):.1f}" for task in group.tasks] if several else []
+        others = [_figure(_overall(row, group, name)) for name in _further(group)]
+        yield (*line, *others, *(_gap(group, row) if several else ()), *apart)
+        before = row.sees
+
+
+def _reference(group: _Group, label: str) -> _Row | None:
+    return next((row for row in group.rows if row.label == label), None)
+
+
+def _gap(group: _Group, row: _Row) -> Iterator[str]:
+    """Yield on how many tasks a row is better than the source model, and what share of the gap it closes."""
+    floor, ceiling = _reference(group, _FLOOR), _reference(group, _CEILING)
+    if floor is None:
+        return
+    gains = [_gain(row.of(task), floor.of(task)) for task in group.tasks]
+    better = sum(gain.n > 1 and gain.low > 0 for gain in gains)
+    yield "" if row is floor else f"{better} of {len(gains)}"
+    if ceiling is not None:
+        low, high, own = (mean_of_known(each.means(group.tasks)) for each in (floor, ceiling, row))
+        yield "" if row in (floor, ceiling) else f"{100 * (own - low) / (high - low):.0f} %"
+
+
+def _gain(own: dict[int, float], other: dict[int, float]) -> Any:
+    seeds = [seed for seed in own if seed in other]
+    return paired_difference([own[seed] for seed in seeds], [other[seed] for seed in seeds]).difference
+
+
+def _choices(group: _Group, table: Table) -> Iterator[str]:
+    """Yield the accuracy at the checkpoint that each validator picks."""
+    picked = [name for name in _metrics(group) if name.startswith("selected/")]
+    if not picked:
+        return
+    yield "Test accuracy at the checkpoint that each validator picks, without a label of the target:"
+    columns = [_METRIC, *picked, "oracle/accuracy"]
+    names = ("last", *(name.partition("/")[2].replace("_", " ") for name in picked), "oracle")
+    shown = [row for row in group.rows if any(not math.isnan(_overall(row, group, name)) for name in picked)]
+    lines = ((row.label, *(_figure(_overall(row, group, name)) for name in columns)) for row in shown)
+    yield table(("method", *names), lines)
+
+
+def _judgements(judged: Sequence[dict[str, Any]], table: Table) -> Iterator[str]:
+    """Yield how well validators rank."""
+    if not judged:
+        return
+    yield (
+        "Rank correlation (Spearman) of each validator with test accuracy, over the checkpoints of a run and over "
+        "methods at the last step, and what picking by it loses against the best checkpoint:"
+    )
+    lines = [
+        (each["name"].replace("_", " "), *(_figure(_known(each[name]), digits=2) for name in ("within", "across")))
+        for each in judged
+    ]
+    lost = [_figure(100 * _known(each["lost"])) for each in judged]
+    rows = [(*line, points) for line, points in zip(lines, lost, strict=True)]
+    yield table(("validator", "within runs", "over methods", "lost"), rows)
+
+
+def _overall(row: _Row, group: _Group, metric: str) -> float:
+    return mean_of_known(row.means(group.tasks, metric))
+
+
+def _known(value: float | None) -> float:
+    """Return a number of a file: JSON has no NaN."""
+    return math.nan if value is None else value
+
+
+def _figure(value: float, *, digits: int = 1) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"

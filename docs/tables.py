@@ -134,9 +134,9 @@ def baselines() -> str:
     return _table(("kind", "rows"), [(f"`{kind}`", " and ".join(missing_baselines(kind, []))) for kind in KINDS])
 
 
-def committed() -> str:
-    """Return the tables of committed results."""
-    return results(_table)
+def committed(suite: str | None = None) -> str:
+    """Return the tables of committed results, or all that is known of one suite."""
+    return results(_table, suite=suite)
 
 
 GENERATED: dict[str, Callable[..., str]] = {

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import math
 import re
 
@@ -383,8 +384,6 @@ def test_parquet_holds_every_figure(planned, store, tmp_path):
 
 
 def test_the_metrics_file_is_small_and_always_the_same(planned, store, tmp_path):
-    import json
-
     plan = planned()
     write(store, plan, metrics={"test/accuracy": 1 / 3, "undefined": math.nan})
     texts = []
@@ -397,3 +396,15 @@ def test_the_metrics_file_is_small_and_always_the_same(planned, store, tmp_path)
     assert data["cells"][0]["metrics"] == {"test/accuracy": 0.333333, "undefined": None}
     assert [cell["hash"] for cell in data["cells"]] == [cell.hash for cell in plan.cells]
     assert len(texts[0]) < 15 * 1000
+
+
+def test_the_metrics_file_says_of_which_group_a_cell_is_and_how_validators_rank(planned, store, tmp_path):
+    plan = planned()
+    curves = {"step": [1, 2, 3], "test": [0.1, 0.2, 0.3], "validation/snd": [1.0, 3.0, 2.0]}
+    write(store, plan, curves=curves)
+    write_metrics(tmp_path / "small.json", plan, store)
+    data = json.loads((tmp_path / "small.json").read_text())
+    ((group, _),) = plan.groups
+    assert {cell["group"] for cell in data["cells"]} == {group.title}
+    judged = data["judgements"][group.title]
+    assert judged == [{"name": "snd", "within": 0.5, "across": None, "lost": pytest.approx(0.1)}]

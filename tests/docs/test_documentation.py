@@ -79,6 +79,61 @@ def test_committed_results_of_other_episodes_stand_in_other_tables(tables, tmp_p
     assert "| x | a | 70.0 | ± 1.2, within the run | 1 |" in shown
 
 
+def _adapted(tmp_path):
+    """Write a suite of two tasks and two seeds, with what validators picked; return its name."""
+
+    def cell(label, task, seed, accuracy, picked=None):
+        sees = {"source only": ["s"], "target only": ["t"]}.get(label, ["s", "u"])
+        metrics = {"test/accuracy": accuracy, "test/os_star": accuracy / 2, "oracle/accuracy": accuracy + 0.1}
+        metrics |= {"selected/snd": picked} if picked is not None else {}
+        place = {"group": "G", "task": f"set:{task}", "backbone": "b", "seed": seed}
+        return {**place, "label": label, "metrics": metrics, "receipt": {"sees": sees}}
+
+    cells = [
+        cell(label, task, seed, base + shift + 0.01 * seed, picked)
+        for task, shift in (("x", 0.0), ("y", 0.2))
+        for label, base, picked in (("source only", 0.4, None), ("dan", 0.5, 0.3), ("target only", 0.6, None))
+        for seed in (0, 1)
+    ]
+    cells[3]["metrics"]["test/accuracy"] = 0.3  # dan on x is not better in every run
+    judged = [{"name": "snd", "within": 0.5, "across": None, "lost": 0.021}]
+    suite = {"suite": "s", "question": "", "cells": cells, "judgements": {"G": judged}}
+    (tmp_path / "s.json").write_text(json.dumps(suite))
+    return "s"
+
+
+def test_committed_results_of_several_tasks_are_means_with_the_gap_that_is_closed(tables, tmp_path):
+    _adapted(tmp_path)
+    lines = tables.results(tables._table, tmp_path).splitlines()
+    assert "**G:** mean of 2 tasks on `b`" in lines
+    assert lines[-5].startswith(
+        "| what methods see | method | mean | 95 % interval | runs | os star | better on | gap cl"
+    )
+    assert lines[-5].endswith("| x | y |")
+    # dan: seeds (0.5 + 0.7) / 2 and (0.3 + 0.71) / 2; of source only 0.505, of target only 0.705
+    assert lines[-3] == "| s | source only | 50.5 | 44.1 to 56.9 | 2 | 25.2 |  |  | 40.5 | 60.5 |"
+    assert lines[-2].startswith("| s, u | dan | 55.2 | ")
+    assert lines[-2].endswith("| 1 of 2 | 24 % | 40.0 | 70.5 |")
+    assert lines[-1].endswith("| 2 of 2 |  | 60.5 | 80.5 |")
+
+
+def test_the_page_of_a_suite_shows_what_validators_picked(tables, tmp_path):
+    shown = tables.results(tables._table, tmp_path, suite=_adapted(tmp_path))
+    assert "| method | last | snd | oracle |\n| --- | --- | --- | --- |\n| dan | 55.2 | 30.0 | 70.5 |" in shown
+    assert "| snd | 0.50 |  | 2.1 |" in shown
+    assert "**s.**" not in shown  # the page has a title
+    assert "validator" not in tables.results(tables._table, tmp_path)
+
+
+def test_every_committed_suite_has_a_page_with_its_figures():
+    suites = [file.stem for file in (ROOT / "benchmarks" / "results").glob("*.json")]
+    pages = {page.stem: page.read_text("utf-8") for page in (ROOT / "docs" / "results").glob("*.md")}
+    assert sorted(pages) == sorted([*suites, "index"])
+    for suite in suites:
+        assert f"```{{generated}} committed {suite}\n```" in pages[suite]
+        assert f"$ tlzoo bench run {suite}\n" in pages[suite]
+
+
 def test_every_family_has_a_page_with_its_generated_tables():
     for family in FAMILIES:
         page = (ROOT / "docs" / f"{family}.md").read_text(encoding="utf-8")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.report.validators import judged
 from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Store, replace_file
 
@@ -45,22 +47,40 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
     It holds no times, so that the same results give the same file.
     """
     records = store.finished(plan.cells)
+    titles: dict[str, str] = {}  # of the first group that a cell is in
+    for group, cells in plan.groups:
+        titles = {cell.hash: group.title for cell in cells} | titles
     manifests = [{name: record.provenance.get(name) for name in _MANIFEST} for record in records.values()]
     unique = [json.loads(text) for text in sorted({json.dumps(each, sort_keys=True) for each in manifests})]
     lines = []
     for cell, record in records.items():
         entry: dict[str, Any] = {
             "hash": cell.hash,
+            "group": titles[cell.hash],
             **{key: value for key, value in cell.to_json().items() if key != "root" and value not in ({}, None)},
             "metrics": {name: _short(value) for name, value in sorted(record.metrics.items())},
             "receipt": record.receipt,
         }
         lines.append(json.dumps(entry, sort_keys=True, ensure_ascii=False))
-    head = {"suite": plan.suite.name, "question": plan.suite.question, "made_with": unique}
+    head: dict[str, Any] = {"suite": plan.suite.name, "question": plan.suite.question, "made_with": unique}
+    if judgements := _judgements(plan, store):
+        head["judgements"] = judgements
     opening = json.dumps(head, sort_keys=True, ensure_ascii=False)[:-1]
     body = ",\n".join(lines)
     replace_file(path, f'{opening}, "cells": [\n{body}\n]}}\n'.encode())
     return len(lines)
+
+
+def _judgements(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Return how well each label-free validator ranks, by title of the groups that have any."""
+    found = {group.title: judged(list(store.finished(cells).values())) for group, cells in plan.groups}
+    return {
+        title: [
+            {name: value if name == "name" else _short(value) for name, value in asdict(each).items()} for each in own
+        ]
+        for title, own in found.items()
+        if own
+    }
 
 
 def _short(value: float) -> float | None:
