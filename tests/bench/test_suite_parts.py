@@ -99,5 +99,10 @@ def test_the_revision_of_a_transform_is_in_the_hash(tmp_path, monkeypatch):
     assert not any(name.startswith("transform") for name in plain.revisions)
     assert aligned.revisions["transform/adaptation/coral"] == CORAL.revision
     assert {"transform/adaptation/coral", "transform/adaptation/linear_ot"} <= set(chosen.revisions)
-    with pytest.raises(SuiteError, match=r"transforms.yaml:9: unknown method 'corral'; did you mean '.*coral'"):
-        cells(DOMAIN.replace("transform: coral", "transform: corral"))
+    for old, new, message in (
+        ("transform: coral", "transform: corral", r"unknown method 'corral'; did you mean '.*coral'"),
+        ("transform: coral", "transform: dan", "transform: adaptation/dan is no FeatureTransform"),
+        ("{method: dan, label: aligned", "{method: shot, label: aligned", "adaptation/shot takes no transform; only"),
+    ):
+        with pytest.raises(SuiteError, match=rf"transforms.yaml:9: {message}"):
+            cells(DOMAIN.replace(old, new))

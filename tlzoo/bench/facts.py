@@ -85,8 +85,8 @@ class Facts:
     def method(self, name: str) -> dict[str, Any]:
         """Return what planning needs of a method.
 
-        Its ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``, and
-        ``space``.
+        Its ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``,
+        ``space``, and ``kinds`` (names of its base classes).
 
         Raises:
             ValueError: the name is unknown or ambiguous.
@@ -144,7 +144,7 @@ class Facts:
                 "revision": int(module.REVISIONS[kind]),
                 "allowed": {part: sorted(names) for part, names in allowed.items()},
                 "search": {part: list(search.get(part, ())) for part in ("rules", "module")},
-                "methods_in": list(getattr(module, "METHODS_IN", {}).get(kind, ())),
+                "methods_in": getattr(module, "METHODS_IN", {}).get(kind, {}),
             }
 
         known: dict[str, Any] = self._remembered(f"protocol {kind}", establish)
@@ -181,6 +181,7 @@ def _method_facts(full: str) -> dict[str, Any]:
         "sees": sorted(str(item) for item in cls.sees),
         "label": " + ".join(map(_label, full.split("+"))),
         "parts": dict(cls.parts),
+        "kinds": [base.__name__ for base in cls.__mro__],
         "space": {name: described(each) for name, each in cls.space.items()},
         "settings": None if open_ended else sorted(parameter.name for parameter in parameters),
     }

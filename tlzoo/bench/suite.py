@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -111,7 +111,7 @@ class Group:
             raise row.method.error(
                 f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
             )
-        inside = _revisions_inside(row, protocol["methods_in"], facts)
+        inside = _revisions_inside(row, method, protocol["methods_in"], facts)
         return method | {"part_revisions": dict([*_part_revisions(row, method, row.settings, facts), *inside])}
 
     def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -170,17 +170,24 @@ def _part_revisions(
         yield from _part_revisions(row, part, inner, facts, of=place)
 
 
-def _revisions_inside(row: Row, names: Iterable[str], facts: Facts) -> Iterator[tuple[str, int]]:
+def _revisions_inside(
+    row: Row, method: Mapping[str, Any], names: Mapping[str, Mapping[str, list[str]]], facts: Facts
+) -> Iterator[tuple[str, int]]:
     """Return the revisions of the methods that settings ``names`` of the module name, or candidates for them.
 
     Raises:
-        SuiteError: there is no such method.
+        SuiteError: there is no such method, it is of no kind that belongs there, or the row's method takes none.
     """
-    for name in names:
+    for name, rule in names.items():
         for given in [row.module.get(name), *row.candidates.get(name, ())]:
-            if given is not None:
-                inside: dict[str, Any] = _at(row.method, facts.method, str(given))
-                yield f"{name}/{inside['name']}", inside["revision"]
+            if given is None:
+                continue
+            inside: dict[str, Any] = _at(row.method, facts.method, str(given))
+            if not set(rule["kinds"]) & set(inside["kinds"]):
+                raise row.method.error(f"{name}: {inside['name']} is no {' or '.join(rule['kinds'])}")
+            if not set(rule["before"]) & set(method["kinds"]):
+                raise row.method.error(f"{method['name']} takes no {name}; only {' or '.join(rule['before'])} do")
+            yield f"{name}/{inside['name']}", inside["revision"]
 
 
 _SINGULAR = {

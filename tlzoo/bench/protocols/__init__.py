@@ -77,8 +77,13 @@ No rule reads a test label. Fine-tuning on a few shots has none: nothing is left
 """
 
 
-METHODS_IN = {"domain": ("transform",)}
-"""Kind -> settings of its module that name a method, whose revision a result depends on, too."""
+METHODS_IN: dict[str, dict[str, dict[str, list[str]]]] = {
+    "domain": {"transform": {"kinds": ["FeatureTransform"], "before": ["Alignment", "Alternating"]}}
+}
+"""Kind -> settings of its module that name a method, whose revision a result depends on, too.
+
+Each with the ``kinds`` of methods that it may name, and those that it may stand ``before``, as names of base classes.
+"""
 
 
 def allowed(kind: str) -> dict[str, tuple[str, ...]]:
