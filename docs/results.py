@@ -135,9 +135,13 @@ def _metrics(group: _Group) -> list[str]:
 
 
 def _short_names(tasks: Sequence[str]) -> list[str]:
-    """Return what tells tasks apart: the part before a colon is left out where all share it."""
-    heads = {task.partition(":")[0] for task in tasks}
-    return [task.partition(":")[2] if len(heads) == 1 and ":" in task else task for task in tasks]
+    """Return what tells tasks apart: the parts between colons that all share are left out."""
+    parts = [task.split(":") for task in tasks]
+    if len({len(own) for own in parts}) > 1:
+        return list(tasks)
+    telling = [len(set(place)) > 1 for place in zip(*parts, strict=True)]
+    kept = [":".join(part for part, tells in zip(own, telling, strict=True) if tells) for own in parts]
+    return [name.replace("->", " → ") for name in kept]
 
 
 def _lines(group: _Group) -> Iterator[tuple[str, ...]]:

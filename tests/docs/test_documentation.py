@@ -117,6 +117,18 @@ def test_committed_results_of_several_tasks_are_means_with_the_gap_that_is_close
     assert lines[-1].endswith("| 2 of 2 |  | 60.5 | 80.5 |")
 
 
+def test_tasks_are_called_by_what_tells_them_apart(tables, tmp_path):
+    def cell(task):
+        return {"task": task, "label": "a", "metrics": {"test/accuracy": 0.5}, "receipt": {"sees": ["x"]}}
+
+    def header(*names):
+        (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": [cell(n) for n in names]}))
+        return tables.results(tables._table, tmp_path).splitlines()[4].split("| runs | ")[1]
+
+    assert header("e/c:a->b:open", "e/c:b->a:open") == "a → b | b → a |"
+    assert header("topics", "set:a") == "topics | set:a |"
+
+
 def test_the_page_of_a_suite_shows_what_validators_picked(tables, tmp_path):
     shown = tables.results(tables._table, tmp_path, suite=_adapted(tmp_path))
     assert "| method | last | snd | oracle |\n| --- | --- | --- | --- |\n| dan | 55.2 | 30.0 | 70.5 |" in shown
