@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import pytest
@@ -16,3 +17,18 @@ def test_a_plot_has_room_for_the_names_of_all_rows(rows):
         _legend(axes, rows)
         text = to_svg(figure, "curves")
     assert text.count("method of some length") == rows
+
+
+def test_identifiers_are_of_one_plot_and_only_those_that_are_referred_to():
+    texts = []
+    for salt in ("first", "second"):
+        with style():
+            figure, axes = new_figure(3.2)
+            axes.plot([1, 2, 3], [0.123456, 0.2, 0.3], marker="o")
+            texts.append(to_svg(figure, salt))
+    identifiers = [re.findall(r'\bid="([^"]*)"', text) for text in texts]
+    referred = [set(re.findall(r'(?:xlink:href="|url\()#([^")]*)', text)) for text in texts]
+    assert [set(own) for own in identifiers] == referred
+    assert [len(own) for own in identifiers] == [len(set(own)) for own in identifiers]
+    assert not set(identifiers[0]) & set(identifiers[1])
+    assert not re.search(r"\d\.\d{3}", texts[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import re
@@ -33,6 +34,7 @@ def style() -> AbstractContextManager[None]:
         {
             "svg.fonttype": "none",
             "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],  # each text names the whole list
             "font.size": 10,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -87,6 +89,22 @@ def to_svg(figure: Any, salt: str) -> str:
     for color, variable in _VARIABLES.items():
         text = text.replace(color, variable)
     text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'class="plot" role="img"', text, count=1)
-    # identifiers that matplotlib numbers from 1 in every figure would repeat on the page
-    prefix = re.sub(r"\W+", "-", salt)
-    return re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda match: f"{match[0]}{prefix}-", text)
+    return _shortened(text, salt)
+
+
+_FRACTION = re.compile(r"(\d\.\d\d)\d+")
+_IDENTIFIER = re.compile(r' id="([^"]*)"')
+_REFERENCE = re.compile(r'(?:xlink:href="|url\()#([^")]*)')
+
+
+def _shortened(text: str, salt: str) -> str:
+    """Return the element with what nobody sees left out: a report of many methods holds hundreds of them.
+
+    Numbers keep two decimals of a point; identifiers stay where something refers to them, with a prefix of the salt's,
+    since matplotlib numbers some of them from 1 in every figure.
+    """
+    used = set(_REFERENCE.findall(text))
+    text = _IDENTIFIER.sub(lambda match: match[0] if match[1] in used else "", text)
+    prefix = f"p{hashlib.sha256(salt.encode()).hexdigest()[:8]}"
+    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', lambda match: f"{match[0]}{prefix}", text)
+    return _FRACTION.sub(r"\1", text)
