@@ -23,17 +23,8 @@ _INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "traini
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "module": (
-            *(
-                "frozen",
-                "transform",
-                "transform_settings",
-                "scale",
-                "bottleneck",
-                "batch_statistics",
-                "backbone_settings",
-                "adaptation_lr",
-                "penalty",
-            ),
+            *("frozen", "transform", "transform_settings", "scale", "bottleneck", "batch_statistics"),
+            *("backbone_settings", "adaptation_lr", "penalty"),
             *_OPTIMIZER,
         ),
         "budget": (*_TRAINING, "source_steps"),

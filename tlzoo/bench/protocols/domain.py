@@ -83,7 +83,8 @@ def run(cell: Cell, report: Report) -> Outcome:
 
     Raises:
         TypeError: the task is no domain task.
-        ValueError: the task has labelled target examples, and the method is no alignment of one loss.
+        ValueError: the task has labelled target examples, and the method is no alignment of one loss; or there is a
+            transform, and the method does not train on both domains.
     """
     task = load_task(cell.task, root=cell.root)
     if not isinstance(task, DomainTask):
