@@ -1,16 +1,22 @@
+import importlib
 import math
 
 import pytest
 import torch
+from sklearn.metrics import silhouette_score
 
-from tlzoo.functional import entropy
+from tlzoo.functional import entropy, mmd
 from tlzoo.selection import SCORES, scores
 from tlzoo.selection.scores import (
+    PAIRWISE,
+    class_cluster,
     negative_entropy,
     negative_information,
     neighborhood_density,
     soft_neighborhood_density,
 )
+from tlzoo.selection.source import negative_discrepancy
+from tlzoo.types import Prediction
 
 
 def naive_density(points, temperature):
@@ -59,6 +65,31 @@ def test_order_of_the_predictions_is_free():
     ours, theirs = scores(logits, logits), scores(logits.flip(0), logits.flip(0))
     for name in SCORES:
         assert ours[name].item() == pytest.approx(theirs[name].item(), abs=1e-12)
+
+
+def test_scores_by_blocks_equal_scores_at_once(monkeypatch):
+    features = torch.randn(23, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    other = torch.randn(11, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.3
+    logits, target = features[:, :3], Prediction(features=features, logits=features[:, :3])
+    source = Prediction(features=other, logits=other[:, :3])
+    monkeypatch.setattr("tlzoo.selection.source._BLOCK", 5)
+    assert neighborhood_density(features).item() == pytest.approx(naive_density(features, 0.05), rel=1e-12)
+    expected = silhouette_score(features.numpy(), logits.argmax(dim=1).numpy())
+    assert class_cluster(features, logits).item() == pytest.approx(expected, rel=1e-12)
+    assert negative_discrepancy(source, target).item() == pytest.approx(-mmd(other, features).item(), abs=1e-14)
+
+
+def test_many_points_are_compared_among_a_fixed_part(monkeypatch):
+    features = torch.randn(40, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits = features[:, :3]
+    source = Prediction(features=features + 0.5, logits=logits, labels=logits.argmax(dim=1))
+    whole = scores(features, logits, source)
+    monkeypatch.setattr(importlib.import_module("tlzoo.selection.scores"), "MAX_POINTS", 30)
+    part = scores(features, logits, source)
+    assert {name for name in whole if whole[name] != part[name]} == PAIRWISE
+    for name in PAIRWISE:
+        assert part[name].item() == pytest.approx(whole[name].item(), rel=0.3)
+        assert part[name] == scores(features, logits, source)[name]
 
 
 def test_refusals():

@@ -9,10 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
-from tlzoo.selection.source import SOURCE_SCORES
+from tlzoo.selection.source import SOURCE_SCORES, blocks
 from tlzoo.types import Prediction
 
 __all__ = [
+    "MAX_POINTS",
+    "PAIRWISE",
     "SCORES",
     "class_cluster",
     "negative_entropy",
@@ -20,6 +22,9 @@ __all__ = [
     "scores",
     "soft_neighborhood_density",
 ]
+
+MAX_POINTS = 4000
+"""How many points a side :func:`scores` compares with one another, drawn once where there are more."""
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
@@ -78,9 +83,15 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}; expected a number > 0")
     directions = F.normalize(points, dim=1)
-    similarity = directions @ directions.T / temperature
-    others = ~torch.eye(len(points), dtype=torch.bool, device=points.device)
-    return entropy(similarity[others].reshape(len(points), -1)).mean()
+    entropies = []
+    for first, rows in blocks(directions):
+        similarity = rows @ directions.T / temperature
+        similarity.diagonal(first).fill_(torch.finfo(points.dtype).min / 4)  # nobody is a neighbor of itself
+        below = similarity - similarity.amax(dim=1, keepdim=True)
+        weights = below.exp()
+        total = weights.sum(dim=1)
+        entropies.append(total.log() - (weights * below).sum(dim=1) / total)
+    return torch.cat(entropies).mean()
 
 
 def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
@@ -103,7 +114,7 @@ def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
     classes = logits.argmax(dim=1)
     members = F.one_hot(classes, logits.shape[1]).to(features)
     counts = members.sum(dim=0)
-    sums = _distances(features) @ members  # (N, C): to all members of each class
+    sums = _distance_sums(features, members)
     own = counts[classes]
     within = sums.gather(1, classes[:, None]).squeeze(1) / (own - 1).clamp_min(1)
     others = (sums / counts.clamp_min(1)).masked_fill((counts == 0) | members.bool(), torch.inf)
@@ -112,15 +123,19 @@ def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
     return torch.where((own > 1) & nearest.isfinite(), silhouette, torch.zeros_like(within)).mean()
 
 
-def _distances(points: Tensor) -> Tensor:
-    """Return the (N, N) Euclidean distances among points (N, D).
+def _distance_sums(points: Tensor, members: Tensor) -> Tensor:
+    """Return the sums (N, C) of the Euclidean distances of points (N, D) to the members (N, C) of each class.
 
     Through inner products, in float64: several times as fast as differences, and exact enough about the center.
     """
-    rows = points.double() - points.double().mean(dim=0)
-    norms = rows.square().sum(dim=1)
-    squared = (norms[:, None] + norms - 2 * rows @ rows.T).clamp_min(0).fill_diagonal_(0)
-    return squared.sqrt().to(points.dtype)
+    centered = points.double() - points.double().mean(dim=0)
+    norms = centered.square().sum(dim=1)
+    sums = []
+    for first, rows in blocks(centered):
+        squared = (norms[first : first + len(rows), None] + norms - 2 * rows @ centered.T).clamp_min(0)
+        squared.diagonal(first).zero_()
+        sums.append(squared.sqrt().to(points.dtype) @ members)
+    return torch.cat(sums)
 
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -132,9 +147,15 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 """Name -> score of features (N, D) and logits (N, C) of unlabelled target inputs; higher is better."""
 
+PAIRWISE = frozenset({"snd", "class_cluster", "mmd"})
+"""Names of the scores whose time grows with the square of the examples."""
+
 
 def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -> dict[str, Tensor]:
     """Return every score of the predictions on unlabelled target inputs, from one pass over them.
+
+    Scores that compare every point with every other (:data:`PAIRWISE`) do so among :data:`MAX_POINTS` of a side, the
+    same at every call: their time grows with the square.
 
     Args:
         features: (N, D).
@@ -142,8 +163,23 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
         source: predictions of held-out, labelled source data, for the scores that look at them, too
             (:data:`~tlzoo.selection.source.SOURCE_SCORES`); None where a method may not see the source.
     """
-    found = {name: score(features, logits) for name, score in SCORES.items()}
+    target = Prediction(features=features, logits=logits)
+    few = _drawn(target)
+    found = {}
+    for name, score in SCORES.items():
+        own = few if name in PAIRWISE else target
+        found[name] = score(own.features, own.logits)
     if source is not None:
-        target = Prediction(features=features, logits=logits)
-        found |= {name: score(source, target) for name, score in SOURCE_SCORES.items()}
+        for name, compare in SOURCE_SCORES.items():
+            found[name] = compare(_drawn(source), few) if name in PAIRWISE else compare(source, target)
     return found
+
+
+def _drawn(prediction: Prediction) -> Prediction:
+    """Return features and logits of at most MAX_POINTS examples, drawn without regard to their order."""
+    count = len(prediction.logits)
+    if count <= MAX_POINTS:
+        return prediction
+    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MAX_POINTS].sort().values
+    chosen = chosen.to(prediction.logits.device)
+    return Prediction(features=prediction.features[chosen], logits=prediction.logits[chosen])

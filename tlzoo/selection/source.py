@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional import mmd, standardization
+from tlzoo.functional import standardization
+from tlzoo.functional.checks import check_pair
 from tlzoo.types import Prediction
 
 __all__ = [
     "SOURCE_SCORES",
+    "blocks",
     "deep_embedded_validation",
     "density_ratio",
     "dev_risk",
@@ -21,6 +23,8 @@ __all__ = [
     "reverse_validation",
     "ridge_logits",
 ]
+
+_BLOCK = 512
 
 
 def negative_source_risk(source: Prediction) -> Tensor:
@@ -33,8 +37,33 @@ def negative_source_risk(source: Prediction) -> Tensor:
 
 
 def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
-    """Return minus the squared MMD (Gaussian, mean bandwidth) of source (N, D) and target (M, D) features."""
-    return -mmd(source.features, target.features)
+    """Return minus the squared MMD (Gaussian, mean bandwidth, biased) of source (N, D) and target (M, D) features.
+
+    :func:`tlzoo.functional.mmd` by blocks of rows: without a gradient, the kernel need not be kept whole.
+
+    Raises:
+        ValueError: widths differ, or an empty side.
+    """
+    check_pair(source.features, target.features)
+    joint = torch.cat([source.features, target.features]).detach()
+    joint = joint - joint.mean(dim=0)
+    norms = joint.square().sum(dim=1)
+    mean = 2 * norms.mean()  # of the squared distances of all pairs, about the joint mean
+    mean = torch.where(mean > torch.finfo(joint.dtype).tiny, mean, torch.ones_like(mean))
+    signs = torch.full_like(norms, 1 / len(source.features))
+    signs[len(source.features) :] = -1 / len(target.features)
+    total = norms.new_zeros(())
+    for first, rows in blocks(joint):
+        own = slice(first, first + len(rows))
+        squared = (norms[own, None] + norms - 2 * rows @ joint.T).clamp_min_(0)
+        total += signs[own] @ squared.div_(-2 * mean).exp_() @ signs
+    return -total
+
+
+def blocks(points: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield rows of points (N, D), as many at a time as fit a cache when compared with all, and the first's place."""
+    for first in range(0, len(points), _BLOCK):
+        yield first, points[first : first + _BLOCK]
 
 
 def dev_risk(losses: Tensor, weights: Tensor) -> Tensor:
