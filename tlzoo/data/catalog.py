@@ -141,74 +141,74 @@ def _catalog() -> dict[str, _Entry]:
 
 
 def _entries() -> Iterator[tuple[str, _Entry]]:
+    yield from _domain_entries()
+    yield from _multitask_entries()
+    yield from _episode_entries()
+    yield from _zeroshot_entries()
+
+
+def _domain_entries() -> Iterator[tuple[str, _Entry]]:
+    def between(module: str, function: str, source: str | int, target: str | int, **others: str) -> _Entry:
+        arguments = {"source": source, "target": target, **others}
+        return _Entry(kind="domain", module=module, function=function, arguments=arguments)
+
     for classes in ("category", "subcategory"):
         for variant in ("", "unpaired", "shifted"):
             for source, target in permutations(_VENDORS, 2):
-                arguments = {"classes": classes, "source": source, "target": target, "variant": variant}
-                suffix = f":{variant}" if variant else ""
+                name = f"emoji/{classes}:{source}->{target}" + (f":{variant}" if variant else "")
                 yield (
-                    f"emoji/{classes}:{source}->{target}{suffix}",
-                    _Entry(kind="domain", module="emoji_tasks", function="emoji_adaptation", arguments=arguments),
+                    name,
+                    between("emoji_tasks", "emoji_adaptation", source, target, classes=classes, variant=variant),
                 )
         for variant in ("partial", "open"):
             for source, target in permutations(_VENDORS, 2):
-                arguments = {"classes": classes, "source": source, "target": target}
-                yield (
-                    f"emoji/{classes}:{source}->{target}:{variant}",
-                    _Entry(kind="domain", module="emoji_spaces", function=f"emoji_{variant}", arguments=arguments),
-                )
+                name = f"emoji/{classes}:{source}->{target}:{variant}"
+                yield name, between("emoji_spaces", f"emoji_{variant}", source, target, classes=classes)
     for source, target in permutations(("mnist5k", "optdigits")):
-        arguments = {"source": source, "target": target}
-        yield (
-            f"digits:{source}->{target}",
-            _Entry(kind="domain", module="digits", function="digits_adaptation", arguments=arguments),
-        )
+        yield f"digits:{source}->{target}", between("digits", "digits_adaptation", source, target)
     for source, target in permutations(_PLACES, 2):
-        arguments = {"source": source, "target": target}
-        yield (
-            f"sentiment:{source}->{target}",
-            _Entry(kind="domain", module="sentiment", function="sentiment_adaptation", arguments=arguments),
-        )
+        yield f"sentiment:{source}->{target}", between("sentiment", "sentiment_adaptation", source, target)
     for first in range(1, 10, 2):
-        yield (
-            f"watch:{first}->{first + 1}",
-            _Entry(
-                kind="domain",
-                module="watch",
-                function="watch_adaptation",
-                arguments={"source": first, "target": first + 1},
-            ),
-        )
-    yield "multidigits", _Entry(kind="multitask", module="digits", function="multidigits")
-    yield "emoji-tasks", _Entry(kind="multitask", module="emoji_multitask", function="emoji_multitask")
-    yield "people", _Entry(kind="multitask", module="people", function="people")
-    yield "topics", _Entry(kind="multitask", module="topics", function="topics")
-    yield "emoji-oneshot", _Entry(kind="episode", module="emoji_tasks", function="emoji_oneshot")
-    yield "emoji-oneshot-hard", _Entry(kind="episode", module="emoji_tasks", function="emoji_oneshot_hard")
-    yield "glyphs", _Entry(kind="episode", module="glyphs", function="glyphs")
-    for texts in ("newsgroups", "reuters_r8"):
-        yield (
-            f"{texts.replace('_', '-')}-fewshot",
-            _Entry(kind="episode", module="text_episodes", function=f"{texts}_fewshot"),
-        )
-    for runs, lies in (
-        ("", "images_background/ and images_evaluation/"),
-        ("_oneshot", "images_background/ and run01/"),
+        yield f"watch:{first}->{first + 1}", between("watch", "watch_adaptation", first, first + 1)
+
+
+def _multitask_entries() -> Iterator[tuple[str, _Entry]]:
+    for name, module, function in (
+        ("multidigits", "digits", "multidigits"),
+        ("emoji-tasks", "emoji_multitask", "emoji_multitask"),
+        ("people", "people", "people"),
+        ("topics", "topics", "topics"),
     ):
-        entry = _Entry(kind="episode", module="omniglot", function=f"omniglot{runs}", lies=lies)
-        yield f"omniglot{runs}".replace("_", "-"), entry
-    yield "emoji-unseen", _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen")
-    yield (
-        "emoji-unseen:generalized",
-        _Entry(kind="zeroshot", module="emoji_tasks", function="emoji_unseen", arguments={"generalized": True}),
-    )
-    yield "newsgroups", _Entry(kind="zeroshot", module="newsgroups", function="newsgroups")
-    yield "reuters-r8", _Entry(kind="zeroshot", module="reuters", function="reuters_r8")
-    yield "reuters-r52", _Entry(kind="zeroshot", module="reuters", function="reuters_r52")
+        yield name, _Entry(kind="multitask", module=module, function=function)
+
+
+def _episode_entries() -> Iterator[tuple[str, _Entry]]:
+    omniglot = {
+        "omniglot": "images_background/ and images_evaluation/",
+        "omniglot_oneshot": "images_background/ and run01/",
+    }
+    for module, function in (
+        ("emoji_tasks", "emoji_oneshot"),
+        ("emoji_tasks", "emoji_oneshot_hard"),
+        ("glyphs", "glyphs"),
+        ("text_episodes", "newsgroups_fewshot"),
+        ("text_episodes", "reuters_r8_fewshot"),
+        ("omniglot", "omniglot"),
+        ("omniglot", "omniglot_oneshot"),
+    ):
+        entry = _Entry(kind="episode", module=module, function=function, lies=omniglot.get(function, ""))
+        yield function.replace("_", "-"), entry
+
+
+def _zeroshot_entries() -> Iterator[tuple[str, _Entry]]:
+    def described(module: str, function: str, **arguments: str | bool) -> _Entry:
+        return _Entry(kind="zeroshot", module=module, function=function, arguments=arguments)
+
+    yield "emoji-unseen", described("emoji_tasks", "emoji_unseen")
+    yield "emoji-unseen:generalized", described("emoji_tasks", "emoji_unseen", generalized=True)
+    yield "newsgroups", described("newsgroups", "newsgroups")
+    yield "reuters-r8", described("reuters", "reuters_r8")
+    yield "reuters-r52", described("reuters", "reuters_r52")
     for place in _PLACES:
-        arguments = {"place": place}
-        yield (
-            f"sentiment-zeroshot:{place}",
-            _Entry(kind="zeroshot", module="described", function="sentiment_zeroshot", arguments=arguments),
-        )
-    yield "topics-zeroshot", _Entry(kind="zeroshot", module="described", function="topics_zeroshot")
+        yield f"sentiment-zeroshot:{place}", described("described", "sentiment_zeroshot", place=place)
+    yield "topics-zeroshot", described("described", "topics_zeroshot")
