@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tlzoo.bench.dependence import TOLERANCE
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -40,6 +42,30 @@ def test_the_domain_gap_is_there_and_dan_closes_a_part_of_it(run):
     assert accuracy["source_only"]["Twitter"] < accuracy["dan"]["Twitter"] < accuracy["target_only"]["Twitter"]
     assert 0 < closed < 1
     assert probe["dan"] < probe["source_only"]
+    _ran_quietly(notebook, pictures=3)
+
+
+@pytest.mark.data
+def test_classifiers_answer_episodes_as_they_say(run):
+    notebook, found = run("one_example", "[{n: a.mean() for n, a in accuracy.items()}, transductive, dependence]")
+    accuracy, transductive, dependence = found
+    assert accuracy["protonet"] < accuracy["simpleshot"] < accuracy["pt_map"]
+    for name, changes in dependence.items():
+        assert (max(changes.values()) > TOLERANCE) == transductive[name]
+    _ran_quietly(notebook, pictures=2)
+
+
+@pytest.mark.data
+def test_unseen_classes_are_found_by_their_names(run):
+    notebook, found = run("unseen_classes", "[top1, plain, curve.area]")
+    top1, (seen, unseen), area = found
+    assert 0.15 < top1["ridge"] < top1["eszsl"]
+    assert unseen < 0.05 < seen
+    assert 0.05 < area < seen
+    _ran_quietly(notebook, pictures=2)
+
+
+def _ran_quietly(notebook, *, pictures):
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == 3
+    assert sum("image/png" in output.get("data", {}) for output in shown) == pictures
     assert not [output for output in shown if output.get("name") == "stderr"]
