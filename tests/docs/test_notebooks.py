@@ -65,6 +65,25 @@ def test_unseen_classes_are_found_by_their_names(run):
     _ran_quietly(notebook, pictures=2)
 
 
+@pytest.mark.data
+def test_domains_are_confused_and_answers_are_better(run):
+    notebook, found = run("confused_domains", "[accuracy, distance]")
+    accuracy, distance = found
+    assert accuracy["source_only"] < min(accuracy["dann"], accuracy["mcc+dann"])
+    assert all(0 <= value <= 2 for value in distance.values())
+    _ran_quietly(notebook, pictures=3)
+
+
+@pytest.mark.data
+def test_gradients_of_two_tasks_are_watched(run):
+    notebook, found = run("task_conflict", "[accuracy, conflicts, len(cosine), STEPS]")
+    accuracy, conflicts, watched, steps = found
+    assert all(value > 0.7 for by_task in accuracy.values() for value in by_task.values())
+    assert 0 < conflicts < 1
+    assert watched == steps
+    _ran_quietly(notebook, pictures=3)
+
+
 def _ran_quietly(notebook, *, pictures):
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in shown) == pictures
