@@ -21,13 +21,22 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "docs")
         yield importlib.import_module("tables")
-        for name in {"tables", "results", "generated_part"} & set(sys.modules):
+        for name in {"tables", "results", "figures", "generated_part"} & set(sys.modules):
             del sys.modules[name]
 
 
 def test_readmes_table_is_the_registrys(tables):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert tables.refreshed(text) == text, "run python docs/tables.py"
+
+
+def test_readmes_figure_is_of_the_committed_results(tables, tmp_path):
+    figures = importlib.import_module("figures")
+    committed = figures.FIGURE.read_text(encoding="utf-8")
+    assert figures.digest() in committed, "run python docs/figures.py"
+    figures.draw(tmp_path / "again.svg")
+    assert figures.digest() in (tmp_path / "again.svg").read_text(encoding="utf-8")
+    assert f"docs/figures/{figures.FIGURE.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_readme_without_marks_is_refused(tables):
