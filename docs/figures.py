@@ -126,7 +126,7 @@ def _names(panel: _Panel) -> Sequence[str]:
 
 
 def _interval(panel: _Panel, label: str) -> tuple[float, float, float]:
-    """Return mean, low and high of a row, in percent: over seeds of the mean over tasks; within a run where seeds make none."""
+    """Return mean, low and high of a row, in percent: over seeds; within a run where seeds make no difference."""
     cells = json.loads((FOLDER / f"{panel.suite}.json").read_text("utf-8"))["cells"]
     own = [cell for cell in cells if panel.takes(cell) and cell["label"] == label]
     if not own:

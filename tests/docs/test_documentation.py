@@ -30,7 +30,8 @@ def test_readmes_table_is_the_registrys(tables):
     assert tables.refreshed(text) == text, "run python docs/tables.py"
 
 
-def test_readmes_figure_is_of_the_committed_results(tables, tmp_path):
+@pytest.mark.usefixtures("tables")
+def test_readmes_figure_is_of_the_committed_results(tmp_path):
     figures = importlib.import_module("figures")
     committed = figures.FIGURE.read_text(encoding="utf-8")
     assert figures.digest() in committed, "run python docs/figures.py"
