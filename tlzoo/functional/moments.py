@@ -57,6 +57,9 @@ def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
 def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean (D,) and standard deviation (D,), by N, of features (N, D); 1 for a feature that does not vary.
 
+    What varies less than rounding does not vary: rounding of the feature itself, or of the one that varies most.
+    Dividing by such a deviation, as dead dimensions of pretrained encoders have, would blow noise up.
+
     Raises:
         ValueError: no features.
 
@@ -67,7 +70,8 @@ def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
     if not len(features):
         raise ValueError("an empty batch has no mean; expected one row of features or more")
     mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
-    level = features.abs().amax(dim=0) * 10 * torch.finfo(features.dtype).eps  # what rounding leaves of a constant
+    eps = torch.finfo(features.dtype).eps
+    level = (features.abs().amax(dim=0) * 10 * eps).maximum(deviation.amax() * eps)
     return mean, deviation.where(deviation > level, torch.ones_like(deviation))
 
 

@@ -210,6 +210,17 @@ def test_alignment_undoes_a_shift_that_the_plain_classifier_falls_for(cls):
     assert accuracy["aligned"] > 0.9 > 0.7 > accuracy["unaligned"]
 
 
+@pytest.mark.parametrize("method", [Standardization, CORAL, LinearOT])
+def test_a_dead_dimension_stays_dead(method):
+    source, target = domain(40, 0), domain(30, 1)
+    for features in (source, target):
+        features[:, 4] *= 1e-33  # what some pretrained encoders leave: noise far below the rounding of the others
+    fitted = method(D, C).double().fit(source, target)
+    for aligned in (fitted.transform_source(source), fitted.transform_target(target)):
+        assert aligned[:, 4].abs().max() < 1e-6
+        assert aligned[:, :4].std(dim=0).min() > 0.1
+
+
 def test_standardization_leaves_a_constant_alone():
     features = torch.full((7, 1), 0.1)  # no binary number: its mean is rounded
     mean, deviation = standardization(features)
