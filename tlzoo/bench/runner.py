@@ -147,6 +147,7 @@ class _Progress:
         self._show(cell)
 
     def finished(self, cell: Cell, error: str | None) -> None:
+        """Count a cell as ended, and show its error if it failed."""
         self._shares[cell] = 1.0
         self._ended.add(cell)
         if error is not None:

@@ -187,6 +187,7 @@ class _Run:
         return embedding(self.features, {"source": evaluated.source_test, "target": evaluated.target_train})
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
+        """Return what the cell found, with ``note`` in the receipt."""
         test = self.curves["test"]
         shots = () if self.task.shots is None else (Sees.TARGET_LABELS,)
         examples = self.data.evaluated.target_test

@@ -107,6 +107,7 @@ class _Run:
         return {"test": accuracy}
 
     def outcome(self) -> Outcome:
+        """Return what the cell found."""
         examples = self.data.task.target_test
         inputs: Any = examples.batch(np.arange(min(_DEPENDENCE_ITEMS, len(examples)))).inputs
         with torch.no_grad():

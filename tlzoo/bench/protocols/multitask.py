@@ -115,6 +115,7 @@ class _Run:
         return found
 
     def outcome(self, note: dict[str, Any]) -> Outcome:
+        """Return what the cell found, with ``note`` in the receipt."""
         test = self.data.task.test
         accuracies = self.accuracies(test)
         inputs = test.batch(np.arange(min(_DEPENDENCE_ITEMS, len(test)))).inputs
