@@ -1,6 +1,6 @@
 """The figure of README, made from the committed results: ``python docs/figures.py``.
 
-Rows are those that the five types are named by, picked before any of them was run; all rows are in the tables.
+Rows are well-known methods of each type, whether they help or not; all rows are in the tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ FIGURE = Path(__file__).parent / "figures" / "five_types.svg"
 
 @dataclass(frozen=True)
 class _Panel:
-    """Rows of one committed suite: baselines first; ``only`` picks its cells."""
+    """Rows of one committed suite, baselines first, in a group or at a way of its episodes where it has several."""
 
     title: str
     suite: str
@@ -121,14 +122,19 @@ def _draw(axis: Axes, panel: _Panel) -> None:
     axis.tick_params(left=False)
 
 
+@lru_cache
+def _cells(suite: str) -> list[dict[str, Any]]:
+    cells: list[dict[str, Any]] = json.loads((FOLDER / f"{suite}.json").read_text("utf-8"))["cells"]
+    return cells
+
+
 def _names(panel: _Panel) -> Sequence[str]:
     return [*panel.baselines, *panel.rows]
 
 
 def _interval(panel: _Panel, label: str) -> tuple[float, float, float]:
     """Return mean, low and high of a row, in percent: over seeds; within a run where seeds make no difference."""
-    cells = json.loads((FOLDER / f"{panel.suite}.json").read_text("utf-8"))["cells"]
-    own = [cell for cell in cells if panel.takes(cell) and cell["label"] == label]
+    own = [cell for cell in _cells(panel.suite) if panel.takes(cell) and cell["label"] == label]
     if not own:
         raise ValueError(f"{panel.suite} has no row {label!r} for the panel {panel.title!r}")
     by_seed: dict[int, list[float]] = {}
