@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from tlzoo.bench import Cell
 from tlzoo.bench.executors import Executor, InProcess, Pool
-from tlzoo.bench.facts import DEFAULT_PROTOCOL
+from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 

@@ -30,10 +30,10 @@ from torch.nn import functional as F
 from tlzoo import create_method, load_task
 from tlzoo.data import EpisodeTask
 from tlzoo.data.episodes import EpisodeIndices
-from tlzoo.data.sets import ExampleSet
-from tlzoo.lit.features import with_features
+from tlzoo.data.example_set import ExampleSet
+from tlzoo.lit.frozen_features import with_features
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.methods.episodes import EpisodeAnswers
+from tlzoo.methods.episode_answers import EpisodeAnswers
 from tlzoo.registry import accepted_settings
 from tlzoo.types import Sees
 

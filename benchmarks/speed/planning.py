@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from tlzoo.bench import Outcome
-from tlzoo.bench.reading import load_suite
 from tlzoo.bench.runner import Plan, make_plan
 from tlzoo.bench.store import Store
+from tlzoo.bench.suite_reader import load_suite
 
 METHODS = ("source_only", "target_only", "dan", "deep_coral", "mcc", "bnm", "dann", "cdan", "mdd", "jan")
 PAIRS = ("google->twitter", "google->windows", "apple->samsung", "twitter->apple", "windows->google")

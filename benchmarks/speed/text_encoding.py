@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tlzoo import sources
 from tlzoo.backbones import FeatureCache, create_backbone
-from tlzoo.data.texts import read_tab
+from tlzoo.data.datasets.text_zeroshot import read_tab
 
 Times = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone, entries, extraction
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 1), dtype=np.uint8)
 

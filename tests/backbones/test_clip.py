@@ -131,7 +131,7 @@ def test_preprocessing_tells_encoders_apart(folders, tmp_path):
 
 
 def test_images_are_matched_with_texts_by_one_encoder(folders, tmp_path, monkeypatch):
-    from tlzoo.data.sets import ExampleSet
+    from tlzoo.data.example_set import ExampleSet
     from tlzoo.data.tasks import ZeroShotTask
     from tlzoo.lit import ZeroShot, ZeroShotData
 

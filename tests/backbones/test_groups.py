@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tlzoo.backbones import create_backbone, layerwise_groups
-from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.layer_groups import groups_by_name
 
 
 def test_rates_fall_from_head_to_stem():

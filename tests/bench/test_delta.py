@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tlzoo.bench.report.delta import deltas
+from tlzoo.bench.report.delta_m import deltas
 
 
 def line(label, sharing, figures):

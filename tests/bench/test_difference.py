@@ -1,7 +1,7 @@
 import pytest
 
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.difference import difference, read_figures
+from tlzoo.bench.diff_results import difference, read_figures
 from tlzoo.bench.store import Store
 
 

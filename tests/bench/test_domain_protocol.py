@@ -300,7 +300,7 @@ def test_signs_of_health_at_every_checkpoint(method):
 def test_looking_at_health_changes_no_figure(method, monkeypatch):
     watched = run(cell(method))
     monkeypatch.setattr(measuring, "health", lambda *_: {})
-    monkeypatch.setattr("tlzoo.lit.watch.FeatureWatch.terms", lambda *_: {})
+    monkeypatch.setattr("tlzoo.lit.feature_gradients.FeatureWatch.terms", lambda *_: {})
     blind = run(cell(method))
     assert watched.metrics == blind.metrics
     np.testing.assert_array_equal(watched.predictions["test_logits"], blind.predictions["test_logits"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.protocols import run
-from tlzoo.bench.reading import find_suite, load_suite
+from tlzoo.bench.suite_reader import find_suite, load_suite
 from tlzoo.cli import main
 
 WAY, RUNS = 4, 3

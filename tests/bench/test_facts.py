@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tlzoo.bench import facts as facts_module
-from tlzoo.bench.facts import Facts, code_fingerprint
+from tlzoo.bench import planning_cache as facts_module
+from tlzoo.bench.planning_cache import Facts, code_fingerprint
 
 pytestmark = pytest.mark.usefixtures("home", "loaded")
 
@@ -23,7 +23,7 @@ groups:
 PLAN = """
 import sys
 from tlzoo.bench.runner import make_plan
-from tlzoo.bench.reading import load_suite
+from tlzoo.bench.suite_reader import load_suite
 plan = make_plan(load_suite(sys.argv[1]), "numeric_protocol")
 assert len(plan.cells) == 3
 print([name for name in ("torch", "pytorch_lightning", "pandas", "matplotlib", "scipy") if name in sys.modules])
@@ -33,8 +33,8 @@ print([name for name in ("torch", "pytorch_lightning", "pandas", "matplotlib", "
 def test_a_remembered_plan_loads_nothing_heavy(tmp_path, protocol, loaded):
     path = tmp_path / "tiny.yaml"
     path.write_text(SUITE)
-    from tlzoo.bench.reading import load_suite
     from tlzoo.bench.runner import make_plan
+    from tlzoo.bench.suite_reader import load_suite
 
     make_plan(load_suite(str(path)), protocol)
     assert loaded == ["a->b"]

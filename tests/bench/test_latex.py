@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tlzoo.bench.report.formats import latex
-from tlzoo.bench.report.grid import Entry, Grid, Row
+from tlzoo.bench.report.table_layout import Entry, Grid, Row
 
 HARD = "50 % of a_b & c#1 {x} ~ ^ \\ $2$ <tag> – − · ° † a→b ≥ é"
 KNOWN = (

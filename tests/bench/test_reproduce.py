@@ -5,7 +5,7 @@ import pytest
 
 from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.execute import execute
-from tlzoo.bench.facts import Facts
+from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.reproduce import find_cell, reproduce
 from tlzoo.bench.store import Store
 

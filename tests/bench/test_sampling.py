@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import SuiteError
+from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.protocols.training import tune
-from tlzoo.bench.reading import load_suite
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.space import LogUniform, draw
 
 SPACE = {"lr": {"log_uniform": [1e-4, 1.0]}, "kind": {"choice": ["a", "b", "c"]}}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import SuiteError
+from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.protocols import SEARCH, domain
 from tlzoo.bench.protocols.training import divided, trials, tune
-from tlzoo.bench.reading import load_suite
-from tlzoo.data.sets import ExampleSet
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.yaml_lines import SuiteError
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
 from tlzoo.methods.adaptation import DAN
 from tlzoo.registry import METHODS, method_class
@@ -59,7 +59,7 @@ def test_every_row_has_as_many_trials(expand):
 def test_a_parameter_more_moves_no_other_draw(expand, monkeypatch):
     before = {key: cell.candidates for key, cell in expand().items()}
     monkeypatch.setattr(DAN, "space", Space(estimator=Choice(("biased", "unbiased")), **DAN.space))
-    monkeypatch.setattr("tlzoo.bench.facts.code_fingerprint", lambda protocol: "other code")  # noqa: ARG005
+    monkeypatch.setattr("tlzoo.bench.planning_cache.code_fingerprint", lambda protocol: "other code")  # noqa: ARG005
     after = {key: cell.candidates for key, cell in expand().items()}
     assert set(after["DAN", 0]) == {"estimator", "weight"}
     assert all(after[key][name] == values for key in before for name, values in before[key].items())

@@ -6,16 +6,16 @@ import pytest
 
 import tlzoo
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.labels import Labels
 from tlzoo.bench.protocols.training import split_hash
-from tlzoo.bench.reading import load_suite
 from tlzoo.bench.report import build_tables, render, sheets
+from tlzoo.bench.report.critical_difference import ranking
 from tlzoo.bench.report.page import render_page
-from tlzoo.bench.report.ranks import ranking
 from tlzoo.bench.report.validators import choices, judged, rank_correlation
 from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
-from tlzoo.data.sets import ExampleSet
+from tlzoo.bench.stored_labels import Labels
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
 
 SUITE = """\

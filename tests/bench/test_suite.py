@@ -2,9 +2,9 @@ import textwrap
 
 import pytest
 
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import SuiteError, parse
-from tlzoo.bench.reading import find_suite, load_suite
+from tlzoo.bench.planning_cache import Facts
+from tlzoo.bench.suite_reader import find_suite, load_suite
+from tlzoo.bench.yaml_lines import SuiteError, parse
 
 GOOD = """\
 suite: small

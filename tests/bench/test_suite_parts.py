@@ -4,9 +4,9 @@ import textwrap
 
 import pytest
 
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import SuiteError
-from tlzoo.bench.reading import load_suite
+from tlzoo.bench.planning_cache import Facts
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.methods.adaptation import CORAL
 from tlzoo.methods.zeroshot import ESZSL
 
@@ -40,7 +40,7 @@ def test_revisions_of_parts_are_in_the_hash(expand, monkeypatch):
     assert plain.revisions == {"method": 1, "method/base": 1, "protocol": 1, "schema": 1}
     assert nested.revisions["method/base/base"] == 1
     monkeypatch.setattr(ESZSL, "revision", 2)
-    monkeypatch.setattr("tlzoo.bench.facts.code_fingerprint", lambda _: "another state of the code")
+    monkeypatch.setattr("tlzoo.bench.planning_cache.code_fingerprint", lambda _: "another state of the code")
     raised = expand(SUITE)
     assert [cell.revisions["method/base"] for cell in raised] == [2, 1]
     assert raised[1].revisions["method/base/base"] == 2

@@ -10,10 +10,10 @@ import pytest
 
 from tlzoo.bench import Cell
 from tlzoo.bench.execute import execute
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import SuiteError
-from tlzoo.bench.reading import load_suite
+from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.store import Store
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.yaml_lines import SuiteError
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 SUITE = """\

@@ -9,7 +9,7 @@ from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.protocols import zeroshot
 from tlzoo.bench.protocols.zeroshot_answers import Answers
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.methods.zeroshot import CSLS, class_prior
 from tlzoo.methods.zeroshot.correction import Correction
@@ -207,7 +207,7 @@ class Words:
 def colors(monkeypatch):
     words = Words()
     monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: toy_with_features(task, words))
-    monkeypatch.setattr("tlzoo.lit.features.create_backbone", lambda *_: words)
+    monkeypatch.setattr("tlzoo.lit.frozen_features.create_backbone", lambda *_: words)
     return ZeroShotTask(
         name="toy",
         class_names=("b", "g", "r"),

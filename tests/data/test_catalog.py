@@ -5,7 +5,7 @@ import pytest
 
 from tlzoo.data import list_tasks, load_task
 from tlzoo.data.catalog import _VENDORS
-from tlzoo.data.emoji import VENDORS
+from tlzoo.data.datasets.emoji import VENDORS
 
 
 def test_all_vendor_pairs_and_variants_are_listed():

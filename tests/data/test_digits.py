@@ -3,9 +3,10 @@ import gzip
 import numpy as np
 import pytest
 
-from tlzoo.data import digits, load_task
-from tlzoo.data.digits import DIGIT_SETS, _overlaid, load_digits
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data import load_task
+from tlzoo.data.datasets import digits
+from tlzoo.data.datasets.digits import DIGIT_SETS, _overlaid, load_digits
+from tlzoo.data.example_set import ExampleSet
 
 
 def test_mnist_rows_are_padded_by_two(tmp_path):

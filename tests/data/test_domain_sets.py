@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tlzoo.data import list_tasks, load_task
-from tlzoo.data.watch import PAIRS, load_watch
+from tlzoo.data.datasets.watch import PAIRS, load_watch
 
 pytestmark = pytest.mark.data
 
@@ -31,7 +31,7 @@ def test_sentiment():
 
 
 def test_snippets_of_a_document_stay_together():
-    from tlzoo.data.sentiment import load_sentiment
+    from tlzoo.data.datasets.sentiment import load_sentiment
     from tlzoo.data.splits import group_split
 
     examples, documents = load_sentiment("news")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tlzoo.data import DomainTask, ExampleSet, load_task
-from tlzoo.data.pooled import pooled_adaptation
+from tlzoo.data.multi_domain import pooled_adaptation
 from tlzoo.data.samplers import BalancedSampler
 from tlzoo.types import Sees, SupervisionError
 

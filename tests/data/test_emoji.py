@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tlzoo import sources
-from tlzoo.data import emoji, load_task
-from tlzoo.data.emoji import VENDORS, concept_group, drawn_by_all
+from tlzoo.data import load_task
+from tlzoo.data.datasets import emoji
+from tlzoo.data.datasets.emoji import VENDORS, concept_group, drawn_by_all
 
 
 def picture(path, color, *, size=(72, 72)):

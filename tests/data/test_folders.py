@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tlzoo.data import load_task
-from tlzoo.data.folders import ImageFiles
+from tlzoo.data.datasets.folders import ImageFiles
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tlzoo import load_task
-from tlzoo.data import glyphs as module
-from tlzoo.data.glyphs import SCRIPTS, SIZE, common_letters, glyphs
+from tlzoo.data.datasets import glyphs as module
+from tlzoo.data.datasets.glyphs import SCRIPTS, SIZE, common_letters, glyphs
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tlzoo.data import load_task
-from tlzoo.data.emoji import VENDORS
-from tlzoo.data.people import gender, motif
-from tlzoo.data.topics import SENTIMENTS, TOPICS, read_tweets, without_keywords
+from tlzoo.data.datasets.emoji import VENDORS
+from tlzoo.data.datasets.people import gender, motif
+from tlzoo.data.datasets.topics import SENTIMENTS, TOPICS, read_tweets, without_keywords
 
 pytestmark = pytest.mark.data
 
@@ -34,7 +34,7 @@ def test_emoji_tasks():
 
 
 def test_emoji_tasks_split_whole_groups():
-    from tlzoo.data.emoji import load_emoji
+    from tlzoo.data.datasets.emoji import load_emoji
 
     table = load_emoji()
     parts = [set(table.groups[sorted(concepts)].tolist()) for concepts in groups(load_task("emoji-tasks"), "concept")]

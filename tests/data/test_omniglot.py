@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tlzoo import load_task
-from tlzoo.data.omniglot import SIZE
+from tlzoo.data.datasets.omniglot import SIZE
 
 CHARACTERS = 6
 DRAWERS = 7

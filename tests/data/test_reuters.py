@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tlzoo.data import load_task
-from tlzoo.data.reuters import R8
-from tlzoo.data.texts import read_tab
+from tlzoo.data.datasets.reuters import R8
+from tlzoo.data.datasets.text_zeroshot import read_tab
 
 HEADER = "Category\tText\nd\tstring\nclass\t\n"
 

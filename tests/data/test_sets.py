@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.types import SupervisionError, withheld
 
 

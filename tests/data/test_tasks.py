@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.types import Sees, SupervisionError
 

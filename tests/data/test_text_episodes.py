@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tlzoo import load_task
-from tlzoo.data.reuters import R8
+from tlzoo.data.datasets.reuters import R8
 
 pytestmark = pytest.mark.data
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tlzoo.data import ExampleSet
-from tlzoo.data.united import united
+from tlzoo.data.joined_tasks import united
 
 
 def examples(size, checksum="", **targets):

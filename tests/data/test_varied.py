@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tlzoo.data.episodes import EpisodeSampler
-from tlzoo.data.varied import VariedSampler
+from tlzoo.data.varying_episodes import VariedSampler
 
 LABELS = np.repeat(np.arange(6), 8)
 

@@ -6,7 +6,7 @@ import torch
 
 from tlzoo.data import ExampleSet
 from tlzoo.data.augment import VIEWS, augment
-from tlzoo.data.views import AugmentedInputs, DrawnViews, StoredViews
+from tlzoo.data.augmented_views import AugmentedInputs, DrawnViews, StoredViews
 
 RANDOM = np.random.default_rng(0)
 ITEMS = {

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tlzoo.data import load_task
-from tlzoo.data.newsgroups import NEWSGROUPS
-from tlzoo.data.reuters import R8, R52
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.datasets.newsgroups import NEWSGROUPS
+from tlzoo.data.datasets.reuters import R8, R52
+from tlzoo.data.datasets.text_zeroshot import text_zeroshot
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
-from tlzoo.data.texts import text_zeroshot
 from tlzoo.types import Sees, SupervisionError
 
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox")
@@ -149,8 +149,8 @@ def test_whole_test_sets(name, classes, documents, largest):
 
 @pytest.mark.data
 def test_topics_keep_no_keyword_and_describe_without_them():
-    from tlzoo.data.described import TOPIC_TEXTS
-    from tlzoo.data.topics import without_keywords
+    from tlzoo.data.datasets.sentiment_zeroshot import TOPIC_TEXTS
+    from tlzoo.data.datasets.topics import without_keywords
 
     loaded = load_task("topics-zeroshot")
     assert loaded.class_names == tuple(TOPIC_TEXTS)
@@ -163,7 +163,7 @@ def test_topics_keep_no_keyword_and_describe_without_them():
 @pytest.mark.data
 @pytest.mark.parametrize("place", ["amazon", "movies", "news", "tweets"])
 def test_sentiment_is_whole_and_binary(place):
-    from tlzoo.data.sentiment import load_sentiment
+    from tlzoo.data.datasets.sentiment import load_sentiment
 
     loaded = load_task(f"sentiment-zeroshot:{place}")
     examples, _ = load_sentiment(place)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from tlzoo.bench.reading import load_suite
+from tlzoo.bench.suite_reader import load_suite
 from tlzoo.cli import main
 from tlzoo.registry import resolve_name
 

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 from tlzoo import registry
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.located import SuiteError
 from tlzoo.bench.protocols import domain, episode, multitask, zeroshot
-from tlzoo.bench.reading import load_suite
-from tlzoo.data.sets import ExampleSet
+from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.yaml_lines import SuiteError
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.functional import negative_squared_distances, prototypes
 from tlzoo.lit import DomainAdaptation, DomainData

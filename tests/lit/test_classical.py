@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tlzoo.lit import EpisodeData, OneShot
-from tlzoo.lit.classical import ClassicalOneShot
+from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.types import Episode, Examples
 
 BACKBONE = {"num_inputs": 8, "hidden": (8,)}

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.backbones import create_backbone
 from tlzoo.data import BatchSampler, ExampleSet, MultitaskTask, Target
-from tlzoo.data.united import united
+from tlzoo.data.joined_tasks import united
 from tlzoo.lit import Multitask, MultitaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.methods.multitask.gramian import GramianWeighting

@@ -8,7 +8,7 @@ import torch
 
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.lit import DomainAdaptation, DomainData
-from tlzoo.lit.features import view_features
+from tlzoo.lit.frozen_features import view_features
 from tlzoo.methods.adaptation import LinearOT, Standardization
 
 WIDTH = {"num_features": 8}

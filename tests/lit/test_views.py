@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone
-from tlzoo.data.views import DrawnViews, StoredViews
+from tlzoo.data.augmented_views import DrawnViews, StoredViews
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeAdaptation
-from tlzoo.lit.features import view_features
+from tlzoo.lit.frozen_features import view_features
 from tlzoo.methods.adaptation import FixMatch, SelfEnsembling
 from tlzoo.methods.adapting import SourceFree
 from tlzoo.methods.base import Alignment

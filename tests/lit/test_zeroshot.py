@@ -9,7 +9,7 @@ from torch import nn
 
 from tlzoo.backbones import create_backbone
 from tlzoo.lit import ZeroShot, ZeroShotData
-from tlzoo.lit.features import encode_prompts, mean_direction
+from tlzoo.lit.frozen_features import encode_prompts, mean_direction
 
 SHAPE = {"num_embedding": 8, "backbone_settings": {"num_features": 8}}
 FAST = {"name": "adam", "lr": 0.02, "weight_decay": 0.0}

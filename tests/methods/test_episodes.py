@@ -6,7 +6,7 @@ import torch
 
 from tlzoo.data.episodes import EpisodeSampler
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.methods.episodes import EpisodeAnswers
+from tlzoo.methods.episode_answers import EpisodeAnswers
 from tlzoo.methods.oneshot import ProtoNet, RelationNet, SimpleShot
 from tlzoo.registry import accepted_settings, create_method, list_methods, method_class
 from tlzoo.types import Sees
@@ -77,7 +77,7 @@ def test_coordinates_of_a_method_that_is_not_invariant_are_refused(features):
 
 def test_small_pieces_give_the_same_answers(features, episodes, monkeypatch):
     whole = EpisodeAnswers(ProtoNet(), features, coordinates=True)(episodes, way=3)
-    monkeypatch.setattr("tlzoo.methods.episodes._NUMBERS", 1)
+    monkeypatch.setattr("tlzoo.methods.episode_answers._NUMBERS", 1)
     pieces = EpisodeAnswers(ProtoNet(), features, coordinates=True)(episodes, way=3)
     torch.testing.assert_close(whole, pieces, rtol=1e-12, atol=1e-12)
 

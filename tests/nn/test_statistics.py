@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tlzoo.nn.statistics import statistics_of
+from tlzoo.nn.batch_statistics import statistics_of
 
 
 def network(**settings):

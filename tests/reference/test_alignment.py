@@ -21,7 +21,7 @@ from tlzoo.functional import (
 )
 from tlzoo.methods.adaptation import DAN, DeepCORAL
 from tlzoo.methods.confusion import CDAN, DANN
-from tlzoo.selection.scores import neighborhood_density, soft_neighborhood_density
+from tlzoo.selection.validators import neighborhood_density, soft_neighborhood_density
 from tlzoo.types import Prediction
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_alignment.json").read_text())

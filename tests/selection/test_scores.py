@@ -7,7 +7,8 @@ from sklearn.metrics import silhouette_score
 
 from tlzoo.functional import entropy, mmd
 from tlzoo.selection import SCORES, scores
-from tlzoo.selection.scores import (
+from tlzoo.selection.source_validators import negative_discrepancy
+from tlzoo.selection.validators import (
     PAIRWISE,
     class_cluster,
     negative_entropy,
@@ -15,7 +16,6 @@ from tlzoo.selection.scores import (
     neighborhood_density,
     soft_neighborhood_density,
 )
-from tlzoo.selection.source import negative_discrepancy
 from tlzoo.types import Prediction
 
 
@@ -72,7 +72,7 @@ def test_scores_by_blocks_equal_scores_at_once(monkeypatch):
     other = torch.randn(11, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.3
     logits, target = features[:, :3], Prediction(features=features, logits=features[:, :3])
     source = Prediction(features=other, logits=other[:, :3])
-    monkeypatch.setattr("tlzoo.selection.source._BLOCK", 5)
+    monkeypatch.setattr("tlzoo.selection.source_validators._BLOCK", 5)
     assert neighborhood_density(features).item() == pytest.approx(naive_density(features, 0.05), rel=1e-12)
     expected = silhouette_score(features.numpy(), logits.argmax(dim=1).numpy())
     assert class_cluster(features, logits).item() == pytest.approx(expected, rel=1e-12)
@@ -84,7 +84,7 @@ def test_many_points_are_compared_among_a_fixed_part(monkeypatch):
     logits = features[:, :3]
     source = Prediction(features=features + 0.5, logits=logits, labels=logits.argmax(dim=1))
     whole = scores(features, logits, source)
-    monkeypatch.setattr(importlib.import_module("tlzoo.selection.scores"), "MAX_POINTS", 30)
+    monkeypatch.setattr(importlib.import_module("tlzoo.selection.validators"), "MAX_POINTS", 30)
     part = scores(features, logits, source)
     assert {name for name in whole if whole[name] != part[name]} == PAIRWISE
     for name in PAIRWISE:

@@ -4,8 +4,14 @@ import torch
 from torch.nn import functional as F
 
 from tlzoo.selection import SCORES, SOURCE_SCORES, scores
-from tlzoo.selection.scores import class_cluster
-from tlzoo.selection.source import deep_embedded_validation, density_ratio, dev_risk, reverse_validation, ridge_logits
+from tlzoo.selection.source_validators import (
+    deep_embedded_validation,
+    density_ratio,
+    dev_risk,
+    reverse_validation,
+    ridge_logits,
+)
+from tlzoo.selection.validators import class_cluster
 from tlzoo.types import Prediction
 
 

@@ -11,6 +11,6 @@ Importing this package imports torch alone; timm and sentence-transformers come 
 from tlzoo.backbones.cache import FeatureCache
 from tlzoo.backbones.factory import create_backbone, list_backbones
 from tlzoo.backbones.fingerprint import fingerprint
-from tlzoo.backbones.groups import layerwise_groups
+from tlzoo.backbones.layer_groups import layerwise_groups
 
 __all__ = ["FeatureCache", "create_backbone", "fingerprint", "layerwise_groups", "list_backbones"]

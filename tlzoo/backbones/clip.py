@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.sentence import without_bars
 from tlzoo.types import Backbone, LayerGroup
 

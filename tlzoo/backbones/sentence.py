@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo import sources
-from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.types import Backbone, LayerGroup
 
 __all__ = ["SentenceEncoder", "sentence", "without_bars"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.registry import nearest
 from tlzoo.types import Backbone, LayerGroup

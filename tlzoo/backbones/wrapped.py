@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.evaluation import evaluation
-from tlzoo.backbones.groups import groups_by_name
+from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.types import Backbone, LayerGroup, Modality
 
 __all__ = ["Wrapped", "wrapped"]

@@ -23,7 +23,7 @@ _FORMATS = ("terminal", "markdown", "latex", "csv", "csv-sheets", "html")
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands of ``tlzoo bench`` to its parser."""
-    from tlzoo.bench.checking import add_checking_commands
+    from tlzoo.bench.comparison_commands import add_checking_commands
 
     commands = parser.add_subparsers(dest="bench_command", required=True, metavar="COMMAND")
     for name, handler, text in (
@@ -89,10 +89,10 @@ _OPTIONS = {
 
 def planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
     """Return the plan of the suite that was asked for, and the store of its results."""
-    from tlzoo.bench.facts import DEFAULT_PROTOCOL
-    from tlzoo.bench.reading import load_suite
+    from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
     from tlzoo.bench.runner import make_plan
     from tlzoo.bench.store import Store
+    from tlzoo.bench.suite_reader import load_suite
 
     suite = load_suite(arguments.suite)
     if arguments.seeds is not None:
@@ -109,8 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from tlzoo.bench.executors import EXECUTORS
-    from tlzoo.bench.facts import DEFAULT_PROTOCOL
     from tlzoo.bench.loggers import check_loggers, choose_loggers
+    from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
     from tlzoo.bench.report.tables import build_tables
     from tlzoo.bench.runner import run_cells
 
@@ -149,8 +149,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _show(plan: Plan, store: Store, console: object = None) -> None:
     from rich.console import Console
 
-    from tlzoo.bench.report.grid import grid
-    from tlzoo.bench.report.sheets import sheets
+    from tlzoo.bench.report.auxiliary_tables import sheets
+    from tlzoo.bench.report.table_layout import grid
     from tlzoo.bench.report.tables import build_tables
     from tlzoo.bench.report.terminal import terminal
 
@@ -230,7 +230,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from tlzoo.bench.reading import list_suites, load_suite
+    from tlzoo.bench.suite_reader import list_suites, load_suite
 
     for name in list_suites():
         print(f"{name}: {load_suite(name).question}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.bench.report.grid import number, span
+from tlzoo.bench.report.table_layout import number, span
 from tlzoo.bench.report.tables import Line, Table
 from tlzoo.registry import nearest
 from tlzoo.stats import (

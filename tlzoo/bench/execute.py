@@ -19,8 +19,8 @@ import numpy as np
 
 import tlzoo
 from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.facts import dependency_versions
-from tlzoo.bench.ranks import execute_together
+from tlzoo.bench.distributed_worker import execute_together
+from tlzoo.bench.planning_cache import dependency_versions
 from tlzoo.bench.store import Store
 
 __all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbed"]

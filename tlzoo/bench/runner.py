@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.executors import Executor, InProcess
-from tlzoo.bench.facts import DEFAULT_PROTOCOL, Facts
+from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL, Facts
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group, Suite
 

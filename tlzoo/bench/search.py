@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlzoo.bench.located import Located
+from tlzoo.bench.yaml_lines import Located
 from tlzoo.registry import nearest
 from tlzoo.space import Distribution, described, draw, read_distribution
 
@@ -25,7 +25,7 @@ class Search:
         rule: what chooses among them; empty for the protocol's own.
         space: setting of the module -> distribution, for all rows; what a row says itself goes before it.
         sampler: ``"random"``: draws that stand on their own; ``"tpe"``: each trial looks at the validation scores of
-            those before (:mod:`tlzoo.bench.sampling`).
+            those before (:mod:`tlzoo.bench.tpe_search`).
         place: of ``trials`` or ``rule`` in the suite.
     """
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tlzoo.bench.cell import SCHEMA_REVISION, Cell
-from tlzoo.bench.facts import Facts
-from tlzoo.bench.located import Located
+from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.search import Search, grid_size
+from tlzoo.bench.yaml_lines import Located
 from tlzoo.registry import nearest
 from tlzoo.space import read_distribution
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tlzoo.bench.located import Located
+from tlzoo.bench.yaml_lines import Located
 from tlzoo.registry import nearest
 
 __all__ = ["read_trainer"]

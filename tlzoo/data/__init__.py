@@ -14,10 +14,10 @@ from tlzoo.data.catalog import list_tasks, load_task
 
 if TYPE_CHECKING:
     from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
+    from tlzoo.data.example_set import ExampleSet
     from tlzoo.data.samplers import BatchSampler
-    from tlzoo.data.sets import ExampleSet
     from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, Task, ZeroShotTask
-    from tlzoo.data.varied import VariedSampler
+    from tlzoo.data.varying_episodes import VariedSampler
 
 __all__ = [
     "BatchSampler",
@@ -43,11 +43,11 @@ _MODULES = {
     "EpisodeList": "episodes",
     "EpisodeSampler": "episodes",
     "EpisodeTask": "tasks",
-    "ExampleSet": "sets",
+    "ExampleSet": "example_set",
     "MultitaskTask": "tasks",
     "Target": "tasks",
     "Task": "tasks",
-    "VariedSampler": "varied",
+    "VariedSampler": "varying_episodes",
     "ZeroShotTask": "tasks",
 }
 

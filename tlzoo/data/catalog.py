@@ -29,7 +29,7 @@ _ON_DISK = (f"{_FOLDER}SOURCE->TARGET", f"{_XLSA17}DATASET", f"{_XLSA17}DATASET:
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """A function of ``tlzoo.data`` that builds the task, and what it is called with; ``lies``: what ``root`` holds."""
+    """The function of ``tlzoo.data.datasets`` that builds a task, and its arguments; ``lies``: what ``root`` holds."""
 
     kind: Kind
     module: str
@@ -77,7 +77,7 @@ def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
         entry = _rooted(name, _catalog()[name], root)
     else:
         raise ValueError(nearest(name, [*_catalog(), *_ON_DISK], kind="task"))
-    build = getattr(importlib.import_module(f"tlzoo.data.{entry.module}"), entry.function)
+    build = getattr(importlib.import_module(f"tlzoo.data.datasets.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
 
@@ -97,7 +97,7 @@ def _derived(name: str, root: str | os.PathLike[str] | None) -> Task | None:
     found = _SEVERAL.fullmatch(name)
     if found is None or "+" not in found["source"] + found["target"]:
         return None
-    pooled: Task = importlib.import_module("tlzoo.data.pooled").pooled_adaptation(
+    pooled: Task = importlib.import_module("tlzoo.data.multi_domain").pooled_adaptation(
         name,
         sources=found["source"].split("+"),
         targets=found["target"].split("+"),
@@ -163,7 +163,7 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
         for variant in ("partial", "open"):
             for source, target in permutations(_VENDORS, 2):
                 name = f"emoji/{classes}:{source}->{target}:{variant}"
-                yield name, between("emoji_spaces", f"emoji_{variant}", source, target, classes=classes)
+                yield name, between("emoji_partial_open", f"emoji_{variant}", source, target, classes=classes)
     for source, target in permutations(("mnist5k", "optdigits")):
         yield f"digits:{source}->{target}", between("digits", "digits_adaptation", source, target)
     for source, target in permutations(_PLACES, 2):
@@ -210,5 +210,5 @@ def _zeroshot_entries() -> Iterator[tuple[str, _Entry]]:
     yield "reuters-r8", described("reuters", "reuters_r8")
     yield "reuters-r52", described("reuters", "reuters_r52")
     for place in _PLACES:
-        yield f"sentiment-zeroshot:{place}", described("described", "sentiment_zeroshot", place=place)
-    yield "topics-zeroshot", described("described", "topics_zeroshot")
+        yield f"sentiment-zeroshot:{place}", described("sentiment_zeroshot", "sentiment_zeroshot", place=place)
+    yield "topics-zeroshot", described("sentiment_zeroshot", "topics_zeroshot")

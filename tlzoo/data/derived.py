@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tlzoo.data.sets import content_hash
+from tlzoo.data.example_set import content_hash
 from tlzoo.sources import home, lock, staging
 
 __all__ = ["derived_folder"]

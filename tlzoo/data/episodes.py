@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.data.example_set import content_hash
 from tlzoo.data.samplers import generator
-from tlzoo.data.sets import content_hash
 
 __all__ = ["EpisodeIndices", "EpisodeList", "EpisodeSampler"]
 

@@ -3,7 +3,7 @@
 import warnings
 
 from tlzoo.lit.adapting import SourceFreeAdaptation, TestTimeAdaptation
-from tlzoo.lit.classical import ClassicalOneShot
+from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData
 from tlzoo.lit.domains import DomainAdaptation, DomainConfusion
 from tlzoo.lit.finetuning import FineTuning

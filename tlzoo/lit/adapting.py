@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.lit.joint import through, with_views
+from tlzoo.lit.feature_gradients import FeatureWatch
+from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.lit.target import TargetModule
-from tlzoo.lit.watch import FeatureWatch
+from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network

@@ -10,7 +10,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from tlzoo.functional import average_gradients
-from tlzoo.lit.watch import FeatureWatch
+from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.methods.alternating import Alternating, Part, Phase
 from tlzoo.types import DomainBatch
 

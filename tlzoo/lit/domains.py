@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
 from tlzoo.lit.alternation import alternate
-from tlzoo.lit.joint import through, with_views
+from tlzoo.lit.feature_gradients import FeatureWatch
+from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.lit.target import TargetModule
-from tlzoo.lit.watch import FeatureWatch
+from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Alignment, Method
 from tlzoo.nn.network import Network

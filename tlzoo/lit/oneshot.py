@@ -14,8 +14,8 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import EpisodeClassifier, Method
-from tlzoo.methods.meta import MetaLearner
-from tlzoo.nn.statistics import Statistics, statistics_of, uses_batch_statistics
+from tlzoo.methods.meta_learning import MetaLearner
+from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
 from tlzoo.types import Episode, Sees
 
 __all__ = ["OneShot"]
@@ -25,8 +25,8 @@ class OneShot(TransferModule):
     """A backbone and a method that answers episodes, trained on episodes of the base classes.
 
     An :class:`~tlzoo.methods.base.EpisodeClassifier` works on the backbone's features. A
-    :class:`~tlzoo.methods.meta.MetaLearner` adapts the network itself, the backbone with a linear head of ``way``
-    outputs.
+    :class:`~tlzoo.methods.meta_learning.MetaLearner` adapts the network itself, the backbone
+    with a linear head of ``way`` outputs.
 
     A method that sees the base set (``Sees.SOURCE_INPUTS``) is shown it before it answers. ``test/accuracy`` is the
     mean over episodes, ``test/interval`` half its 95 % interval, 1.96 s / sqrt(episodes).

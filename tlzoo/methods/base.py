@@ -167,7 +167,7 @@ class EpisodeClassifier(Method):
     Attributes:
         rotation_invariant: ``classify`` depends on inner products of features alone, so that an episode may come in any
             coordinates that keep them: an episode of n items spans n dimensions at most, see
-            :class:`tlzoo.methods.episodes.EpisodeAnswers`.
+            :class:`tlzoo.methods.episode_answers.EpisodeAnswers`.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})

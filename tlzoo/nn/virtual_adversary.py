@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import virtual_adversarial_divergence
+from tlzoo.nn.batch_statistics import resting_statistics
 from tlzoo.nn.draws import Draws
 from tlzoo.nn.network import after_preprocessing
-from tlzoo.nn.statistics import resting_statistics
 from tlzoo.types import Prediction
 
 __all__ = ["VirtualAdversary"]

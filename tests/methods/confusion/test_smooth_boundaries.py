@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from tlzoo.backbones import create_backbone
 from tlzoo.functional import divergence, entropy, virtual_adversarial_divergence
 from tlzoo.methods.confusion import DIRTT, VADA
+from tlzoo.nn.batch_statistics import resting_statistics
 from tlzoo.nn.network import Network, after_preprocessing
-from tlzoo.nn.statistics import resting_statistics
 from tlzoo.nn.virtual_adversary import VirtualAdversary
 from tlzoo.types import Prediction
 

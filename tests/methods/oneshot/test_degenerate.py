@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tlzoo.methods.meta import MetaLearner
+from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class
 
 WAY, WIDTH = 3, 6

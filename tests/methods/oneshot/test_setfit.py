@@ -13,10 +13,10 @@ from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.protocols import episode
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData
-from tlzoo.lit.features import with_tokens
+from tlzoo.lit.frozen_features import with_tokens
 from tlzoo.methods.oneshot import Logistic, SetFit
 from tlzoo.methods.oneshot.setfit import _pair_weights, pair_loss
 

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 import tlzoo
-from tlzoo.backbones.pairs import load_pair_classifier
+from tlzoo.backbones.cross_encoder import load_pair_classifier
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.protocols import zeroshot
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.methods.zeroshot import NLI
 from tlzoo.types import Sees

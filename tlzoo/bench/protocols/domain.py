@@ -26,11 +26,11 @@ from tlzoo.bench.protocols.training import (
     tune,
 )
 from tlzoo.data import load_task
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
-from tlzoo.lit.target import TargetModule
+from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Alignment
 from tlzoo.methods.transforms import FeatureTransform
@@ -105,7 +105,7 @@ def run(cell: Cell, report: Report) -> Outcome:
 
         return answer_stream(cell, task, report)
     if issubclass(cls, FeatureTransform):
-        from tlzoo.bench.protocols.transforming import answer_aligned  # here: it builds on this module
+        from tlzoo.bench.protocols.feature_transforms import answer_aligned  # here: it builds on this module
 
         return answer_aligned(cell, task)
     build = _builder(cell, task, report, source_free=issubclass(cls, SourceFree))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 
 __all__ = ["EMBEDDED_SEED", "embedding"]
 

@@ -21,12 +21,12 @@ from tlzoo.bench.protocols.episode_training import trained
 from tlzoo.bench.protocols.training import as_array, divided, optimizer_settings, plain, receipt, train, tune
 from tlzoo.data import load_task
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
-from tlzoo.lit.features import with_tokens
+from tlzoo.lit.frozen_features import with_tokens
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.methods.episodes import EpisodeAnswers
+from tlzoo.methods.episode_answers import EpisodeAnswers
 from tlzoo.types import Backbone, Episode, Sees
 
 __all__ = ["load", "run"]

@@ -12,10 +12,10 @@ from torch import Tensor
 from tlzoo.backbones.extraction import extract
 from tlzoo.bench.cell import Cell, Report
 from tlzoo.bench.protocols.training import CHECKPOINTS, optimizer_settings, plain, train
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
-from tlzoo.lit.classical import ClassicalOneShot
+from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.registry import nearest
 from tlzoo.types import Backbone, Sees

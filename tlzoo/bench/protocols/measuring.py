@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.bench.protocols.training import as_array
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
 from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
 from tlzoo.types import Prediction, Sees

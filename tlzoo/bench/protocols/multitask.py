@@ -21,7 +21,7 @@ from tlzoo.bench.protocols.training import (
     tune,
 )
 from tlzoo.data import load_task
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import MultitaskTask
 from tlzoo.lit import Multitask, MultitaskData
 from tlzoo.types import Sees

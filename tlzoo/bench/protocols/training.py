@@ -22,8 +22,8 @@ from tlzoo.bench.cell import Cell, Report
 from tlzoo.bench.dependence import TOLERANCE
 from tlzoo.bench.execute import undisturbed
 from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
-from tlzoo.bench.sampling import sampled
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.bench.tpe_search import sampled
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.lit.data.base import TaskData
 from tlzoo.methods.base import Method
 from tlzoo.registry import method_class
@@ -110,7 +110,7 @@ def train(
     """Train for a number of steps, measuring at ten checkpoints; return the trainer.
 
     It computes where the cell's ``trainer`` says, on this process's CPU thread where it says nothing. The other
-    processes of a cell with several devices are there already (:mod:`tlzoo.bench.ranks`).
+    processes of a cell with several devices are there already (:mod:`tlzoo.bench.distributed_worker`).
     """
     data.divided = True
     with _quiet():

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.bench.labels import Labels
 from tlzoo.bench.store import Record, Store
+from tlzoo.bench.stored_labels import Labels
 from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
 
 __all__ = ["Calibration", "Cost", "calibration", "cost"]

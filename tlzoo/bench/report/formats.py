@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from tlzoo.bench.report.grid import Grid, Row, grid
+from tlzoo.bench.report.table_layout import Grid, Row, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
 from tlzoo.registry import nearest

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlzoo.bench.report.answer import findings
-from tlzoo.bench.report.grid import Grid, grid
+from tlzoo.bench.report.auxiliary_tables import sheets
+from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
-from tlzoo.bench.report.sheets import sheets
+from tlzoo.bench.report.table_layout import Grid, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Failure, Store, replace_file

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlzoo.bench.report.grid import Grid, Row
+from tlzoo.bench.report.table_layout import Grid, Row
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.types import Sees, withheld
 
 __all__ = ["Task", "close", "restricted"]

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import generator
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.types import Sees
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.types import Sees
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tlzoo.data.sets import ExampleSet
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.types import Sees
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.data.sets import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.registry import nearest
 from tlzoo.types import Sees

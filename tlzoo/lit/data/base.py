@@ -10,11 +10,11 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 
 from tlzoo.data import load_task
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import Task
 from tlzoo.lit.data.loaders import Passes, StepLoader
-from tlzoo.lit.features import with_features
+from tlzoo.lit.frozen_features import with_features
 from tlzoo.lit.module import TransferModule
 from tlzoo.types import Backbone, Examples, Sees
 

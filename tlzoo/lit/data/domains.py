@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler, generator
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import DomainTask, DomainView
-from tlzoo.data.views import DrawnViews, StoredViews, Views
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
-from tlzoo.lit.features import view_features
+from tlzoo.lit.frozen_features import view_features
 from tlzoo.lit.module import TransferModule, as_method
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import METHODS, method_class

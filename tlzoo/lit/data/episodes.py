@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
-from tlzoo.data.varied import VariedSampler
+from tlzoo.data.varying_episodes import VariedSampler
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.types import Backbone, Episode, Examples, Sees

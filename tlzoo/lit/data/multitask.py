@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import MultitaskTask, MultitaskView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader

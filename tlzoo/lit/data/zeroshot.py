@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
-from tlzoo.data.sets import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask, ZeroShotView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
-from tlzoo.lit.features import encode_prompts, mean_direction
+from tlzoo.lit.frozen_features import encode_prompts, mean_direction
 from tlzoo.types import Backbone, Examples, Sees
 
 __all__ = ["ZeroShotData"]

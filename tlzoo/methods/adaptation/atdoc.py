@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Alignment
-from tlzoo.nn.memory import MemoryBank
+from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.registry import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Need, Prediction

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
-from tlzoo.methods.online import Online
-from tlzoo.nn.memory import Memory
+from tlzoo.methods.test_time_steps import Online
+from tlzoo.nn.memory_bank import Memory
 from tlzoo.registry import Paper
 
 __all__ = ["EATA"]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.adapting import SourceFree
-from tlzoo.nn.memory import MemoryBank
+from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.registry import Paper
 from tlzoo.types import Losses, Need, Prediction
 

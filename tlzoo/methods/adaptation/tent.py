@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.functional import entropy
-from tlzoo.methods.online import Online
+from tlzoo.methods.test_time_steps import Online
 from tlzoo.registry import Paper
 
 __all__ = ["TENT"]

@@ -16,8 +16,8 @@ from tlzoo.methods.conformance.strategy import StrategyScenario
 from tlzoo.methods.conformance.texts import TextScenario
 from tlzoo.methods.conformance.transforms import TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
-from tlzoo.methods.meta import MetaLearner
-from tlzoo.methods.texts import TextCompatibility
+from tlzoo.methods.meta_learning import MetaLearner
+from tlzoo.methods.text_methods import TextCompatibility
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 

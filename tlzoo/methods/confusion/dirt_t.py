@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tlzoo.functional import divergence, entropy
 from tlzoo.methods.adapting import SourceFree
-from tlzoo.nn.memory import Memory
+from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.virtual_adversary import VirtualAdversary
 from tlzoo.registry import Paper
 from tlzoo.space import LogUniform, Space

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlzoo.methods.oneshot.maml import MAML
-from tlzoo.nn.statistics import Statistics
+from tlzoo.nn.batch_statistics import Statistics
 from tlzoo.registry import Paper
 
 __all__ = ["ANIL"]

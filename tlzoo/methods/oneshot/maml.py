@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from tlzoo.methods.meta import MetaLearner, check_way
-from tlzoo.nn.statistics import Statistics, statistics_of, uses_batch_statistics
+from tlzoo.methods.meta_learning import MetaLearner, check_way
+from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
 from tlzoo.registry import Paper
 
 __all__ = ["MAML"]

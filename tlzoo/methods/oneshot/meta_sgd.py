@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.methods.oneshot.maml import MAML
-from tlzoo.nn.statistics import Statistics
+from tlzoo.nn.batch_statistics import Statistics
 from tlzoo.registry import Paper
 
 __all__ = ["MetaSGD"]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from tlzoo.methods.meta import MetaLearner
+from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.oneshot.logistic import Logistic
-from tlzoo.nn.statistics import statistics_of, uses_batch_statistics
+from tlzoo.nn.batch_statistics import statistics_of, uses_batch_statistics
 from tlzoo.registry import Paper
 
 __all__ = ["SetFit"]

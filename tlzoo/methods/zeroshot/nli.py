@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tlzoo.backbones.pairs import load_pair_classifier
-from tlzoo.methods.texts import TextCompatibility
+from tlzoo.backbones.cross_encoder import load_pair_classifier
+from tlzoo.methods.text_methods import TextCompatibility
 from tlzoo.registry import Paper
 
 __all__ = ["NLI"]

@@ -1,0 +1,164 @@
+"""Reading suites: the YAML file checked for form, every mistake named with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tlzoo.bench.cell import KINDS
+from tlzoo.bench.search import Search, read_search
+from tlzoo.bench.suite import Group, Row, Suite
+from tlzoo.bench.trainer import read_trainer
+from tlzoo.bench.yaml_lines import Located, parse
+from tlzoo.registry import nearest
+
+__all__ = ["find_suite", "list_suites", "load_suite"]
+
+_SHIPPED = Path(__file__).parent / "suites"
+
+_SEARCH_KEYS = ("trials", "rule", "space", "sampler")
+_SUITE_KEYS = ("suite", "question", "seeds", "groups", *_SEARCH_KEYS)
+_GROUP_KEYS = (
+    *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
+    *("metric", "columns", "percent", "better"),
+    *_SEARCH_KEYS,
+)
+_ROW_KEYS = ("method", "label", "settings", "module", "budget", "trainer", "candidates")
+_SHARED = ("module", "budget", "trainer")
+
+
+def list_suites() -> list[str]:
+    """Return the names of the suites that come with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+
+
+def find_suite(name: str) -> Path:
+    """Return the file of a suite given by name or path.
+
+    Raises:
+        ValueError: no suite of that name comes with the package.
+        FileNotFoundError: no file at that path.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"no suite file {name}; give the path of a YAML file, or one of {list_suites()}")
+        return Path(name)
+    if name not in list_suites():
+        raise ValueError(nearest(name, list_suites(), kind="suite"))
+    return _SHIPPED / f"{name}.yaml"
+
+
+def load_suite(name: str) -> Suite:
+    """Read and check a suite given by name or path; see :func:`find_suite`.
+
+    Names of methods, tasks and backbones are checked when it is expanded (:meth:`Group.cells`).
+
+    Raises:
+        SuiteError: a mistake, with file and line.
+    """
+    path = find_suite(name)
+    top = parse(path.read_text(encoding="utf-8"), path.name)
+    parts = top.mapping(_SUITE_KEYS, what="a suite")
+    _require(top, parts, ("suite", "groups"), what="a suite")
+    seeds = _seeds(parts["seeds"]) if "seeds" in parts else (0,)
+    search = read_search(parts, Search())
+    return Suite(
+        name=parts["suite"].scalar(str, what="suite", expected="a name"),
+        question=parts["question"].scalar(str, what="question", expected="a sentence") if "question" in parts else "",
+        groups=tuple(_group(item, seeds, search) for item in parts["groups"].items(what="groups")),
+        path=path,
+    )
+
+
+def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, what: str) -> None:
+    missing = [name for name in names if name not in parts]
+    if missing:
+        raise place.error(f"{what} has no {' and no '.join(map(repr, missing))}")
+
+
+def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
+    parts = place.mapping(_GROUP_KEYS, what="a group")
+    _require(place, parts, ("title", "kind", "tasks", "methods"), what="a group")
+    kind = parts["kind"].scalar(str, what="kind", expected=f"one of {', '.join(KINDS)}")
+    if kind not in KINDS:
+        raise parts["kind"].error(nearest(kind, KINDS, kind="kind"))
+    shared = {part: parts[part].mapping(what=part) if part in parts else {} for part in _SHARED}
+    rows = [_row(item, shared) for item in parts["methods"].items(what="methods")]
+    _refuse_repeated(rows)
+    options = {
+        name: parts[name].scalar(kind_, what=name, expected=expected)
+        for name, kind_, expected in (
+            ("metric", str, "the name of a metric such as test/accuracy"),
+            ("percent", bool, "true or false"),
+            ("better", str, "higher or lower"),
+            ("root", str, "a folder"),
+        )
+        if name in parts
+    }
+    if options.get("better", "higher") not in ("higher", "lower"):
+        raise parts["better"].error(f"better is {options['better']!r}; expected higher or lower")
+    if "columns" in parts:
+        options["columns"] = tuple(_names(parts["columns"], what="columns"))
+    return Group(
+        title=parts["title"].scalar(str, what="title", expected="a title"),
+        kind=kind,
+        tasks=tuple(_checked_names(parts["tasks"], what="tasks")),
+        backbones=tuple(_checked_names(parts["backbones"], what="backbones", empty=True))
+        if "backbones" in parts
+        else (Located(None, place.file, place.line),),
+        rows=tuple(rows),
+        seeds=_seeds(parts["seeds"]) if "seeds" in parts else seeds,
+        place=place,
+        search=read_search(parts, search),
+        **options,
+    )
+
+
+def _row(place: Located, shared: Mapping[str, Mapping[str, Located]]) -> Row:
+    if isinstance(place.value, str):
+        place = Located({"method": place}, place.file, place.line)
+    parts = place.mapping(_ROW_KEYS, what="a method")
+    _require(place, parts, ("method",), what="a method")
+    parts["method"].scalar(str, what="method", expected="the name of a method")
+    given = {part: parts[part].mapping(what=part) if part in parts else {} for part in _ROW_KEYS[2:]}
+    for name, values in given["candidates"].items():
+        values.items(what=f"candidates of {name}")
+    plain = {part: {name: item.plain() for name, item in values.items()} for part, values in given.items()}
+    for part, common in shared.items():
+        plain[part] = {**{name: item.plain() for name, item in common.items()}, **plain[part]}
+    plain["trainer"] = read_trainer({**shared["trainer"], **given["trainer"]})
+    label = parts["label"].scalar(str, what="label", expected="a name") if "label" in parts else ""
+    return Row(method=parts["method"], label=label, **plain)
+
+
+def _refuse_repeated(rows: Iterable[Row]) -> None:
+    seen: dict[str, int] = {}
+    for row in rows:
+        label = row.label or row.method.value
+        if label in seen:
+            raise row.method.error(f"label {label!r} stands on line {seen[label]} already; give one of them another")
+        seen[label] = row.method.line
+
+
+def _checked_names(place: Located, *, what: str, empty: bool = False) -> Iterator[Located]:
+    for item in place.items(what=what):
+        if not (empty and item.value is None):
+            item.scalar(str, what=f"an entry of {what}", expected="a name")
+        yield item
+
+
+def _names(place: Located, *, what: str) -> list[str]:
+    return [item.value for item in _checked_names(place, what=what)]
+
+
+def _seeds(place: Located) -> tuple[int, ...]:
+    if isinstance(place.value, list):
+        chosen = [item.scalar(int, what="a seed", expected="a whole number") for item in place.items(what="seeds")]
+        if len(set(chosen)) < len(chosen):
+            raise place.error(f"seeds {chosen}: one of them stands twice")
+        return tuple(chosen)
+    count = place.scalar(int, what="seeds", expected="a whole number, or a list of them")
+    if count < 1:
+        raise place.error(f"seeds is {count}; expected at least 1")
+    return tuple(range(count))

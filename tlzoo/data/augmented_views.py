@@ -1,0 +1,116 @@
+"""Augmented views of a set's items, for methods that need them: drawn as they are asked for, or stored beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tlzoo.data.augment import VIEWS, augment
+from tlzoo.data.example_set import ExampleSet, Inputs
+from tlzoo.data.samplers import generator
+
+__all__ = ["AugmentedInputs", "DrawnViews", "StoredViews", "Views"]
+
+Indices = NDArray[np.int64]
+
+_STREAM = 12
+"""Tells draws of views apart from other draws of one seed."""
+
+
+class Views(Protocol):
+    """The views of a set's items; a function of (seed, step, place in the set)."""
+
+    def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
+        """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
+        ...
+
+
+class DrawnViews:
+    """Views of raw items or of features, other ones in every step.
+
+    Args:
+        examples: whose items they show.
+        seed: of the draws.
+        mirrored: whether pictures may be mirrored.
+    """
+
+    def __init__(self, examples: ExampleSet, *, seed: int, mirrored: bool = False) -> None:
+        self.inputs, self.modality = examples.inputs, examples.modality
+        self.seed, self.mirrored = seed, mirrored
+
+    def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
+        """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
+        items = self.inputs[indices]
+        shown = {
+            view: [
+                self._changed(item, view, (step, int(place), number))
+                for item, place in zip(items, indices, strict=True)
+            ]
+            for number, view in enumerate(VIEWS)
+        }
+        return {view: torch.from_numpy(np.stack(changed)) for view, changed in shown.items()}
+
+    def _changed(self, item: Any, view: str, key: tuple[int, int, int]) -> NDArray[Any]:
+        random = generator(self.seed, _STREAM, *key)
+        return augment(item, view, self.modality, random, mirrored=self.mirrored)
+
+
+class StoredViews:
+    """A few views of each item, fixed beforehand, one of which is drawn in every step.
+
+    Args:
+        copies: name -> some inputs of the whole set, each with another view of every item.
+        seed: of the draws.
+    """
+
+    def __init__(self, copies: Mapping[str, Sequence[Inputs]], *, seed: int) -> None:
+        self.copies, self.seed = dict(copies), seed
+
+    def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
+        """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
+        shown = {}
+        for number, (view, copies) in enumerate(self.copies.items()):
+            random = generator(self.seed, _STREAM, step, number)
+            chosen = random.integers(len(copies), size=len(copies[0]))[indices]
+            rows = np.stack([copies[copy][np.array([place])][0] for copy, place in zip(chosen, indices, strict=True)])
+            shown[view] = torch.from_numpy(rows)
+        return shown
+
+
+class AugmentedInputs:
+    """Raw pictures as one fixed view of each shows them: what a frozen backbone is run on.
+
+    Args:
+        inputs: raw items.
+        indices: (M,) those that are shown; the change of an item depends on its place in ``inputs``.
+        view: name of the view.
+        copy: tells several of one item apart.
+        modality: what the raw items are.
+        mirrored: whether pictures may be mirrored.
+    """
+
+    def __init__(
+        self, inputs: Inputs, indices: Indices, *, view: str, copy: int, modality: str, mirrored: bool
+    ) -> None:
+        self.inputs, self.indices = inputs, indices
+        self.view, self.copy, self.modality, self.mirrored = view, copy, modality, mirrored
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, indices: Indices) -> NDArray[Any]:
+        """Return the changed items at ``indices``."""
+        places = self.indices[indices]
+        changed = [
+            augment(item, self.view, self.modality, self._random(int(place)), mirrored=self.mirrored)
+            for item, place in zip(self.inputs[places], places, strict=True)
+        ]
+        return np.stack(changed)
+
+    def _random(self, place: int) -> np.random.Generator:
+        return generator(VIEWS.index(self.view), _STREAM, self.copy, place)

@@ -1,0 +1,157 @@
+"""Handwritten digits from two collections, and two digits in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo import sources
+from tlzoo.data.derived import derived_folder
+from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.splits import random_split
+from tlzoo.data.tasks import DomainTask, MultitaskTask, Target
+
+__all__ = ["DIGIT_SETS", "digits_adaptation", "load_digits", "multidigits"]
+
+SIZE = 32
+_REVISION = 1
+_TRAIN_SHARE = 0.7
+_CLASS_NAMES = tuple("0123456789")
+_MNIST_SIZE = 28
+_CANVAS = 36
+_PAIRS = {"train": (3000, 6000), "validation": (500, 1000), "test": (1500, 2000)}
+"""Part -> digits it is made from (disjoint), pictures made from them."""
+
+
+def digits_adaptation(name: str, *, source: str, target: str) -> DomainTask:
+    """Build ``digits:S->T``: 32x32 grayscale, 70 % of each collection trained on, the others are the test."""
+    first, second = load_digits(source), load_digits(target)
+    source_parts, target_parts = random_split(len(first), _TRAIN_SHARE), random_split(len(second), _TRAIN_SHARE)
+    return DomainTask(
+        name=name,
+        class_names=_CLASS_NAMES,
+        sources=(source, target),
+        source_train=first.subset(source_parts[0]),
+        source_test=first.subset(source_parts[1]),
+        target_train=second.subset(target_parts[0]),
+        target_test=second.subset(target_parts[1]),
+    )
+
+
+def multidigits(name: str) -> MultitaskTask:
+    """Build ``multidigits`` after MultiMNIST: two MNIST digits overlaid, each one a task.
+
+    The digits (28x28) lie in the top left and bottom right corner of a 36x36 canvas, the brighter pixel wins, and
+    the canvas is resized to 32x32 (bilinear). Digits of train, validation and test are disjoint; pairs are drawn
+    from a fixed seed. Targets: ``left`` (top left) and ``right`` (bottom right).
+    Source: Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018.
+    """
+    identity = content_hash(_REVISION, sources.find_source("mnist5k").identity, _PAIRS, _CANVAS, SIZE)
+    folder = derived_folder("multidigits", identity, _write_pairs)
+    parts = {part: _read_pairs(folder / f"{part}.npz", content_hash(identity, part)) for part in _PAIRS}
+    return MultitaskTask(
+        name=name,
+        class_names=_CLASS_NAMES,
+        sources=("mnist5k",),
+        targets={"left": Target(classes=10), "right": Target(classes=10)},
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+    )
+
+
+def load_digits(name: str) -> ExampleSet:
+    """Return a collection (see :data:`DIGIT_SETS`) as uint8 pictures (N, 32, 32, 1) with labels.
+
+    Raises:
+        KeyError: there is no such collection.
+        SourceError: its source cannot be fetched or is damaged.
+    """
+    read = DIGIT_SETS[name]
+    source = sources.find_source(name)
+    # an installed package has no pinned hash: its file is small enough to be read each time
+    content = source.sha256 or content_hash(sources.path(name).read_bytes())
+    identity = content_hash(_REVISION, content, SIZE)
+
+    def write(folder: Path) -> None:
+        pictures, labels = read(sources.path(name))
+        np.savez(folder / "digits.npz", pictures=pictures, labels=labels)
+
+    with np.load(derived_folder(name, identity, write) / "digits.npz") as arrays:
+        return ExampleSet(inputs=arrays["pictures"], modality="image", labels=arrays["labels"], checksum=identity)
+
+
+def _read_mnist5k(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    table = np.loadtxt(file, delimiter=",", dtype=np.int64)
+    pictures = table[:, :-1].reshape(-1, _MNIST_SIZE, _MNIST_SIZE).astype(np.uint8)
+    margin = (SIZE - _MNIST_SIZE) // 2
+    return np.pad(pictures, ((0, 0), (margin, margin), (margin, margin)))[..., None], table[:, -1]
+
+
+def _read_optdigits(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    table = np.loadtxt(file, delimiter=",", dtype=np.float32)
+    bright = table[:, :-1].reshape(-1, 8, 8) / 16 * 255
+    return _resized(bright)[..., None], table[:, -1].astype(np.int64)
+
+
+DIGIT_SETS: dict[str, Callable[[Path], tuple[NDArray[np.uint8], NDArray[np.int64]]]] = {
+    "mnist5k": _read_mnist5k,
+    "optdigits": _read_optdigits,
+}
+"""Name (that of the source, too) -> its reader."""
+
+
+def _resized(pictures: NDArray[Any]) -> NDArray[np.uint8]:
+    """Resize (N, H, W) to (N, 32, 32), bilinear."""
+    from PIL import Image
+
+    size, method = (SIZE, SIZE), Image.Resampling.BILINEAR
+    resized = [np.asarray(Image.fromarray(p.astype(np.float32)).resize(size, method)) for p in pictures]
+    rounded: NDArray[np.uint8] = np.rint(np.stack(resized)).clip(0, 255).astype(np.uint8)
+    return rounded
+
+
+def _write_pairs(folder: Path) -> None:
+    digits = load_digits("mnist5k")
+    margin = (SIZE - _MNIST_SIZE) // 2
+    pictures = digits.inputs[np.arange(len(digits))][:, margin:-margin, margin:-margin, 0]
+    labels = digits.labels
+    assert labels is not None
+    random = np.random.default_rng(0)
+    order, first = random.permutation(len(digits)), 0
+    for part, (count, pairs) in _PAIRS.items():
+        members = order[first : first + count]
+        left, right = members[random.integers(count, size=(2, pairs))]
+        np.savez(
+            folder / f"{part}.npz",
+            pictures=_resized(_overlaid(pictures[left], pictures[right]))[..., None],
+            left=labels[left],
+            right=labels[right],
+            left_digit=left,
+            right_digit=right,
+        )
+        first += count
+
+
+def _overlaid(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Overlay (N, 28, 28) twice into (N, 36, 36)."""
+    canvas = np.zeros((2, len(left), _CANVAS, _CANVAS), dtype=np.uint8)
+    canvas[0, :, :_MNIST_SIZE, :_MNIST_SIZE] = left
+    canvas[1, :, -_MNIST_SIZE:, -_MNIST_SIZE:] = right
+    overlaid: NDArray[np.uint8] = np.maximum(canvas[0], canvas[1])
+    return overlaid
+
+
+def _read_pairs(file: Path, identity: str) -> ExampleSet:
+    with np.load(file) as arrays:
+        return ExampleSet(
+            inputs=arrays["pictures"],
+            modality="image",
+            targets={"left": arrays["left"], "right": arrays["right"]},
+            attributes={"left_digit": arrays["left_digit"], "right_digit": arrays["right_digit"]},
+            checksum=identity,
+        )

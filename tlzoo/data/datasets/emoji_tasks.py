@@ -1,0 +1,175 @@
+"""The emoji protocols: adaptation between vendors, one picture a concept, and concepts never seen.
+
+Splits go by concept group (:func:`tlzoo.data.datasets.emoji.concept_group`): gender
+variants of one emoji are near-copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.data.datasets.emoji import SOURCES, VENDORS, EmojiTable, load_emoji
+from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.splits import group_order, group_split, thinned
+from tlzoo.data.tasks import DomainTask, EpisodeTask, ZeroShotTask
+
+__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_unseen"]
+
+_TRAIN_SHARE = 0.7
+_SUBCATEGORY_SIZE = 10
+_UNSEEN_CONCEPTS = 200
+_CONCENTRATION = 2.0
+_SHIFT_SEED = 0
+
+Indices = NDArray[np.int64]
+
+
+def emoji_adaptation(name: str, *, classes: str, source: str, target: str, variant: str = "") -> DomainTask:
+    """Build ``emoji/category`` or ``emoji/subcategory`` between two vendors.
+
+    Eight categories (flags are too few) or the 52 subcategories of at least ten concepts; 70 % of the groups are
+    trained on, the others are the test.
+
+    Args:
+        name: of the task.
+        classes: ``category`` or ``subcategory``.
+        source: vendor with labels.
+        target: vendor to adapt to.
+        variant: ``unpaired``: source and target train on disjoint halves of the training groups. ``shifted``: each
+            class of the target keeps a share of its examples, in proportion to one fixed Dirichlet draw. Else both
+            train on the same concepts.
+    """
+    table = load_emoji()
+    concepts, labels, class_names = _labelled(table, classes)
+    train, test = group_split(table.groups[concepts], _TRAIN_SHARE)
+    source_train, target_train, target_test = train, train, test
+    if variant == "unpaired":
+        half = (len(np.unique(table.groups[concepts[train]])) + 1) // 2
+        order = group_order(table.groups[concepts])
+        source_train, target_train = train[order[train] < half], train[order[train] >= half]
+    elif variant == "shifted":
+        keep = _class_shares(len(class_names))
+        target_train = train[thinned(labels[train], keep, seed=_SHIFT_SEED)]
+        target_test = test[thinned(labels[test], keep, seed=_SHIFT_SEED)]
+
+    def pictures(chosen: Indices, vendor: str) -> ExampleSet:
+        return table.examples(concepts[chosen], [list(VENDORS).index(vendor)], labels[chosen])
+
+    return DomainTask(
+        name=name,
+        class_names=class_names,
+        sources=SOURCES,
+        mirrored=True,
+        source_train=pictures(source_train, source),
+        source_test=pictures(test, source),
+        target_train=pictures(target_train, target),
+        target_test=pictures(target_test, target),
+    )
+
+
+def emoji_oneshot(name: str) -> EpisodeTask:
+    """Build ``emoji-oneshot``: 60 % of the groups base, 20 % validation, 20 % novel; classes are concepts.
+
+    Class indices count base concepts first, then validation, then novel ones.
+    """
+    table = load_emoji()
+    return _episode_task(name, table, group_split(table.groups, 0.6, 0.8))
+
+
+def emoji_oneshot_hard(name: str) -> EpisodeTask:
+    """Build ``emoji-oneshot-hard``: whole subcategories are base, validation or novel, and an episode keeps to one.
+
+    Ten ways, all of one subcategory (ten animals, ten faces ...): what tells subcategories apart is of no use. The 52
+    subcategories of at least ten concepts are split 60/20/20; gender variants are classes of their own here.
+    """
+    table = load_emoji()
+    concepts, _, _ = _labelled(table, "subcategory")
+    parts = [concepts[part] for part in group_split(table.subcategories[concepts], 0.6, 0.8)]
+    return _episode_task(name, table, parts, way=_SUBCATEGORY_SIZE, within="subcategory")
+
+
+def _episode_task(
+    name: str, table: EmojiTable, parts: Sequence[Indices], *, way: int = 5, within: str | None = None
+) -> EpisodeTask:
+    """Return the task whose base, validation and novel classes are the concepts of three parts, in this order."""
+    firsts = np.cumsum([0, *map(len, parts)])
+
+    def pictures(part: Indices, first: int) -> ExampleSet:
+        examples = table.examples(part, range(len(VENDORS)), first + np.arange(len(part)))
+        subcategories = np.repeat(table.subcategories[part], len(VENDORS))
+        return replace(examples, attributes={**examples.attributes, "subcategory": subcategories})
+
+    base, validation, novel = (pictures(part, int(first)) for part, first in zip(parts, firsts, strict=False))
+    return EpisodeTask(
+        name=name,
+        class_names=tuple(table.names[np.concatenate(parts)].tolist()),
+        sources=SOURCES,
+        base=base,
+        validation=validation,
+        novel=novel,
+        cross_domain=True,
+        way=way,
+        query=len(VENDORS) - 1,
+        within=within,
+    )
+
+
+def emoji_unseen(name: str, *, generalized: bool = False) -> ZeroShotTask:
+    """Build ``emoji-unseen``: in permuted order, groups of 200 concepts or more are unseen, the next are held out.
+
+    Args:
+        name: of the task.
+        generalized: test on seen concepts, too: of the i-th seen concept the picture of vendor i mod 7, which is
+            then not trained on.
+    """
+    table = load_emoji()
+    unseen, held_out, seen = _by_minimum(group_order(table.groups), _UNSEEN_CONCEPTS)
+    everyone = range(len(VENDORS))
+    train, test_seen = table.examples(seen, everyone, seen), None
+    if generalized:
+        tested = np.zeros((len(seen), len(VENDORS)), dtype=bool)
+        tested[np.arange(len(seen)), np.arange(len(seen)) % len(VENDORS)] = True
+        train, test_seen = train.subset(~tested.ravel()), train.subset(tested.ravel())
+    return ZeroShotTask(
+        name=name,
+        class_names=tuple(table.names.tolist()),
+        sources=SOURCES,
+        descriptions=tuple(table.descriptions.tolist()),
+        seen=seen,
+        held_out=held_out,
+        unseen=unseen,
+        train=train,
+        validation=table.examples(held_out, everyone, held_out),
+        test=table.examples(unseen, everyone, unseen),
+        test_seen=test_seen,
+    )
+
+
+def _labelled(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[str, ...]]:
+    """Return the concepts of classes that count, their labels, and the classes' names."""
+    column = table.categories if classes == "category" else table.subcategories
+    names, counts = np.unique(column, return_counts=True)
+    names = names[names != "Flags"] if classes == "category" else names[counts >= _SUBCATEGORY_SIZE]
+    concepts = np.flatnonzero(np.isin(column, names))
+    return concepts, np.searchsorted(names, column[concepts]), tuple(names.tolist())
+
+
+def _class_shares(count: int) -> NDArray[np.float64]:
+    drawn: NDArray[np.float64] = np.random.default_rng(_SHIFT_SEED).dirichlet(np.full(count, _CONCENTRATION))
+    return drawn / float(drawn.max())
+
+
+def _by_minimum(places: Indices, minimum: int) -> tuple[Indices, Indices, Indices]:
+    """Cut items by place of their group: twice the first groups with ``minimum`` items or more, then the rest."""
+    totals = np.cumsum(np.bincount(places))
+    first = int(np.searchsorted(totals, minimum)) + 1
+    second = int(np.searchsorted(totals, totals[first - 1] + minimum)) + 1
+    return (
+        np.flatnonzero(places < first),
+        np.flatnonzero((places >= first) & (places < second)),
+        np.flatnonzero(places >= second),
+    )

@@ -1,0 +1,176 @@
+"""Omniglot as Lake laid it out: alphabets, characters, drawers, and the runs of one-shot classification.
+
+The folder that ``root`` names, or one in it, holds ``images_background`` and ``images_evaluation``, and in these a
+folder an alphabet, in it one a character, in it one picture a drawer (``0001_01.png``). The runs are folders ``runNN``
+with ``class_labels.txt``, ``training`` and ``test`` (https://doi.org/10.1126/science.aab3050).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.data.episodes import EpisodeIndices, EpisodeList
+from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.splits import group_split
+from tlzoo.data.tasks import EpisodeTask
+
+__all__ = ["SIZE", "omniglot", "omniglot_oneshot", "read_alphabets"]
+
+SIZE = 28
+"""Height and width of the pictures; on disk they have 105."""
+
+_BACKGROUND, _EVALUATION, _LABELS = "images_background", "images_evaluation", "class_labels.txt"
+_BASE_SHARE = 0.8
+_QUERY = 5
+
+Runs = list[tuple[list[Path], list[Path], list[int]]]
+
+
+def omniglot(name: str, *, root: Path) -> EpisodeTask:
+    """Build ``omniglot``: background alphabets are base and validation, evaluation alphabets novel; any characters.
+
+    Raises:
+        ValueError: a folder is missing or empty, or a picture cannot be read.
+    """
+    base, validation, names = _background(root)
+    novel, novel_names = read_alphabets(_folder(root, _EVALUATION), first=len(names))
+    return EpisodeTask(
+        name=name, class_names=(*names, *novel_names), base=base, validation=validation, novel=novel, query=_QUERY
+    )
+
+
+def omniglot_oneshot(name: str, *, root: Path) -> EpisodeTask:
+    """Build ``omniglot-oneshot``: the within-alphabet runs, each a 20-way episode of one training picture a class.
+
+    The episodes of the test are the runs, and their mean error rate is the figure of the protocol. What is trained on
+    are background alphabets, within which episodes keep.
+
+    Raises:
+        ValueError: a folder is missing or empty, a picture cannot be read, ``class_labels.txt`` names no such file, or
+            runs differ in size.
+    """
+    base, validation, names = _background(root)
+    runs = _runs(root)
+    files = [file for training, test, _ in runs for file in (*training, *test)]
+    way, first = len(runs[0][0]), len(names)
+    labels = np.concatenate(
+        [first + place * way + np.concatenate([np.arange(way), answers]) for place, (_, _, answers) in enumerate(runs)]
+    )
+    characters = [f"{file.parent.parent.name}/{file.stem}" for training, _, _ in runs for file in training]
+    alphabets = np.repeat([f"run {place + 1}" for place in range(len(runs))], 2 * way)
+    return EpisodeTask(
+        name=name,
+        class_names=(*names, *characters),
+        base=base,
+        validation=validation,
+        novel=_examples(files, labels, alphabets),
+        way=way,
+        query=1,
+        within="alphabet",
+        listed=_listed([answers for _, _, answers in runs], way),
+    )
+
+
+def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[str, ...]]:
+    """Read a folder of alphabets, and return the pictures with the names of their classes, ``alphabet/character``.
+
+    Args:
+        folder: holds one folder an alphabet, in it one a character, in it PNG files.
+        first: label of the first character.
+
+    Raises:
+        ValueError: there is no character with a picture, or a picture cannot be read.
+    """
+    characters = sorted(path for path in folder.glob("*/*") if path.is_dir())
+    files = [sorted(character.glob("*.png")) for character in characters]
+    if not any(files):
+        raise ValueError(f"{folder} holds no alphabet/character/*.png; give the folder of Lake's images_background")
+    counts = [len(members) for members in files]
+    labels = first + np.repeat(np.arange(len(characters)), counts)
+    alphabets = np.repeat([character.parent.name for character in characters], counts)
+    names = tuple(f"{character.parent.name}/{character.name}" for character in characters)
+    return _examples([file for members in files for file in members], labels, alphabets), names
+
+
+def _background(root: Path) -> tuple[ExampleSet, ExampleSet, tuple[str, ...]]:
+    """Return base and validation examples, whole alphabets each, and the names of their classes."""
+    whole, names = read_alphabets(_folder(root, _BACKGROUND))
+    base, validation = group_split(whole.attributes["alphabet"], _BASE_SHARE)
+    return whole.subset(base), whole.subset(validation), names
+
+
+def _folder(root: Path, name: str) -> Path:
+    """Return ``root/name``, or where it lies one folder deeper."""
+    found = [path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir()]
+    if not found:
+        raise ValueError(f"{root} holds no folder {name}; give the folder in which Lake's Omniglot was unpacked")
+    return found[0]
+
+
+def _runs(root: Path) -> Runs:
+    """Return training files, test files and each test file's place among the training files, run by run."""
+    lists = sorted(root.rglob(_LABELS))
+    if not lists:
+        raise ValueError(
+            f"{root} holds no {_LABELS}; unpack the one-shot classification runs (run01, run02 ...) in this folder"
+        )
+    runs = [_run(file) for file in lists]
+    sizes = {(len(training), len(test)) for training, test, _ in runs}
+    if len(sizes) > 1 or any(len(training) != len(test) for training, test, _ in runs):
+        raise ValueError(f"runs in {root} have {sorted(sizes)} training and test pictures; expected as many in each")
+    return runs
+
+
+def _run(file: Path) -> tuple[list[Path], list[Path], list[int]]:
+    pairs = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{file}: expected lines of a test and a training picture, run01/test/item01.png ...")
+    # paths start at the run's folder, whose own name they repeat
+    resolved = [tuple(file.parent / PurePosixPath(*PurePosixPath(path).parts[1:]) for path in pair) for pair in pairs]
+    if missing := [path for pair in resolved for path in pair if not path.is_file()]:
+        raise ValueError(f"{file} names {missing[0]}, which is not there; unpack the runs again")
+    training = sorted({pair[1] for pair in resolved})
+    return training, [pair[0] for pair in resolved], [training.index(pair[1]) for pair in resolved]
+
+
+def _listed(answers: Sequence[Sequence[int]], way: int) -> EpisodeList:
+    """Return the runs as episodes; of each, the training pictures lie in the novel set, then the test pictures."""
+    starts = np.arange(len(answers))[:, None] * 2 * way
+    return EpisodeList(
+        episodes=EpisodeIndices(
+            support=starts + np.arange(way),
+            support_labels=np.tile(np.arange(way), (len(answers), 1)),
+            query=starts + way + np.arange(way),
+            query_labels=np.array(answers, dtype=np.int64),
+        ),
+        way=way,
+        shot=1,
+        query=1,
+    )
+
+
+def _examples(files: Sequence[Path], labels: NDArray[np.int64], alphabets: NDArray[np.str_]) -> ExampleSet:
+    pictures = np.stack([_picture(file) for file in files])[..., None]
+    return ExampleSet(
+        inputs=pictures,
+        modality="image",
+        labels=labels.astype(np.int64),
+        attributes={"alphabet": alphabets},
+        checksum=content_hash(pictures),
+    )
+
+
+def _picture(file: Path) -> NDArray[np.uint8]:
+    """Return a drawing as (SIZE, SIZE), white strokes on black; on disk strokes are black."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as opened:
+            small = opened.convert("L").resize((SIZE, SIZE), Image.Resampling.BOX)
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"{file} cannot be read as a picture ({error}); replace or remove it") from error
+    return 255 - np.asarray(small)

@@ -1,0 +1,79 @@
+"""Sentiment of short texts from four places, adapted from one to another."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo import sources
+from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.splits import group_split
+from tlzoo.data.tasks import DomainTask
+
+__all__ = ["PLACES", "load_sentiment", "sentiment_adaptation"]
+
+PLACES = {
+    "amazon": "amazonReviewSnippets_GroundTruth.txt",
+    "movies": "movieReviewSnippets_GroundTruth.txt",
+    "news": "nytEditorialSnippets_GroundTruth.txt",
+    "tweets": "tweets_GroundTruth.txt",
+}
+"""Place -> its file in the archive: identifier, mean rating of twenty people from -4 to 4, text."""
+
+_CLASS_NAMES = ("negative", "positive")
+_LEAST_RATING = 0.5
+_TRAIN_SHARE = 0.7
+_REVISION = 1
+
+
+def sentiment_adaptation(name: str, *, source: str, target: str) -> DomainTask:
+    """Build ``sentiment:S->T``: negative or positive, 70 % of the documents trained on, the others are the test.
+
+    Texts with a mean rating below 0.5 in magnitude are left out. Snippets of one document stay together. As places
+    differ in their share of positive texts, accuracy is balanced.
+
+    Args:
+        name: of the task.
+        source: place with labels, one of :data:`PLACES`.
+        target: place to adapt to.
+    """
+    sides: dict[str, Any] = {}
+    for side, place in (("source", source), ("target", target)):
+        examples, documents = load_sentiment(place)
+        train, test = group_split(documents, _TRAIN_SHARE)
+        sides[f"{side}_train"], sides[f"{side}_test"] = examples.subset(train), examples.subset(test)
+    return DomainTask(name=name, class_names=_CLASS_NAMES, sources=("sentiment",), metric="balanced_accuracy", **sides)
+
+
+def load_sentiment(place: str) -> tuple[ExampleSet, NDArray[np.str_]]:
+    """Return the texts of a place with labels, and the document (N,) that each is of.
+
+    Raises:
+        KeyError: there is no such place.
+        SourceError: the source cannot be fetched or is damaged.
+    """
+    rows = _read(sources.path("sentiment"), PLACES[place])
+    kept = [(key, rating, text) for key, rating, text in rows if abs(rating) >= _LEAST_RATING]
+    documents = np.array([key.partition("_")[0] for key, _, _ in kept])
+    examples = ExampleSet(
+        inputs=np.array([text for _, _, text in kept]),
+        modality="text",
+        labels=np.array([int(rating > 0) for _, rating, _ in kept], dtype=np.int64),
+        checksum=content_hash(sources.find_source("sentiment").identity, place, _LEAST_RATING, _REVISION),
+    )
+    return examples, documents
+
+
+def _read(folder: Path, member: str) -> list[tuple[str, float, str]]:
+    archives = [folder] if folder.is_file() else sorted(folder.rglob("*.tar.gz"))
+    with tarfile.open(archives[0]) as archive:
+        (found,) = [info for info in archive.getmembers() if info.isfile() and Path(info.name).name == member]
+        file = archive.extractfile(found)
+        assert file is not None
+        lines = file.read().decode("latin-1").splitlines()
+    rows = [line.split("\t", 2) for line in lines if line.strip()]
+    return [(key, float(rating), text) for key, rating, text in rows]

@@ -1,0 +1,60 @@
+"""Tasks with data sets of their own, of different sizes, as one set in which targets are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.data.example_set import ExampleSet, content_hash
+
+__all__ = ["united"]
+
+
+def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
+    """Return all examples of several sets, one after the other; a target that a set lacks is missing there.
+
+    Missing are -1 (integers) and NaN (floats), as :class:`~tlzoo.data.tasks.MultitaskTask` has them. Batches of the
+    result hold examples of every set in proportion to its size. Inputs are read into memory.
+
+    Args:
+        sets: name -> examples of one modality and shape, with ``targets``; the name is kept in the attribute ``set``.
+
+    Raises:
+        ValueError: no set, sets of different modalities, or a target of different types.
+
+    >>> a = ExampleSet(inputs=np.zeros((2, 3)), modality="features", targets={"x": np.array([1, 2])})
+    >>> b = ExampleSet(inputs=np.ones((1, 3)), modality="features", targets={"y": np.array([0.5])})
+    >>> {name: column.tolist() for name, column in united({"a": a, "b": b}).targets.items()}
+    {'x': [1, 2, -1], 'y': [nan, nan, 0.5]}
+    """
+    if len({examples.modality for examples in sets.values()}) != 1:
+        kinds = ", ".join(f"{name} of {examples.modality}" for name, examples in sets.items()) or "no set"
+        raise ValueError(f"{kinds}; expected sets of one modality")
+    names = list(dict.fromkeys(target for examples in sets.values() for target in examples.targets))
+    whole = next(iter(sets.values()))
+    return replace(
+        whole,
+        inputs=np.concatenate([examples.inputs[np.arange(len(examples))] for examples in sets.values()]),
+        labels=None,
+        domains=None,
+        targets={name: _column(name, sets) for name in names},
+        attributes={"set": np.repeat(list(sets), [len(examples) for examples in sets.values()])},
+        checksum=content_hash([(name, examples.checksum) for name, examples in sets.items()]),
+    )
+
+
+def _column(name: str, sets: Mapping[str, ExampleSet]) -> NDArray[Any]:
+    known = [examples.targets[name] for examples in sets.values() if name in examples.targets]
+    shapes = {(column.dtype, column.shape[1:]) for column in known}
+    if len(shapes) > 1:
+        raise ValueError(f"target {name!r} is of several types and shapes, {shapes}; expected one")
+    ((dtype, shape),) = shapes
+    missing = np.nan if dtype.kind == "f" else -1
+    parts = [
+        examples.targets.get(name, np.full((len(examples), *shape), missing, dtype=dtype)) for examples in sets.values()
+    ]
+    return np.concatenate(parts)

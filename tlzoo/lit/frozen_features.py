@@ -1,0 +1,122 @@
+"""Tasks whose inputs are features of a frozen backbone, run once and cached."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.backbones import FeatureCache, create_backbone
+from tlzoo.backbones.sentence import SentenceEncoder
+from tlzoo.data.augment import REVISION, VIEWS
+from tlzoo.data.augmented_views import AugmentedInputs
+from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.tasks import Task, ZeroShotTask
+from tlzoo.types import Backbone
+
+__all__ = ["encode_prompts", "mean_direction", "view_features", "with_features", "with_tokens"]
+
+T = TypeVar("T", bound=Task)
+
+
+def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | None = None) -> T:
+    """Return the task with the frozen backbone's features in place of its inputs.
+
+    The backbone runs once over the whole raw set that the task's examples are a part of; tasks that share it, and
+    later runs, read the cache.
+    """
+    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    store = cache or FeatureCache()
+
+    return task.map_sets(lambda examples: store.apply(network, examples))
+
+
+def view_features(
+    examples: ExampleSet,
+    backbone: str | Backbone,
+    *,
+    copies: int,
+    mirrored: bool,
+    cache: FeatureCache | None = None,
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Return the frozen backbone's features (M, D) of ``copies`` weak and strong views of each of M raw examples.
+
+    They are fixed, and cached as features are.
+
+    Raises:
+        ValueError: ``copies`` below 1, or examples of which no views are known.
+    """
+    if copies < 1:
+        raise ValueError(f"{copies} views of each kind; expected at least one")
+    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    store = cache or FeatureCache()
+    raw, indices, checksum = examples.base
+
+    def features(view: str, copy: int) -> NDArray[np.float32]:
+        shown = AugmentedInputs(raw, indices, view=view, copy=copy, modality=examples.modality, mirrored=mirrored)
+        identity = content_hash(checksum, indices, view, copy, mirrored, REVISION)
+        return np.array(store.features(network, shown, checksum=identity), dtype=np.float32)
+
+    return {view: [features(view, copy) for copy in range(copies)] for view in VIEWS}
+
+
+def with_tokens(task: T, encoder: SentenceEncoder) -> T:
+    """Return a task on texts with numbers of tokens in their place: for methods that adapt the encoder itself.
+
+    Episodes then hold tensors, which the encoder takes as it takes strings.
+    """
+
+    def tokenized(examples: ExampleSet) -> ExampleSet:
+        tokens = encoder.tokens(examples.inputs[np.arange(len(examples))])
+        return examples.with_inputs(tokens.numpy(), modality="text")
+
+    return task.map_sets(tokenized)
+
+
+def encode_prompts(
+    task: ZeroShotTask,
+    backbone: str | Backbone,
+    *,
+    templates: Sequence[str] = ("{}",),
+    wordings: Sequence[str] = ("description",),
+    cache: FeatureCache | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Return embeddings (classes, A) of the texts of a task's classes by a text backbone, for each prompt.
+
+    A prompt is a template with a wording in it, ``"a photo of {name}"``; each is encoded once and cached.
+
+    Raises:
+        ValueError: a template without ``{}``, no prompt at all, or a wording that the task does not have.
+    """
+    if not templates or not wordings:
+        raise ValueError(f"{len(templates)} templates and {len(wordings)} wordings; expected one of each at least")
+    if bad := [template for template in templates if template.count("{}") != 1]:
+        raise ValueError(f"template {bad[0]!r}: expected one {{}}, where the text of a class stands")
+    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    store = cache or FeatureCache()
+    found = {}
+    for wording, template in itertools.product(wordings, templates):
+        texts = np.array([template.replace("{}", text) for text in task.texts(wording)])
+        features = store.features(network, texts, checksum=content_hash(texts))
+        found[template.replace("{}", f"{{{wording}}}")] = np.array(features, dtype=np.float32)
+    return found
+
+
+def mean_direction(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the mean of the directions of several embeddings (classes, A) of the same classes; a single one as it is.
+
+    >>> mean_direction([np.array([[1, 0]], np.float32), np.array([[0, 2]], np.float32)]).round(3).tolist()
+    [[0.7070000171661377, 0.7070000171661377]]
+    """
+    if len(embeddings) == 1:
+        return embeddings[0]
+    mean = sum(_directions(one) for one in embeddings)
+    return _directions(np.asarray(mean, dtype=np.float32))
+
+
+def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    directions: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return directions

@@ -1,0 +1,159 @@
+"""What modules on a target domain share, however they are trained: predictions, tests, label-free scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from tlzoo.lit.joint_forward import view_part
+from tlzoo.lit.metrics import MeanClassAccuracy
+from tlzoo.lit.module import TransferModule
+from tlzoo.methods.base import DomainMethod
+from tlzoo.nn.network import Network
+from tlzoo.selection import scores
+from tlzoo.types import Examples, Need, Prediction, Sees, withheld
+
+__all__ = ["TargetModule"]
+
+
+class TargetModule(TransferModule):
+    """Base of modules with one network whose answers on target test data count."""
+
+    method: DomainMethod
+    network: Network
+
+    def _assemble(self, network: Network, method: DomainMethod, num_classes: int) -> None:
+        """Set network, method and metrics."""
+        self.method, self.network = method, network
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self._num_classes = num_classes
+        self.target_accuracies = nn.ModuleList()
+        self._target_outputs: list[Prediction] = []
+
+    def pretrained(self) -> nn.Module:
+        """Return the backbone."""
+        return self.network.backbone
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Map raw inputs (B, ...) to logits (B, C)."""
+        prediction: Prediction = self.network(inputs)
+        return prediction.logits
+
+    def on_train_epoch_start(self) -> None:
+        """Show the whole unlabelled target to a method that wants it."""
+        if type(self.method).on_epoch is not DomainMethod.on_epoch:
+            with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
+                target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
+            self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
+
+    @torch.no_grad()
+    def predict_all(self, batches: Iterable[Examples]) -> Prediction:
+        """Return the predictions, in evaluation mode, of all batches as one, with their indices."""
+        was_training = self.network.training
+        self.network.eval()
+        parts = [(self.network(batch.inputs), batch.indices) for batch in (b.to(self.device) for b in batches)]
+        self.network.train(was_training)
+        return Prediction(
+            features=torch.cat([prediction.features for prediction, _ in parts]),
+            logits=torch.cat([prediction.logits for prediction, _ in parts]),
+            indices=torch.cat([indices for _, indices in parts if indices is not None]),
+        )
+
+    def _shown(self, prediction: Prediction, labels: Sees) -> Prediction:
+        """Return the prediction as the method may see it."""
+        if labels in self.method.sees:
+            return prediction
+        return withheld(prediction, "labels", why=f"{self.method_name} does not declare {labels.name}")
+
+    def _joined_prediction(self, prediction: Prediction, examples: Examples, *, gather: bool = True) -> Prediction:
+        """Return the prediction with what is known of its examples; of all processes where ``gather`` says so."""
+        join = self.joined if gather else _same
+        return Prediction(
+            features=join(prediction.features),
+            logits=join(prediction.logits),
+            labels=None if examples.labels is None else join(examples.labels),
+            indices=None if examples.indices is None else join(examples.indices),
+            domains=None if examples.domains is None else join(examples.domains),
+            inputs=self._joined_inputs(examples.inputs, join) if Need.MODEL in self.method.needs else None,
+        )
+
+    def _with_views(
+        self, said: Mapping[str, Prediction], side: str, examples: Examples, *, gather: bool = True
+    ) -> Prediction:
+        """Return the joined prediction of a side, its views in it, from what the network said of each by name."""
+        views = {
+            view: self._joined_prediction(said[view_part(side, view)], Examples(inputs=inputs), gather=gather)
+            for view, inputs in examples.views.items()
+        }
+        return replace(self._joined_prediction(said[side], examples, gather=gather), views=views)
+
+    def _joined_inputs(self, inputs: Any, join: Callable[[Tensor], Tensor]) -> Any:
+        if isinstance(inputs, Tensor):
+            return join(inputs)
+        if self.distributed and join is not _same:
+            raise TypeError(
+                f"{self.method_name} needs the model, and raw texts cannot be joined over processes; use gather=False"
+            )
+        return inputs
+
+    def _log_scores(self, source: Prediction | None = None) -> None:
+        """Log the label-free scores of the target predictions that validation collected, as ``validation/NAME``."""
+        if self._target_outputs:
+            target = self._collected(self._target_outputs)
+            values = {f"validation/{k}": v for k, v in scores(target.features, target.logits, source).items()}
+            self.log_dict(values, sync_dist=True)  # equal on all processes; Lightning wants it said
+            self._target_outputs.clear()
+
+    def _collected(self, outputs: list[Prediction]) -> Prediction:
+        """Return predictions of all batches and processes as one."""
+        labels = [p.labels for p in outputs if p.labels is not None]
+        return Prediction(
+            features=self.joined(torch.cat([p.features for p in outputs])),
+            logits=self.joined(torch.cat([p.logits for p in outputs])),
+            labels=self.joined(torch.cat(labels)) if labels else None,
+        )
+
+    @property
+    def _target_names(self) -> tuple[str, ...]:
+        """Names of several targets, in the order of ``domains``; none where there is one, or data of the user's own."""
+        task = getattr(getattr(self.trainer, "datamodule", None), "task", None)
+        return getattr(task, "target_names", ())
+
+    def on_test_start(self) -> None:
+        """Make a count for each of several targets."""
+        counts = [
+            MulticlassAccuracy(self._num_classes, average="micro", ignore_index=_OF_ANOTHER) for _ in self._target_names
+        ]
+        self.target_accuracies = nn.ModuleList(counts).to(self.device)
+
+    def test_step(self, batch: Examples, batch_idx: int) -> None:
+        """Count the answers on target test data: ``test/accuracy``, and ``test/NAME`` of each of several targets."""
+        assert batch.labels is not None
+        logits = self(batch.inputs)
+        self.test_accuracy.update(logits, batch.labels)
+        self.test_balanced_accuracy.update(logits, batch.labels)
+        self.log("test/accuracy", self.test_accuracy)
+        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
+        for place, (name, accuracy) in enumerate(zip(self._target_names, self.target_accuracies, strict=True)):
+            assert isinstance(accuracy, MulticlassAccuracy)
+            assert batch.domains is not None
+            accuracy.update(logits, batch.labels.where(batch.domains == place, _OF_ANOTHER))
+            self.log(f"test/{name}", accuracy)
+
+    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
+        """Return the logits (B, C)."""
+        return self(batch.inputs)  # type: ignore[no-any-return]
+
+
+_OF_ANOTHER = -1
+"""In place of the label of an example that another target's accuracy counts."""
+
+
+def _same(rows: Tensor) -> Tensor:
+    return rows
