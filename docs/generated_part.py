@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from tables import GENERATED
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 _CODE = re.compile(r"(``.*?``|:\w+(?::\w+)?:`.*?`|`[^`]*`_)")
 _MARKUP = re.compile(r"(?<!\\)(?:\||\*(?!\s)|(?<=\w)_(?!\w))")

@@ -240,7 +240,7 @@ def test_compare_answers_in_a_sentence(bench):
     assert "they do not see the same" in out
     status, _, err = bench("compare", before=("dna", "source_only"))
     assert status == 2
-    assert err.startswith("tlzoo: unknown row 'dna'; known are DAN, source only, target only")
+    assert err.startswith("tlzoo: unknown row 'dna'; did you mean 'DAN'")
 
 
 def test_a_stored_cell_is_reproduced(bench, capsys, tmp_path):

@@ -1,7 +1,9 @@
 import pytest
 
 from tlzoo import registry
-from tlzoo.registry import FAMILIES, METHODS, Paper, create_method, list_methods, method_class, nearest, resolve_name
+from tlzoo.paper import Paper
+from tlzoo.registry import FAMILIES, METHODS, create_method, list_methods, method_class, resolve_name
+from tlzoo.spelling import nearest
 
 
 def paper(**changes):
@@ -21,7 +23,7 @@ def test_names():
         resolve_name("deepcoral")
     with pytest.raises(ValueError, match="did you mean 'adaptation/dan'"):
         resolve_name("adaptation/dam")
-    with pytest.raises(ValueError, match="unknown method 'xyzzy'; known are"):
+    with pytest.raises(ValueError, match="unknown method 'xyzzy'; none of the"):
         resolve_name("xyzzy")
 
 
@@ -72,3 +74,7 @@ def test_citations():
 def test_nearest():
     assert nearest("dna", ["dan", "dann", "mcc"], kind="method").endswith("did you mean 'dan' or 'dann'?")
     assert nearest("zzz", ["b", "a"], kind="thing") == "unknown thing 'zzz'; known are a, b"
+    assert nearest("MC", ["mcc", "bnm"], kind="method") == "unknown method 'MC'; did you mean 'mcc'?"
+    assert nearest("mmd", ["dan", "mme"], kind="method", related=["dan"]).endswith("did you mean 'dan' or 'mme'?")
+    many = [f"method{n}" for n in range(500)]
+    assert nearest("zz", many, kind="name") == "unknown name 'zz'; none of the 500 known ones is spelled like it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["bibtex"]
 

@@ -6,12 +6,11 @@ the conformance tests and suites follow from the row.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method
@@ -19,12 +18,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FAMILIES",
     "METHODS",
-    "Paper",
     "accepted_settings",
     "create_method",
     "list_methods",
     "method_class",
-    "nearest",
     "registered_name",
     "resolve_name",
 ]
@@ -163,56 +160,6 @@ METHODS: dict[str, str] = {
     "finetuning/lora": "LoRA",
 }
 """``family/name`` -> class in ``tlzoo.methods.<family>.<name>``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paper:
-    """Where a method comes from.
-
-    Attributes:
-        title: as printed.
-        authors: family names in order; "et al." is not spelled out here.
-        venue: short name of the conference or journal.
-        year: of publication.
-        arxiv: identifier such as ``1502.02791``, or None.
-        doi: where there is no arXiv identifier.
-        page: web address, where there is neither.
-    """
-
-    title: str
-    authors: tuple[str, ...]
-    venue: str
-    year: int
-    arxiv: str | None = None
-    doi: str | None = None
-    page: str | None = None
-
-    @property
-    def url(self) -> str | None:
-        """Link to the paper."""
-        if self.arxiv:
-            return f"https://arxiv.org/abs/{self.arxiv}"
-        return f"https://doi.org/{self.doi}" if self.doi else self.page
-
-    @property
-    def citation(self) -> str:
-        """Short form: ``Long et al., ICML 2015``."""
-        first = self.authors[0]
-        who = {1: first, 2: " and ".join(self.authors[:2])}.get(len(self.authors), f"{first} et al.")
-        return f"{who}, {self.venue} {self.year}"
-
-
-def nearest(name: str, known: Iterable[str], *, kind: str) -> str:
-    """Return the sentence for an unknown name, with the nearest known ones.
-
-    >>> nearest("dna", ["dan", "dann", "mcc"], kind="method")
-    "unknown method 'dna'; did you mean 'dan' or 'dann'?"
-    """
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if not close:
-        return f"unknown {kind} {name!r}; known are {', '.join(known)}"
-    return f"unknown {kind} {name!r}; did you mean {' or '.join(map(repr, close))}?"
 
 
 def list_methods(family: str | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["Choice", "Distribution", "LogUniform", "Space", "Uniform", "described", "draw", "read_distribution"]
 

@@ -13,7 +13,7 @@ from tlzoo.functional import gradient_reversal, mmd
 from tlzoo.methods.adaptation import DAN
 from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Strategy, Weighting
 from tlzoo.methods.conformance import CHECKS, ConformanceError, check_method, scenarios
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import SupervisionError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.types import Backbone
 
 __all__ = ["create_backbone", "list_backbones"]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["Interpolation", "resize"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.preprocess import ImagePreprocess
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, LayerGroup
 
 __all__ = ["TimmNetwork", "timm_network"]

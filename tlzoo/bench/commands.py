@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.bench.runner import Plan

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlzoo.bench.report.table_layout import number, span
 from tlzoo.bench.report.tables import Line, Table
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.stats import (
     PairedDifference,
     holm,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.bench.cell import Cell
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger

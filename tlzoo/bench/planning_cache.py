@@ -120,7 +120,7 @@ class Facts:
         """
 
         def establish() -> bool:
-            from tlzoo.registry import nearest
+            from tlzoo.spelling import nearest
 
             known = tlzoo.list_backbones()
             # "timm:" and "sentence:" names are checked by who owns them, when the backbone is made

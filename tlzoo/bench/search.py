@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlzoo.bench.yaml_lines import Located
-from tlzoo.registry import nearest
 from tlzoo.space import Distribution, described, draw, read_distribution
+from tlzoo.spelling import nearest
 
 __all__ = ["Search", "read_search"]
 

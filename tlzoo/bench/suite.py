@@ -12,8 +12,8 @@ from tlzoo.bench.cell import SCHEMA_REVISION, Cell
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.search import Search, grid_size
 from tlzoo.bench.yaml_lines import Located
-from tlzoo.registry import nearest
 from tlzoo.space import read_distribution
+from tlzoo.spelling import nearest
 
 __all__ = ["Group", "Row", "Suite"]
 

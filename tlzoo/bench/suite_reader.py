@@ -11,7 +11,7 @@ from tlzoo.bench.search import Search, read_search
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
 from tlzoo.bench.yaml_lines import Located, parse
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["find_suite", "list_suites", "load_suite"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tlzoo.bench.yaml_lines import Located
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["read_trainer"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["Located", "SuiteError", "parse"]
 

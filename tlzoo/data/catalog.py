@@ -12,7 +12,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.data.tasks import Task

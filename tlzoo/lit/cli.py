@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tlzoo import lit
 from tlzoo.lit.data import MultitaskData, TaskData, ZeroShotData
 from tlzoo.lit.module import TransferModule
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["main"]
 

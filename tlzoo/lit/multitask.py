@@ -21,7 +21,7 @@ from tlzoo.methods.base import Method, Weighting
 from tlzoo.nn.gradients import Space, TaskTape
 from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.types import TaskBatch
 
 __all__ = ["Multitask"]

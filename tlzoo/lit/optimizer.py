@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["OptimizerSettings"]
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods import guards
-from tlzoo.registry import Paper, registered_name
+from tlzoo.paper import Paper
+from tlzoo.registry import registered_name
 from tlzoo.space import Space
 from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["SOURCES", "Source", "find_source"]
 

@@ -17,7 +17,7 @@ from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, Sees
 
 __all__ = ["SETTINGS", "STEPS", "Trained", "trained"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from tlzoo.bench.report.table_layout import Grid, Row, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["FORMATS", "render"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

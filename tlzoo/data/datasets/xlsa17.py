@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import ZeroShotTask
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 
 __all__ = ["xlsa17"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
-from tlzoo.registry import nearest
+from tlzoo.spelling import nearest
 from tlzoo.types import Sees
 
 __all__ = ["ZeroShotTask", "ZeroShotView"]

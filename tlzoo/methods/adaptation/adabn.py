@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlzoo.methods.adapting import SourceFree, normalization_layers
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["AdaBN"]
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.memory_bank import MemoryBank
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Need, Prediction
 

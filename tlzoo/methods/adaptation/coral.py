@@ -11,7 +11,7 @@ from tlzoo.functional import covariance, symmetric_power
 from tlzoo.functional.checks import check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["CORAL"]
 

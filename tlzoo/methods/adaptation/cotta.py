@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.methods.test_time_steps import Online
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["CoTTA"]
 

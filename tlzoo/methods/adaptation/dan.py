@@ -11,7 +11,7 @@ from tlzoo.functional import mmd
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

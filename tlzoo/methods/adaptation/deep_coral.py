@@ -9,7 +9,7 @@ from torch import nn
 from tlzoo.functional import coral_loss
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

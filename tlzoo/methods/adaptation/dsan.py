@@ -12,7 +12,7 @@ from tlzoo.functional import local_mmd, reversal_coefficient
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from tlzoo.functional import information_maximization
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.adapting import TestTime
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["LAME", "laplacian_adjusted"]
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from tlzoo.functional import minimum_class_confusion
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space, Uniform
 from tlzoo.types import Losses, Prediction
 

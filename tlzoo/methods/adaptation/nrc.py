@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods.adapting import SourceFree
 from tlzoo.nn.memory_bank import MemoryBank
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Need, Prediction
 
 __all__ = ["NRC"]

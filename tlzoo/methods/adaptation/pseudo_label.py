@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["PseudoLabel"]

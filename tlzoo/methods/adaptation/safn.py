@@ -7,7 +7,7 @@ from torch import nn
 
 from tlzoo.functional import stepwise_norm_loss
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

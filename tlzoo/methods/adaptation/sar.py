@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
 from tlzoo.methods.test_time_steps import Online
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["SAR"]
 

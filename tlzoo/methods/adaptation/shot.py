@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tlzoo.functional import information_maximization
 from tlzoo.methods.adapting import SourceFree
 from tlzoo.nn.memory_bank import Memory
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Need, Prediction
 
 __all__ = ["SHOT", "cluster_labels"]

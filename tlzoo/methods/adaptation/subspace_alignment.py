@@ -10,7 +10,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import Choice, Space
 
 __all__ = ["SubspaceAlignment"]

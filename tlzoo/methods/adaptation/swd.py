@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import sliced_wasserstein
 from tlzoo.methods.confusion.mcd import MCD
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["SWD"]
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tlzoo.functional import entropy
 from tlzoo.methods.adapting import TestTime
 from tlzoo.nn.memory_bank import Memory
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["T3A"]
 

@@ -11,7 +11,7 @@ from torch.optim import Adam, Optimizer
 
 from tlzoo.functional import entropy
 from tlzoo.methods.test_time_steps import Online
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["TENT"]
 

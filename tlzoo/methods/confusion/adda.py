@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods.alternating import Alternating, Phase
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["ADDA"]

@@ -12,7 +12,7 @@ from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multil
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

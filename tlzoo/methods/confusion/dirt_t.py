@@ -9,7 +9,7 @@ from tlzoo.functional import divergence, entropy
 from tlzoo.methods.adapting import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.virtual_adversary import VirtualAdversary
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Need, Prediction
 

@@ -8,7 +8,7 @@ from torch import nn
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

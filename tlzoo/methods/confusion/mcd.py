@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import classifier_discrepancy
 from tlzoo.methods.alternating import Alternating, Phase
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["MCD", "TwoClassifiers"]

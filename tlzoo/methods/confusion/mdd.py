@@ -7,7 +7,7 @@ from torch import nn
 
 from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

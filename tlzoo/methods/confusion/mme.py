@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import entropy, gradient_reversal
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Prediction
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from tlzoo.functional import gradient_reversal, reversal_coefficient
 from tlzoo.functional.predictions import log_complement
 from tlzoo.methods.base import Alignment
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["OSBP"]

@@ -9,7 +9,7 @@ from tlzoo.functional import entropy, gradient_reversal
 from tlzoo.methods.base import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.nn.virtual_adversary import VirtualAdversary
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses, Need, Prediction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tlzoo.methods.base import Strategy
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
 __all__ = ["GradualUnfreezing"]

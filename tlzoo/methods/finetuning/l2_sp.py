@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.methods.base import Strategy
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
 __all__ = ["L2SP"]

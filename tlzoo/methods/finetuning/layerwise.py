@@ -6,7 +6,7 @@ from typing import Any
 
 from tlzoo.backbones import layerwise_groups
 from tlzoo.methods.base import Strategy
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
 __all__ = ["Layerwise"]

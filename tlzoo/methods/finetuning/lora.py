@@ -7,7 +7,7 @@ import re
 from torch import nn
 
 from tlzoo.methods.base import Strategy
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
 __all__ = ["LoRA"]

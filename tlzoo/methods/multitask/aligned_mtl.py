@@ -9,7 +9,7 @@ from torchjd.aggregation import AlignedMTLWeighting
 
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["AlignedMTL"]
 

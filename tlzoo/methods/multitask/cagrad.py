@@ -7,7 +7,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.gramians import cagrad_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import Space, Uniform
 
 __all__ = ["CAGrad"]

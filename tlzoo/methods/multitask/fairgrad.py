@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional.gramians import fair_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import Space, Uniform
 
 __all__ = ["FairGrad"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.base import Weighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["Fixed"]
 

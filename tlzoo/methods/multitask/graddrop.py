@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.methods.multitask.jacobian import JacobianWeighting
 from tlzoo.nn.draws import Draws
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["GradDrop"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import Space, Uniform
 
 __all__ = ["GradNorm"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.nn.draws import Draws
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["GradVac"]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.methods.multitask.impartial import impartial_weights
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["IMTLG"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.gramians import min_norm_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["MGDA"]
 

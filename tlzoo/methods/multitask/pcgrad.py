@@ -8,7 +8,7 @@ from torchjd.aggregation import PCGradWeighting
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.nn.draws import Draws
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["PCGrad"]
 

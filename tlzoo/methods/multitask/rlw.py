@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.methods.base import Weighting
 from tlzoo.nn.draws import Draws
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["RLW"]
 

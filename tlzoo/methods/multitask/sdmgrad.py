@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional.gramians import min_norm_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["SDMGrad"]
 

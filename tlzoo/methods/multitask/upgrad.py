@@ -7,7 +7,7 @@ from torchjd.aggregation import UPGradWeighting
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.methods.multitask.projector import Projector
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["UPGrad"]
 

@@ -9,7 +9,7 @@ from tlzoo.functional import memberships, negative_squared_distances, prototypes
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.methods.oneshot.fitting import fit_euclidean
 from tlzoo.methods.oneshot.tim import information_gradient
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["AlphaTIM"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlzoo.methods.oneshot.maml import MAML
 from tlzoo.nn.batch_statistics import Statistics
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["ANIL"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from tlzoo.functional import cosine_similarities, memberships, prototypes
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.methods.oneshot.fitting import fit_cosine
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["BaselinePP"]
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tlzoo.functional import cosine_similarities, memberships, prototypes
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["BDCSPN", "rectified"]

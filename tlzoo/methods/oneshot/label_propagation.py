@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional import memberships, negative_squared_distances
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["LabelPropagation"]

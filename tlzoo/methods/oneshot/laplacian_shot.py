@@ -8,7 +8,7 @@ from torch import Tensor
 from tlzoo.functional import negative_squared_distances
 from tlzoo.methods.oneshot.bd_cspn import rectified
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["LaplacianShot"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional import memberships
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["LinearBaseline"]
 

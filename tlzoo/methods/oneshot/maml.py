@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods.meta_learning import MetaLearner, check_way
 from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["MAML"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional import cosine_similarities, memberships
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["MatchingNet"]
 

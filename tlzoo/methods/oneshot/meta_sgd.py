@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tlzoo.methods.oneshot.maml import MAML
 from tlzoo.nn.batch_statistics import Statistics
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["MetaSGD"]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tlzoo.functional import negative_squared_distances, prototypes
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["ProtoNet"]
 

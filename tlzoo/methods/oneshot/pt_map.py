@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tlzoo.functional import memberships, negative_squared_distances, prototypes
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["PTMAP"]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tlzoo.functional import memberships
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["R2D2"]
 

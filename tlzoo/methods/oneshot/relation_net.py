@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import prototypes
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["RelationNet"]
 

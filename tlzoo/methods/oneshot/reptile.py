@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.methods.oneshot.fomaml import FOMAML
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["Reptile"]
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.oneshot.logistic import Logistic
 from tlzoo.nn.batch_statistics import statistics_of, uses_batch_statistics
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["SetFit"]
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import memberships
 from tlzoo.methods.base import EpisodeClassifier
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["Siamese"]
 

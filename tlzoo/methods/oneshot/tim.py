@@ -10,7 +10,7 @@ from torch import Tensor
 from tlzoo.functional import cosine_similarities, memberships, prototypes
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.methods.oneshot.fitting import fit_cosine, through_softmax
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["TIM", "information_gradient", "shannon_slope"]

@@ -9,7 +9,7 @@ from tlzoo.functional import cosine_similarities, memberships, prototypes
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.methods.oneshot.fitting import fit_cosine
 from tlzoo.methods.oneshot.tim import information_gradient, shannon_slope
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["TransductiveFinetuning"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["ClassPrior"]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import prototypes
 from tlzoo.methods.base import Compatibility, fitted
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["ConSE"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlzoo.methods.base import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["CSLS"]
 

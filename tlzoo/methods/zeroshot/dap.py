@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility, fitted
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["DAP"]
 

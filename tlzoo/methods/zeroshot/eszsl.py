@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_choice
 from tlzoo.methods.base import Compatibility, fitted
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["ESZSL"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses
 
 __all__ = ["FeatureGeneration"]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.base import Compatibility
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Losses
 
 __all__ = ["LatEm"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.cross_encoder import load_pair_classifier
 from tlzoo.methods.text_methods import TextCompatibility
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 
 __all__ = ["NLI"]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses
 

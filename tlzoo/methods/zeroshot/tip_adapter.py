@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility, fitted
 from tlzoo.methods.zeroshot.correction import Correction
-from tlzoo.registry import Paper
+from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["TipAdapter"]
