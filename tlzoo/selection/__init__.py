@@ -1,7 +1,21 @@
-"""Validators that need no target label: they score a model by its predictions on unlabelled target inputs."""
+"""Choosing without target labels: validators of a model, signs of its health, and transferability of a backbone."""
 
 from tlzoo.selection.health import COLLAPSED, health
 from tlzoo.selection.source_validators import SOURCE_SCORES
+from tlzoo.selection.transferability import TRANSFERABILITY, gbc, h_score, leep, log_me, nce, trans_rate
 from tlzoo.selection.validators import SCORES, scores
 
-__all__ = ["COLLAPSED", "SCORES", "SOURCE_SCORES", "health", "scores"]
+__all__ = [
+    "COLLAPSED",
+    "SCORES",
+    "SOURCE_SCORES",
+    "TRANSFERABILITY",
+    "gbc",
+    "h_score",
+    "health",
+    "leep",
+    "log_me",
+    "nce",
+    "scores",
+    "trans_rate",
+]
