@@ -1,8 +1,12 @@
+import os
+
+import psutil
 import pytest
 
 from tlzoo.bench import Cell, executors, resources
 from tlzoo.bench.executors import Pool
 from tlzoo.bench.resources import WORKER_BYTES, Room, available_memory, peak_memory
+from tlzoo.bench.resources import cores as cores_of_process
 from tlzoo.bench.store import Store
 
 GIB = 2**30
@@ -31,8 +35,6 @@ def test_memory_limits_workers_as_cores_do(machine):
     assert Room(cells(trainer={"devices": 2})).workers == 1
     machine(8, 0)
     assert Room(cells()).workers == 1
-    machine(8, None)
-    assert Room(cells()).workers == 8
 
 
 def test_what_a_worker_was_seen_to_hold_goes_before_the_estimate(machine):
@@ -44,6 +46,16 @@ def test_what_a_worker_was_seen_to_hold_goes_before_the_estimate(machine):
     room.saw(4 * GIB)
     room.saw(3 * GIB)
     assert room.workers == 2
+
+
+def test_cores_are_those_of_this_process(monkeypatch):
+    assert 1 <= cores_of_process() <= (os.cpu_count() or 1)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cores_of_process() == 1
+
+
+def test_memory_of_the_machine_is_free_and_no_more_than_there_is():
+    assert 0 < resources._machine_memory() <= psutil.virtual_memory().total
 
 
 def test_a_container_has_less_than_the_machine(tmp_path, monkeypatch):
@@ -64,6 +76,8 @@ def test_a_container_has_less_than_the_machine(tmp_path, monkeypatch):
     (first / "limit").write_text("90\n")
     (first / "used").write_text("120\n")
     assert available_memory() == 20
+    (first / "used").write_text("300\n")
+    assert available_memory() == 0
 
 
 def test_the_peak_only_grows():

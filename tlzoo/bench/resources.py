@@ -23,27 +23,26 @@ _CONTROL_GROUPS = (
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: its affinity and the quota of a container count."""
+    import joblib  # psutil knows no quota
+
+    return int(joblib.cpu_count())
 
 
-def available_memory() -> int | None:
-    """Return the bytes that new processes may fill, the limit of a container included; None where it is not known."""
-    known = [amount for amount in (_machine_memory(), _container_memory()) if amount is not None]
-    return min(known, default=None)
+def available_memory() -> int:
+    """Return the bytes that new processes may fill, within the limit of a container."""
+    machine, container = _machine_memory(), _container_memory()
+    return machine if container is None else min(machine, container)
 
 
-def _machine_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return None  # no Linux: the operating system swaps, and only cores count
+def _machine_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def _container_memory() -> int | None:
+    """Return what the container's limit leaves; None without one. psutil sees the machine, not the container."""
     for folder, limit, used in _CONTROL_GROUPS:
         try:
             most = int((folder / limit).read_text(encoding="ascii"))
@@ -59,7 +58,7 @@ def peak_memory() -> int | None:
     """Return the most bytes that this process held at a time; None where the system does not say."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        # not getrusage: its figure begins with what the parent held
+        # psutil has no peak on Linux, and getrusage begins with what the parent held
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     except (OSError, ValueError, StopIteration):
         return None
@@ -79,8 +78,7 @@ class Room:
         wanted = list(cells)
         self._processes = max((cell.processes for cell in wanted), default=1)
         self._cores = max(cores() // max((cell.threads * cell.processes for cell in wanted), default=1), 1)
-        memory = available_memory()
-        self._memory = None if memory is None else int(0.9 * memory)
+        self._memory = int(0.9 * available_memory())
         self._each = WORKER_BYTES
 
     def saw(self, peak: int | None) -> None:
@@ -90,8 +88,6 @@ class Room:
     @property
     def workers(self) -> int:
         """How many workers have room, at least one."""
-        if self._memory is None:
-            return self._cores
         return max(min(self._cores, self._memory // (self._each * self._processes)), 1)
 
 

@@ -1,4 +1,4 @@
-"""Gathering the whole batch from all processes, with gradient."""
+"""Gathering the whole batch from all processes, with gradient; torch's own function wants shares of one size."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def density_ratio(source: Tensor, target: Tensor, points: Tensor, *, penalty: fl
     """Return the (P,) ratio of target to source density at points (P, D), by logistic regression of the domain.
 
     Newton's method on standardized features, with an L2 penalty; each domain counts by its size, which the ratio takes
-    back.
+    back. scikit-learn's classifier gives the same, but on the CPU only.
 
     Args:
         source: (N, D).

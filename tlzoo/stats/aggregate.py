@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tlzoo.stats.intervals import bootstrapped
 
 __all__ = ["Estimate", "interquartile_mean", "iqm", "performance_profile", "probability_of_improvement"]
 
@@ -21,7 +24,7 @@ class Estimate:
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """Return the mean of the middle half of all values: the lowest and highest quarter, rounded down, are left out.
+    """Return the mean of the middle half of all values; the lowest and highest quarters, rounded down, are left out.
 
     Source: https://arxiv.org/abs/2108.13264.
 
@@ -31,11 +34,12 @@ def interquartile_mean(values: ArrayLike) -> float:
     >>> interquartile_mean([0.0, 1.0, 2.0, 100.0])
     1.5
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=None)
-    if not len(ordered) or np.isnan(ordered[-1]):
-        raise ValueError("interquartile mean of no value or of NaN; leave undefined runs out first")
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+    from scipy.stats import trim_mean
+
+    known = np.asarray(values, dtype=np.float64)
+    if not known.size or np.isnan(known).any():
+        raise ValueError("interquartile mean of no value or of NaN; leave out undefined runs first")
+    return float(trim_mean(known, 0.25, axis=None))
 
 
 def iqm(scores: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Estimate:
@@ -50,8 +54,12 @@ def iqm(scores: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: 
     Raises:
         ValueError: ``scores`` is not two-dimensional, is empty or holds NaN.
     """
-    table = _table(scores)
-    return _bootstrapped(lambda t: np.array(interquartile_mean(t)), [table], level, resamples, seed)
+    from scipy.stats import trim_mean
+
+    def middle(*columns: NDArray[np.float64], axis: int) -> Any:
+        return trim_mean(np.concatenate(columns, axis=axis), 0.25, axis=axis)
+
+    return _estimate(middle, [_table(scores)], level, resamples, seed)
 
 
 def performance_profile(
@@ -76,8 +84,12 @@ def performance_profile(
     [1.0, 0.5, 0.0]
     """
     marks = np.asarray(thresholds, dtype=np.float64)
-    above = lambda table: (table[..., None] > marks).mean(axis=(0, 1))  # noqa: E731
-    return _bootstrapped(above, [_table(scores)], level, resamples, seed)
+
+    def shares(*columns: NDArray[np.float64], axis: int) -> Any:
+        joint = np.concatenate(columns, axis=axis)
+        return np.stack([(joint > mark).mean(axis=axis) for mark in marks])
+
+    return _estimate(shares, [_table(scores)], level, resamples, seed)
 
 
 def probability_of_improvement(
@@ -104,11 +116,13 @@ def probability_of_improvement(
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"scores on {a.shape[1]} and {b.shape[1]} tasks; expected the same tasks in the same order")
 
-    def probability(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-        difference = one[:, None, :] - other[None, :, :]
-        return np.asarray(((np.sign(difference) + 1) / 2).mean())
+    def probability(*columns: NDArray[np.float64], axis: int) -> Any:
+        # of every task the runs of one method, then of every task those of the other
+        tasks = zip(columns[: a.shape[1]], columns[a.shape[1] :], strict=True)
+        wins = [np.sign(one[..., :, None] - other[..., None, :]).mean(axis=(axis - 1, axis)) for one, other in tasks]
+        return (np.mean(wins, axis=0) + 1) / 2
 
-    return _bootstrapped(probability, [a, b], level, resamples, seed)
+    return _estimate(probability, [a, b], level, resamples, seed)
 
 
 def _table(scores: ArrayLike) -> NDArray[np.float64]:
@@ -116,26 +130,21 @@ def _table(scores: ArrayLike) -> NDArray[np.float64]:
     if table.ndim != 2 or not table.size:
         raise ValueError(f"scores of shape {table.shape}; expected (runs, tasks), at least one of each")
     if np.isnan(table).any():
-        raise ValueError("scores hold NaN; leave undefined runs or tasks out first")
+        raise ValueError("scores hold NaN; leave out undefined runs or tasks first")
     return table
 
 
-def _bootstrapped(
-    figure: Callable[..., NDArray[np.float64]],
-    tables: list[NDArray[np.float64]],
-    level: float,
-    resamples: int,
-    seed: int,
+def _estimate(
+    figure: Callable[..., Any], tables: Sequence[NDArray[np.float64]], level: float, resamples: int, seed: int
 ) -> Estimate:
+    """Return ``figure(*columns, axis=-1)`` with its interval; a column holds the runs of one method on one task."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a probability between 0 and 1, such as 0.95")
-    random = np.random.default_rng(seed)
-    drawn = np.stack([figure(*_resampled(tables, random)) for _ in range(resamples)])
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Estimate(value=np.asarray(figure(*tables)), low=np.asarray(low), high=np.asarray(high))
-
-
-def _resampled(tables: list[NDArray[np.float64]], random: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    for table in tables:
-        rows = random.integers(0, len(table), table.shape)  # of every task its own runs
-        yield np.take_along_axis(table, rows, axis=0)
+    columns = [column for table in tables for column in table.T]
+    value = np.asarray(figure(*columns, axis=-1))
+    if max(map(len, tables)) == 1:  # one run of each: every resample is the sample
+        return Estimate(value=value, low=value, high=value)
+    # SciPy asks for two runs or more; a single run, repeated, resamples to itself and counts as much
+    columns = [np.repeat(column, 2) if len(column) == 1 else column for column in columns]
+    interval = bootstrapped(columns, figure, level=level, resamples=resamples, seed=seed).confidence_interval
+    return Estimate(value=value, low=np.asarray(interval.low), high=np.asarray(interval.high))

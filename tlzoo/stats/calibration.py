@@ -25,8 +25,10 @@ def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, *, bins: in
     >>> expected_calibration_error([[100.0, 0.0], [100.0, 0.0]], [0, 1])
     0.5
     """
+    from scipy.special import softmax
+
     scores, truth = _checked(logits, labels)
-    probabilities = np.exp(_log_softmax(scores))
+    probabilities = softmax(scores, axis=1)
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == truth
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -43,8 +45,10 @@ def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
     >>> round(negative_log_likelihood([[0.0, 0.0]], [1]), 4)
     0.6931
     """
+    from scipy.special import log_softmax
+
     scores, truth = _checked(logits, labels)
-    return float(-_log_softmax(scores)[np.arange(len(truth)), truth].mean())
+    return float(-log_softmax(scores, axis=1)[np.arange(len(truth)), truth].mean())
 
 
 def macro_f1(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -73,9 +77,3 @@ def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
     if truth.min() < 0 or truth.max() >= scores.shape[1]:
         raise ValueError(f"labels from {truth.min()} to {truth.max()} for {scores.shape[1]} classes")
     return scores, truth.astype(np.int64)
-
-
-def _log_softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return normalized

@@ -91,6 +91,8 @@ def average_ranks(
     >>> average_ranks([[0.9, 0.9, 0.5], [0.8, 0.7, 0.6]]).tolist()
     [1.25, 1.75, 3.0]
     """
+    from scipy.stats import rankdata
+
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError(f"scores of shape {table.shape}; expected (tasks, methods)")
@@ -98,13 +100,5 @@ def average_ranks(
     cost = cost[~np.isnan(cost).any(axis=1)] if missing == "drop" else np.where(np.isnan(cost), np.inf, cost)
     if len(cost) == 0:
         return np.full(table.shape[1], np.nan)
-    mean: NDArray[np.float64] = ranks_of_rows(cost).mean(axis=0)
+    mean: NDArray[np.float64] = rankdata(cost, axis=1).mean(axis=0)
     return mean
-
-
-def ranks_of_rows(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ranks (tasks, methods) within each row, the lowest first; equal ones share the mean of theirs."""
-    smaller = (cost[:, None, :] < cost[:, :, None]).sum(axis=2)
-    equal = (cost[:, None, :] == cost[:, :, None]).sum(axis=2)
-    ranks: NDArray[np.float64] = smaller + (equal + 1) / 2
-    return ranks

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IntervalMethod", "Summary", "finite", "mean_interval", "mean_of_known", "summary"]
+__all__ = ["IntervalMethod", "Summary", "bootstrapped", "finite", "mean_interval", "mean_of_known", "summary"]
 
 IntervalMethod = Literal["t", "bootstrap"]
 
@@ -134,19 +134,34 @@ def mean_interval(
     if method == "t":
         half = t_quantile(level, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
         return float(values.mean()) - half, float(values.mean()) + half
-    means = resampled_means(values, resamples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    found = bootstrapped([values], np.mean, level=level, resamples=resamples, seed=seed)
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def resampled_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Return the means (resamples,) of samples drawn with replacement from values (n,)."""
-    random = np.random.default_rng(seed)
-    chunks: Sequence[NDArray[np.float64]] = [  # a chunk at a time: resamples x n numbers can be many
-        values[random.integers(0, len(values), (size, len(values)))].mean(axis=1)
-        for size in np.diff([*range(0, resamples, 1000), resamples])
-    ]
-    return np.concatenate(chunks)
+def bootstrapped(
+    samples: Sequence[NDArray[np.float64]], statistic: Callable[..., Any], *, level: float, resamples: int, seed: int
+) -> Any:
+    """Return SciPy's percentile bootstrap of ``statistic(*samples, axis=-1)``; each sample is resampled on its own.
+
+    Args:
+        samples: each of shape (n,), with n at least 2.
+        statistic: of samples (..., n); returns (...) or, with several figures, (m, ...).
+        level: of the interval.
+        resamples: number of resamples.
+        seed: of the resamples.
+    """
+    from scipy.stats import bootstrap  # scipy.stats takes a second to import
+
+    return bootstrap(
+        samples,
+        statistic,
+        n_resamples=resamples,
+        batch=1000,  # a batch at a time: resamples x n numbers can be many
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+    )
 
 
 def t_quantile(level: float, degrees: int) -> float:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tlzoo.stats.comparison import average_ranks, ranks_of_rows
+from tlzoo.stats.comparison import average_ranks
 
 __all__ = ["Ranking", "friedman"]
 
@@ -69,7 +69,7 @@ def friedman(scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher"
     table = table[~np.isnan(table).any(axis=1)]
     count, methods = table.shape
     ranks = average_ranks(table, better=better)
-    statistic, p_value = _chi_square(ranks_of_rows(table if better == "lower" else -table))
+    statistic, p_value = _chi_square(table)
     difference = _quantile(level, methods) * math.sqrt(methods * (methods + 1) / (6 * count)) if count else math.nan
     return Ranking(
         ranks=tuple(map(float, ranks)),
@@ -82,12 +82,14 @@ def friedman(scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher"
     )
 
 
-def _chi_square(ranks: NDArray[np.float64]) -> tuple[float, float]:
+def _chi_square(table: NDArray[np.float64]) -> tuple[float, float]:
+    """Return Friedman's statistic and p-value; SciPy's asks for three methods or more."""
     from scipy.special import chdtrc
+    from scipy.stats import rankdata
 
-    methods = ranks.shape[1]
+    methods = table.shape[1]
     # about the middle rank, so that ties need no term of their own: each row's spread is what its ties leave of it
-    off = ranks - (methods + 1) / 2
+    off = rankdata(table, axis=1) - (methods + 1) / 2
     spread = float((off**2).sum())
     if spread == 0:
         return math.nan, math.nan  # no task, or all methods equal on every one

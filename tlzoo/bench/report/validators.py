@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlzoo.bench.store import Record
-from tlzoo.stats import average_ranks, mean_of_known
+from tlzoo.stats import mean_of_known
 
 __all__ = ["Judgement", "choices", "judged", "rank_correlation"]
 
@@ -80,6 +80,8 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """
     if len(first) < 3 or np.isnan([*first, *second]).any():
         return math.nan
-    a, b = (average_ranks(np.asarray(values)[None]) - (len(first) + 1) / 2 for values in (first, second))
-    spread = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / spread if spread else math.nan
+    if min(first) == max(first) or min(second) == max(second):
+        return math.nan
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first, second).statistic)
