@@ -6,12 +6,12 @@ that gains a method, moves no other draw.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.spelling import nearest
 
 __all__ = ["Choice", "Distribution", "LogUniform", "Space", "Uniform", "described", "draw", "read_distribution"]
@@ -101,8 +101,7 @@ def draw(distribution: Distribution, *, seed: int, method: str, parameter: str, 
         parameter: its name.
         trial: counted from 0.
     """
-    digest = hashlib.sha256(f"{seed}\n{method}\n{parameter}\n{trial}".encode()).digest()
-    return distribution.at(int.from_bytes(digest[:6]) / 2**48)  # 48 bits: less than 1 in float64
+    return distribution.at(numpy_generator(seed, Stream.SEARCH, method, parameter, trial).random())
 
 
 def described(distribution: Distribution) -> dict[str, list[Any]]:

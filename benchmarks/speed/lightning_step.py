@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from tlzoo.data import BatchSampler, DomainTask, ExampleSet
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
+from tlzoo.randomness import Stream
 from tlzoo.registry import resolve_name
 from tlzoo.types import DomainBatch, Prediction, Sees
 
@@ -107,7 +108,7 @@ def _predictions(network: nn.Module, batch: DomainBatch) -> tuple[Prediction | N
     return ours, Prediction(features=joint.features[n:], logits=joint.logits[n:])
 
 
-def _sampler(size: int, stream: int) -> BatchSampler:
+def _sampler(size: int, stream: Stream) -> BatchSampler:
     return BatchSampler(size, BATCH, seed=0, stream=stream)
 
 
@@ -117,7 +118,9 @@ def by_hand(module: DomainModule, data: DomainData, steps: int) -> float:
     trained = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-3, foreach=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + 0.001 * step) ** -0.75)
-    source_at, target_at = (_sampler(len(task.source_train), stream) for stream in (0, 1))
+    source_at, target_at = (
+        _sampler(len(task.source_train), stream) for stream in (Stream.SOURCE_BATCHES, Stream.TARGET_BATCHES)
+    )
     network.train()
     begun = time.process_time()
     for step in range(steps):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tlzoo.data.samplers import BatchSampler, generator
+from tlzoo.data.samplers import BatchSampler
+from tlzoo.randomness import Stream, numpy_generator
 
 
 def test_a_run_goes_on_from_any_step():
@@ -33,11 +34,11 @@ def test_streams_and_seeds_are_independent():
         sampler = BatchSampler(1000, 50, **settings)
         return np.stack([sampler(step) for step in range(20)])
 
-    first, second = batches(seed=0, stream=0), batches(seed=0, stream=1)
+    first, second = batches(seed=0, stream=Stream.SOURCE_BATCHES), batches(seed=0, stream=Stream.TARGET_BATCHES)
     assert np.mean(first == second) < 0.01
-    assert np.mean(first == batches(seed=1, stream=0)) < 0.01
-    other = BatchSampler(7, 2, seed=0, stream=1)
-    mixed = BatchSampler(1000, 50, seed=0, stream=0)
+    assert np.mean(first == batches(seed=1, stream=Stream.SOURCE_BATCHES)) < 0.01
+    other = BatchSampler(7, 2, seed=0, stream=Stream.TARGET_BATCHES)
+    mixed = BatchSampler(1000, 50, seed=0, stream=Stream.SOURCE_BATCHES)
     for step in range(20):
         other(step)
         np.testing.assert_array_equal(mixed(step), first[step])
@@ -47,7 +48,7 @@ def test_no_global_random_state_is_used():
     np.random.seed(0)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     BatchSampler(10, 2, seed=0)(3)
-    generator(0, 1).random()
+    numpy_generator(0, Stream.BATCHES).random()
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tlzoo.bench.cell import Cell
+from tlzoo.randomness import Stream, derived_seed
 from tlzoo.space import Choice, Distribution, read_distribution
 
 __all__ = ["sampled"]
@@ -37,10 +37,10 @@ def sampled(
         raise ImportError("sampler: tpe needs Optuna: pip install tlzoo[optuna]") from None
     space = {name: read_distribution(_listed(data)) for name, data in sorted(cell.candidates.items())}
     count = int(cell.search["trials"])
-    digest = hashlib.sha256(f"{cell.seed}\n{cell.method}".encode()).digest()
+    seed = derived_seed(cell.seed, Stream.TPE, cell.method)
     tried = []
     with _silent(optuna):
-        sampler = optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), n_startup_trials=max(count // 3, 1))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(count // 3, 1))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for _ in range(count):
             trial = study.ask({name: _asked(optuna, each) for name, each in space.items()})

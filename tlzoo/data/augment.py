@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["REVISION", "VIEWS", "augment"]
 
 VIEWS = ("weak", "strong")
-REVISION = 1
+REVISION = 2
 """Raised when the changes become others; part of the identity of stored views."""
 
 Item = NDArray[Any]

@@ -12,14 +12,11 @@ from torch import Tensor
 
 from tlzoo.data.augment import VIEWS, augment
 from tlzoo.data.example_set import ExampleSet, Inputs
-from tlzoo.data.samplers import generator
+from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["AugmentedInputs", "DrawnViews", "StoredViews", "Views"]
 
 Indices = NDArray[np.int64]
-
-_STREAM = 12
-"""Tells draws of views apart from other draws of one seed."""
 
 
 class Views(Protocol):
@@ -56,7 +53,7 @@ class DrawnViews:
         return {view: torch.from_numpy(np.stack(changed)) for view, changed in shown.items()}
 
     def _changed(self, item: Any, view: str, key: tuple[int, int, int]) -> NDArray[Any]:
-        random = generator(self.seed, _STREAM, *key)
+        random = numpy_generator(self.seed, Stream.VIEWS, *key)
         return augment(item, view, self.modality, random, mirrored=self.mirrored)
 
 
@@ -75,7 +72,7 @@ class StoredViews:
         """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
         shown = {}
         for number, (view, copies) in enumerate(self.copies.items()):
-            random = generator(self.seed, _STREAM, step, number)
+            random = numpy_generator(self.seed, Stream.VIEW_CHOICE, step, number)
             chosen = random.integers(len(copies), size=len(copies[0]))[indices]
             rows = np.stack([copies[copy][np.array([place])][0] for copy, place in zip(chosen, indices, strict=True)])
             shown[view] = torch.from_numpy(rows)
@@ -113,4 +110,4 @@ class AugmentedInputs:
         return np.stack(changed)
 
     def _random(self, place: int) -> np.random.Generator:
-        return generator(VIEWS.index(self.view), _STREAM, self.copy, place)
+        return numpy_generator(0, Stream.STORED_VIEWS, VIEWS.index(self.view), self.copy, place)

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.data.example_set import content_hash
-from tlzoo.data.samplers import generator
+from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["EpisodeIndices", "EpisodeList", "EpisodeSampler"]
 
 Indices = NDArray[np.int64]
-_STREAM = 11
 _BLOCK = 64
 
 
@@ -74,7 +73,8 @@ class EpisodeSampler:
         way: classes an episode.
         shot: support examples a class.
         query: query examples a class; their mean where ``dirichlet`` is given.
-        seed: an episode depends on (seed, step) alone.
+        seed: an episode depends on (seed, stream, step) alone.
+        stream: whose random numbers: those of training, or of the fixed lists that methods are tested on.
         domains: (N,) for cross-domain episodes: the support of a class comes from one domain, drawn for each class,
             its queries from all others. Domains differ between classes, so that looks alone do not give a class
             away.
@@ -101,6 +101,7 @@ class EpisodeSampler:
         shot: int,
         query: int,
         seed: int,
+        stream: Stream = Stream.EPISODES,
         domains: Indices | None = None,
         dirichlet: float | None = None,
         superclasses: NDArray[Any] | None = None,
@@ -113,6 +114,7 @@ class EpisodeSampler:
         if dirichlet is not None and dirichlet <= 0:
             raise ValueError(f"dirichlet {dirichlet}; expected a number > 0, or None for balanced queries")
         self.way, self.shot, self.query, self.seed, self.dirichlet = way, shot, query, seed, dirichlet
+        self.stream = stream
         self._members, self._filled = _by_class(labels)
         self._domains = None if domains is None else np.where(self._filled, domains[self._members], -1)
         self._domain_names = np.empty(0, dtype=np.int64) if domains is None else np.unique(domains)
@@ -142,7 +144,7 @@ class EpisodeSampler:
     def _block(self, number: int) -> EpisodeIndices:
         """Draw the episodes from ``number * _BLOCK`` on: many at once, since one alone is mostly overhead."""
         if self._last is None or self._last[0] != number:
-            random = generator(self.seed, _STREAM, number)
+            random = numpy_generator(self.seed, self.stream, number)
             rows = self._classes(random)
             support, candidates = self._split(rows, random)
             members = self._members[rows]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BalancedSampler", "BatchSampler", "generator"]
+from tlzoo.randomness import Stream, numpy_generator
 
-
-def generator(seed: int, *stream: int) -> np.random.Generator:
-    """Return the generator of one named place of a run: the same (seed, stream), the same numbers."""
-    return np.random.default_rng([seed, *stream])
+__all__ = ["BalancedSampler", "BatchSampler"]
 
 
 class BatchSampler:
@@ -19,19 +16,22 @@ class BatchSampler:
     Args:
         size: examples in the set.
         batch_size: examples a batch; a smaller set gives batches of its own size.
-        seed: the order depends on (seed, stream, pass) alone.
-        stream: tells samplers of one run apart (source 0, target 1 ...); several numbers for parts of one.
+        seed: of the run; the order depends on (seed, stream, key, pass) alone.
+        stream: tells the samplers of one run apart.
+        key: tells samplers of one stream apart.
 
     >>> sampler = BatchSampler(10, 4, seed=0)
     >>> bool((sampler(7) == BatchSampler(10, 4, seed=0)(7)).all())
     True
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, stream: int | tuple[int, ...] = 0) -> None:
+    def __init__(
+        self, size: int, batch_size: int, *, seed: int, stream: Stream = Stream.BATCHES, key: tuple[int, ...] = ()
+    ) -> None:
         if size < 1 or batch_size < 1:
             raise ValueError(f"{size} examples in batches of {batch_size}; expected at least one of each")
         self.size, self.batch_size = size, min(batch_size, size)
-        self.seed, self.stream = seed, stream if isinstance(stream, tuple) else (stream,)
+        self.seed, self.stream, self.key = seed, stream, key
         self._pass, self._order = -1, np.empty(0, dtype=np.int64)
 
     @property
@@ -43,7 +43,7 @@ class BatchSampler:
         """Return the (batch_size,) indices of batch ``step``, counted from the start of training."""
         number, place = divmod(step, self.steps_per_pass)
         if number != self._pass:
-            self._order = generator(self.seed, *self.stream, number).permutation(self.size)
+            self._order = numpy_generator(self.seed, self.stream, *self.key, number).permutation(self.size)
             self._pass = number
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
 
@@ -62,13 +62,15 @@ class BalancedSampler:
     [2, 2, 2]
     """
 
-    def __init__(self, groups: NDArray[np.int64], batch_size: int, *, seed: int, stream: int = 0) -> None:
+    def __init__(
+        self, groups: NDArray[np.int64], batch_size: int, *, seed: int, stream: Stream = Stream.BATCHES
+    ) -> None:
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         if batch_size < len(members):
             raise ValueError(f"batches of {batch_size} for {len(members)} groups; expected one example of each or more")
         shares = [len(part) for part in np.array_split(np.arange(batch_size), len(members))]
         self._parts = [
-            (own, BatchSampler(len(own), share, seed=seed, stream=(stream, place)))
+            (own, BatchSampler(len(own), share, seed=seed, stream=stream, key=(place,)))
             for place, (own, share) in enumerate(zip(members, shares, strict=True))
         ]
 

@@ -6,11 +6,9 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from tlzoo.data.episodes import EpisodeSampler
-from tlzoo.data.samplers import generator
+from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["VariedSampler"]
-
-_STREAM = 12
 
 
 class VariedSampler:
@@ -54,7 +52,8 @@ class VariedSampler:
         """Return the sampler that gives the batch of one step."""
         if len(self.samplers) == 1:
             return self.samplers[0]
-        return self.samplers[int(generator(self.seed, _STREAM, step).integers(len(self.samplers)))]
+        random = numpy_generator(self.seed, Stream.EPISODE_SHAPES, step)
+        return self.samplers[int(random.integers(len(self.samplers)))]
 
 
 def _several(values: int | Sequence[int]) -> Sequence[int]:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from tlzoo.functional import virtual_adversarial_divergence
 from tlzoo.nn.batch_statistics import resting_statistics
-from tlzoo.nn.draws import Draws
 from tlzoo.nn.network import after_preprocessing
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.types import Prediction
 
 __all__ = ["VirtualAdversary"]
@@ -33,7 +33,7 @@ class VirtualAdversary(nn.Module):
         if radius <= 0:
             raise ValueError(f"radius {radius}; expected a number > 0")
         self.radius = radius
-        self.draws = Draws()
+        self.random = RandomStream()
 
     def forward(self, model: nn.Module | None, *sides: Prediction) -> list[Tensor]:
         """Return (B,) divergences for each side; all sides pass through the network as one batch.
@@ -49,7 +49,7 @@ class VirtualAdversary(nn.Module):
             raise ValueError("virtual adversarial training passes perturbed inputs through the model, which is None")
         prepared = [after_preprocessing(model, side.inputs) for side in sides]
         inputs, answer = torch.cat([own for own, _ in prepared]), prepared[0][1]
-        start = torch.randn(inputs.shape, generator=self.draws.next(), dtype=torch.float64).to(inputs)
+        start = torch.randn(inputs.shape, generator=self.random.next(), dtype=torch.float64).to(inputs)
         with resting_statistics(model):
             found = virtual_adversarial_divergence(lambda x: answer(x).logits, inputs, start, radius=self.radius)
         return list(torch.split(found, [len(own) for own, _ in prepared]))

@@ -1,5 +1,7 @@
 """VADA and DIRT-T: their terms written out, and what a perturbed pass leaves alone."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,7 @@ def side(network, rows, seed):
 
 def expected_changes(method, network, *sides):
     """Return the divergences of all sides, from the random numbers that the method will draw next."""
-    draws = method.adversary.draws
-    start = torch.Generator().manual_seed((int(draws.seed) * 1_000_003 + int(draws.step)) % 2**63)
+    start = copy.deepcopy(method.adversary.random).next()
     inputs = torch.cat([s.inputs for s in sides])
     noise = torch.randn(inputs.shape, generator=start, dtype=torch.float64)
     with resting_statistics(network):

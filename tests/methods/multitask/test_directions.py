@@ -280,8 +280,8 @@ def test_graddrop_keeps_the_purer_sign_more_often():
 def test_a_task_without_labels_has_no_row(cls):
     torch.manual_seed(0)
     method, smaller = cls(3), cls(2)
-    if hasattr(method, "draws"):
-        smaller.draws.load_state_dict(method.draws.state_dict())
+    if hasattr(method, "random"):
+        smaller.random.load_state_dict(method.random.state_dict())
     jacobian = torch.cat([J1[:1], torch.full((1, 3), 7.0).double(), J1[1:]])
     with method.among(torch.tensor([True, False, True])):
         weights = method.weights(torch.tensor([1.0, 0.0, 1.0]).double(), jacobian @ jacobian.T)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -24,7 +26,7 @@ def make(**settings):
 def test_the_loss_against_a_loop(data):
     features, labels, embeddings = data
     method = make()
-    noise = method._noise(torch.empty(40, 3, dtype=torch.float64), 1)
+    noise = torch.randn(40, 3, generator=copy.deepcopy(method.random).next(), dtype=torch.float64)
     total = 0.0
     for i in range(40):
         x, a = F.normalize(features[i], dim=0) * D**0.5, F.normalize(embeddings[labels[i]], dim=0)
@@ -50,7 +52,7 @@ def test_scores_are_those_of_normal_classes_with_one_covariance(data):
     features, _, embeddings = data
     method = make(generated=12, shrinkage=0.3)
     score = method.bind(embeddings, seen=torch.ones(C).bool())
-    z = method._noise(torch.empty(12, 3, dtype=torch.float64), 0)
+    z = torch.randn(12, 3, generator=method.random.constant(), dtype=torch.float64)
     drawn = torch.stack(
         [method.decoder(torch.cat([z, F.normalize(a, dim=0).expand(12, -1)], dim=1)).detach() for a in embeddings]
     )

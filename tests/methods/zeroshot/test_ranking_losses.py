@@ -104,7 +104,7 @@ def test_first_violator_is_one_of_all_and_varies(data):
 def make_at(method, step):
     copy = make(DeViSE, violators="first", margin=method.margin)
     copy.load_state_dict(method.state_dict())
-    copy.drawn.fill_(step)
+    copy.random.step.fill_(step)
     return copy
 
 
@@ -114,7 +114,7 @@ def test_orders_go_on_from_a_checkpoint(data):
         method.loss(*data)
     other.load_state_dict(method.state_dict())
     assert other.loss(*data)["loss"].item() == method.loss(*data)["loss"].item()
-    assert other.drawn.item() == 4
+    assert other.random.step.item() == 4
 
 
 def test_latem_scores_by_its_best_map(data):

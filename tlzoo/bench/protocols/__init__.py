@@ -13,7 +13,7 @@ from tlzoo.bench.cell import Cell, Outcome, Report
 
 __all__ = ["REVISIONS", "SEARCH", "allowed", "prepare", "run"]
 
-REVISIONS = {"domain": 1, "multitask": 1, "episode": 2, "zeroshot": 2, "finetuning": 1}
+REVISIONS = {"domain": 2, "multitask": 2, "episode": 3, "zeroshot": 3, "finetuning": 2}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")

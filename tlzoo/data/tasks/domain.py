@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
-from tlzoo.data.samplers import generator
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.types import Sees
 
 __all__ = ["DomainTask", "DomainView"]
 
 Metric = Literal["accuracy", "balanced_accuracy"]
 
-_SHOT_SEED = 0
+_SHOT_SEED = (0, 7)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +81,8 @@ class DomainTask(Task):
 
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
         """Return the task with at most ``shots`` target training examples a class, drawn by ``seed``."""
-        return replace(self, target_train=self.target_train.subset(self._drawn(shots, seed=seed)))
+        random = numpy_generator(seed, Stream.TARGET_SHOTS)
+        return replace(self, target_train=self.target_train.subset(self._drawn(shots, random)))
 
     def semi_supervised(self, shots: int) -> Self:
         """Return the task with ``shots`` labelled target training examples a class, fewer where there are fewer.
@@ -95,7 +96,7 @@ class DomainTask(Task):
         """
         if shots < 1 or self.shots is not None:
             raise ValueError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
-        chosen = self._drawn(shots, seed=_SHOT_SEED)
+        chosen = self._drawn(shots, np.random.default_rng(_SHOT_SEED))
         assert self.target_train.labels is not None
         assert self.source_train.labels is not None
         chosen = chosen[np.isin(self.target_train.labels[chosen], self.source_train.labels)]
@@ -109,10 +110,10 @@ class DomainTask(Task):
         """The number of shots of the class that has most; 0 where there are none."""
         return 0 if self.shots is None or self.shots.labels is None else int(np.bincount(self.shots.labels).max())
 
-    def _drawn(self, shots: int, *, seed: int) -> NDArray[np.int64]:
+    def _drawn(self, shots: int, random: np.random.Generator) -> NDArray[np.int64]:
         """Return the sorted places of at most ``shots`` target training examples a class."""
         labels = self.target_train.labels
         if labels is None:
             raise ValueError(f"{self.name} has no target labels to draw shots from")
-        order = generator(seed, 7).permutation(len(labels))
+        order = random.permutation(len(labels))
         return np.sort(np.concatenate([order[labels[order] == c][:shots] for c in range(self.num_classes)]))

@@ -11,6 +11,7 @@ import numpy as np
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.randomness import Stream
 from tlzoo.types import Sees
 
 __all__ = ["EpisodeTask", "EpisodeView"]
@@ -95,6 +96,7 @@ class EpisodeTask(Task):
         split: Literal["base", "validation", "novel"] = "novel",
         *,
         seed: int,
+        stream: Stream = Stream.EPISODES,
         dirichlet: float | None = None,
         **shape: int,
     ) -> EpisodeSampler:
@@ -102,7 +104,8 @@ class EpisodeTask(Task):
 
         Args:
             split: which classes.
-            seed: an episode depends on (seed, step) alone.
+            seed: an episode depends on (seed, stream, step) alone.
+            stream: whose random numbers: those of training, or of the fixed lists that methods are tested on.
             dirichlet: concentration of the classes' shares of the queries; None for balanced ones.
             shape: ``way``, ``shot`` or ``query`` other than the task's.
 
@@ -115,6 +118,7 @@ class EpisodeTask(Task):
         return EpisodeSampler(
             examples.labels,
             seed=seed,
+            stream=stream,
             domains=examples.domains if self.cross_domain else None,
             dirichlet=dirichlet,
             superclasses=None if self.within is None else examples.attributes[self.within],

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
-from tlzoo.data.samplers import BalancedSampler, BatchSampler, generator
+from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.lit.module import TransferModule, as_method
 from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import Backbone, DomainBatch, Examples, Need, Sees
 
@@ -164,10 +165,10 @@ class DomainData(TaskData[DomainTask]):
         if Sees.SOURCE_INPUTS in sees:
             drawn["source"] = self.view.source, self._source_sampler()
         if Sees.TARGET_INPUTS in sees:
-            drawn["target"] = self.view.target, self._sampler(self.view.target, stream=1)
+            drawn["target"] = self.view.target, self._sampler(self.view.target, stream=Stream.TARGET_BATCHES)
         sides = [sampler for _, sampler in drawn.values()]  # shots are few, and no measure of an epoch
         if self.view.shots is not None:
-            drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=2)
+            drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=Stream.SHOT_BATCHES)
 
         def batch_at(step: int) -> DomainBatch:
             shares = {name: self._training_share(at(step)) for name, (_, at) in drawn.items()}
@@ -181,10 +182,10 @@ class DomainData(TaskData[DomainTask]):
     def _source_sampler(self) -> BatchSampler | BalancedSampler:
         domains = self.view.source.domains
         if not self.task.source_names or domains is None:
-            return self._sampler(self.view.source, stream=0)
-        return BalancedSampler(domains, self.batch_size, seed=self.seed, stream=0)
+            return self._sampler(self.view.source, stream=Stream.SOURCE_BATCHES)
+        return BalancedSampler(domains, self.batch_size, seed=self.seed, stream=Stream.SOURCE_BATCHES)
 
-    def _sampler(self, examples: ExampleSet, *, stream: int) -> BatchSampler:
+    def _sampler(self, examples: ExampleSet, *, stream: Stream) -> BatchSampler:
         return BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
 
     def val_dataloader(self) -> list[Passes[Examples]]:
@@ -216,15 +217,11 @@ class DomainData(TaskData[DomainTask]):
 
     def order_of(self, examples: ExampleSet) -> NDArray[np.int64]:
         """Return the (N,) order in which a set comes to a method that adapts on the way."""
-        return generator(self.seed, _STREAM).permutation(len(examples))
+        return numpy_generator(self.seed, Stream.TEST_ORDER).permutation(len(examples))
 
     def predict_dataloader(self) -> Passes[Examples]:
         """Return target test inputs."""
         return self.passes(self.evaluated.target_test)
-
-
-_STREAM = 11
-"""Tells the order of the test stream apart from other draws of one seed."""
 
 
 _SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}

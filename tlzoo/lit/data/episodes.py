@@ -18,6 +18,7 @@ from tlzoo.data.tasks import EpisodeTask
 from tlzoo.data.varying_episodes import VariedSampler
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.randomness import Stream
 from tlzoo.types import Backbone, Episode, Examples, Sees
 
 __all__ = ["EpisodeData"]
@@ -101,7 +102,13 @@ class EpisodeData(TaskData[EpisodeTask]):
     def sampler(self, split: Literal["base", "validation", "novel"], *, seed: int = 0) -> EpisodeSampler:
         """Return the sampler of evaluation episodes of a split."""
         return self.task.episodes(
-            split, seed=seed, dirichlet=self.dirichlet, way=self.way, shot=self.shot, query=self.query
+            split,
+            seed=seed,
+            stream=Stream.EVALUATION_EPISODES,
+            dirichlet=self.dirichlet,
+            way=self.way,
+            shot=self.shot,
+            query=self.query,
         )
 
     def episode_list(self, split: Literal["base", "validation", "novel"] = "novel") -> EpisodeList:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.methods.test_time_steps import Online
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["CoTTA"]
@@ -35,7 +36,6 @@ class CoTTA(Online):
         threshold: of the source model's certainty.
         augmentations: how many.
         augment: maps inputs (B, ...) and a generator to changed inputs; None for none.
-        seed: of restoration and augmentation.
     """
 
     paper = Paper(
@@ -45,8 +45,8 @@ class CoTTA(Online):
         year=2022,
         arxiv="2203.13591",
     )
+    revision = 2
     variants = ({}, {"restore": 0.5})
-    steps: Tensor
 
     def __init__(
         self,
@@ -58,16 +58,15 @@ class CoTTA(Online):
         threshold: float = 0.92,
         augmentations: int = 32,
         augment: Callable[[Any, torch.Generator], Any] | None = None,
-        seed: int = 0,
     ) -> None:
         self.lr = lr
         super().__init__(model)
         self.smoothing, self.restore, self.threshold = smoothing, restore, threshold
-        self.augmentations, self.augment, self.seed = augmentations, augment, seed
+        self.augmentations, self.augment = augmentations, augment
         self.teacher = copy.deepcopy(self.model).requires_grad_(False)
         for layer in self._batch_layers(self.initial):
             layer.momentum = 0.0
-        self.register_buffer("steps", torch.tensor(0))
+        self.random = RandomStream()
 
     def select(self) -> list[nn.Parameter]:
         """Return all parameters."""
@@ -80,14 +79,13 @@ class CoTTA(Online):
     @torch.enable_grad()
     def forward(self, inputs: Any) -> Tensor:
         """Map a test batch (B, ...) to the teacher's logits (B, C) from before the step."""
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * int(self.steps))
+        generator = self.random.next()
         with torch.no_grad():
             answers = self._teach(inputs, generator)
         if len(answers) > 1:
             logits = self.answer(inputs).logits
             self.step(-(answers.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).mean())
             self._follow(generator)
-            self.steps += 1
         return answers
 
     def _teach(self, inputs: Any, generator: torch.Generator) -> Tensor:
@@ -110,4 +108,4 @@ class CoTTA(Online):
         """Forget everything but the source model."""
         super().reset()
         self.teacher.load_state_dict(self.initial.state_dict())
-        self.steps.zero_()
+        self.random.restart()

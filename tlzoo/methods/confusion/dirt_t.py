@@ -42,6 +42,7 @@ class DIRTT(SourceFree):
         year=2018,
         arxiv="1802.08735",
     )
+    revision = 2
     needs = frozenset({Need.MODEL, Need.INDICES})
     starts_from = "confusion/vada"
     space = Space(radius=LogUniform(0.5, 8.0), anchoring=LogUniform(0.1, 10.0))

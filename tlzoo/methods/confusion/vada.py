@@ -51,6 +51,7 @@ class VADA(Alignment):
         year=2018,
         arxiv="1802.08735",
     )
+    revision = 2
     needs = frozenset({Need.MODEL})
     space = Space(radius=LogUniform(0.5, 8.0), target_weight=LogUniform(0.01, 0.1))
     variants = ({"hidden": 64, "radius": 0.5}, {"hidden": 64, "radius": 0.5, "source_weight": 0.0})

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.multitask.jacobian import JacobianWeighting
-from tlzoo.nn.draws import Draws
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["GradDrop"]
@@ -36,19 +36,20 @@ class GradDrop(JacobianWeighting):
         year=2020,
         arxiv="2010.06808",
     )
+    revision = 2
 
     def __init__(self, num_tasks: int, *, leak: float = 0.0) -> None:
         super().__init__(num_tasks)
         if not 0 <= leak <= 1:
             raise ValueError(f"leak {leak}; expected a number in [0, 1]")
         self.leak = leak
-        self.draws = Draws()
+        self.random = RandomStream()
 
     @torch.no_grad()
     def direction(self, jacobian: Tensor) -> Tensor:
         """Map J (T, P) to the sum of the entries that are kept (P,)."""
         absolute = jacobian.abs().sum(dim=0)
         purity = 0.5 * (1 + jacobian.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
-        drawn = torch.rand(len(purity), generator=self.draws.next(), dtype=torch.float64).to(purity)
+        drawn = torch.rand(len(purity), generator=self.random.next(), dtype=torch.float64).to(purity)
         kept = ((drawn < purity) & (jacobian > 0)) | ((drawn >= purity) & (jacobian < 0))
         return (jacobian * (self.leak + (1 - self.leak) * kept.to(jacobian))).sum(dim=0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.nn.draws import Draws
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["GradVac"]
@@ -37,18 +37,19 @@ class GradVac(GramianWeighting):
         year=2021,
         arxiv="2010.05874",
     )
+    revision = 2
 
     def __init__(self, num_tasks: int, *, beta: float = 0.01) -> None:
         super().__init__(num_tasks)
         if not 0 <= beta <= 1:
             raise ValueError(f"beta {beta}; expected a number in [0, 1]")
         self.beta = beta
-        self.draws = Draws()
+        self.random = RandomStream()
         self.register_buffer("targets", torch.zeros(num_tasks, num_tasks, dtype=torch.float64))
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
         """Return the summed weights of the changed gradients; the targets move on."""
-        targets, generator = self.get_buffer("targets"), self.draws.next()
+        targets, generator = self.get_buffer("targets"), self.random.next()
         total = torch.zeros_like(gramian[0])
         for place, task in enumerate(tasks.tolist()):
             mixed = torch.eye(len(gramian), dtype=gramian.dtype)[place]

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchjd.aggregation import PCGradWeighting
 
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.nn.draws import Draws
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["PCGrad"]
@@ -34,16 +34,17 @@ class PCGrad(GramianWeighting):
         year=2020,
         arxiv="2001.06782",
     )
+    revision = 2
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__(num_tasks)
-        self.draws = Draws()
+        self.random = RandomStream()
         self.weighting = PCGradWeighting()
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
         """Return the summed weights of the projected gradients."""
         with torch.random.fork_rng(devices=[]):
             # TorchJD draws its orders from the global state, which is not for a method to move
-            torch.default_generator.set_state(self.draws.next().get_state())
+            torch.default_generator.set_state(self.random.next().get_state())
             weights: Tensor = self.weighting(gramian)
         return weights

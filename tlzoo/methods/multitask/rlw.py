@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.base import Weighting
-from tlzoo.nn.draws import Draws
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["RLW"]
@@ -31,13 +31,14 @@ class RLW(Weighting):
         year=2022,
         arxiv="2111.10603",
     )
+    revision = 2
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__(num_tasks)
-        self.draws = Draws()
+        self.random = RandomStream()
 
     @torch.no_grad()
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
         """Return the softmax of normal numbers."""
-        drawn = torch.randn(self.num_tasks, generator=self.draws.next(), dtype=torch.float64)
+        drawn = torch.randn(self.num_tasks, generator=self.random.next(), dtype=torch.float64)
         return drawn.softmax(dim=0).to(losses)

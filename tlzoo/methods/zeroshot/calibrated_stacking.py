@@ -11,6 +11,7 @@ from torch import Tensor
 from tlzoo.functional.generalized import seen_unseen_curve
 from tlzoo.methods.base import Compatibility, fitted
 from tlzoo.methods.zeroshot.correction import Correction
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
@@ -35,7 +36,6 @@ class CalibratedStacking(Correction):
         base_settings: of a base given by name.
         gamma: the constant; None to choose it in ``fit``, which a base that is trained step by step does not have.
         share: of the classes that play unseen, and of the others' examples that are left out, at that choice.
-        seed: of these draws.
 
     >>> score = CalibratedStacking(base="cosine", gamma=0.5).bind(torch.eye(2), seen=torch.tensor([True, False]))
     >>> score(torch.eye(2)).tolist()
@@ -50,9 +50,10 @@ class CalibratedStacking(Correction):
         year=2016,
         arxiv="1605.04253",
     )
+    revision = 2
     adds: ClassVar[frozenset[Sees]] = frozenset()
     sees = Compatibility.sees
-    variants = ({"base": "ridge", "gamma": 0.3}, {"base": "sje", "gamma": 0.3})
+    variants = ({"base": "ridge", "gamma": 0.3}, {"base": "sje", "gamma": 0.3}, {"base": "ridge", "share": 0.4})
 
     def __init__(
         self,
@@ -63,7 +64,6 @@ class CalibratedStacking(Correction):
         base_settings: Mapping[str, Any] | None = None,
         gamma: float | None = None,
         share: float = 0.2,
-        seed: int = 0,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
         if not 0 < share < 1:
@@ -72,8 +72,14 @@ class CalibratedStacking(Correction):
             raise ValueError(
                 f"{type(self.base).__name__} is trained step by step, so gamma cannot be chosen in fit; give gamma"
             )
-        self.chooses, self.share, self.seed = gamma is None, share, seed
+        self.chooses, self.share = gamma is None, share
+        self.random = RandomStream()
         self.register_buffer("gamma", torch.tensor(torch.nan if gamma is None else float(gamma)))
+
+    @property
+    def order_matters(self) -> bool:
+        """Which examples are left out at the choice of gamma goes by their place."""
+        return self.chooses or super().order_matters
 
     def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
         """Choose gamma, if none was given, and fit the base.
@@ -86,6 +92,7 @@ class CalibratedStacking(Correction):
         super().fit(features, labels, class_embeddings)
         return self
 
+    @torch.no_grad()
     def _chosen(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> float:
         unseen, kept = self._rehearsal(labels.cpu(), len(class_embeddings))
         unseen, kept = unseen.to(labels.device), kept.to(labels.device)
@@ -96,7 +103,7 @@ class CalibratedStacking(Correction):
 
     def _rehearsal(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Return which classes (C,) play unseen, and which examples (N,) the base is fitted on meanwhile."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = self.random.constant()
         there = torch.unique(labels)
         shuffled = there[torch.randperm(len(there), generator=generator)]
         unseen = torch.zeros(classes, dtype=torch.bool)

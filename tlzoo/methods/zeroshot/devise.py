@@ -10,6 +10,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Losses
@@ -28,8 +29,7 @@ class DeViSE(Bilinear):
         num_embedding: A.
         margin: by which the right class must lead; the paper's is 0.1.
         violators: ``"all"``: the whole sum; ``"first"``: cut after the first violator in a random order of the classes,
-            as the paper trains. The order is drawn anew at every step, from a generator of the method's own.
-        seed: of these orders.
+            as the paper trains. The order is drawn anew at every step.
 
     >>> devise = DeViSE(2, 2)
     >>> _ = torch.nn.init.eye_(devise.weight)
@@ -46,9 +46,9 @@ class DeViSE(Bilinear):
         year=2013,
         page="https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model",
     )
+    revision = 2
     space = Space(margin=LogUniform(0.01, 1.0))
     variants = ({}, {"violators": "first"})
-    drawn: Tensor
 
     def __init__(
         self,
@@ -57,26 +57,19 @@ class DeViSE(Bilinear):
         *,
         margin: float = 0.1,
         violators: Literal["all", "first"] = "all",
-        seed: int = 0,
     ) -> None:
         super().__init__(num_features, num_embedding)
         check_choice(violators, ("all", "first"), what="violators")
-        self.margin, self.violators, self.seed = margin, violators, seed
-        self.register_buffer("drawn", torch.zeros((), dtype=torch.long))
+        self.margin, self.violators = margin, violators
+        self.random = RandomStream()
 
     def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
         """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
         hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
         if self.violators == "first":
-            order = self._order(hinges.shape[1]).to(hinges.device)
+            with torch.no_grad():
+                order = torch.randperm(hinges.shape[1], generator=self.random.next()).to(hinges.device)
             violates = hinges[:, order] > 0
             first = violates & (violates.cumsum(dim=1) == 1)
             hinges = hinges[:, order] * first
         return {"loss": hinges.sum(dim=1).mean()}
-
-    @torch.no_grad()
-    def _order(self, classes: int) -> Tensor:
-        """Return the next random order of the classes; how many were drawn is in the checkpoint."""
-        generator = torch.Generator().manual_seed(self.seed + int(self.drawn) * 1_000_003)
-        self.drawn += 1
-        return torch.randperm(classes, generator=generator)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Compatibility
+from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 from tlzoo.types import Losses
 
@@ -34,7 +35,6 @@ class FeatureGeneration(Compatibility):
         generated: features drawn of each class.
         shrinkage: share of the covariance that is replaced by its mean variance; what was generated of so many
             dimensions spans few of them.
-        seed: of all draws; how many steps were drawn for is in the checkpoint.
 
     Noise is drawn row by row, so the order of a batch matters.
 
@@ -55,7 +55,7 @@ class FeatureGeneration(Compatibility):
         year=2018,
         page="https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html",
     )
-    drawn: Tensor
+    revision = 2
 
     def __init__(
         self,
@@ -66,7 +66,6 @@ class FeatureGeneration(Compatibility):
         latent: int = 50,
         generated: int = 50,
         shrinkage: float = 0.1,
-        seed: int = 0,
     ) -> None:
         super().__init__()
         if min(hidden, latent) < 1 or generated < 2 or not 0 < shrinkage <= 1:
@@ -74,10 +73,10 @@ class FeatureGeneration(Compatibility):
                 f"hidden {hidden}, latent {latent}, generated {generated}, shrinkage {shrinkage}; expected hidden and "
                 "latent >= 1, generated >= 2 and shrinkage in (0, 1]"
             )
-        self.latent, self.generated, self.shrinkage, self.seed = latent, generated, shrinkage, seed
+        self.latent, self.generated, self.shrinkage = latent, generated, shrinkage
         self.encoder = _network(num_features + num_embedding, hidden, 2 * latent)
         self.decoder = _network(latent + num_embedding, hidden, num_features)
-        self.register_buffer("drawn", torch.zeros((), dtype=torch.long))
+        self.random = RandomStream()
 
     @property
     def order_matters(self) -> bool:
@@ -88,8 +87,7 @@ class FeatureGeneration(Compatibility):
         """Return the negative evidence bound (but for constants) of features (B, D), labels (B,), embeddings (C, A)."""
         x, a = _scaled(features), F.normalize(class_embeddings, dim=1)[labels]
         mean, log_variance = self.encoder(torch.cat([x, a], dim=1)).chunk(2, dim=1)
-        z = mean + (0.5 * log_variance).exp() * self._noise(mean, 1 + int(self.drawn))
-        self._count()
+        z = mean + (0.5 * log_variance).exp() * _noise(mean, self.random.next())
         rebuilt = self.decoder(torch.cat([z, a], dim=1))
         reconstruction = 0.5 * (x - rebuilt).square().sum(dim=1).mean()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
@@ -110,7 +108,7 @@ class FeatureGeneration(Compatibility):
     @torch.no_grad()
     def _moments(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means (C, D) of generated features and their shrunk covariance (D, D) within classes, float64."""
-        z = self._noise(embeddings.new_empty(self.generated, self.latent), 0)
+        z = _noise(embeddings.new_empty(self.generated, self.latent), self.random.constant())
         means, scatter = [], 0.0
         for some in torch.split(embeddings, _CLASSES_AT_ONCE):
             pairs = [z.expand(len(some), -1, -1), some[:, None].expand(-1, len(z), -1)]
@@ -123,15 +121,11 @@ class FeatureGeneration(Compatibility):
         identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
         return torch.cat(means), (1 - self.shrinkage) * covariance + self.shrinkage * variance * identity
 
-    @torch.no_grad()
-    def _noise(self, like: Tensor, turn: int) -> Tensor:
-        """Return normal noise of a shape; turn 0 is that of ``bind``, the others those of the steps."""
-        generator = torch.Generator().manual_seed(self.seed + turn * 1_000_003)
-        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
 
-    @torch.no_grad()
-    def _count(self) -> None:
-        self.drawn += 1
+@torch.no_grad()
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal noise of a tensor's shape; drawn in float64, so that all precisions see the same."""
+    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
 
 
 def _network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
