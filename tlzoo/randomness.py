@@ -104,7 +104,8 @@ def _sequence(seed: int, stream: Stream, key: tuple[int | str, ...]) -> np.rando
 def _words(part: int | str) -> list[int]:
     """Return a number as it is, a name as four words of its hash."""
     if isinstance(part, str):
-        return np.frombuffer(hashlib.blake2b(part.encode(), digest_size=16).digest(), dtype="<u4").tolist()
+        digest = hashlib.blake2b(part.encode(), digest_size=16).digest()
+        return [int(word) for word in np.frombuffer(digest, dtype="<u4")]
     if not 0 <= part < _WORD:
         raise ValueError(f"key {part} of a random stream; expected a whole number from 0 to 2**32 - 1")
     return [int(part)]
