@@ -8,7 +8,7 @@ from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.methods.adaptation import CORAL
-from tlzoo.methods.zeroshot import ESZSL
+from tlzoo.methods.zeroshot import ESZSL, CalibratedStacking
 
 SUITE = """\
 suite: parts
@@ -42,7 +42,7 @@ def test_revisions_of_parts_are_in_the_hash(expand, monkeypatch):
     monkeypatch.setattr(ESZSL, "revision", 2)
     monkeypatch.setattr("tlzoo.bench.planning_cache.code_fingerprint", lambda _: "another state of the code")
     raised = expand(SUITE)
-    assert [cell.revisions["method/base"] for cell in raised] == [2, 1]
+    assert [cell.revisions["method/base"] for cell in raised] == [2, CalibratedStacking.revision]
     assert raised[1].revisions["method/base/base"] == 2
     assert {cell.hash for cell in raised}.isdisjoint({plain.hash, nested.hash})
 
