@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 __all__ = [
     "Backbone",
+    "Context",
     "DomainBatch",
     "Episode",
     "Examples",
@@ -138,6 +139,38 @@ class Prediction:
                 "to methods that declare Need.VIEWS, in a loop of your own pass the views through the network, too"
             )
         return self.views[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a method's own function may use beside the batch; base classes make it from the arguments of a call.
+
+    Attributes:
+        progress: share of training done, in [0, 1].
+        network: the network, None where the caller gave none; :attr:`model` is for methods that cannot do without.
+        method: who asks, for errors.
+    """
+
+    progress: float = 1.0
+    network: nn.Module | None = None
+    method: str = "the method"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.progress <= 1.0:
+            raise ValueError(f"{self.method}: progress {self.progress}; expected the share of training done, in [0, 1]")
+
+    @property
+    def model(self) -> nn.Module:
+        """The network.
+
+        Raises:
+            ValueError: the caller gave none.
+        """
+        if self.network is None:
+            raise ValueError(
+                f"{self.method} passes inputs through the network and got none; call it with model=network"
+            )
+        return self.network
 
 
 class _Withheld:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tlzoo.methods.adaptation import BNM, MCC
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.combined import Combined, composition
 from tlzoo.methods.conformance import CHECKS, scenarios
 from tlzoo.methods.confusion import CDAN, DANN, GVB, PADA

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment, Compatibility, Weighting
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.base import Compatibility, Weighting
 from tlzoo.methods.conformance import CHECKS, check_method, scenarios
 from tlzoo.types import Need, Sees
 
@@ -54,11 +55,11 @@ class OwnHead(Alignment):
     def on_epoch(self, target):
         self.bank[target.indices] = target.logits.softmax(dim=1).amax(dim=1).detach()
 
-    def forward(self, source, target, *, progress=1.0, model=None):
+    def term(self, source, target, context):
         confidence = (self.bank[target.indices] * target.logits.logsumexp(dim=1)).mean()
         of_domain = source.features[source.domains == 0].square().sum()
         consistency = F.mse_loss(target.views["strong"].logits, target.views["weak"].logits.detach().roll(1, 1))
-        return {"loss": confidence + of_domain + consistency + model(target.features).logits.square().mean()}
+        return {"loss": confidence + of_domain + consistency + context.model(target.features).logits.square().mean()}
 
 
 class Trained(Compatibility):
@@ -84,7 +85,7 @@ class TargetAlone(Alignment):
 
     sees = frozenset({Sees.TARGET_INPUTS})
 
-    def forward(self, source, target, *, progress=1.0, model=None):
+    def term(self, source, target, context):
         return {"loss": -(target.logits.softmax(1) * target.logits.log_softmax(1)).sum(1).mean()}
 
 

@@ -26,8 +26,9 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.functional import negative_squared_distances, prototypes
 from tlzoo.lit import DomainAdaptation, DomainData
-from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Weighting
-from tlzoo.types import Prediction, Sees, SupervisionError
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Weighting
+from tlzoo.types import Context, Prediction, Sees, SupervisionError
 
 WIDTH, CLASSES = 6, 4
 RNG = np.random.default_rng(0)
@@ -128,28 +129,28 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
 
 
 class ReadsTargetLabels(Alignment):
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": F.cross_entropy(target.logits, target.labels)}
 
 
 class ReadsTargetThoughSourceOnly(Alignment):
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": (source.features.mean(0) - target.features.mean(0)).square().sum()}
 
 
 class OpensSourceThoughSourceFree(Alignment):
     sees = frozenset({Sees.TARGET_INPUTS})
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": source.features.square().mean() + target.logits.square().mean()}
 
 
 class ReadsSourceLabelsUndeclared(Alignment):
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS})
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": F.cross_entropy(source.logits, source.labels)}
 
 
@@ -157,7 +158,7 @@ class ReadsTargetLabelsOnEpoch(Alignment):
     def on_epoch(self, target: Prediction) -> None:
         self.prior = torch.bincount(target.labels)  # type: ignore[arg-type]
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": source.logits.new_zeros(())}
 
 
@@ -174,7 +175,7 @@ class NormalizesByTestBatch(Alignment):
     def make_head(self) -> nn.Module:
         return _BatchNormAlways(self.num_features, self.num_classes)
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": source.logits.new_zeros(())}
 
 
@@ -194,7 +195,7 @@ class AdaptsWhileItAnswers(Alignment):
     def make_head(self) -> nn.Module:
         return _Drifts(self.num_features, self.num_classes)
 
-    def forward(self, source: Prediction, target: Prediction, **_: Any) -> dict[str, Tensor]:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
         return {"loss": source.logits.new_zeros(())}
 
 
@@ -359,8 +360,8 @@ def test_what_a_method_is_handed_does_not_lead_to_the_test_set() -> None:
     handed: list[Any] = []
 
     class Keeps(Alignment):
-        def forward(self, source: Prediction, target: Prediction, **more: Any) -> dict[str, Tensor]:
-            handed.extend([source, target, more["model"]])
+        def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+            handed.extend([source, target, context.network])
             return {"loss": source.features.mean()}
 
     import pytorch_lightning as pl

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.data import ExampleSet
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, FineTuning
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.conformance.scenario import SHAPE
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import SupervisionError
@@ -90,7 +90,7 @@ def test_shots_help_where_the_target_is_turned_around(domain_task, make_trainer)
 
 def test_a_method_never_meets_the_labels_of_shots(few, make_trainer):
     class Nosy(Alignment):
-        def forward(self, source, target, *, progress=1.0, model=None):
+        def term(self, source, target, context):
             return {"loss": F.cross_entropy(target.logits, target.labels)}
 
     module = DomainAdaptation("identity", Nosy(8, 3), num_classes=3, backbone_settings=FEATURES)
@@ -153,7 +153,7 @@ def test_the_accuracy_on_each_target_is_logged(several, make_trainer):
 
 def test_a_method_is_told_the_domains(several, make_trainer):
     class Told(Alignment):
-        def forward(self, source, target, *, progress=1.0, model=None):
+        def term(self, source, target, context):
             self.told = source.domains, target.domains
             return {"loss": 0.0 * source.logits.sum()}
 

@@ -6,7 +6,8 @@ import pytorch_lightning as pl
 import torch
 
 from tlzoo.lit import DomainAdaptation, DomainData, EpisodeData, FineTuning, Multitask, MultitaskData, OneShot
-from tlzoo.methods.base import Alignment, EpisodeClassifier, Weighting
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.base import EpisodeClassifier, Weighting
 from tlzoo.types import DomainBatch, Sees, SupervisionError
 
 FEATURES = {"num_features": 8}
@@ -31,7 +32,7 @@ class Reader(Alignment):
 
     reads = "target.labels"
 
-    def forward(self, source, target, *, progress=1.0, model=None):
+    def term(self, source, target, context):
         side, name = self.reads.split(".")
         value = getattr({"source": source, "target": target}[side], name)
         self.found = value

@@ -14,7 +14,7 @@ from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeA
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.methods.adaptation import FixMatch, SelfEnsembling
 from tlzoo.methods.adapting import SourceFree
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.network import Network
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import DomainBatch, Need
@@ -28,7 +28,7 @@ class Viewer(Alignment):
 
     needs = frozenset({Need.VIEWS, Need.MODEL})
 
-    def forward(self, source, target, *, progress=1.0, model=None):
+    def term(self, source, target, context):
         self.source, self.target = source, target
         return {"loss": target.view("strong").features.square().mean()}
 

@@ -14,10 +14,15 @@ __all__ = ["entropy_weights", "gradient_reversal", "multilinear_map", "reversal_
 
 
 class _Reversal(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, coefficient: float) -> Tensor:
-        ctx.coefficient = coefficient
+    def forward(x: Tensor, coefficient: float) -> Tensor:  # noqa: ARG004 - torch's signature
         return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:  # noqa: ARG004
+        ctx.coefficient = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

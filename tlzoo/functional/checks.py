@@ -8,7 +8,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["check_choice", "check_pair", "check_positive_definite", "is_finite", "where_not_finite"]
+__all__ = [
+    "check_choice",
+    "check_labels",
+    "check_pair",
+    "check_positive_definite",
+    "is_finite",
+    "where_not_finite",
+]
 
 
 def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
@@ -60,16 +67,54 @@ def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None
         )
 
 
+def check_labels(labels: Tensor, num_examples: int, num_classes: int, *, what: str = "labels") -> None:
+    """Check class labels: one integer an example, from 0 to ``num_classes`` - 1.
+
+    Values are read on the CPU only, see :func:`is_finite`.
+
+    Raises:
+        ValueError: another shape or dtype, or a label out of range; the row is named.
+
+    >>> check_labels(torch.tensor([0, 2]), 2, 3)
+    """
+    if labels.shape != (num_examples,) or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(
+            f"{what} of shape {tuple(labels.shape)} and {labels.dtype}; expected ({num_examples},) integers, "
+            "one class index an example"
+        )
+    outside = (labels < 0) | (labels >= num_classes)
+    if _read(outside.sum()):
+        row = int(outside.nonzero()[0])
+        raise ValueError(f"{what} hold {int(labels[row])} (row {row}); expected 0 to {num_classes - 1}")
+
+
+def _read(value: Tensor) -> float | None:
+    """Return a scalar, or None where nobody should ask for it.
+
+    On an accelerator asking stalls the queue; while compiling and under ``vmap`` there is no value yet.
+    """
+    if value.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    try:
+        return float(value)
+    except RuntimeError:  # torch's word for a tensor that stands for many: vmap, fake tensors
+        return None
+
+
 def is_finite(value: Tensor) -> bool:
-    """Say whether a tensor on the CPU holds neither NaN nor Inf; True elsewhere, where asking would stall the queue.
+    """Say whether a tensor holds neither NaN nor Inf.
+
+    True where its values cannot be read: on an accelerator, where asking would stall the queue, while compiling, and
+    under ``torch.func.vmap``.
 
     The sum is taken first: one pass without a temporary tensor. Only where it is not finite (it may also have
     overflowed) each entry is looked at.
     """
-    if value.device.type != "cpu" or not value.is_floating_point() or torch.compiler.is_compiling():
+    if value.device.type != "cpu" or not value.is_floating_point():
         return True
     value = value.detach()
-    return math.isfinite(float(value if value.ndim == 0 else value.sum())) or bool(value.isfinite().all())
+    total = _read(value if value.ndim == 0 else value.sum())
+    return total is None or math.isfinite(total) or bool(value.isfinite().all())
 
 
 def where_not_finite(value: Tensor, *, unit: str) -> str:

@@ -18,8 +18,9 @@ from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target_module import TargetModule
+from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
-from tlzoo.methods.base import Alignment, Method
+from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld
 
@@ -27,7 +28,7 @@ __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
 
 
 class DomainModule(TargetModule):
-    """Base of the two: the supervised loss of the source plus the term of an :class:`~tlzoo.methods.base.Alignment`.
+    """Base of the two: the supervised loss of the source plus the term of an alignment.
 
     Labelled target examples of a semi-supervised task (``:3shot``) join the supervised loss, which is the mean over the
     labelled examples of both domains; the method itself is given source and unlabelled target, as ever.

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from tlzoo.lit.joint_forward import view_part
 from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule
-from tlzoo.methods.base import DomainMethod
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.network import Network
 from tlzoo.selection import scores
 from tlzoo.types import Examples, Need, Prediction, Sees, withheld

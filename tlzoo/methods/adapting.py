@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tlzoo.methods import guards
-from tlzoo.methods.base import DomainMethod, Method
+from tlzoo.methods.base import Method
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.types import Losses, Prediction, Sees
 
 __all__ = ["SourceFree", "TestTime", "normalization_layers"]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from tlzoo.methods import guards
-from tlzoo.methods.base import DomainMethod
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["Alternating", "Part", "Phase"]

@@ -6,6 +6,7 @@ a buffer, so that a checkpoint holds it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Self
@@ -17,12 +18,10 @@ from tlzoo.methods import guards
 from tlzoo.paper import Paper
 from tlzoo.registry import registered_name
 from tlzoo.space import Space
-from tlzoo.types import Backbone, Losses, Need, Prediction, Scorer, Sees
+from tlzoo.types import Backbone, Losses, Need, Scorer, Sees
 
 __all__ = [
-    "Alignment",
     "Compatibility",
-    "DomainMethod",
     "EpisodeClassifier",
     "Method",
     "Strategy",
@@ -31,8 +30,34 @@ __all__ = [
 ]
 
 
-class Method(nn.Module):
+class _Constructed:
+    """Keeps the arguments that an object was built with, networks and tensors apart: those belong to its state."""
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Make the object; its class's ``__init__`` says what it takes."""
+        made = super().__new__(cls)
+        given = tuple(map(_described, arguments)), {name: _described(value) for name, value in settings.items()}
+        object.__setattr__(made, "_given", given)
+        return made
+
+
+class _Word(str):
+    """Stands for a value that is not kept; shown without quotes."""
+
+    __repr__ = str.__str__
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return _Word(type(value).__name__)
+    return _Word(f"Tensor{tuple(value.shape)}") if isinstance(value, Tensor) else value
+
+
+class Method(_Constructed, nn.Module):
     """Base of methods.
+
+    A kind of method has a final function that users call. It checks what comes in, calls the function that each method
+    implements and checks what comes out; the method's own function holds its paper and nothing else.
 
     Attributes:
         label: what tables call it where its paper spells the name otherwise than Python can; else empty.
@@ -43,6 +68,7 @@ class Method(nn.Module):
         needs: what it wants beside features, logits and labels.
         revision: raised when its numbers change; part of a benchmark cell's hash.
         space: settings that are worth tuning, and what benchmarks draw them from (``trials`` of a suite).
+        implements: the function that a method of this kind implements, for errors.
         guarded: functions of the contract and what checks them, see :mod:`tlzoo.methods.guards`.
         variants: settings under which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
             take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
@@ -56,13 +82,22 @@ class Method(nn.Module):
     revision: ClassVar[int] = 1
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     space: ClassVar[Space] = Space()
+    implements: ClassVar[str] = ""
     guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(self) -> None:
         super().__init__()
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
+        for name in vars(cls):
+            owner = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
+            if owner is not None and getattr(vars(owner)[name], "__final__", False):
+                raise TypeError(
+                    f"{cls.__name__} overrides {owner.__name__}.{name}, which checks what goes in and comes out; "
+                    f"implement {cls.implements} instead"
+                )
         for name, guard in cls.guarded.items():
             if name in cls.__dict__:
                 setattr(cls, name, guard(cls.__dict__[name]))
@@ -71,6 +106,18 @@ class Method(nn.Module):
     def name(self) -> str:
         """Full name in the registry, or the class's where it is the user's own."""
         return registered_name(type(self))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Arguments of the constructor with their values, defaults included."""
+        arguments, settings = self._given
+        bound = inspect.signature(type(self)).bind_partial(*arguments, **settings)
+        bound.apply_defaults()
+        return {name: vars(self).get(name, value) for name, value in bound.arguments.items()}
+
+    def extra_repr(self) -> str:
+        """Show the settings where modules are printed."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
 
     @property
     def order_matters(self) -> bool:
@@ -88,74 +135,6 @@ def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
     if bool(value.isnan().any()):
         raise RuntimeError(f"{type(method).__name__}: {buffer} is not known yet; call {by} first")
     return value
-
-
-class DomainMethod(Method):
-    """What methods on source and target share, whatever their loop.
-
-    Args:
-        num_features: D, width of the features.
-        num_classes: C.
-    """
-
-    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
-
-    def __init__(self, num_features: int, num_classes: int) -> None:
-        super().__init__()
-        self.num_features, self.num_classes = num_features, num_classes
-
-    def make_head(self) -> nn.Module | None:
-        """Return a head of the method's own, used for training and prediction, or None for the usual one.
-
-        It may be a submodule of the method, too, where a loss needs it.
-        """
-        return None
-
-    def prepare(self, network: nn.Module) -> None:
-        """Take in the network before training: a method that needs a copy makes it here."""
-
-    def on_epoch(self, target: Prediction) -> None:
-        """Take in statistics of the whole unlabelled target training set."""
-
-    def after_step(self, network: nn.Module) -> None:
-        """Follow the network once the optimizer took a step: moving averages of its weights."""
-
-
-class Alignment(DomainMethod):
-    """A term that aligns source and target: domain adaptation (a statistic) and domain confusion (an adversary).
-
-    Args:
-        num_features: D, width of the features.
-        num_classes: C.
-    """
-
-    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"forward": guards.guard_alignment}
-
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
-        """Return the term to add to the supervised loss, under ``"loss"``, and what is worth logging.
-
-        Args:
-            source: predictions of a source batch.
-            target: predictions of a target batch; sizes may differ.
-            progress: share of training done, in [0, 1].
-            model: the network, for methods that declare ``Need.MODEL``.
-
-        Raises:
-            ValueError: an empty side, or features of another width than the method was built for.
-            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
-        """
-        raise NotImplementedError
-
-    def source_weights(self, source: Prediction) -> Tensor | None:
-        """Return (B,) weights of the source cross-entropy, or None for equal ones."""
-        return None
 
 
 class EpisodeClassifier(Method):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
 
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import check_terms
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, registered_name
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["Combined", "composition"]
 
@@ -28,7 +30,7 @@ class Combined(Alignment):
 
     Raises:
         ValueError: no part, two of one class, or shapes that differ.
-        TypeError: a part is no :class:`~tlzoo.methods.base.Alignment` of one loss.
+        TypeError: a part is no :class:`~tlzoo.methods.alignment.Alignment` of one loss.
 
     >>> from tlzoo.methods.adaptation import MCC, BNM
     >>> both = Combined(MCC(2, 3), BNM(2, 3))
@@ -63,18 +65,12 @@ class Combined(Alignment):
     def _alignments(self) -> dict[str, Alignment]:
         return {name: part for name, part in self.alignments.items() if isinstance(part, Alignment)}
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the sum of the parts' losses, and what each of them logs."""
         terms: dict[str, Tensor] = {}
         for name, part in self._alignments.items():
-            own = part(source, target, progress=progress, model=model)
+            own = part.term(source, target, replace(context, method=type(part).__name__))
+            check_terms(part, own, {})
             terms["loss"] = terms["loss"] + own["loss"] if "loss" in terms else own["loss"]
             terms |= {f"{name}/{term}": value for term, value in own.items() if term != "loss"}
         return terms

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from tlzoo.functional import standardization
 from tlzoo.methods import guards
-from tlzoo.methods.base import DomainMethod, fitted
+from tlzoo.methods.base import fitted
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.logistic import LogisticClassifier
 from tlzoo.types import Sees
 

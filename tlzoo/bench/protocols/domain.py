@@ -32,7 +32,7 @@ from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.adapting import SourceFree, TestTime
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 from tlzoo.types import Prediction, Sees

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["ATDOC"]
 
@@ -57,33 +58,24 @@ class ATDOC(Alignment):
         if not len(self.memory):
             self.memory.fill(F.normalize(target.features, dim=1), _sharpened(target.logits), target.indices)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cross-entropy of ``target.logits`` (M, C) to the answers of neighbors.
 
         Raises:
             ValueError: the target has no indices, or the memory was not filled by :meth:`on_epoch`.
         """
-        if target.indices is None:
-            raise ValueError("atdoc remembers each target example and got indices None; give their places in the set")
         confidence, answers = self._answers(target)
         losses = F.cross_entropy(target.logits, answers, reduction="none")
         loss = (confidence * losses).sum() / confidence.sum()
-        return {"loss": self.weight * progress * loss, "confidence": confidence.mean(), "atdoc": loss.detach()}
+        return {"loss": self.weight * context.progress * loss, "confidence": confidence.mean(), "atdoc": loss.detach()}
 
     @torch.no_grad()
     def _answers(self, target: Prediction) -> tuple[Tensor, Tensor]:
         """Return the confidence (M,) and the class (M,) that neighbors give, after remembering the batch."""
-        assert target.indices is not None
+        indices = required(self, target.indices, "target.indices")
         features = F.normalize(target.features, dim=1)
-        self.memory.update(target.indices, features, _sharpened(target.logits))
-        nearest = self.memory.neighbors(target.indices, features, self.neighbors)
+        self.memory.update(indices, features, _sharpened(target.logits))
+        nearest = self.memory.neighbors(indices, features, self.neighbors)
         mean = self.memory.probabilities[nearest].mean(dim=1)
         confidence, answers = (mean / mean.sum(dim=1, keepdim=True)).max(dim=1)
         return confidence, answers

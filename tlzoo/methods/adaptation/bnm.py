@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import batch_nuclear_norm_loss
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["BNM"]
 
@@ -44,14 +42,7 @@ class BNM(Alignment):
         super().__init__(num_features, num_classes)
         self.weight = weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative nuclear norm of the softmax of ``target.logits`` (M, C)."""
         loss = batch_nuclear_norm_loss(target.logits)
         return {"loss": self.weight * loss, "nuclear_norm": -loss.detach()}

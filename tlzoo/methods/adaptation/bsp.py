@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import spectral_penalty
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["BSP"]
 
@@ -49,14 +47,7 @@ class BSP(Alignment):
         if count < 1:
             raise ValueError(f"count {count}; expected at least one singular value")
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted penalty of features (N, D) and (M, D)."""
         penalty = spectral_penalty(source.features, target.features, count=self.count)
         return {"loss": self.weight * penalty, "spectral_penalty": penalty.detach()}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import nn
 
 from tlzoo.functional import central_moment_discrepancy
 from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["CMD"]
 
@@ -59,14 +58,7 @@ class CMD(Alignment):
         if moments < 1:
             raise ValueError(f"{moments} moments; expected at least 1")
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discrepancy of features (N, D) and (M, D)."""
         bounded = [_ACTIVATIONS[self.activation](side.features) for side in (source, target)]
         discrepancy = central_moment_discrepancy(*bounded, moments=self.moments, span=_SPANS[self.activation])

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from torch import nn
-
 from tlzoo.functional import mmd
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DAN"]
 
@@ -80,14 +78,7 @@ class DAN(Alignment):
         """The linear estimator pairs neighbors of the batch."""
         return self.estimator == "linear"
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D).
 
         Raises:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
-
 from tlzoo.functional import coral_loss
 from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DeepCORAL"]
 
@@ -63,14 +61,7 @@ class DeepCORAL(Alignment):
         check_choice(on, ("features", "logits"), what="layer")
         self.normalization, self.on, self.weight = normalization, on, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of source (N, D) and target (M, D) features, or of their logits.
 
         Raises:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import transport_plan
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DeepJDOT"]
 
@@ -46,25 +45,17 @@ class DeepJDOT(Alignment):
         super().__init__(num_features, num_classes)
         self.alpha, self.beta, self.weight = alpha, beta, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cost of the plan between source (N, D), labels (N,) and target (M, D), (M, C).
 
         Raises:
             ValueError: the source has no labels.
         """
-        if source.labels is None:
-            raise ValueError("deep_jdot couples labels with predictions and got source labels None; label the source")
+        labels = required(self, source.labels, "source.labels")
         squares = [side.features.square().sum(dim=1) for side in (source, target)]
         products = source.features @ target.features.T
         distances = (squares[0][:, None] + squares[1][None, :] - 2 * products).clamp_min(0)
-        label_costs = -target.logits.log_softmax(dim=1).T[source.labels]  # (N, M)
+        label_costs = -target.logits.log_softmax(dim=1).T[labels]  # (N, M)
         cost = self.alpha * distances + self.beta * label_costs
         transported = (transport_plan(cost) * cost).sum()
         return {"loss": self.weight * transported, "transport_cost": transported.detach()}

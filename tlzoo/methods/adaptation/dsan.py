@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.functional import local_mmd, reversal_coefficient
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DSAN"]
 
@@ -60,28 +60,20 @@ class DSAN(Alignment):
         check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
         self.scales, self.bandwidth, self.weight = tuple(scales), bandwidth, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discrepancy of features (N, D), (M, D), given source labels and ``target.logits`` (M, C).
 
         Raises:
             ValueError: the source has no labels.
         """
-        if source.labels is None:
-            raise ValueError("dsan aligns class by class and got source labels None; give it a labelled source")
+        labels = required(self, source.labels, "source.labels")
         discrepancy = local_mmd(
             source.features,
             target.features,
-            F.one_hot(source.labels, self.num_classes).to(source.features),
+            F.one_hot(labels, self.num_classes).to(source.features),
             target.logits.softmax(dim=1),
             scales=self.scales,
             bandwidth=self.bandwidth,
         )
-        coefficient = self.weight * reversal_coefficient(progress)
+        coefficient = self.weight * reversal_coefficient(context.progress)
         return {"loss": coefficient * discrepancy, "local_mmd": discrepancy.detach()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import entropy
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["EntropyMinimization"]
 
@@ -44,14 +42,7 @@ class EntropyMinimization(Alignment):
         super().__init__(num_features, num_classes)
         self.weight = weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted mean entropy of ``target.logits`` (M, C)."""
         uncertainty = entropy(target.logits).mean()
         return {"loss": self.weight * uncertainty, "entropy": uncertainty.detach()}

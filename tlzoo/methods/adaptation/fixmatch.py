@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["FixMatch"]
 
@@ -46,14 +45,7 @@ class FixMatch(Alignment):
             raise ValueError(f"threshold {threshold}; expected a probability")
         self.threshold, self.weight = threshold, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cross-entropy of the strong view's logits (M, C) to answers to the weak view.
 
         Raises:

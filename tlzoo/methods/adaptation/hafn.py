@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import fixed_norm_loss
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["HAFN"]
 
@@ -45,14 +43,7 @@ class HAFN(Alignment):
         super().__init__(num_features, num_classes)
         self.norm, self.weight = norm, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of features (N, D) and (M, D)."""
         ours, theirs = (fixed_norm_loss(side.features, norm=self.norm) for side in (source, target))
         return {"loss": self.weight * (ours + theirs)}

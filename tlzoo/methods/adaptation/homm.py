@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import higher_order_moment_loss
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["HoMM"]
 
@@ -54,14 +52,7 @@ class HoMM(Alignment):
         if order < 1:
             raise ValueError(f"order {order}; expected at least 1")
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted distance of features (N, D) and (M, D)."""
         distance = higher_order_moment_loss(source.features, target.features, order=self.order, center=self.center)
         return {"loss": self.weight * distance, "moments": distance.detach()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import information_maximization
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["InformationMaximization"]
 
@@ -47,14 +45,7 @@ class InformationMaximization(Alignment):
         super().__init__(num_features, num_classes)
         self.weight = weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative mutual information of ``target.logits`` (M, C)."""
         loss = information_maximization(target.logits)
         return {"loss": self.weight * loss, "information": -loss.detach()}

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from torch import nn
-
 from tlzoo.functional import joint_mmd
 from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth, Estimator
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["JAN"]
 
@@ -63,14 +61,7 @@ class JAN(Alignment):
         self.scales, self.width, self.estimator, self.bandwidth = tuple(scales), width, estimator, bandwidth
         self.weight = weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discrepancy of features (N, D), (M, D) and logits (N, C), (M, C).
 
         Raises:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import moment_distance
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["M3SDA"]
 
@@ -49,14 +48,7 @@ class M3SDA(Alignment):
             raise ValueError(f"{moments} moments; expected at least 1")
         self.moments, self.weight = moments, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted distance of features (N, D) with ``source.domains`` (N,) and (M, D)."""
         domains = source.domains
         sources = (

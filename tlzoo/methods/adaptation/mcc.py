@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from tlzoo.functional import minimum_class_confusion
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space, Uniform
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["MCC"]
 
@@ -47,14 +45,7 @@ class MCC(Alignment):
         super().__init__(num_features, num_classes)
         self.temperature, self.weight = temperature, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted confusion of ``target.logits`` (M, C)."""
         confusion = minimum_class_confusion(target.logits, temperature=self.temperature)
         return {"loss": self.weight * confusion, "confusion": confusion.detach()}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.adapting import SourceFree
+from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.paper import Paper
 from tlzoo.types import Losses, Need, Prediction
@@ -61,8 +62,6 @@ class NRC(SourceFree):
         Raises:
             ValueError: no indices, or the memory was not filled by :meth:`on_epoch`.
         """
-        if target.indices is None:
-            raise ValueError("nrc remembers each target example and got indices None; give their places in the set")
         probabilities = target.logits.softmax(dim=1)
         agreed = self._wanted(target, probabilities)
         mean = probabilities.mean(dim=0)
@@ -73,8 +72,7 @@ class NRC(SourceFree):
     @torch.no_grad()
     def _wanted(self, target: Prediction, probabilities: Tensor) -> Tensor:
         """Return the (M, C) weighted sums of remembered predictions of neighbors and their neighbors."""
-        indices = target.indices
-        assert indices is not None
+        indices = required(self, target.indices, "target.indices")
         features = F.normalize(target.features, dim=1)
         self.memory.update(indices, features, probabilities)
         near = self.memory.neighbors(indices, features, self.neighbors)  # (M, K)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["PseudoLabel"]
 
@@ -54,17 +53,10 @@ class PseudoLabel(Alignment):
         if not 0 <= begin < end <= 1:
             raise ValueError(f"begin {begin}, end {end}; expected 0 <= begin < end <= 1")
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cross-entropy of ``target.logits`` (M, C) to their own first guesses."""
         probabilities, answers = target.logits.detach().softmax(dim=1).max(dim=1)
         confident = (probabilities >= self.threshold).to(target.logits)
         losses = F.cross_entropy(target.logits, answers, reduction="none")
-        alpha = min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
+        alpha = min(max((context.progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return {"loss": self.weight * alpha * (confident * losses).mean(), "confident": confident.mean()}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import stepwise_norm_loss
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["SAFN"]
 
@@ -46,14 +45,7 @@ class SAFN(Alignment):
         super().__init__(num_features, num_classes)
         self.step, self.weight = step, weight
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of features (N, D) and (M, D)."""
         ours, theirs = (stepwise_norm_loss(side.features, step=self.step) for side in (source, target))
         norm = torch.linalg.vector_norm(target.features.detach(), dim=1).mean()

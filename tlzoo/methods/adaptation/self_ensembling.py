@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["SelfEnsembling"]
 
@@ -74,14 +74,7 @@ class SelfEnsembling(Alignment):
         for own, weight in zip(self._prepared().parameters(), network.parameters(), strict=True):
             own.lerp_(weight, 1 - self.smoothing)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted distance of the strong view's logits (M, C) to the teacher's answers.
 
         Raises:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tlzoo.methods.base import Alignment
-from tlzoo.types import Losses, Prediction, Sees
+from tlzoo.methods.alignment import Alignment
+from tlzoo.types import Context, Losses, Prediction, Sees
 
 __all__ = ["SourceOnly"]
 
@@ -20,14 +20,7 @@ class SourceOnly(Alignment):
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return a zero loss."""
         zero: Tensor = source.logits.new_zeros(())
         return {"loss": zero}

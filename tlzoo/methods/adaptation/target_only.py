@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Alignment
-from tlzoo.types import Losses, Prediction, Sees
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
+from tlzoo.types import Context, Losses, Prediction, Sees
 
 __all__ = ["TargetOnly"]
 
@@ -21,19 +21,11 @@ class TargetOnly(Alignment):
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the cross-entropy of ``target.logits`` (B, C) and ``target.labels`` (B,).
 
         Raises:
             ValueError: the target has no labels.
         """
-        if target.labels is None:
-            raise ValueError("target_only wants target labels and got None; give it a labelled target set")
-        return {"loss": F.cross_entropy(target.logits, target.labels)}
+        labels = required(self, target.labels, "target.labels")
+        return {"loss": F.cross_entropy(target.logits, labels)}

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import DomainMethod, Method
+from tlzoo.methods.base import Method
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, reordered
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.types import Need, Prediction, Sees, withheld
 
 __all__ = ["AlignmentScenario"]

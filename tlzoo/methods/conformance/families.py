@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tlzoo.methods.adapting import SourceFree, TestTime
+from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
-from tlzoo.methods.base import Alignment, Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Strategy, Weighting
 from tlzoo.methods.conformance.adapting import SourceFreeScenario, TestTimeScenario
 from tlzoo.methods.conformance.alignment import AlignmentScenario
 from tlzoo.methods.conformance.alternating import AlternatingScenario

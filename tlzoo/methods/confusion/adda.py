@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.alternating import Alternating, Phase
+from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
@@ -78,9 +79,8 @@ class ADDA(Alternating):
             ValueError: the source has no labels.
         """
         if phase == "learn":
-            if source.labels is None:
-                raise ValueError("ADDA: source labels are None, the network learns from them; label the source")
-            return {"loss": F.cross_entropy(source.logits, source.labels)}
+            labels = required(self, source.labels, "source.labels")
+            return {"loss": F.cross_entropy(source.logits, labels)}
         if phase == "discriminate":
             features = torch.cat([source.features.detach(), target.features.detach()])
             loss, accuracy = domain_loss(self.discriminator(features), len(source))

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map, reversal_coefficient
 from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["CDAN"]
 
@@ -96,18 +96,11 @@ class CDAN(Alignment):
         self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
         self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D), (N, C) and target (M, D), (M, C)."""
         features = torch.cat([source.features, target.features])
         probabilities = torch.cat([source.logits, target.logits]).detach().softmax(dim=1)
-        features = gradient_reversal(features, reversal_coefficient(progress, gamma=self.gamma))
+        features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
         joint = (self.random or multilinear_map)(features, probabilities)
         weights = (
             entropy_weights(entropy(source.logits), entropy(target.logits), normalization=self.normalization)

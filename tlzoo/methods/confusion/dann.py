@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DANN"]
 
@@ -50,16 +49,9 @@ class DANN(Alignment):
         self.gamma, self.weight = gamma, weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D) and target (M, D) features."""
         features = torch.cat([source.features, target.features])
-        reversed_features = gradient_reversal(features, reversal_coefficient(progress, gamma=self.gamma))
+        reversed_features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
         loss, accuracy = domain_loss(self.discriminator(reversed_features), len(source))
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import uniform_confusion
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["DomainConfusionLoss"]
 
@@ -53,14 +52,7 @@ class DomainConfusionLoss(Alignment):
         self.weight = weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the discriminator's loss plus the weighted confusion of features (N, D) and (M, D)."""
         features = torch.cat([source.features, target.features])
         told_apart, accuracy = domain_loss(self.discriminator(features.detach()), len(source))

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["GVB"]
 
@@ -75,18 +75,11 @@ class GVB(Alignment):
         self.trunk = nn.Sequential(*list(DomainDiscriminator(num_classes, hidden))[:-1])
         self.judge, self.bridge = nn.Linear(hidden, 1), nn.Linear(hidden, 1)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted terms on source (N, D), (N, C) and target (M, D), (M, C)."""
         features = torch.cat([source.features, target.features])
         logits = torch.cat([source.logits, target.logits])
-        coefficient = reversal_coefficient(progress, gamma=self.gamma)
+        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
         hidden = self.trunk(gradient_reversal(logits.softmax(dim=1), coefficient))
         bridge = self.bridge(hidden)
         certainty = torch.exp(-entropy(logits.detach()))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["IWAN"]
 
@@ -57,14 +56,7 @@ class IWAN(Alignment):
         self.first_discriminator = DomainDiscriminator(num_features, hidden)
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the discriminators' losses on features (N, D), (M, D) and the weighted entropy of the target."""
         n = len(source)
         features = torch.cat([source.features, target.features])
@@ -72,7 +64,7 @@ class IWAN(Alignment):
         told_apart, _ = domain_loss(first, n)
         ours = torch.sigmoid(-first.detach()[:n, 0])
         weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
-        coefficient = reversal_coefficient(progress, gamma=self.gamma)
+        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
         loss, accuracy = domain_loss(self.discriminator(gradient_reversal(features, coefficient)), n, weights)
         uncertainty = entropy(target.logits).mean()
         total = told_apart + self.weight * loss + self.entropy_weight * uncertainty

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import classifier_discrepancy
 from tlzoo.methods.alternating import Alternating, Phase
+from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
@@ -94,9 +95,6 @@ class MCD(Alternating):
         return classifier_discrepancy(first, second)
 
     def _supervised(self, source: Prediction) -> Tensor:
-        if source.labels is None:
-            raise ValueError(
-                f"{type(self).__name__}: source labels are None, classifiers learn from them; label the source"
-            )
+        labels = required(self, source.labels, "source.labels")
         first, second = self.head.each(source.features)
-        return F.cross_entropy(first, source.labels) + F.cross_entropy(second, source.labels)
+        return F.cross_entropy(first, labels) + F.cross_entropy(second, labels)

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["MDD"]
 
@@ -59,20 +59,13 @@ class MDD(Alignment):
             nn.Linear(hidden, num_classes),
         )
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative disparity on source (N, D), (N, C) and target (M, D), (M, C).
 
         Raises:
             ValueError: fewer than two classes.
         """
-        coefficient = self.reversal * reversal_coefficient(progress)
+        coefficient = self.reversal * reversal_coefficient(context.progress)
         features = torch.cat([source.features, target.features])
         answers = self.adversary(gradient_reversal(features, coefficient))
         n = len(source)

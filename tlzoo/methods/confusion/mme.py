@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy, gradient_reversal
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["MME", "CosineHead"]
 
@@ -71,14 +71,7 @@ class MME(Alignment):
         """Return the cosine classifier; it belongs to the method, too."""
         return self.head
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative entropy of the head's answers to target features (M, D)."""
         uncertainty = entropy(self.head(gradient_reversal(target.features))).mean()
         return {"loss": -self.weight * uncertainty, "entropy": uncertainty.detach()}

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
 from tlzoo.functional.predictions import log_complement
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["OSBP"]
 
@@ -52,20 +52,13 @@ class OSBP(Alignment):
         """Return the head; it belongs to the method, too."""
         return self.head
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of target features (M, D).
 
         Raises:
             ValueError: fewer than two classes.
         """
-        coefficient = reversal_coefficient(progress, gamma=self.gamma)
+        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
         logits = self.head(gradient_reversal(target.features, coefficient))
         log_unknown = F.log_softmax(logits, dim=1)[:, -1]
         log_known = log_complement(logits, target.logits.new_full((len(target),), logits.shape[1] - 1).long())

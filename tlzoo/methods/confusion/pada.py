@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["PADA"]
 
@@ -55,21 +56,14 @@ class PADA(Alignment):
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(num_classes))
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D) with labels (N,) and target (M, D).
 
         Raises:
             ValueError: the source has no labels.
         """
         features = torch.cat([source.features, target.features])
-        reversed_features = gradient_reversal(features, reversal_coefficient(progress, gamma=self.gamma))
+        reversed_features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
         ours = self.source_weights(source)
         weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
         loss, accuracy = domain_loss(self.discriminator(reversed_features), len(source), weights)
@@ -81,9 +75,8 @@ class PADA(Alignment):
         Raises:
             ValueError: the source has no labels.
         """
-        if source.labels is None:
-            raise ValueError("pada weighs the source by class and got source labels None; give it a labelled source")
-        return self.class_weights[source.labels]
+        labels = required(self, source.labels, "source.labels")
+        return self.class_weights[labels]
 
     def on_epoch(self, target: Prediction) -> None:
         """Weigh classes by the mean prediction of the target, logits (M, C)."""

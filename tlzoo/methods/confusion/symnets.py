@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import reversal_coefficient
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["SymNets"]
 
@@ -52,30 +53,22 @@ class SymNets(Alignment):
         self.source_classifier = nn.Linear(num_features, num_classes)
         self.target_classifier = nn.Linear(num_features, num_classes)
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted game on source (N, D) with labels (N,) and target (M, D).
 
         Raises:
             ValueError: the source has no labels.
         """
-        if source.labels is None:
-            raise ValueError("symnets confuses class by class and got source labels None; give it a labelled source")
+        labels = required(self, source.labels, "source.labels")
         n = len(source)
         features = torch.cat([source.features, target.features])
         constants = [(classifier.weight.detach(), classifier.bias.detach()) for classifier in self._classifiers]
         learned = torch.cat([classifier(features.detach()) for classifier in self._classifiers], dim=1)
         told = self._told_apart(learned.log_softmax(dim=1), n)
-        supervised = F.cross_entropy(learned[:n, : self.num_classes], source.labels)
+        supervised = F.cross_entropy(learned[:n, : self.num_classes], labels)
         confused = torch.cat([F.linear(features, *constant) for constant in constants], dim=1).log_softmax(dim=1)
-        at_source, at_target = self._confusion(confused, source.labels, n)
-        loss = supervised + told + at_source + reversal_coefficient(progress) * at_target
+        at_source, at_target = self._confusion(confused, labels, n)
+        loss = supervised + told + at_source + reversal_coefficient(context.progress) * at_target
         return {"loss": self.weight * loss, "domain": told.detach(), "confusion": at_source.detach()}
 
     def make_head(self) -> nn.Module:

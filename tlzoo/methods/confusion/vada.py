@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from tlzoo.functional import entropy, gradient_reversal
-from tlzoo.methods.base import Alignment
+from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.nn.virtual_adversary import VirtualAdversary
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["VADA"]
 
@@ -77,14 +76,7 @@ class VADA(Alignment):
         """The search for a perturbation begins with a random number for each place of the batch."""
         return True
 
-    def forward(
-        self,
-        source: Prediction,
-        target: Prediction,
-        *,
-        progress: float = 1.0,
-        model: nn.Module | None = None,
-    ) -> Losses:
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the loss on source and target features (N, D), (M, D), logits (M, C), and inputs, by the model.
 
         Raises:
@@ -95,9 +87,9 @@ class VADA(Alignment):
             self.discriminator(gradient_reversal(features, self.domain_weight)), len(source)
         )
         if self.source_weight:
-            ours, theirs = (change.mean() for change in self.adversary(model, source, target))
+            ours, theirs = (change.mean() for change in self.adversary(context.model, source, target))
         else:
-            ours, theirs = features.new_zeros(()), self.adversary(model, target)[0].mean()
+            ours, theirs = features.new_zeros(()), self.adversary(context.model, target)[0].mean()
         uncertainty = entropy(target.logits).mean()
         return {
             "loss": domains + self.source_weight * ours + self.target_weight * (uncertainty + theirs),

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.methods.alternating import Alternating, Phase
+from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
@@ -81,10 +82,9 @@ class WDGRL(Alternating):
             distance = self._distance(ours, theirs)
             loss = self.rate * (self.penalty * self._roughness(ours, theirs) - distance)
             return {"loss": loss, "distance": distance.detach()}
-        if source.labels is None:
-            raise ValueError("WDGRL: source labels are None, the classifier learns from them; label the source")
+        labels = required(self, source.labels, "source.labels")
         distance = self._distance(source.features, target.features)
-        supervised = F.cross_entropy(source.logits, source.labels)
+        supervised = F.cross_entropy(source.logits, labels)
         return {"loss": supervised + self.weight * distance, "source": supervised.detach()}
 
     def _distance(self, source: Tensor, target: Tensor) -> Tensor:

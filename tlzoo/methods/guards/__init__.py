@@ -5,10 +5,9 @@ function gets it wrapped, so that a method's file holds nothing but its paper. O
 an accelerator values are not looked at: asking would stall the queue (the Lightning modules ask at logging steps).
 """
 
-from tlzoo.methods.guards.checks import check_filled, check_output
+from tlzoo.methods.checks import check_filled, check_output
 from tlzoo.methods.guards.descriptions import guard_bind, guard_fit, guard_loss
 from tlzoo.methods.guards.domains import (
-    guard_alignment,
     guard_answers,
     guard_phase,
     guard_target,
@@ -22,7 +21,6 @@ from tlzoo.methods.guards.tasks import guard_jacobian, guard_tasks
 __all__ = [
     "check_filled",
     "check_output",
-    "guard_alignment",
     "guard_answers",
     "guard_base_set",
     "guard_bind",

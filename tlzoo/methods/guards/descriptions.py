@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tlzoo.methods.guards.checks import check_matrix, check_output
+from tlzoo.methods.checks import check_matrix, check_output
 from tlzoo.types import Losses, Scorer
 
 if TYPE_CHECKING:

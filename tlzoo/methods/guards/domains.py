@@ -8,33 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tlzoo.methods.guards.checks import check_inputs, check_matrix, check_output
-from tlzoo.types import Losses, Prediction, Sees, is_withheld
+from tlzoo.methods.checks import check_inputs, check_matrix, check_output, check_terms
+from tlzoo.types import Losses, Prediction, Sees
 
 if TYPE_CHECKING:
     from tlzoo.methods.adapting import SourceFree, TestTime
     from tlzoo.methods.alternating import Alternating
-    from tlzoo.methods.base import Alignment, DomainMethod
+    from tlzoo.methods.domain_method import DomainMethod
     from tlzoo.methods.transforms import FeatureTransform
 
 __all__ = [
-    "guard_alignment",
     "guard_answers",
     "guard_phase",
     "guard_target",
     "guard_transform",
     "guard_transform_fit",
 ]
-
-
-def guard_alignment(forward: Callable[..., Losses]) -> Callable[..., Losses]:
-    """Check the sides that the method declares, then its loss."""
-
-    @functools.wraps(forward)
-    def guarded(self: Alignment, source: Prediction, target: Prediction, **settings: Any) -> Losses:
-        return _checked(self, lambda: forward(self, source, target, **settings), source, target)
-
-    return guarded
 
 
 def guard_phase(loss: Callable[..., Losses]) -> Callable[..., Losses]:
@@ -76,42 +65,13 @@ def guard_answers(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _checked(
     method: DomainMethod, compute: Callable[[], Losses], source: Prediction | None, target: Prediction
 ) -> Losses:
-    sides = {"source": (source, Sees.SOURCE_INPUTS), "target": (target, Sees.TARGET_INPUTS)}
-    seen = {name: side for name, (side, sees) in sides.items() if side is not None and sees in method.sees}
-    for name, side in seen.items():
-        _check_side(method, name, side)
-    shown = {name: side for name, side in seen.items() if _shows(side)}
-    shown |= {f"{name}.{view}": said for name, side in shown.items() for view, said in side.views.items()}
-    inputs = {f"{name}.{part}": getattr(side, part) for name, side in shown.items() for part in _PARTS}
-    check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
+    from tlzoo.methods.domain_method import check_sides  # while guards last
+
+    sides = {"target": target} if source is None else {"source": source, "target": target}
+    inputs = check_sides(method, **sides)
     terms = compute()
-    check_output(method, terms["loss"], inputs, what="the loss")
+    check_terms(method, terms, inputs)
     return terms
-
-
-_PARTS = ("features", "logits")
-
-
-def _shows(side: Prediction) -> bool:
-    return not is_withheld(side, "features")
-
-
-def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
-    if not _shows(side):
-        return
-    features, logits = side.features, side.logits
-    if features.ndim != 2 or logits.ndim != 2 or len(features) != len(logits):
-        raise ValueError(
-            f"{type(method).__name__}: {name} features and logits have shapes {tuple(features.shape)} and "
-            f"{tuple(logits.shape)}; expected (B, D) and (B, C)"
-        )
-    if features.shape[1] != method.num_features:
-        raise ValueError(
-            f"{type(method).__name__}: {name} features have width {features.shape[1]}; it was built with "
-            f"num_features={method.num_features}"
-        )
-    if not len(features):
-        raise ValueError(f"{type(method).__name__}: the {name} batch is empty; expected one example or more")
 
 
 def guard_transform_fit(fit: Callable[..., FeatureTransform]) -> Callable[..., FeatureTransform]:

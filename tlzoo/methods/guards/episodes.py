@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from tlzoo.methods.guards.checks import check_filled, check_matrix, check_output
+from tlzoo.methods.checks import check_filled, check_matrix, check_output
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import EpisodeClassifier

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from tlzoo.methods.guards.checks import check_output
+from tlzoo.methods.checks import check_output
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method

@@ -1,18 +1,21 @@
-"""What guards of all kinds look at, each with the error that says where to look."""
+"""What base classes of methods check, each with the error that says where to look."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
 from tlzoo.functional.checks import is_finite, where_not_finite
+from tlzoo.types import Losses
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method
 
-__all__ = ["check_filled", "check_inputs", "check_matrix", "check_output"]
+__all__ = ["check_filled", "check_inputs", "check_matrix", "check_output", "check_terms", "required"]
+
+T = TypeVar("T")
 
 
 def check_output(
@@ -50,6 +53,45 @@ def check_output(
         else "its inputs and parameters are finite, so values overflowed on the way; scale the inputs down"
     )
     raise FloatingPointError(f"{type(method).__name__}: {found}: {why}")
+
+
+def check_terms(method: Method, terms: Losses, inputs: Mapping[str, Tensor | None]) -> None:
+    """Check that a method's losses hold a finite scalar under ``"loss"``.
+
+    Args:
+        method: whose losses they are.
+        terms: what it returned.
+        inputs: what they were made from, by name.
+
+    Raises:
+        ValueError: there is no ``"loss"``, or it is no scalar.
+        FloatingPointError: it is NaN or Inf.
+    """
+    if not isinstance(terms, Mapping) or "loss" not in terms:
+        given = f"terms {', '.join(terms) or 'none'}" if isinstance(terms, Mapping) else type(terms).__name__
+        raise ValueError(f'{type(method).__name__} returned {given}; expected a mapping with a scalar under "loss"')
+    if terms["loss"].ndim:
+        raise ValueError(
+            f"{type(method).__name__} returned a loss of shape {tuple(terms['loss'].shape)}; expected a scalar"
+        )
+    check_output(method, terms["loss"], inputs, what="the loss")
+
+
+def required(method: Method, value: T | None, what: str) -> T:
+    """Return a part of a prediction that a method cannot do without.
+
+    Args:
+        method: that asks.
+        value: the part.
+        what: what it is called, such as ``"source.labels"``.
+
+    Raises:
+        ValueError: it is None.
+    """
+    if value is None:
+        side, part = what.split(".")
+        raise ValueError(f"{type(method).__name__} needs {what}, which are None; give the {side} Prediction its {part}")
+    return value
 
 
 def check_inputs(method: Method, inputs: Mapping[str, Tensor]) -> None:

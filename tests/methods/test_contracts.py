@@ -1,0 +1,192 @@
+"""What calling a method means for the caller: stack traces, overriding, function transforms, what is shown."""
+
+import inspect
+import traceback
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import tlzoo
+from tlzoo.methods.adaptation import DAN, MCC, DeepCORAL
+from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.combined import Combined
+from tlzoo.methods.confusion import CDAN, DANN, VADA
+from tlzoo.types import Context, Prediction
+
+PACKAGE = str(Path(tlzoo.__file__).parent)
+
+
+def side(rows=6, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    features, logits = (torch.randn(rows, width, generator=generator, dtype=dtype) for width in (4, 3))
+    return Prediction(features=features, logits=logits, labels=torch.arange(rows) % 3)
+
+
+class Wrong(Alignment):
+    def term(self, source, target, context):
+        raise LookupError("the author's own error")
+
+
+def frames_below_the_call(call):
+    """Return how many frames of the package lie between the caller and the function that raised."""
+    with pytest.raises(LookupError) as caught:
+        call()
+    files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert files[0] == files[-1] == __file__
+    return sum(file.startswith(PACKAGE) for file in files)
+
+
+def test_an_error_in_a_method_of_ones_own_is_near():
+    assert frames_below_the_call(lambda: Wrong(4, 3)(side(), side())) == 1
+    assert frames_below_the_call(lambda: Combined(MCC(4, 3), Wrong(4, 3))(side(), side())) == 2
+
+
+def test_a_method_is_not_wrapped():
+    assert not hasattr(DAN.term, "__wrapped__")
+    assert Path(inspect.getsourcefile(DAN.term)).name == "dan.py"
+    assert DAN.forward is Alignment.forward
+
+
+def test_overriding_what_is_final_is_told_when_the_class_is_made():
+    message = r"Old overrides Alignment\.forward, which checks .*; implement term\(source, target, context\) instead"
+    with pytest.raises(TypeError, match=message):
+
+        class Old(Alignment):
+            def forward(self, source, target, *, progress=1.0, model=None):
+                return {"loss": target.features.sum()}
+
+
+def test_a_method_without_a_term():
+    class Empty(Alignment):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty implements no term"):
+        Empty(4, 3)(side(), side())
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ({"total": torch.ones(())}, "Odd returned terms total; expected a mapping"),
+        (torch.ones(()), "Odd returned Tensor; expected a mapping"),
+        ({"loss": torch.ones(3)}, r"Odd returned a loss of shape \(3,\); expected a scalar"),
+    ],
+)
+def test_what_a_term_returns(returned, message):
+    class Odd(Alignment):
+        def term(self, source, target, context):
+            return returned
+
+    with pytest.raises(ValueError, match=message):
+        Odd(4, 3)(side(), side())
+
+
+def test_a_missing_model_is_told_by_the_method_that_reads_it():
+    vada = VADA(4, 3, hidden=5)
+    with pytest.raises(ValueError, match="VADA passes inputs through the network and got none; call it with model="):
+        vada(side(), side())
+    with pytest.raises(ValueError, match="VADA passes"):
+        Combined(MCC(4, 3), vada)(side(), side())
+    assert Context(network=vada).model is vada
+
+
+@pytest.mark.parametrize("progress", [-0.1, 1.5, 5, float("nan")])
+def test_progress_is_a_share(progress):
+    with pytest.raises(ValueError, match=r"DANN: progress .*; expected the share of training done"):
+        DANN(4, 3, hidden=5)(side(), side(), progress=progress)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 1, 3]), r"DAN: source labels hold 3 \(row 2\); expected 0 to 2"),
+        (torch.tensor([0, -1, 2]), r"DAN: source labels hold -1 \(row 1\)"),
+        (
+            torch.tensor([0.0, 1.0, 2.0]),
+            r"DAN: source labels of shape \(3,\) and torch.float32; expected \(3,\) integers",
+        ),
+        (torch.tensor([[0], [1], [2]]), r"DAN: source labels of shape \(3, 1\)"),
+        (torch.tensor([0, 1]), r"DAN: source labels of shape \(2,\)"),
+    ],
+)
+def test_labels_are_classes(labels, message):
+    source = Prediction(features=torch.ones(3, 4), logits=torch.ones(3, 3), labels=labels)
+    with pytest.raises(ValueError, match=message):
+        DAN(4, 3)(source, side())
+
+
+def test_logits_of_another_number_of_classes():
+    with pytest.raises(ValueError, match="MCC: source logits have width 3; it was built with num_classes=5"):
+        MCC(4, 5)(side(), side())
+
+
+class DANNAtRest(DANN):
+    """A discriminator without batch statistics: vmap knows no running ones."""
+
+    def __init__(self, num_features, num_classes):
+        super().__init__(num_features, num_classes, hidden=8)
+        torch.func.replace_all_batch_norm_modules_(self)
+
+
+TRANSFORMED = [DAN, DeepCORAL, MCC, DANNAtRest]
+
+
+def loss_of(method, source):
+    def loss(features, logits):
+        return method(source, Prediction(features=features, logits=logits), progress=0.5)["loss"]
+
+    return loss
+
+
+@pytest.mark.parametrize("cls", TRANSFORMED)
+def test_grad_and_vmap(cls):
+    method, source = cls(4, 3).double(), side(dtype=torch.float64)
+    batches = [side(seed=seed, dtype=torch.float64) for seed in range(1, 4)]
+    loss = loss_of(method, source)
+    stacked = torch.stack([b.features for b in batches]), torch.stack([b.logits for b in batches])
+    one_by_one = torch.stack([loss(b.features, b.logits) for b in batches])
+    torch.testing.assert_close(torch.func.vmap(loss)(*stacked), one_by_one)
+    gradients = torch.func.vmap(torch.func.grad(loss, argnums=(0, 1)))(*stacked)
+    leaves = [value.clone().requires_grad_() for value in stacked]
+    total = sum(loss(*both) for both in zip(*leaves, strict=True))
+    expected = torch.autograd.grad(total, leaves, allow_unused=True)
+    for found, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(found, torch.zeros_like(found) if wanted is None else wanted)
+
+
+@pytest.mark.parametrize("cls", TRANSFORMED)
+def test_compile(cls):
+    method, source, target = cls(4, 3), side(), side(seed=1)
+    loss = loss_of(method, source)
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(target.features, target.logits), loss(target.features, target.logits))
+
+
+def test_settings_are_shown():
+    assert repr(MCC(4, 3, temperature=2.0)) == "MCC(num_features=4, num_classes=3, temperature=2.0, weight=1.0)"
+    cdan = CDAN(4, num_classes=3, random_width=5)
+    assert cdan.settings == {
+        "num_features": 4,
+        "num_classes": 3,
+        "entropy": False,
+        "normalization": "per_domain",
+        "random_width": 5,
+        "hidden": 1024,
+        "gamma": 10.0,
+        "weight": 1.0,
+    }
+    cdan.weight = 0.5
+    assert "weight=0.5" in repr(cdan)
+    assert "(discriminator): DomainDiscriminator" in repr(cdan)
+
+
+def test_settings_hold_no_network():
+    class Holds(Alignment):
+        def __init__(self, network, scale):
+            super().__init__(4, 3)
+
+    method = Holds(nn.Linear(2, 2), torch.ones(5))
+    assert method.extra_repr() == "network=Linear, scale=Tensor(5,)"
+    assert all(isinstance(value, str) for value in method.settings.values())

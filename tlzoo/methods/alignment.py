@@ -1,0 +1,70 @@
+"""Alignments: one term on source and target that is added to the supervised loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, final
+
+from torch import Tensor, nn
+
+from tlzoo.methods.checks import check_terms
+from tlzoo.methods.domain_method import DomainMethod, check_sides
+from tlzoo.types import Context, Losses, Prediction
+
+__all__ = ["Alignment"]
+
+
+class Alignment(DomainMethod):
+    """A term that aligns source and target: domain adaptation (a statistic) and domain confusion (an adversary).
+
+    Users call the method; a method implements :meth:`term`.
+
+    Args:
+        num_features: D, width of the features.
+        num_classes: C.
+    """
+
+    implements: ClassVar[str] = "term(source, target, context)"
+
+    @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
+    def forward(
+        self,
+        source: Prediction,
+        target: Prediction,
+        *,
+        progress: float = 1.0,
+        model: nn.Module | None = None,
+    ) -> Losses:
+        """Return the term to add to the supervised loss, under ``"loss"``, and what is worth logging.
+
+        Args:
+            source: predictions of a source batch.
+            target: predictions of a target batch; sizes may differ.
+            progress: share of training done, in [0, 1].
+            model: the network, for methods that declare ``Need.MODEL``.
+
+        Raises:
+            ValueError: an empty side, features of another width than the method was built for, labels that are no
+                classes, or something missing that the method needs.
+            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
+        """
+        inputs = check_sides(self, source=source, target=target)
+        terms = self.term(source, target, self._context(progress, model))
+        check_terms(self, terms, inputs)
+        return terms
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
+        """Return what :meth:`forward` returns, from sides that were checked.
+
+        Args:
+            source: predictions of a source batch.
+            target: predictions of a target batch.
+            context: progress and model.
+        """
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
+
+    def source_weights(self, source: Prediction) -> Tensor | None:
+        """Return (B,) weights of the source cross-entropy, or None for equal ones."""
+        return None

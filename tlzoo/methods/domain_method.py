@@ -1,0 +1,96 @@
+"""What methods on source and target share, whatever their loop: hooks, and what is checked in both sides of a batch."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tlzoo.functional.checks import check_labels
+from tlzoo.methods.base import Method
+from tlzoo.methods.checks import check_inputs
+from tlzoo.types import Context, Prediction, Sees, is_withheld
+
+__all__ = ["DomainMethod", "check_sides"]
+
+_PARTS = ("features", "logits")
+
+
+class DomainMethod(Method):
+    """What methods on source and target share, whatever their loop.
+
+    Args:
+        num_features: D, width of the features.
+        num_classes: C.
+    """
+
+    sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_features, self.num_classes = num_features, num_classes
+
+    def make_head(self) -> nn.Module | None:
+        """Return a head of the method's own, used for training and prediction, or None for the usual one.
+
+        It may be a submodule of the method, too, where a loss needs it.
+        """
+        return None
+
+    def prepare(self, network: nn.Module) -> None:
+        """Take in the network before training: a method that needs a copy makes it here."""
+
+    def on_epoch(self, target: Prediction) -> None:
+        """Take in statistics of the whole unlabelled target training set."""
+
+    def after_step(self, network: nn.Module) -> None:
+        """Follow the network once the optimizer took a step: moving averages of its weights."""
+
+    def _context(self, progress: float, model: nn.Module | None) -> Context:
+        return Context(progress=progress, network=model, method=type(self).__name__)
+
+
+def check_sides(method: DomainMethod, **sides: Prediction) -> dict[str, Tensor]:
+    """Check the sides of a batch that a method declares that it sees.
+
+    Args:
+        method: that is to take them.
+        sides: predictions, by ``"source"`` and ``"target"``.
+
+    Returns:
+        Features and logits of the sides and their views, by name, for :func:`tlzoo.methods.checks.check_terms`.
+
+    Raises:
+        ValueError: an empty side, other widths than the method was built for, or labels that are no classes.
+        FloatingPointError: NaN or Inf; it is named. Looked at on the CPU only.
+    """
+    inputs: dict[str, Tensor] = {}
+    for name, side in sides.items():
+        if Sees(f"{name} inputs") not in method.sees or is_withheld(side, "features"):
+            continue
+        _check_side(method, name, side)
+        shown = {name: side} | {f"{name}.{view}": said for view, said in side.views.items()}
+        inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
+    check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
+    return inputs
+
+
+def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
+    who, features, logits = type(method).__name__, side.features, side.logits
+    if features.ndim != 2 or logits.ndim != 2 or len(features) != len(logits):
+        raise ValueError(
+            f"{who}: {name} features and logits have shapes {tuple(features.shape)} and {tuple(logits.shape)}; "
+            "expected (B, D) and (B, C)"
+        )
+    if features.shape[1] != method.num_features:
+        raise ValueError(
+            f"{who}: {name} features have width {features.shape[1]}; it was built with "
+            f"num_features={method.num_features}"
+        )
+    own_head = type(method).make_head is not DomainMethod.make_head  # which may have more outputs than classes
+    if logits.shape[1] != method.num_classes and not own_head:
+        raise ValueError(
+            f"{who}: {name} logits have width {logits.shape[1]}; it was built with num_classes={method.num_classes}"
+        )
+    if not len(features):
+        raise ValueError(f"{who}: the {name} batch is empty; expected one example or more")
+    if Sees(f"{name} labels") in method.sees and not is_withheld(side, "labels") and side.labels is not None:
+        check_labels(side.labels, len(features), method.num_classes, what=f"{who}: {name} labels")
