@@ -153,7 +153,7 @@ def test_inputs_that_cannot_be_perturbed(inputs, message):
     side = Prediction(features=torch.ones(2, D), logits=torch.ones(2, C), inputs=inputs)
     with pytest.raises(ValueError, match=message):
         VADA(D, C, hidden=4)(side, side, model=nn.Identity())
-    with pytest.raises(ValueError, match="the model, which is None"):
+    with pytest.raises(ValueError, match="VADA passes inputs through the network and got none"):
         VADA(D, C, hidden=4)(side, side)
 
 
