@@ -1,3 +1,5 @@
+import importlib
+
 import pytest
 
 from tlzoo import registry
@@ -19,19 +21,31 @@ def test_methods_by_family():
 
 def test_names():
     assert resolve_name("dan") == resolve_name("adaptation/dan") == "adaptation/dan"
-    with pytest.raises(ValueError, match="unknown method 'deepcoral'; did you mean 'deep_coral'"):
-        resolve_name("deepcoral")
+    assert resolve_name("DeepCORAL") == resolve_name("Deep-Coral") == "adaptation/deep_coral"
+    assert resolve_name("tlzoo.methods.adaptation.dan:DAN") == "adaptation/dan"
+    with pytest.raises(ValueError, match="unknown method 'depcoral'; did you mean 'deep_coral'"):
+        resolve_name("depcoral")
+    with pytest.raises(ValueError, match="unknown method 'mmd'; did you mean 'dan'"):
+        resolve_name("mmd")
     with pytest.raises(ValueError, match="did you mean 'adaptation/dan'"):
         resolve_name("adaptation/dam")
     with pytest.raises(ValueError, match="unknown method 'xyzzy'; none of the"):
         resolve_name("xyzzy")
 
 
-def test_a_bare_name_of_two_methods(monkeypatch):
-    monkeypatch.setattr(registry, "METHODS", METHODS | {"confusion/dan": "DAN"})
-    with pytest.raises(ValueError, match="several methods; write adaptation/dan or confusion/dan"):
-        resolve_name("dan")
-    assert resolve_name("confusion/dan") == "confusion/dan"
+def test_bare_names_of_built_in_methods_are_unique():
+    shorts = [name.split("/")[1] for name in METHODS]
+    assert len(set(shorts)) == len(shorts)
+
+
+def test_a_row_is_one_line_of_a_familys_stub():
+    for family in FAMILIES:
+        package = importlib.import_module(f"tlzoo.methods.{family}")
+        assert sorted(package.__all__) == sorted(cls for name, cls in METHODS.items() if name.startswith(f"{family}/"))
+        assert all(getattr(package, cls).__name__ == cls for cls in package.__all__)
+        assert set(package.__all__) == set(dir(package))
+    with pytest.raises(AttributeError, match=r"module 'tlzoo.methods.confusion' has no attribute 'DAN'"):
+        importlib.import_module("tlzoo.methods.confusion").DAN  # noqa: B018
 
 
 def test_create_method():

@@ -1,214 +1,251 @@
-"""The one list of methods: a name, where its class lives, nothing imported until it is asked for.
+"""Methods by name; nothing is imported until it is asked for.
 
-Adding a method means its file, one row here, a reference test and a changelog line; the command line, the docs,
-the conformance tests and suites follow from the row.
+Built-in methods are the rows of ``tlzoo/methods/FAMILY/__init__.pyi``, which type checkers and editors read, too. To
+add one, write its file, its row there, a test against a reference and a changelog line; the command line, the docs,
+the conformance tests and suites follow from the row. Methods of other packages need none of this: see
+:mod:`tlzoo.extensions`.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from tlzoo.extensions import Extension, Extensions, is_import_path
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method
 
+    M = TypeVar("M", bound=type[Method])
+
 __all__ = [
+    "EXTENSIONS",
     "FAMILIES",
     "METHODS",
     "accepted_settings",
     "create_method",
+    "extensions_in",
+    "family_of",
+    "lazy_family",
     "list_methods",
     "method_class",
+    "register_method",
     "registered_name",
     "resolve_name",
+    "short_name",
 ]
 
 FAMILIES = ("adaptation", "confusion", "multitask", "oneshot", "zeroshot", "finetuning")
 
-METHODS: dict[str, str] = {
-    "adaptation/source_only": "SourceOnly",
-    "adaptation/target_only": "TargetOnly",
-    "adaptation/dan": "DAN",
-    "adaptation/deep_coral": "DeepCORAL",
-    "adaptation/jan": "JAN",
-    "adaptation/dsan": "DSAN",
-    "adaptation/cmd": "CMD",
-    "adaptation/homm": "HoMM",
-    "adaptation/safn": "SAFN",
-    "adaptation/hafn": "HAFN",
-    "adaptation/bsp": "BSP",
-    "adaptation/bnm": "BNM",
-    "adaptation/mcc": "MCC",
-    "adaptation/entropy_minimization": "EntropyMinimization",
-    "adaptation/information_maximization": "InformationMaximization",
-    "adaptation/deep_jdot": "DeepJDOT",
-    "adaptation/pseudo_label": "PseudoLabel",
-    "adaptation/m3sda": "M3SDA",
-    "adaptation/fixmatch": "FixMatch",
-    "adaptation/self_ensembling": "SelfEnsembling",
-    "adaptation/atdoc": "ATDOC",
-    "adaptation/swd": "SWD",
-    "adaptation/unaligned": "Unaligned",
-    "adaptation/standardization": "Standardization",
-    "adaptation/coral": "CORAL",
-    "adaptation/subspace_alignment": "SubspaceAlignment",
-    "adaptation/linear_ot": "LinearOT",
-    "adaptation/adabn": "AdaBN",
-    "adaptation/shot": "SHOT",
-    "adaptation/nrc": "NRC",
-    "adaptation/tent": "TENT",
-    "adaptation/eata": "EATA",
-    "adaptation/sar": "SAR",
-    "adaptation/cotta": "CoTTA",
-    "adaptation/t3a": "T3A",
-    "adaptation/lame": "LAME",
-    "confusion/dann": "DANN",
-    "confusion/cdan": "CDAN",
-    "confusion/domain_confusion": "DomainConfusionLoss",
-    "confusion/mdd": "MDD",
-    "confusion/symnets": "SymNets",
-    "confusion/gvb": "GVB",
-    "confusion/pada": "PADA",
-    "confusion/iwan": "IWAN",
-    "confusion/osbp": "OSBP",
-    "confusion/mme": "MME",
-    "confusion/vada": "VADA",
-    "confusion/dirt_t": "DIRTT",
-    "confusion/adda": "ADDA",
-    "confusion/mcd": "MCD",
-    "confusion/wdgrl": "WDGRL",
-    "multitask/equal": "Equal",
-    "multitask/fixed": "Fixed",
-    "multitask/uncertainty": "Uncertainty",
-    "multitask/uncertainty_softmax": "UncertaintySoftmax",
-    "multitask/dwa": "DWA",
-    "multitask/rlw": "RLW",
-    "multitask/geometric": "Geometric",
-    "multitask/imtl_l": "IMTLL",
-    "multitask/famo": "FAMO",
-    "multitask/stch": "STCH",
-    "multitask/gradnorm": "GradNorm",
-    "multitask/mgda": "MGDA",
-    "multitask/pcgrad": "PCGrad",
-    "multitask/gradvac": "GradVac",
-    "multitask/graddrop": "GradDrop",
-    "multitask/cagrad": "CAGrad",
-    "multitask/imtl_g": "IMTLG",
-    "multitask/imtl": "IMTL",
-    "multitask/nash_mtl": "NashMTL",
-    "multitask/aligned_mtl": "AlignedMTL",
-    "multitask/config": "ConFIG",
-    "multitask/upgrad": "UPGrad",
-    "multitask/dual_proj": "DualProj",
-    "multitask/fairgrad": "FairGrad",
-    "multitask/sdmgrad": "SDMGrad",
-    "multitask/excess_mtl": "ExcessMTL",
-    "multitask/db_mtl": "DBMTL",
-    "oneshot/protonet": "ProtoNet",
-    "oneshot/simpleshot": "SimpleShot",
-    "oneshot/matching_net": "MatchingNet",
-    "oneshot/relation_net": "RelationNet",
-    "oneshot/siamese": "Siamese",
-    "oneshot/r2d2": "R2D2",
-    "oneshot/metaoptnet": "MetaOptNet",
-    "oneshot/feat": "FEAT",
-    "oneshot/linear_baseline": "LinearBaseline",
-    "oneshot/baseline_pp": "BaselinePP",
-    "oneshot/logistic": "Logistic",
-    "oneshot/finetune": "Finetune",
-    "oneshot/bd_cspn": "BDCSPN",
-    "oneshot/laplacian_shot": "LaplacianShot",
-    "oneshot/label_propagation": "LabelPropagation",
-    "oneshot/tim": "TIM",
-    "oneshot/alpha_tim": "AlphaTIM",
-    "oneshot/pt_map": "PTMAP",
-    "oneshot/transductive_finetuning": "TransductiveFinetuning",
-    "oneshot/maml": "MAML",
-    "oneshot/fomaml": "FOMAML",
-    "oneshot/anil": "ANIL",
-    "oneshot/meta_sgd": "MetaSGD",
-    "oneshot/reptile": "Reptile",
-    "oneshot/setfit": "SetFit",
-    "zeroshot/cosine": "Cosine",
-    "zeroshot/ridge": "Ridge",
-    "zeroshot/eszsl": "ESZSL",
-    "zeroshot/sae": "SAE",
-    "zeroshot/dap": "DAP",
-    "zeroshot/conse": "ConSE",
-    "zeroshot/devise": "DeViSE",
-    "zeroshot/sje": "SJE",
-    "zeroshot/ale": "ALE",
-    "zeroshot/latem": "LatEm",
-    "zeroshot/bilinear_softmax": "BilinearSoftmax",
-    "zeroshot/dual_encoder": "DualEncoder",
-    "zeroshot/feature_generation": "FeatureGeneration",
-    "zeroshot/nli": "NLI",
-    "zeroshot/csls": "CSLS",
-    "zeroshot/inverted_softmax": "InvertedSoftmax",
-    "zeroshot/class_prior": "ClassPrior",
-    "zeroshot/calibrated_stacking": "CalibratedStacking",
-    "zeroshot/tip_adapter": "TipAdapter",
-    "finetuning/from_scratch": "FromScratch",
-    "finetuning/linear_probe": "LinearProbe",
-    "finetuning/full": "Full",
-    "finetuning/gradual_unfreezing": "GradualUnfreezing",
-    "finetuning/layerwise": "Layerwise",
-    "finetuning/l2_sp": "L2SP",
-    "finetuning/lora": "LoRA",
+_ROW = re.compile(r"^from \.(\w+) import (\w+) as \2$", re.MULTILINE)
+
+
+def _rows(family: str) -> dict[str, str]:
+    stub = Path(__file__).parent / "methods" / family / "__init__.pyi"
+    return {f"{family}/{module}": name for module, name in _ROW.findall(stub.read_text(encoding="utf-8"))}
+
+
+METHODS: dict[str, str] = {name: cls for family in FAMILIES for name, cls in _rows(family).items()}
+"""``family/name`` of every built-in method -> its class in ``tlzoo.methods.<family>.<name>``."""
+
+EXTENSIONS = Extensions("method", built_in=lambda name: _built_in(name) is not None)
+
+_FAMILIES_OF_BASES = {
+    "DomainMethod": "adaptation",
+    "TestTime": "adaptation",
+    "Weighting": "multitask",
+    "EpisodeClassifier": "oneshot",
+    "MetaLearner": "oneshot",
+    "Compatibility": "zeroshot",
+    "Strategy": "finetuning",
 }
-"""``family/name`` -> class in ``tlzoo.methods.<family>.<name>``."""
+"""Base class -> family of a method that does not name its own."""
+
+
+def lazy_family(family: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a family's package; classes are imported when used."""
+    modules = {cls: f"tlzoo.methods.{name.replace('/', '.')}" for name, cls in METHODS.items() if _is_of(family, name)}
+
+    def attribute(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module 'tlzoo.methods.{family}' has no attribute {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return sorted(modules), attribute, lambda: sorted(modules)
 
 
 def list_methods(family: str | None = None) -> list[str]:
-    """Return full method names, of one family or of all.
+    """Return full method names, of one family or of all: built-in ones first, then those of extensions.
 
     >>> list_methods("oneshot")[:2]
     ['oneshot/protonet', 'oneshot/simpleshot']
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(nearest(family, FAMILIES, kind="family"))
-    return [name for name in METHODS if family in (None, name.split("/")[0])]
+    names = [*METHODS, *EXTENSIONS.names()]
+    return names if family is None else [name for name in names if _is_of(family, name)]
+
+
+def _is_of(family: str, name: str) -> bool:
+    return name.split("/")[0] == family
+
+
+@overload
+def register_method(name: str, cls: M) -> M: ...
+@overload
+def register_method(name: str, cls: str) -> str: ...
+@overload
+def register_method(name: str) -> Callable[[M], M]: ...
+def register_method(name: str, cls: Any = None) -> Any:
+    """Register a method for this process: ``register_method("adaptation/mine", Mine)``, or as a decorator.
+
+    It is then found by its name everywhere that a name is taken. A package that others install registers an entry point
+    ``tlzoo.methods`` instead; a class in a module need not be registered, ``"package.module:Mine"`` names it.
+
+    Args:
+        name: ``family/name``. Registering a name again replaces what it stood for.
+        cls: the class, or ``"package.module:Name"`` of it.
+
+    Raises:
+        ValueError: no such family, or the name of a built-in method or of an installed package's.
+        TypeError: the class is no :class:`~tlzoo.methods.base.Method`.
+    """
+    if cls is None:
+        return lambda decorated: register_method(name, decorated)
+    family, slash, short = name.partition("/")
+    if not slash or not short:
+        raise ValueError(f"{name!r} is no name for a method; expected FAMILY/NAME, FAMILY one of {', '.join(FAMILIES)}")
+    if family not in FAMILIES:
+        raise ValueError(nearest(family, FAMILIES, kind="family"))
+    if not isinstance(cls, str):
+        _checked_class(name, cls)
+    EXTENSIONS.register(name, cls)
+    return cls
 
 
 def resolve_name(name: str) -> str:
-    """Return the full name of a method given by its full or its bare, unique name.
+    """Return the full name of a method given by its full or its bare, unique name; case does not count.
 
-    Names joined by ``+`` are a composition, see :class:`tlzoo.methods.combined.Combined`.
+    Names joined by ``+`` are a composition, see :class:`tlzoo.methods.combined.Combined`. The import path of a class of
+    the user's own (``"package.module:Name"``) is its name.
 
-    >>> resolve_name("mcc+dann")
+    >>> resolve_name("MCC+dann")
     'adaptation/mcc+confusion/dann'
+
+    Raises:
+        ValueError: there is no such method, the nearest names are in the message; or several have this name.
     """
     if "+" in name:
         return "+".join(resolve_name(part.strip()) for part in name.split("+"))
-    if name in METHODS:
-        return name
-    full = [known for known in METHODS if known.split("/")[1] == name]
-    if len(full) == 1:
-        return full[0]
-    if full:
-        raise ValueError(f"{name!r} is the name of several methods; write {' or '.join(full)}")
-    known = [*METHODS, *(full_name.split("/")[1] for full_name in METHODS)] if "/" not in name else METHODS
-    raise ValueError(nearest(name, known, kind="method"))
+    if (full := _built_in(name)) is not None:
+        return full
+    if (own := EXTENSIONS.get(name)) is not None:
+        return own.name
+    shown = str if "/" in name else short_name
+    related = map(shown, _that_mention(name))
+    raise ValueError(nearest(name, map(shown, list_methods()), kind="method", related=related))
+
+
+def _built_in(name: str) -> str | None:
+    """Return the full name of a built-in method by any of its names, or by the import path of its class."""
+    return _spellings().get(_folded(name))
+
+
+@cache
+def _spellings() -> dict[str, str]:
+    """Return every way to write the name of a built-in method: full, bare, its class, the class's import path."""
+    found: dict[str, str] = {}
+    for full, cls in METHODS.items():
+        module = f"tlzoo.methods.{full.replace('/', '.')}"
+        for spelling in (full, short_name(full), cls, f"{module}:{cls}", f"{module.rpartition('.')[0]}:{cls}"):
+            found.setdefault(_folded(spelling), full)
+    return found
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_").replace(" ", "_")
+
+
+def _that_mention(name: str) -> list[str]:
+    """Return built-in methods whose first lines have the word ``name``, those that begin with it first."""
+    word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+    ranked = []
+    for full, cls in METHODS.items():
+        text = (Path(__file__).parent / "methods" / f"{full}.py").read_text(encoding="utf-8")
+        heads = [text.partition("\n")[0], text.partition(f"class {cls}(")[2].partition('"""')[2][:200]]
+        if place := [found.start() for head in heads if (found := word.search(head))]:
+            ranked.append((min(place), full))
+    return [full for _, full in sorted(ranked)]
+
+
+def short_name(full: str) -> str:
+    """Return the name of a method without its family; of an import path, the name of the object.
+
+    >>> short_name("adaptation/dan"), short_name("package.module:Mine")
+    ('dan', 'Mine')
+    """
+    return full.rpartition(":")[2] if is_import_path(full) else full.rpartition("/")[2]
+
+
+def family_of(name: str) -> str:
+    """Return the family of a method; a composition is of that of its first part.
+
+    A class of the user's own that is not registered is of the family of its base class.
+    """
+    full = resolve_name(name).partition("+")[0]
+    if (family := full.partition("/")[0]) in FAMILIES:
+        return family
+    bases = [base.__name__ for base in method_class(full).__mro__]
+    return next(_FAMILIES_OF_BASES[base] for base in bases if base in _FAMILIES_OF_BASES)
+
+
+def extensions_in(name: str) -> list[Extension]:
+    """Return those methods of a name, a composition's parts one by one, that are not built in."""
+    parts = resolve_name(name).split("+")
+    return [own for part in parts if _built_in(part) is None and (own := EXTENSIONS.get(part)) is not None]
 
 
 def method_class(name: str) -> type[Method]:
-    """Import and return the class of a method, or of a composition of several."""
+    """Import and return the class of a method, or of a composition of several.
+
+    Raises:
+        ValueError: there is no such method, or its module cannot be imported.
+        TypeError: what the name stands for is no :class:`~tlzoo.methods.base.Method`.
+    """
     full = resolve_name(name)
     if "+" in full:
         combined: type[Method] = importlib.import_module("tlzoo.methods.combined").composition(tuple(full.split("+")))
         return combined
-    family, short = full.split("/")
-    cls: type[Method] = getattr(importlib.import_module(f"tlzoo.methods.{family}.{short}"), METHODS[full])
+    if full in METHODS:
+        cls: type[Method] = getattr(importlib.import_module(f"tlzoo.methods.{full.replace('/', '.')}"), METHODS[full])
+        return cls
+    own = EXTENSIONS.get(full)
+    assert own is not None
+    return _checked_class(full, own.load())
+
+
+def _checked_class(name: str, cls: Any) -> type[Method]:
+    base: type[Method] = importlib.import_module("tlzoo.methods.base").Method
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
+        raise TypeError(f"{name} is no method but {given}; expected a subclass of one in tlzoo.methods.base")
+    if not any(each.__name__ in _FAMILIES_OF_BASES for each in cls.__mro__):
+        raise TypeError(f"{name} inherits from Method alone; expected a base class of a family, such as Alignment")
     return cls
 
 
 def registered_name(cls: type[Method]) -> str:
     """Return the full name under which a class is registered, or the name of a class of the user's own."""
     module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
-    return module if METHODS.get(module) == cls.__name__ else cls.__name__
+    if METHODS.get(module) == cls.__name__:
+        return module
+    return EXTENSIONS.named(cls) or cls.__name__
 
 
 def accepted_settings(name: str, **offered: Any) -> dict[str, Any]:

@@ -185,9 +185,9 @@ def test_reset_forgets(name, source_model, domain_task):
 
 
 def test_what_is_given_the_wrong_method(source_model):
-    with pytest.raises(TypeError, match="DAN is not source-free"):
+    with pytest.raises(ValueError, match="dan is a method for DomainAdaptation, not for SourceFreeAdaptation"):
         SourceFreeAdaptation(source_model, "dan", num_classes=3)
-    with pytest.raises(TypeError, match="SHOT does not adapt at test time"):
+    with pytest.raises(TypeError, match="shot is a method for SourceFreeAdaptation, not for TestTimeAdaptation"):
         TestTimeAdaptation(source_model, method_class("shot")(6, 3), num_classes=3)
     with pytest.raises(ValueError, match="no normalization layer"):
         TestTimeAdaptation(nn.Linear(2, 2), "tent", num_classes=2)

@@ -104,7 +104,7 @@ def test_a_run_leaves_metrics_and_a_checkpoint_that_loads(pictures, tmp_path):
     ("options", "message"),
     [
         (["--model.method=dannn"], "unknown method 'dannn'; did you mean 'dann'"),
-        (["--model.method=dan"], "adaptation/dan is no method of confusion; use the module of its family"),
+        (["--model.method=dan"], "adaptation/dan is a method for DomainAdaptation, not for DomainConfusion"),
         (["--model.method_settings={hiden: 3}"], "got an unexpected keyword argument 'hiden'; its settings are"),
         (["--model.bakbone=lenet"], "Option 'bakbone' is not accepted"),
         (["--model=DomainConfusoin"], "unknown class 'DomainConfusoin'; did you mean 'DomainConfusion'"),

@@ -17,25 +17,33 @@ FEATURES = {"num_features": 8}
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DomainAdaptation("identity", "dann", num_classes=3, backbone_settings=FEATURES), "adaptation"),
-        (lambda: DomainConfusion("identity", "dan", num_classes=3, backbone_settings=FEATURES), "confusion"),
-        (lambda: Multitask("identity", "dan", targets={"a": 2}, backbone_settings=FEATURES), "multitask"),
-        (lambda: OneShot("identity", "ridge", backbone_settings=FEATURES), "oneshot"),
+        (
+            lambda: DomainAdaptation("identity", "dann", num_classes=3, backbone_settings=FEATURES),
+            "DomainConfusion",
+        ),
+        (
+            lambda: DomainConfusion("identity", "dan", num_classes=3, backbone_settings=FEATURES),
+            "DomainAdaptation",
+        ),
+        (lambda: Multitask("identity", "dan", targets={"a": 2}, backbone_settings=FEATURES), "DomainAdaptation"),
+        (lambda: OneShot("identity", "ridge", backbone_settings=FEATURES), "ZeroShot"),
         (
             lambda: ZeroShot("identity", "protonet", num_classes=2, num_embedding=8, backbone_settings=FEATURES),
-            "zeroshot",
+            "OneShot",
         ),
-        (lambda: FineTuning("identity", "equal", num_classes=3, backbone_settings=FEATURES), "finetuning"),
+        (lambda: DomainAdaptation("identity", "shot", num_classes=3, backbone_settings=FEATURES), "SourceFree"),
+        (lambda: DomainAdaptation("identity", "coral", num_classes=3, backbone_settings=FEATURES), "DomainData"),
+        (lambda: FineTuning("identity", "equal", num_classes=3, backbone_settings=FEATURES), "Multitask"),
     ],
 )
 def test_a_method_of_another_family(make, message):
-    with pytest.raises(ValueError, match=f"is no method of {message}; use the module of its family"):
+    with pytest.raises(ValueError, match=rf"is a method for {message}[\w.()=]*, not for "):
         make()
 
 
 def test_an_object_of_another_family():
     method = create_method("protonet")
-    with pytest.raises(TypeError, match="ProtoNet is no alignment; DomainAdaptation takes an Alignment"):
+    with pytest.raises(TypeError, match="oneshot/protonet is a method for OneShot, not for DomainAdaptation"):
         DomainAdaptation("identity", method, num_classes=3, backbone_settings=FEATURES)
 
 

@@ -78,7 +78,7 @@ def test_a_meta_learner_needs_the_number_of_classes():
 
 
 def test_methods_of_other_kinds_are_refused():
-    with pytest.raises(TypeError, match="DAN is neither an episode classifier nor a meta-learner; OneShot takes an"):
+    with pytest.raises(TypeError, match="adaptation/dan is a method for DomainAdaptation, not for OneShot"):
         OneShot("mlp", create_method("dan", num_features=16, num_classes=3), backbone_settings=BACKBONE)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlzoo.bench.report.table_layout import number, span
 from tlzoo.bench.report.tables import Line, Table
+from tlzoo.registry import short_name
 from tlzoo.spelling import nearest
 from tlzoo.stats import (
     PairedDifference,
@@ -95,7 +96,7 @@ def compare(tables: Sequence[Table], first: str, second: str) -> list[Comparison
 
 def _rows(table: Table, name: str) -> list[Line]:
     labelled = [line for line in table.lines if line.label.lower() == name.lower()]
-    methods = [line for line in table.lines if name in (line.cell.method, line.cell.method.split("/")[-1])]
+    methods = [line for line in table.lines if name in (line.cell.method, short_name(line.cell.method))]
     return labelled or methods
 
 

@@ -35,7 +35,7 @@ def code_fingerprint(protocol: str = DEFAULT_PROTOCOL) -> str:
     """Hash this package's code, the protocol's, and the versions of installed dependencies."""
     digest = hashlib.sha256()
     root = Path(tlzoo.__file__).parent
-    files = sorted(root.rglob("*.py"))
+    files = sorted([*root.rglob("*.py"), *root.rglob("*.pyi")])
     if not protocol.startswith("tlzoo."):
         spec = importlib.util.find_spec(protocol)
         if spec is None or spec.origin is None:

@@ -42,6 +42,7 @@ class SourceFreeAdaptation(TargetModule):
     """
 
     families = ("adaptation", "confusion")
+    takes = (SourceFree,)
     method: SourceFree
 
     def __init__(
@@ -57,12 +58,10 @@ class SourceFreeAdaptation(TargetModule):
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
         shape = {"num_features": network.num_features, "num_classes": num_classes}
-        method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, SourceFree):
-            raise TypeError(f"{type(method).__name__} is not source-free; {type(self).__name__} takes a SourceFree")
-        self._assemble(copy.deepcopy(network), method, num_classes)
-        method.prepare(self.network)
-        self.automatic_optimization = method.learns
+        own: SourceFree = as_method(method, type(self), method_settings, **shape)
+        self._assemble(copy.deepcopy(network), own, num_classes)
+        own.prepare(self.network)
+        self.automatic_optimization = own.learns
 
     @property
     def learns(self) -> bool:
@@ -120,6 +119,7 @@ class TestTimeAdaptation(TransferModule):
 
     __test__ = False
     families = ("adaptation", "confusion")
+    takes = (TestTime,)
     method: TestTime
 
     def __init__(
@@ -132,10 +132,7 @@ class TestTimeAdaptation(TransferModule):
     ) -> None:
         super().__init__(None)
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
-        method = as_method(method, self.families, method_settings, model=network)
-        if not isinstance(method, TestTime):
-            raise TypeError(f"{type(method).__name__} does not adapt at test time; {type(self).__name__} takes those")
-        self.method = method
+        self.method = as_method(method, type(self), method_settings, model=network)
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
 

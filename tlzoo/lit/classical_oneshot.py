@@ -36,6 +36,7 @@ class ClassicalOneShot(OneShot):
         TypeError: the method is no episode classifier: a meta-learner learns from episodes.
     """
 
+    takes = (EpisodeClassifier,)
     trains_on: ClassVar[Literal["episodes", "examples"]] = "examples"
 
     def __init__(
@@ -56,8 +57,6 @@ class ClassicalOneShot(OneShot):
             backbone_settings=backbone_settings,
             method_settings=method_settings,
         )
-        if not isinstance(self.method, EpisodeClassifier):
-            raise TypeError(f"{type(self.method).__name__} learns from episodes; train it with OneShot")
         self.base_head = nn.Linear(self.backbone.num_features, num_base_classes)
 
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor:  # type: ignore[override]  # other batches

@@ -50,6 +50,7 @@ class DomainModule(TargetModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("adaptation", "confusion")
+    takes: ClassVar[tuple[type[Method], ...]] = (Alignment, Alternating)
     method: Alignment | Alternating
 
     def __init__(
@@ -71,14 +72,12 @@ class DomainModule(TargetModule):
         backbone = as_backbone(backbone, backbone_settings)
         width = backbone.num_features if bottleneck is None else bottleneck
         shape = {"num_features": width, "num_classes": num_classes}
-        method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, (Alignment, Alternating)):
-            raise TypeError(f"{type(method).__name__} is no alignment; {type(self).__name__} takes an Alignment")
-        head = method.make_head()
-        self._assemble(Network(backbone, num_classes, bottleneck=bottleneck, head=head), method, num_classes)
+        own: Alignment | Alternating = as_method(method, type(self), method_settings, **shape)
+        head = own.make_head()
+        self._assemble(Network(backbone, num_classes, bottleneck=bottleneck, head=head), own, num_classes)
         self.batch_statistics, self.gather = batch_statistics, gather
-        self.automatic_optimization = isinstance(method, Alignment)
-        method.prepare(self.network)
+        self.automatic_optimization = isinstance(own, Alignment)
+        own.prepare(self.network)
         self.source_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self._source_outputs: list[Prediction] = []
 

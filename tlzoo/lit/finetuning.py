@@ -35,6 +35,7 @@ class FineTuning(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("finetuning",)
+    takes = (Strategy,)
     method: Strategy
 
     def __init__(
@@ -50,11 +51,8 @@ class FineTuning(TransferModule):
         super().__init__(optimizer)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
-        method = as_method(method, self.families, method_settings)
-        if not isinstance(method, Strategy):
-            raise TypeError(f"{type(method).__name__} is no strategy; FineTuning takes a Strategy")
-        self.method = method
-        self.network = Network(method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
+        self.method = as_method(method, type(self), method_settings)
+        self.network = Network(self.method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
         self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_balanced_accuracy = MeanClassAccuracy(num_classes)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.extensions import is_import_path
 from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
-from tlzoo.registry import METHODS, accepted_settings, create_method, resolve_name
+from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
 from tlzoo.types import Backbone
 
 __all__ = ["TransferModule"]
@@ -28,6 +29,7 @@ class TransferModule(pl.LightningModule):
     """
 
     families: ClassVar[tuple[str, ...]]
+    takes: ClassVar[tuple[type[Method], ...]]
     method: Method
 
     @property
@@ -168,21 +170,51 @@ def as_backbone(backbone: str | nn.Module, settings: Mapping[str, Any] | None) -
 
 
 def as_method(
-    method: str | Method, families: tuple[str, ...], settings: Mapping[str, Any] | None, **shape: Any
-) -> Method:
+    method: str | Method, module: type[TransferModule], settings: Mapping[str, Any] | None, **shape: Any
+) -> Any:
     """Return the method given by name and settings, or as an object.
 
     A bare name is looked for in the module's own families first. Of ``shape`` the method gets what it asks for.
 
     Raises:
-        ValueError: the method belongs to another type of transfer learning.
+        ValueError: the method of this name is for another module; the message says for which.
+        TypeError: the same of an object.
     """
     if isinstance(method, Method):
+        if not isinstance(method, module.takes):
+            raise TypeError(_misplaced(type(method), method.name, module))
         return method
-    full = "+".join(_in_families(part.strip(), families) for part in method.split("+"))
-    if not any(part.split("/")[0] in families for part in full.split("+")):
-        raise ValueError(f"{full} is no method of {' or '.join(families)}; use the module of its family")
+    full = "+".join(_in_families(part.strip(), module.families) for part in method.split("+"))
+    cls = method_class(full)
+    families = set(module.families) if is_import_path(full) else {family_of(part) for part in full.split("+")}
+    if not issubclass(cls, module.takes) or not families & set(module.families):
+        raise ValueError(_misplaced(cls, full, module))
     return create_method(full, **accepted_settings(full, **shape) | dict(settings or {}))
+
+
+def _misplaced(cls: type[Method], name: str, module: type[TransferModule]) -> str:
+    return f"{name} is a method for {taker_of(cls, name)}, not for {module.__name__}"
+
+
+_TAKERS = {
+    "FeatureTransform": "DomainData(transform=...)",
+    "SourceFree": "SourceFreeAdaptation",
+    "TestTime": "TestTimeAdaptation",
+    "DomainMethod": "DomainAdaptation",
+    "EpisodeClassifier": "OneShot",
+    "MetaLearner": "OneShot",
+    "Weighting": "Multitask",
+    "Compatibility": "ZeroShot",
+    "Strategy": "FineTuning",
+}
+"""Kind of method -> what takes it, the special kinds first."""
+
+
+def taker_of(cls: type[Method], name: str) -> str:
+    """Return what takes a method: the module of its kind."""
+    bases = {base.__name__ for base in cls.__mro__}
+    taker = next((taker for base, taker in _TAKERS.items() if base in bases), "no module")
+    return "DomainConfusion" if taker == "DomainAdaptation" and name.startswith("confusion/") else taker
 
 
 def _in_families(name: str, families: tuple[str, ...]) -> str:

@@ -53,6 +53,7 @@ class Multitask(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("multitask",)
+    takes = (Weighting,)
     method: Weighting
 
     def __init__(
@@ -75,17 +76,15 @@ class Multitask(TransferModule):
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.tasks = tuple(kinds)
-        method = as_method(method, self.families, method_settings, num_tasks=len(targets))
-        if not isinstance(method, Weighting):
-            raise TypeError(f"{type(method).__name__} is no weighting; Multitask takes a Weighting")
         check_choice(space, ("parameters", "features"), what="space")
         if sharing not in SHARING:
             raise ValueError(nearest(sharing, SHARING, kind="sharing architecture"))
-        self.method, self.space, self.monitor = method, space, monitor
+        self.method = as_method(method, type(self), method_settings, num_tasks=len(targets))
+        self.space, self.monitor = space, monitor
         self.sharing = SHARING[sharing](
             as_backbone(backbone, backbone_settings), self.tasks, **dict(sharing_settings or {})
         )
-        if method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
+        if self.method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
             raise ValueError(
                 f"{self.method_name} weighs the gradients of what tasks share, and with sharing={sharing!r} on this "
                 "backbone they share nothing that is trained; give sharing_settings={'bottleneck': 256}, or another "

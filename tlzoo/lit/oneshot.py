@@ -49,6 +49,7 @@ class OneShot(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("oneshot",)
+    takes: ClassVar[tuple[type[Method], ...]] = (EpisodeClassifier, MetaLearner)
     trains_on: ClassVar[Literal["episodes", "examples"]] = "episodes"
     method: EpisodeClassifier | MetaLearner
 
@@ -70,18 +71,12 @@ class OneShot(TransferModule):
         self.statistics = statistics
         self.backbone = as_backbone(backbone, backbone_settings)
         shape = {"num_features": self.backbone.num_features}
-        method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, EpisodeClassifier | MetaLearner):
-            raise TypeError(
-                f"{type(method).__name__} is neither an episode classifier nor a meta-learner; OneShot takes an "
-                "EpisodeClassifier or a MetaLearner"
-            )
-        self.method = method
-        if isinstance(method, MetaLearner):
+        self.method = as_method(method, type(self), method_settings, **shape)
+        if isinstance(self.method, MetaLearner):
             if way is None:
-                raise ValueError(f"{type(method).__name__} adapts a head of as many outputs as classes; give way")
+                raise ValueError(f"{type(self.method).__name__} adapts a head of as many outputs as classes; give way")
             self.head = nn.Linear(self.backbone.num_features, way)
-            method.prepare(self.network)
+            self.method.prepare(self.network)
         self._accuracies: list[Tensor] = []
 
     def pretrained(self) -> nn.Module:

@@ -36,6 +36,7 @@ class ZeroShot(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("zeroshot",)
+    takes = (Compatibility,)
     method: Compatibility
 
     def __init__(
@@ -55,11 +56,8 @@ class ZeroShot(TransferModule):
         self.backbone = as_backbone(backbone, backbone_settings)
         self.backbone.requires_grad_(False)
         shape = {"num_features": self.backbone.num_features, "num_embedding": num_embedding}
-        method = as_method(method, self.families, method_settings, **shape)
-        if not isinstance(method, Compatibility):
-            raise TypeError(f"{type(method).__name__} is no compatibility; ZeroShot takes a Compatibility")
-        self.method = method
-        self.trained = method.trained
+        self.method = as_method(method, type(self), method_settings, **shape)
+        self.trained = self.method.trained
         self.automatic_optimization = self.trained
         self._count_among(num_classes)
         self._collected: list[tuple[Tensor, Tensor]] = []

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import check_terms
-from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, registered_name
+from tlzoo.registry import accepted_settings, create_method, method_class, registered_name, short_name
 from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["Combined", "composition"]
@@ -129,7 +129,7 @@ def composition(names: tuple[str, ...]) -> type[Combined]:
             raise TypeError(f"{name} is no alignment of one loss; only those can be combined")
     if len(classes) < len(names):
         raise ValueError(f"{'+'.join(names)} names a method twice")
-    shorts = {name: name.split("/")[1] for name in names}
+    shorts = {name: short_name(name) for name in names}
 
     def __init__(self: Combined, num_features: int, num_classes: int, **settings: Mapping[str, Any]) -> None:  # noqa: N807
         shape = {"num_features": num_features, "num_classes": num_classes}
@@ -170,5 +170,4 @@ def _blank(names: tuple[str, ...]) -> Combined:
 
 
 def _short(cls: type[Alignment]) -> str:
-    name = registered_name(cls)
-    return name.split("/")[1] if name in METHODS else name
+    return short_name(registered_name(cls))

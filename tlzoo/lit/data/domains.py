@@ -17,10 +17,10 @@ from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
-from tlzoo.lit.module import TransferModule, as_method
+from tlzoo.lit.module import TransferModule
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.randomness import Stream, numpy_generator
-from tlzoo.registry import METHODS, method_class
+from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, short_name
 from tlzoo.types import Backbone, DomainBatch, Examples, Need, Sees
 
 __all__ = ["DomainData"]
@@ -239,8 +239,12 @@ def _spread(arrays: Iterable[NDArray[Any]]) -> float:
 def _as_transform(
     transform: str | FeatureTransform, settings: Mapping[str, Any] | None, **shape: int
 ) -> FeatureTransform:
-    made = as_method(transform, ("adaptation",), settings, **shape)
+    made = (
+        create_method(transform, **accepted_settings(transform, **shape) | dict(settings or {}))
+        if isinstance(transform, str)
+        else transform
+    )
     if not isinstance(made, FeatureTransform):
-        known = [name.split("/")[1] for name in METHODS if issubclass(method_class(name), FeatureTransform)]
+        known = [short_name(name) for name in METHODS if issubclass(method_class(name), FeatureTransform)]
         raise TypeError(f"{made.name} is no transform of features; expected one of {', '.join(known)}")
     return made

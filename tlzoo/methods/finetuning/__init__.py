@@ -1,19 +1,5 @@
-"""Finetuning: strategies of re-using a pretrained network."""
+"""Fine-tuning: ways to train a pretrained network on."""
 
-from tlzoo.methods.finetuning.from_scratch import FromScratch
-from tlzoo.methods.finetuning.full import Full
-from tlzoo.methods.finetuning.gradual_unfreezing import GradualUnfreezing
-from tlzoo.methods.finetuning.l2_sp import L2SP
-from tlzoo.methods.finetuning.layerwise import Layerwise
-from tlzoo.methods.finetuning.linear_probe import LinearProbe
-from tlzoo.methods.finetuning.lora import LoRA
+from tlzoo.registry import lazy_family
 
-__all__ = [
-    "L2SP",
-    "FromScratch",
-    "Full",
-    "GradualUnfreezing",
-    "Layerwise",
-    "LinearProbe",
-    "LoRA",
-]
+__all__, __getattr__, __dir__ = lazy_family("finetuning")

@@ -1,0 +1,211 @@
+"""What others bring: methods, tasks and backbones of a user's own, and of packages that are installed beside this one.
+
+Each of the three registries finds them in the same three ways:
+
+- ``"package.module:Name"`` or ``"path/to/file.py:Name"`` names an object, nothing need be registered;
+- a package registers entry points ``tlzoo.methods``, ``tlzoo.tasks`` or ``tlzoo.backbones``;
+- ``register_method``, ``register_task`` and ``register_backbone`` register an object for the process at hand.
+
+Nothing is imported until it is asked for, and entry points are read only for a name that is not built in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tlzoo import user_code
+from tlzoo.spelling import nearest
+
+__all__ = ["Extension", "Extensions", "import_object", "is_import_path"]
+
+_IMPORT_PATH = re.compile(r"(?:[^\W\d]\w*(?:\.[^\W\d]\w*)*|.+\.py):[^\W\d][\w.]*")
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name says where an object is: ``package.module:Name`` or ``path/to/file.py:Name``.
+
+    >>> is_import_path("mypackage.methods:Mine"), is_import_path("mine.py:Mine"), is_import_path("adaptation/dan")
+    (True, True, False)
+    """
+    return _IMPORT_PATH.fullmatch(name) is not None
+
+
+def import_object(path: str) -> Any:
+    """Import the object of an import path.
+
+    The folder of a file is appended to ``sys.path``, as if the file were run as a script: its neighbors are importable.
+
+    Raises:
+        ValueError: the module cannot be imported, or has no such object. An error of the module's own is its cause.
+    """
+    place, _, name = path.rpartition(":")
+    module = _import(_module_of_file(path) if place.endswith(".py") else place, path)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            known = [each for each in vars(module) if not each.startswith("_")]
+            raise ValueError(f"{path}: {nearest(name, known, kind=f'name in {place}')}")
+        found = getattr(found, part)
+    return found
+
+
+def _import(module: str, path: str) -> ModuleType:
+    if (folder := user_code.folder_of(path)) is not None and folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise ValueError(f"{path} cannot be imported: {error}") from error
+        raise ValueError(
+            f"{path}: there is no module {error.name!r}; run from the folder that holds it, install it, or set "
+            "PYTHONPATH"
+        ) from None
+    except Exception as error:
+        raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _module_of_file(path: str) -> str:
+    """Return the name under which a file is imported.
+
+    Raises:
+        ValueError: there is no such file, or another module has its name.
+    """
+    file = Path(path.rpartition(":")[0])
+    if not file.is_file():
+        raise ValueError(f"{path}: there is no file {file} in {Path.cwd()}")
+    loaded = sys.modules.get(file.stem)
+    other = getattr(loaded, "__file__", None) if loaded else user_code.find_file(file.stem)
+    if (loaded or other) and (other is None or not file.samefile(other)):
+        raise ValueError(f"{path}: another module is called {file.stem!r} ({other or 'built in'}); rename the file")
+    return file.stem
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An object that is not built in.
+
+    Attributes:
+        name: what it is called.
+        target: the object, or its import path.
+        distribution: name and version of the installed package that registers it; else empty.
+    """
+
+    name: str
+    target: Any
+    distribution: str = ""
+
+    def load(self) -> Any:
+        """Return the object.
+
+        Raises:
+            ValueError: it cannot be imported.
+        """
+        return import_object(self.target) if isinstance(self.target, str) else self.target
+
+    @property
+    def portable(self) -> str | None:
+        """A name that other processes know it by; None where it lives in this process alone."""
+        if self.distribution or is_import_path(self.name):
+            return self.name
+        return self.target if isinstance(self.target, str) else user_code.import_path(self.target)
+
+    @cached_property
+    def origin(self) -> str:
+        """Identity of its code: version of its package, where it is of one, and a hash of its source.
+
+        Raises:
+            ValueError: its source is nowhere to be read.
+        """
+        if isinstance(self.target, str):
+            module = self.target.rpartition(":")[0]
+            code, package = user_code.module_hash(module), user_code.distribution_of(module)
+        elif user_code.import_path(self.target):
+            module = self.target.__module__
+            code, package = user_code.module_hash(module), user_code.distribution_of(module)
+        else:
+            code, package = user_code.object_hash(self.target), ""
+        return " ".join(filter(None, (self.distribution or package, code)))
+
+
+class Extensions:
+    """The extensions of one kind.
+
+    Args:
+        kind: what they are: ``"method"``, ``"task"``, ``"backbone"``; entry points are those of ``tlzoo.KINDs``.
+        built_in: whether a name is built in, so that nothing else may take it.
+    """
+
+    def __init__(self, kind: str, *, built_in: Callable[[str], bool]) -> None:
+        self.kind = kind
+        self._is_built_in = built_in
+        self._registered: dict[str, Extension] = {}
+
+    def register(self, name: str, target: Any) -> None:
+        """Let ``name`` stand for an object or an import path in this process.
+
+        Raises:
+            ValueError: the name is built in, an installed package's, or an import path.
+        """
+        if is_import_path(name) or name != name.strip() or not name:
+            raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registering")
+        if self._is_built_in(name):
+            raise ValueError(f"{name!r} is a {self.kind} of tlzoo; choose another name")
+        if (other := _folded(self._installed).get(name.casefold())) is not None:
+            raise ValueError(f"{name!r} is a {self.kind} of {other.distribution}; choose another name")
+        if isinstance(target, str) and not is_import_path(target):
+            raise ValueError(f"{target!r} is no import path; expected package.module:Name")
+        self._registered[name.casefold()] = Extension(name, target)
+
+    def forget(self, name: str) -> None:
+        """Take back :meth:`register`."""
+        self._registered.pop(name.casefold(), None)
+
+    def names(self) -> list[str]:
+        """Return the names of all that is registered, here or by installed packages."""
+        return [*(each.name for each in self._installed.values()), *(e.name for e in self._registered.values())]
+
+    def get(self, name: str) -> Extension | None:
+        """Return the extension of a name or an import path, None where there is none.
+
+        Case does not count in names; ``NAME`` stands for ``FAMILY/NAME``.
+
+        Raises:
+            ValueError: a bare name stands for several.
+        """
+        if is_import_path(name):
+            return Extension(name, name)
+        known = _folded(self._installed) | self._registered
+        if (own := known.get(name.casefold())) is not None:
+            return own
+        ending = [each for folded, each in known.items() if folded.endswith(f"/{name.casefold()}")]
+        if len(ending) > 1:
+            raise ValueError(f"{name!r} is the name of several; write {' or '.join(each.name for each in ending)}")
+        return ending[0] if ending else None
+
+    def named(self, target: Any) -> str | None:
+        """Return the name that an object is registered under in this process."""
+        return next((each.name for each in self._registered.values() if each.target is target), None)
+
+    @cached_property
+    def _installed(self) -> dict[str, Extension]:
+        """Entry points by name; a name that is built in, or that an earlier package has, is not taken over."""
+        found: dict[str, Extension] = {}
+        for point in metadata.entry_points(group=f"tlzoo.{self.kind}s"):
+            of = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+            if not self._is_built_in(point.name):
+                found.setdefault(point.name, Extension(point.name, point.value, of))
+        return found
+
+
+def _folded(extensions: dict[str, Extension]) -> dict[str, Extension]:
+    return {name.casefold(): each for name, each in extensions.items()}

@@ -1,0 +1,39 @@
+# One row per method, in the order of tables: tlzoo.registry and type checkers read this file, nothing else lists them.
+# ruff: noqa: I001
+
+from .source_only import SourceOnly as SourceOnly
+from .target_only import TargetOnly as TargetOnly
+from .dan import DAN as DAN
+from .deep_coral import DeepCORAL as DeepCORAL
+from .jan import JAN as JAN
+from .dsan import DSAN as DSAN
+from .cmd import CMD as CMD
+from .homm import HoMM as HoMM
+from .safn import SAFN as SAFN
+from .hafn import HAFN as HAFN
+from .bsp import BSP as BSP
+from .bnm import BNM as BNM
+from .mcc import MCC as MCC
+from .entropy_minimization import EntropyMinimization as EntropyMinimization
+from .information_maximization import InformationMaximization as InformationMaximization
+from .deep_jdot import DeepJDOT as DeepJDOT
+from .pseudo_label import PseudoLabel as PseudoLabel
+from .m3sda import M3SDA as M3SDA
+from .fixmatch import FixMatch as FixMatch
+from .self_ensembling import SelfEnsembling as SelfEnsembling
+from .atdoc import ATDOC as ATDOC
+from .swd import SWD as SWD
+from .unaligned import Unaligned as Unaligned
+from .standardization import Standardization as Standardization
+from .coral import CORAL as CORAL
+from .subspace_alignment import SubspaceAlignment as SubspaceAlignment
+from .linear_ot import LinearOT as LinearOT
+from .adabn import AdaBN as AdaBN
+from .shot import SHOT as SHOT
+from .nrc import NRC as NRC
+from .tent import TENT as TENT
+from .eata import EATA as EATA
+from .sar import SAR as SAR
+from .cotta import CoTTA as CoTTA
+from .t3a import T3A as T3A
+from .lame import LAME as LAME

@@ -1,0 +1,187 @@
+"""Which code stands behind an object of a user's own: its files, a hash of them, and the package that they are of.
+
+A benchmark cell is run again when the code of its method changes. For code that is not ours this is said by a hash of
+the module and of the modules beside it that it imports, and by the version of the package that it is installed with.
+Nothing is imported to find out.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+__all__ = ["distribution_of", "find_file", "folder_of", "import_path", "module_hash", "object_hash"]
+
+_DIGITS = 16
+
+
+def folder_of(path: str) -> str | None:
+    """Return the folder of an import path that begins with a file; None for any other."""
+    file, _, _ = path.rpartition(":")
+    return str(Path(file).resolve().parent) if file.endswith(".py") else None
+
+
+def find_file(module: str) -> Path | None:
+    """Return the file of a module without importing it or its packages; None where there is none."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)  # a name without a dot imports nothing
+    except ValueError:
+        return None  # __main__ of an interactive session
+    name = top
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def import_path(target: Any) -> str | None:
+    """Return ``module:Name`` of an object that other processes can import; None for any other."""
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not module or not name or module == "__main__" or "<" in name:
+        return None
+    loaded, found = getattr(sys.modules.get(module), "__file__", None), find_file(module)
+    same = loaded is not None and found is not None and found.exists() and found.samefile(loaded)
+    return f"{module}:{name}" if same else None
+
+
+def module_hash(module: str) -> str:
+    """Return a hash of the source of a module, given by its name or file, and of what it imports from beside itself.
+
+    Those are modules of the same package, or, for a module of no package, those in the same folder.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    file = Path(module) if module.endswith(".py") else _loaded_or_found(module)
+    if file is None or not file.is_file():
+        raise ValueError(f"the source of module {module!r} is nowhere to be read")
+    depth = 0 if module.endswith(".py") else module.count(".") + (file.stem == "__init__")
+    file = file.absolute()
+    root = file.parents[depth]
+    digest = hashlib.sha256()
+    for each in sorted(_with_imports(file, root)):
+        digest.update(each.relative_to(root).as_posix().encode() + b"\0" + each.read_bytes() + b"\0")
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _loaded_or_found(module: str) -> Path | None:
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    return Path(loaded) if loaded else find_file(module)
+
+
+def _with_imports(file: Path, root: Path) -> set[Path]:
+    """Return a file, the packages that it is in, and all files under ``root`` that these import, directly or not."""
+    found: set[Path] = set()
+    waiting = [file, *_packages(file, root)]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            if each.suffix == ".py":
+                waiting += _imported(each, root, top=file)
+    return found
+
+
+def _packages(file: Path, root: Path) -> list[Path]:
+    folders = [folder for folder in file.parents if folder != root and folder.is_relative_to(root)]
+    return [folder / "__init__.py" for folder in folders if (folder / "__init__.py").is_file()]
+
+
+def _imported(file: Path, root: Path, *, top: Path) -> Iterator[Path]:
+    """Yield the files under ``root`` that a file may import; of a package, those of that package.
+
+    Where packages are installed, a module of no package has no neighbors; our own code has revisions.
+    """
+    package = top.relative_to(root).parts[0] if top.parent != root else None
+    if package is None and next(root.glob("*.dist-info"), None):
+        return
+    for name in _names(file, root):
+        parts = name.split(".")
+        if parts[0] == "tlzoo" or parts[0] != (package or parts[0]):
+            continue
+        for count in range(1, len(parts) + 1):
+            place = root.joinpath(*parts[:count])
+            yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())
+
+
+def _names(file: Path, root: Path) -> Iterator[str]:
+    """Yield the full names of the modules and of the objects in them that a file imports."""
+    here = file.relative_to(root).parent.parts
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:
+        return  # importing it will say so
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = here[: len(here) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
+
+
+@cache
+def distribution_of(module: str) -> str:
+    """Return name and version of the installed package that a module is of; empty where it is of none."""
+    if module.endswith(".py") or (file := find_file(module)) is None:
+        return ""
+    top = module.split(".")[0]
+    root = file.parents[module.count(".") + (file.stem == "__init__")]
+    for each in metadata.distributions(path=[str(root)]):
+        listed = each.read_text("top_level.txt")
+        tops = listed.split() if listed else {Path(str(path)).parts[0].removesuffix(".py") for path in each.files or ()}
+        if top in tops:
+            return f"{each.name} {each.version}"
+    return ""
+
+
+def object_hash(target: Any) -> str:
+    """Return a hash of the source of an object of this session, and of what it uses of the same module.
+
+    Raises:
+        ValueError: a source cannot be read: the object was typed into an interpreter that keeps none.
+    """
+    module = vars(sys.modules.get(getattr(target, "__module__", ""), object))
+    found: dict[str, str] = {}
+    waiting: list[Any] = [target if isinstance(target, type) or inspect.isroutine(target) else type(target)]
+    while waiting:
+        each = waiting.pop()
+        name = getattr(each, "__qualname__", repr(each))
+        if name in found:
+            continue
+        try:
+            found[name] = inspect.getsource(each)
+        except (OSError, TypeError) as error:
+            raise ValueError(f"the source of {name} cannot be read; define it in a file or in a notebook") from error
+        waiting += [other for used in _used(each) if _is_code(other := module.get(used), each.__module__)]
+        waiting += [base for base in getattr(each, "__mro__", ())[1:] if base.__module__ == each.__module__]
+    return hashlib.sha256("\0".join(f"{name}\0{found[name]}" for name in sorted(found)).encode()).hexdigest()[:_DIGITS]
+
+
+def _is_code(value: Any, module: str) -> bool:
+    return (isinstance(value, type) or inspect.isfunction(value)) and value.__module__ == module
+
+
+def _used(target: Any) -> Iterator[str]:
+    """Yield the names that the functions of an object look up."""
+    members = vars(target).values() if isinstance(target, type) else ()
+    functions: list[Any] = [
+        getattr(each, "__func__", None) or getattr(each, "fget", None) or each for each in (target, *members)
+    ]
+    codes = [code for each in functions if (code := getattr(inspect.unwrap(each), "__code__", None)) is not None]
+    while codes:
+        code = codes.pop()
+        yield from code.co_names
+        codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
