@@ -20,7 +20,8 @@ from tlzoo.registry import (
 )
 
 METHOD = """
-    from tlzoo.methods.base import Alignment, Weighting
+    from tlzoo.methods.alignment import Alignment
+    from tlzoo.methods.base import Weighting
 
     class Mine(Alignment):
         sees = Alignment.sees
@@ -207,7 +208,7 @@ def test_the_origin_of_a_module_in_a_package(module, tmp_path):
 def test_the_origin_of_a_session_covers_what_the_class_uses(tmp_path):
     """As in a notebook: classes of ``__main__``, whose source is kept, and what they call there."""
     program = """
-        from tlzoo.methods.base import Alignment
+        from tlzoo.methods.alignment import Alignment
         from tlzoo.extensions import Extension
         def helper(x): return x * {factor}
         class Base(Alignment):
