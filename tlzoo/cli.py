@@ -1,4 +1,4 @@
-"""The command line: ``tlzoo list | info | cite | data | bench | fit``."""
+"""The command line: ``tlzoo list | info | cite | data | rank-backbones | bench | fit``."""
 
 from __future__ import annotations
 
@@ -90,6 +90,16 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="fetch and check data and weights", description="Data and weights.")
     _add_data_commands(data)
 
+    ranking = commands.add_parser(
+        "rank-backbones",
+        help="rank pretrained backbones for a task, without training",
+        description="Rank backbones by the transferability of their frozen features to a task's training examples.",
+    )
+    ranking.add_argument("task", help="name of a task, such as emoji/category:google->windows")
+    ranking.add_argument("backbones", nargs="+", metavar="BACKBONE", help="such as efficientnet_lite0 or timm:NAME")
+    ranking.add_argument("--root", help="folder of a data set on disk")
+    ranking.set_defaults(handler=_rank_backbones)
+
     bench = commands.add_parser("bench", help="run benchmarks, show results", description="Run benchmark suites.")
     from tlzoo.bench.commands import add_commands
 
@@ -145,6 +155,25 @@ def _cite(arguments: argparse.Namespace) -> int:
         print(f"% {name} is a baseline without a paper")
     entries = dict.fromkeys(bibtex(paper) for paper in papers.values() if paper is not None)
     print("\n\n".join(entries), end="\n" if entries else "")
+    return 0
+
+
+def _rank_backbones(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tlzoo.bench.backbone_ranking import rank_backbones
+
+    rows = rank_backbones(arguments.task, arguments.backbones, root=arguments.root)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    scores = list(rows[0].scores)
+    for title in ("backbone", "rank", *scores, "width", "weights", "by size"):
+        grid.add_column(title, justify="left" if title == "backbone" else "right")
+    for row in rows:
+        values = [f"{row.scores[name]:.3g}" for name in scores]
+        size = [str(row.num_features), f"{row.parameters / 1e6:.3g} M", f"{row.size_rank:g}"]
+        grid.add_row(row.name, f"{row.rank:.2f}", *values, *size)
+    Console().print(grid)
     return 0
 
 

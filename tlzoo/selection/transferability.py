@@ -219,7 +219,7 @@ def nce(probabilities: ArrayLike | Tensor, labels: ArrayLike | Tensor) -> float:
     return leep(hard, targets)  # with certain predictions the likelihood is the conditional of y given z
 
 
-TRANSFERABILITY: dict[str, Callable[[Tensor, Tensor], float]] = {
+TRANSFERABILITY: dict[str, Callable[[ArrayLike | Tensor, ArrayLike | Tensor], float]] = {
     "log_me": log_me,
     "h_score": h_score,
     "trans_rate": trans_rate,
