@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo quick test lint docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -34,6 +34,15 @@ demo: $(VENV)/.run  ## set up, fetch real data, run the five-type benchmark, wri
 test: lint  ## set up, lint, type-check, run all tests
 	@echo "== running the tests, one process a core"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered
+
+# what most changes touch, without data and without long training: 2.5 minutes of CPU time
+QUICK := tests/conformance tests/functional tests/methods tests/nn tests/reference tests/selection tests/sources \
+	tests/stats tests/test_cli.py tests/test_imports.py tests/test_registry.py tests/test_types.py
+
+quick: $(VENV)/.dev  ## lint and run the quick tests, under two minutes on two cores
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not data and not cluster" $(QUICK)
 
 lint: $(VENV)/.dev  ## ruff, mypy, layer contracts
 	@echo "== ruff, mypy, import-linter"
