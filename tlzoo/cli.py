@@ -202,6 +202,7 @@ def _data_list(_: argparse.Namespace) -> int:
     from rich.table import Table
 
     from tlzoo import sources
+    from tlzoo.storage import home
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("source", "MB", "license", "owner", "here"):
@@ -210,7 +211,7 @@ def _data_list(_: argparse.Namespace) -> int:
         here = "yes" if sources.is_fetched(source.name) else "no"
         grid.add_row(source.name, f"{source.megabytes:g}", source.license, source.owner, here)
     Console().print(grid)
-    print(f"cache: {sources.home()}")
+    print(f"cache: {home()}")
     return 0
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench import store as store_module
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 
@@ -106,7 +105,7 @@ right = sum(
     and float(store.predictions(cell)["test"][0, 0]) == cell.seed
     for cell in cells
 )
-left = sorted(name for name in os.listdir(root) if name.startswith(".tmp-"))
+left = sorted(name for name in os.listdir(root) if name.endswith(".part"))
 print(json.dumps({"codes": codes, "right": right, "files": len(os.listdir(root)), "left": left}))
 """
 
@@ -128,7 +127,7 @@ def full_disk(monkeypatch):
         def fsync(_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(store_module.os, "fsync", fsync)
+        monkeypatch.setattr("os.fsync", fsync)
 
     return fill
 
@@ -151,7 +150,7 @@ def test_an_old_row_survives_its_own_replacement_on_a_full_disk(tmp_path, full_d
     with pytest.raises(OSError, match="No space left"):
         store.write(cell(0), Outcome(metrics={"a": 2.0}, predictions={"test": np.ones(3)}))
     assert Store(tmp_path).read(cell(0)).metrics == {"a": 1.0}
-    assert not list(tmp_path.glob(".tmp-*"))
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.data  # the tasks of the script are real: their checksums are part of its cells

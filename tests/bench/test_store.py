@@ -130,7 +130,7 @@ def test_a_success_removes_the_failure_before_it(tmp_path):
 def test_only_old_temporary_files_are_cleaned(tmp_path):
     store = Store(tmp_path)
     store.write(cell(), outcome())
-    old, new = tmp_path / ".tmp-old", tmp_path / ".tmp-new"
+    old, new = tmp_path / "old.json.1.part", tmp_path / "new.json.1.part"
     for path in (old, new):
         path.write_text("half")
     os.utime(old, (time.time() - 7200,) * 2)

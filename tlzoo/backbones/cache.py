@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.backbones.entries import Entries
 from tlzoo.backbones.extraction import Report, extract, progress_bar
 from tlzoo.backbones.fingerprint import fingerprint
-from tlzoo.sources import home
+from tlzoo.storage import home
+from tlzoo.storage.arrays import ArrayStore
 from tlzoo.types import Backbone
 
 __all__ = ["FeatureCache", "FeatureRows"]
@@ -78,7 +78,7 @@ class FeatureCache:
 
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = home() / "features" if root is None else Path(root)
-        self._entries = Entries(self.root)
+        self._entries = ArrayStore(self.root)
 
     def features(
         self,
@@ -128,9 +128,6 @@ class FeatureCache:
             "items": shape[0],
         }
         key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
-        found = self._entries.get(key)
-        if found is not None:
-            return found
 
         def fill(out: NDArray[Any]) -> None:
             title = f"features of {backbone.name}"

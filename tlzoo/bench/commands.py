@@ -202,7 +202,7 @@ def _report(arguments: argparse.Namespace) -> int:
         _show(plan, store)
     else:
         from tlzoo.bench.report import build_tables, render, sheets
-        from tlzoo.bench.store import replace_file
+        from tlzoo.storage import replace_file
 
         tables = build_tables(plan, store)
         text = render(tables, arguments.format, sheets(tables, store))

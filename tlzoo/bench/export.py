@@ -11,7 +11,8 @@ from typing import Any
 
 from tlzoo.bench.report.validators import judged
 from tlzoo.bench.runner import Plan
-from tlzoo.bench.store import Store, replace_file
+from tlzoo.bench.store import Store
+from tlzoo.storage import replace_file
 
 __all__ = ["write_metrics", "write_parquet"]
 

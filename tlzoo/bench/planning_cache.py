@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import tlzoo
-from tlzoo.bench.store import replace_file
 from tlzoo.registry import METHODS, method_class, resolve_name
-from tlzoo.sources.cache import home
 from tlzoo.space import described
+from tlzoo.storage import home, keep_file
 
 __all__ = ["DEFAULT_PROTOCOL", "Facts", "code_fingerprint"]
 
@@ -154,7 +153,7 @@ class Facts:
         """Write what was established since; other processes may do so too, the last one stays."""
         if not self._fresh:
             return
-        replace_file(self._file, json.dumps({**self._known, **self._fresh}, indent=1, sort_keys=True).encode())
+        keep_file(self._file, json.dumps({**self._known, **self._fresh}, indent=1, sort_keys=True).encode())
         self._known |= self._fresh
         self._fresh = {}
         old = sorted(self._file.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -14,8 +14,6 @@ import io
 import json
 import math
 import os
-import secrets
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, canonical_plain
+from tlzoo.storage import replace_file, sweep
 
 __all__ = ["Failure", "Record", "Store"]
 
@@ -100,15 +99,15 @@ class Store:
             "predictions": hashlib.sha256(buffer.getvalue()).hexdigest(),
         }
         payload = {"cell": cell.to_json(), "result": result, "provenance": _encoded(provenance or {})}
-        self._replace(f"{cell.hash}.npz", buffer.getvalue())
-        self._replace(f"{cell.hash}.json", _sealed(payload))
+        replace_file(self.root / f"{cell.hash}.npz", buffer.getvalue())
+        replace_file(self.root / f"{cell.hash}.json", _sealed(payload))
         with contextlib.suppress(FileNotFoundError):
             (self.root / f"{cell.hash}.failed.json").unlink()
 
     def write_failure(self, cell: Cell, traceback: str, provenance: Mapping[str, Any] | None = None) -> None:
         """Store why a cell failed; a finished cell stays finished."""
         payload = {"cell": cell.to_json(), "traceback": traceback, "provenance": _encoded(provenance or {})}
-        self._replace(f"{cell.hash}.failed.json", _sealed(payload))
+        replace_file(self.root / f"{cell.hash}.failed.json", _sealed(payload))
 
     def read(self, cell: Cell | str) -> Record | None:
         """Return a finished cell (or the cell of that hash), or None where it is missing, torn or corrupt."""
@@ -173,7 +172,7 @@ class Store:
     def adopt(self, files: Mapping[str, bytes]) -> None:
         """Write the files that another store returned of a cell: results that come over a network."""
         for name, data in files.items():
-            self._replace(name, data)
+            replace_file(self.root / name, data)
         for name in files:
             if not name.endswith(".failed.json") and name.endswith(".json"):
                 with contextlib.suppress(FileNotFoundError):
@@ -181,16 +180,7 @@ class Store:
 
     def clean(self) -> int:
         """Remove temporary files that a killed run left more than an hour ago; return how many."""
-        removed = 0
-        for path in self.root.glob(".tmp-*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()
-                    removed += 1
-        return removed
-
-    def _replace(self, name: str, data: bytes) -> None:
-        replace_file(self.root / name, data)
+        return sweep(self.root, older_than=_STALE_SECONDS)
 
     def _unsealed(self, name: str) -> dict[str, Any] | None:
         try:
@@ -216,26 +206,6 @@ def _record(payload: Mapping[str, Any]) -> Record:
         splits=result["splits"],
         provenance=payload["provenance"],
     )
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that a reader finds the old one or the whole new one, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # not on Windows, where a folder cannot be synced
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _digest(payload: Any) -> str:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 import tlzoo
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.store import replace_file
-from tlzoo.sources.cache import home
+from tlzoo.storage import home, keep_file
 
 __all__ = ["Labels"]
 
@@ -48,12 +47,13 @@ class Labels:
         key = split, target
         if key not in self._known:
             path = home() / "labels" / f"{split}-{target}.npy"
-            if not path.is_file():
+            found = _kept(path)
+            if found is None:
                 found = self._of_task(cell, target).get(split)
                 if found is None:
                     return None
-                _save(path, found)
-            self._known[key] = np.load(path, allow_pickle=False)
+                _keep(path, found)
+            self._known[key] = found
         return self._known[key]
 
     def _of_task(self, cell: Cell, target: str) -> dict[str, Found]:
@@ -63,10 +63,18 @@ class Labels:
         return self._splits[key]
 
 
-def _save(path: Path, labels: Found) -> None:
+def _kept(path: Path) -> Found | None:
+    try:
+        found: Found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):  # not there, or torn
+        return None
+    return found
+
+
+def _keep(path: Path, labels: Found) -> None:
     buffer = io.BytesIO()
     np.save(buffer, labels, allow_pickle=False)
-    replace_file(path, buffer.getvalue())
+    keep_file(path, buffer.getvalue())
 
 
 def _splits(cell: Cell, target: str) -> Iterator[tuple[str, Found]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from tlzoo.data.example_set import content_hash
-from tlzoo.sources import home, lock, staging
+from tlzoo.storage import home, made_once
 
 __all__ = ["derived_folder"]
 
@@ -26,30 +24,14 @@ def derived_folder(name: str, identity: str, make: Callable[[Path], None]) -> Pa
         identity: all that the files depend on: hashes of sources and the revision of the code.
         make: writes the files into the empty folder it is given.
     """
-    final = home() / "derived" / f"{name}-{content_hash(identity)}"
-    if _is_whole(final):
-        return final
-    with lock(final.name):
-        if not _is_whole(final):
-            _make(final, make)
-    return final
 
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        make(folder)
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+        (folder / _MANIFEST).write_text(json.dumps(sizes))
 
-def _make(final: Path, make: Callable[[Path], None]) -> None:
-    with staging(final, sweep=True) as folder:
-        fresh = folder / "fresh"
-        fresh.mkdir()
-        make(fresh)
-        sizes = {path.name: path.stat().st_size for path in fresh.iterdir()}
-        (fresh / _MANIFEST).write_text(json.dumps(sizes))
-        if final.exists():
-            shutil.move(final, folder / "old")
-        try:
-            os.replace(fresh, final)
-        except OSError:
-            # on a file system without locks another process came first with the same contents
-            if not _is_whole(final):
-                raise
+    return made_once(home() / "derived" / f"{name}-{content_hash(identity)}", write, is_whole=_is_whole)
 
 
 def _is_whole(folder: Path) -> bool:

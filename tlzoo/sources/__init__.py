@@ -5,7 +5,6 @@
 ['emoji', 'emoji-names', 'emoji-keywords']
 """
 
-from tlzoo.sources.cache import home, lock, staging
 from tlzoo.sources.errors import SourceError
 from tlzoo.sources.manager import fetch, is_fetched, list_sources, path, verify
 from tlzoo.sources.table import SOURCES, Source, find_source
@@ -16,11 +15,8 @@ __all__ = [
     "SourceError",
     "fetch",
     "find_source",
-    "home",
     "is_fetched",
     "list_sources",
-    "lock",
     "path",
-    "staging",
     "verify",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import tarfile
 import zipfile
@@ -12,13 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from tlzoo.sources.errors import SourceError
 
-__all__ = ["file_sha256", "read_members", "unpack", "unpacked_problem"]
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["read_members", "unpack", "unpacked_problem"]
 
 
 def read_members(archive: Path, patterns: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from pathlib import Path
 
-from tlzoo.sources.archive import file_sha256, unpack, unpacked_problem
-from tlzoo.sources.cache import home, lock, staging
+from tlzoo.sources.archive import unpack, unpacked_problem
 from tlzoo.sources.download import download
 from tlzoo.sources.errors import SourceError
 from tlzoo.sources.table import SOURCES, Source, find_source
+from tlzoo.storage import file_sha256, forget_hashes, has_hash, home, made_once
 
 __all__ = ["fetch", "is_fetched", "list_sources", "path", "verify"]
 
 _checked: dict[Path, tuple[object, ...]] = {}
-"""What this process has checked: path -> state at that time. It spares a second read, not a second look."""
+"""Folders that this process has checked, with their state at that time. It spares a second read, not a second look."""
 
 
 def list_sources() -> list[Source]:
@@ -56,6 +55,7 @@ def verify(*names: str) -> dict[str, str | None]:
     """
     sources = [find_source(name) for name in names] or [s for s in list_sources() if is_fetched(s.name)]
     _checked.clear()
+    forget_hashes()
     return {source.name: _problem(source) for source in sources}
 
 
@@ -115,37 +115,20 @@ def _entry(source: Source) -> Path:
 
 def _fetch(source: Source) -> Path:
     if source.kind != "installed" and _problem(source) is not None:
-        with lock(source.sha256[:16]):
-            if _archive_problem(source) is not None:
-                _download_archive(source)
-            if _problem(source) is not None:
-                _unpack_archive(source)
+
+        def arrive(draft: Path) -> None:
+            arrived = download(source, draft.parent)
+            if file_sha256(arrived) != source.sha256:
+                raise SourceError(f"{source.name}: sha256 of {arrived.name} is not the pinned {source.sha256}")
+            os.replace(arrived, draft)
+
+        def unpacked(draft: Path) -> None:
+            draft.mkdir()
+            unpack(_archive_path(source), source.members, draft)
+
+        made_once(_archive_path(source), arrive, is_whole=lambda _: _archive_problem(source) is None)
+        made_once(_unpacked_path(source), unpacked, is_whole=lambda _: _problem(source) is None)
     return _entry(source)
-
-
-def _download_archive(source: Source) -> None:
-    final = _archive_path(source)
-    with staging(final, sweep=True) as folder:
-        arrived = download(source, folder)
-        if file_sha256(arrived) != source.sha256:
-            raise SourceError(f"{source.name}: sha256 of {arrived.name} is not the pinned {source.sha256}")
-        os.replace(arrived, final)
-
-
-def _unpack_archive(source: Source) -> None:
-    final = _unpacked_path(source)
-    with staging(final, sweep=True) as folder:
-        fresh, old = folder / "fresh", folder / "old"
-        fresh.mkdir()
-        unpack(_archive_path(source), source.members, fresh)
-        if final.exists():
-            shutil.move(final, old)
-        try:
-            os.replace(fresh, final)
-        except OSError:
-            # on a file system without locks another process came first; what it made is checked when read
-            if not final.is_dir():
-                raise
 
 
 def _problem(source: Source) -> str | None:
@@ -170,13 +153,7 @@ def _archive_problem(source: Source) -> str | None:
     archive = _archive_path(source)
     if not archive.is_file():
         return "its package file is not in the cache"
-    state = _file_state(archive)
-    if _checked.get(archive) == state:
-        return None
-    if file_sha256(archive) != source.sha256:
-        return f"sha256 of {archive} is not the pinned {source.sha256}"
-    _checked[archive] = state
-    return None
+    return None if has_hash(archive, source.sha256) else f"sha256 of {archive} is not the pinned {source.sha256}"
 
 
 def _file_state(file: Path) -> tuple[object, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tlzoo.lit import DomainData, SourceFreeAdaptation, TestTimeAdaptation
 from tlzoo.methods.adapting import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.registry import method_class
-from tlzoo.sources.cache import home, lock, staging
+from tlzoo.storage import home, made_once
 
 __all__ = ["SourceModel", "answer_stream", "source_free_module", "source_model", "target_data"]
 
@@ -48,12 +47,12 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> SourceModel:
     data = load(own, task)
     torch.manual_seed(cell.seed)
     module = domain_module(own, data, {})
-    path = _path(own)
-    with lock(f"source-model-{path.stem}"):
-        if not path.is_file():
-            train(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
-            _store(path, {"network": module.network.state_dict(), "spread": torch.tensor(data.spread)})
-    stored = torch.load(path, weights_only=True)
+
+    def trained(draft: Path) -> None:
+        train(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
+        torch.save({"network": module.network.state_dict(), "spread": torch.tensor(data.spread)}, draft)
+
+    stored = torch.load(made_once(_path(own), trained), weights_only=True)
     module.network.load_state_dict(stored["network"])
     torch.manual_seed(cell.seed)  # whether it was trained just now leaves no trace in what follows
     return SourceModel(network=module.network.eval(), spread=float(stored["spread"]))
@@ -81,12 +80,6 @@ def _source_cell(cell: Cell) -> Cell:
 def _path(cell: Cell) -> Path:
     text = canonical({**cell.identity, "torch": torch.__version__})
     return home() / "source-models" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
-
-
-def _store(path: Path, state: dict[str, Any]) -> None:
-    with staging(path) as folder:
-        torch.save(state, folder / path.name)
-        os.replace(folder / path.name, path)
 
 
 def target_data(cell: Cell, task: DomainTask, source: SourceModel) -> DomainData:

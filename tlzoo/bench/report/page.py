@@ -14,7 +14,8 @@ from tlzoo.bench.report.plots import plots
 from tlzoo.bench.report.table_layout import Grid, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.runner import Plan
-from tlzoo.bench.store import Failure, Store, replace_file
+from tlzoo.bench.store import Failure, Store
+from tlzoo.storage import replace_file
 
 __all__ = ["render_page", "write_page"]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tlzoo import sources
 from tlzoo.data.derived import derived_folder
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.storage.arrays import new_array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -166,7 +167,7 @@ def _make(folder: Path) -> None:
         ),
     )
     shape = (len(codes) * len(VENDORS), PICTURE_SIZE, PICTURE_SIZE, 3)
-    pictures = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
+    pictures = new_array(folder / "pictures.npy", shape, np.uint8)
     places = [(code, vendor) for code in codes for vendor in VENDORS.values()]
     for place, (code, vendor) in enumerate(places):
         pictures[place] = read_picture(files / vendor / emoji_file(code))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlzoo import sources
 from tlzoo.data.datasets.emoji import PICTURE_SIZE, SKIN_TONES, VENDORS, concept_group, emoji_file, read_picture
@@ -13,6 +12,7 @@ from tlzoo.data.derived import derived_folder
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import MultitaskTask, Target
+from tlzoo.storage.arrays import new_array
 
 __all__ = ["GENDERS", "gender", "people", "single_toned"]
 
@@ -106,9 +106,7 @@ def _make(folder: Path) -> None:
     codes = single_toned(files)
     np.save(folder / "codes.npy", np.array(codes))
     shape = (len(codes) * len(VENDORS), PICTURE_SIZE, PICTURE_SIZE, 3)
-    pictures: NDArray[np.uint8] = np.lib.format.open_memmap(
-        folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape
-    )
+    pictures = new_array(folder / "pictures.npy", shape, np.uint8)
     for place, (code, vendor) in enumerate((code, vendor) for code in codes for vendor in VENDORS.values()):
         pictures[place] = read_picture(files / vendor / emoji_file(code))
-    pictures.flush()  # type: ignore[attr-defined]
+    pictures.flush()
