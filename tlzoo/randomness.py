@@ -55,6 +55,8 @@ class Stream(IntEnum):
     """Random search; key: (method, parameter, trial)."""
     TPE = 15
     """Search by tree-structured Parzen estimators; key: (method)."""
+    CORRUPTIONS = 16
+    """Corruption of a test picture; key: (corruption, item)."""
 
 
 _SEEDS = 2**64
