@@ -5,11 +5,11 @@ import inspect
 
 import pytest
 
-from tlzoo.methods.adapting import TestTime
 from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Strategy, Weighting
 from tlzoo.methods.conformance import CHECKS, scenarios
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.methods.meta_learning import MetaLearner
+from tlzoo.methods.test_time import TestTime
 from tlzoo.registry import FAMILIES, METHODS, create_method, list_methods, method_class
 
 BASES = {

@@ -10,9 +10,9 @@ from lightning_cases import MLP, domain_data
 
 from tlzoo.backbones import create_backbone
 from tlzoo.lit import DomainAdaptation, DomainConfusion, SourceFreeAdaptation
-from tlzoo.methods.adapting import SourceFree
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.registry import list_methods, method_class
 

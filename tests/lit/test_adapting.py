@@ -18,8 +18,9 @@ from tlzoo.lit import (
     SourceFreeAdaptation,
     TestTimeAdaptation,
 )
-from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.alternating import Alternating
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.test_time import TestTime
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import DomainBatch, Sees
 

@@ -13,8 +13,8 @@ from tlzoo.data.augmented_views import DrawnViews, StoredViews
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeAdaptation
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.methods.adaptation import FixMatch, SelfEnsembling
-from tlzoo.methods.adapting import SourceFree
 from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.registry import METHODS, method_class
 from tlzoo.types import DomainBatch, Need
@@ -153,7 +153,7 @@ def test_a_source_free_method_may_need_views_too(domain_task, make_trainer):
     class Viewing(SourceFree):
         needs = frozenset({Need.VIEWS})
 
-        def loss(self, target, *, progress=1.0, model=None):
+        def term(self, target, context):
             self.target = target
             return {"loss": (target.view("weak").logits - target.view("strong").logits).square().mean()}
 

@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 import tlzoo
-from tlzoo.methods.adaptation import DAN, MCC, DeepCORAL
+from tlzoo.methods.adaptation import DAN, EATA, LAME, MCC, SAR, T3A, TENT, CoTTA, DeepCORAL
 from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.combined import Combined
 from tlzoo.methods.confusion import CDAN, DANN, VADA
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.test_time import TestTime
+from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.types import Context, Prediction
 
 PACKAGE = str(Path(tlzoo.__file__).parent)
@@ -38,9 +42,62 @@ def frames_below_the_call(call):
     return sum(file.startswith(PACKAGE) for file in files)
 
 
-def test_an_error_in_a_method_of_ones_own_is_near():
-    assert frames_below_the_call(lambda: Wrong(4, 3)(side(), side())) == 1
-    assert frames_below_the_call(lambda: Combined(MCC(4, 3), Wrong(4, 3))(side(), side())) == 2
+class WrongPhase(Alternating):
+    def term(self, phase, source, target):
+        raise LookupError(phase)
+
+
+class WrongSourceFree(SourceFree):
+    def term(self, target, context):
+        raise LookupError("the author's own error")
+
+
+class WrongTestTime(TestTime):
+    def adapt(self, inputs):
+        raise LookupError("the author's own error")
+
+
+class WrongOnline(TENT):
+    def learn(self, inputs, logits):
+        raise LookupError("the author's own error")
+
+
+class WrongTransform(FeatureTransform):
+    def fit_maps(self, source, target):
+        raise LookupError("the author's own error")
+
+    def map_source(self, features):
+        raise LookupError("the author's own error")
+
+    map_target = map_source
+
+
+class Model(nn.Module):
+    def __init__(self, norm=None):
+        super().__init__()
+        self.norm, self.head = norm or nn.LayerNorm(4), nn.Linear(4, 3)
+
+    def forward(self, inputs):
+        features = self.norm(inputs)
+        return Prediction(features=features, logits=self.head(features))
+
+
+@pytest.mark.parametrize(
+    ("call", "frames"),
+    [
+        (lambda: Wrong(4, 3)(side(), side()), 1),
+        (lambda: Combined(MCC(4, 3), Wrong(4, 3))(side(), side()), 2),
+        (lambda: WrongPhase(4, 3).loss("learn", side(), side()), 1),
+        (lambda: WrongSourceFree(4, 3).loss(side()), 1),
+        (lambda: WrongTestTime(Model())(torch.ones(5, 4)), 1),
+        (lambda: WrongOnline(Model())(torch.ones(5, 4)), 2),
+        (lambda: WrongTransform(4, 3).fit(torch.ones(5, 4), torch.ones(5, 4)), 1),
+        (lambda: WrongTransform(4, 3).transform_source(torch.ones(5, 4)), 1),
+        (lambda: WrongTransform(4, 3).transform_target(torch.ones(5, 4)), 1),
+    ],
+)
+def test_an_error_in_a_method_of_ones_own_is_near(call, frames):
+    assert frames_below_the_call(call) == frames
 
 
 def test_a_method_is_not_wrapped():
@@ -58,12 +115,60 @@ def test_overriding_what_is_final_is_told_when_the_class_is_made():
                 return {"loss": target.features.sum()}
 
 
-def test_a_method_without_a_term():
-    class Empty(Alignment):
-        pass
+@pytest.mark.parametrize(
+    ("base", "name", "instead"),
+    [
+        (Alternating, "loss", r"term\(phase, source, target\)"),
+        (SourceFree, "loss", r"term\(target, context\)"),
+        (TestTime, "forward", r"adapt\(inputs\)"),
+        (TENT, "forward", r"adapt\(inputs\)"),
+        (FeatureTransform, "transform_source", r"fit_maps\(source, target\), map_source"),
+    ],
+)
+def test_every_kind_says_what_to_implement(base, name, instead):
+    with pytest.raises(TypeError, match=f"Old overrides .*{name}, .*; implement {instead}"):
+        type("Old", (base,), {name: lambda *_: None})
 
-    with pytest.raises(NotImplementedError, match="Empty implements no term"):
-        Empty(4, 3)(side(), side())
+
+def test_a_method_without_a_function_of_its_own():
+    features = torch.ones(5, 4)
+    calls = [
+        lambda: type("Empty", (Alignment,), {})(4, 3)(side(), side()),
+        lambda: type("Empty", (Alternating,), {})(4, 3).loss("learn", side(), side()),
+        lambda: type("Empty", (TestTime,), {})(Model())(features),
+        lambda: type("Empty", (FeatureTransform,), {})(4, 3).fit(features, features),
+    ]
+    for call in calls:
+        with pytest.raises(NotImplementedError, match=r"Empty implements no (term|adapt|fit_maps)"):
+            call()
+
+
+@pytest.mark.parametrize("cls", [TENT, EATA, SAR, CoTTA, T3A, LAME])
+def test_test_time_methods_work_in_inference_mode(cls):
+    torch.manual_seed(0)
+    model, outside = Model(), torch.randn(6, 4)
+    expected = [method(outside) for method in [cls(model)] for _ in range(2)]
+    method = cls(model)
+    with torch.inference_mode():
+        inside = outside.clone()
+        found = [method(inside) for _ in range(2)]
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)], ids=lambda n: type(n).__name__
+)
+@pytest.mark.parametrize("cls", [TENT, EATA, SAR, CoTTA])
+def test_a_batch_of_one_waits_for_batch_normalization_only(cls, norm):
+    torch.manual_seed(0)
+    settings = {EATA: {"margin": 1.0, "redundancy": 1.0}, SAR: {"margin": 1.0, "floor": 0.0}}.get(cls, {})
+    method = cls(Model(norm), **settings)
+    before = [parameter.clone() for parameter in method.trained]
+    for _ in range(2):  # the second batch differs from the teacher's answers
+        method(torch.randn(1, 4))
+    moved = not all(torch.equal(*pair) for pair in zip(before, method.trained, strict=True))
+    assert moved == (not isinstance(norm, nn.BatchNorm1d))
 
 
 @pytest.mark.parametrize(

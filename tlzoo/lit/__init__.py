@@ -2,7 +2,6 @@
 
 import warnings
 
-from tlzoo.lit.adapting import SourceFreeAdaptation, TestTimeAdaptation
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData
 from tlzoo.lit.domains import DomainAdaptation, DomainConfusion
@@ -10,6 +9,8 @@ from tlzoo.lit.finetuning import FineTuning
 from tlzoo.lit.multitask import Multitask
 from tlzoo.lit.oneshot import OneShot
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.source_free import SourceFreeAdaptation
+from tlzoo.lit.test_time import TestTimeAdaptation
 from tlzoo.lit.zeroshot import ZeroShot
 
 __all__ = [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, final
 
 from torch import nn
 
-from tlzoo.methods import guards
-from tlzoo.methods.domain_method import DomainMethod
+from tlzoo.methods.checks import check_terms
+from tlzoo.methods.domain_method import DomainMethod, check_sides
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["Alternating", "Part", "Phase"]
@@ -44,19 +43,21 @@ class Alternating(DomainMethod):
                 method.loss(phase.name, source, target)["loss"].backward()
                 optimizer.step()
 
-    Nothing is added to its losses: a phase that learns from source labels says so.
+    Nothing is added to its losses: a phase that learns from source labels says so. A method implements :meth:`phases`
+    and :meth:`term`.
 
     Args:
         num_features: D.
         num_classes: C.
     """
 
-    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"loss": guards.guard_phase}
+    implements: ClassVar[str] = "term(phase, source, target)"
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """Return the phases of a step at ``progress`` in [0, 1]."""
         raise NotImplementedError
 
+    @final
     def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase under ``"loss"``, and what is worth logging.
 
@@ -69,7 +70,14 @@ class Alternating(DomainMethod):
             ValueError: an empty side, features of another width, or no source labels.
             FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
         """
-        raise NotImplementedError
+        inputs = check_sides(self, source=source, target=target)
+        terms = self.term(phase, source, target)
+        check_terms(self, terms, inputs)
+        return terms
+
+    def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+        """Return what :meth:`loss` returns, from sides that were checked."""
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def source_network(self, phase: str, network: nn.Module) -> nn.Module:
         """Return the network that source batches pass through in a phase, ``network`` itself by default."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import standardization
-from tlzoo.methods import guards
 from tlzoo.methods.base import fitted
+from tlzoo.methods.checks import check_matrix, check_output
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.logistic import LogisticClassifier
 from tlzoo.types import Sees
@@ -26,6 +25,9 @@ class FeatureTransform(DomainMethod):
     What they return is on the scale of standardized features. How a paper standardizes is a part of its transform, and
     half the alignment sometimes: each domain by its own statistics, or both by those of one.
 
+    Users call :meth:`fit`, :meth:`transform_source` and :meth:`transform_target`; a method implements
+    :meth:`fit_maps`, :meth:`map_source` and :meth:`map_target`.
+
     What :meth:`fit` finds is held in buffers, so that a checkpoint has it. Labels are no business of a transform; they
     are the classifier's, see :class:`AlignedClassifier`.
 
@@ -34,11 +36,7 @@ class FeatureTransform(DomainMethod):
         num_classes: C.
     """
 
-    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {
-        "fit": guards.guard_transform_fit,
-        "transform_source": guards.guard_transform,
-        "transform_target": guards.guard_transform,
-    }
+    implements: ClassVar[str] = "fit_maps(source, target), map_source(features) and map_target(features)"
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__(num_features, num_classes)
@@ -47,6 +45,7 @@ class FeatureTransform(DomainMethod):
                 self.register_buffer(f"{side}_mean", torch.full((num_features,), torch.nan))
                 self.register_buffer(f"{side}_deviation", torch.full((num_features,), torch.nan))
 
+    @final
     def fit(self, source: Tensor, target: Tensor | None) -> Self:
         """Learn the maps from unlabelled features of source (N, D) and target (M, D).
 
@@ -58,8 +57,18 @@ class FeatureTransform(DomainMethod):
             ValueError: features of another width, an empty side, or too few examples for what is asked.
             FloatingPointError: NaN or Inf; the row is named.
         """
-        raise NotImplementedError
+        self._check_width(source, "source features")
+        if Sees.TARGET_INPUTS not in self.sees:
+            target = source.new_empty(0, self.num_features)
+        elif target is None:
+            raise ValueError(f"{type(self).__name__}: the target is None, and what it aligns is source and target")
+        else:
+            self._check_width(target, "target features")
+        with torch.no_grad():
+            self.fit_maps(source, target)
+        return self
 
+    @final
     def transform_source(self, features: Tensor) -> Tensor:
         """Map source features (B, D) to (B, K), where the classifier is.
 
@@ -68,11 +77,38 @@ class FeatureTransform(DomainMethod):
             ValueError: features of another width.
             FloatingPointError: NaN or Inf; the row is named.
         """
-        raise NotImplementedError
+        self._check_width(features, "features")
+        mapped = self.map_source(features)
+        check_output(self, mapped, {"features": features}, what="the transformed features")
+        return mapped
 
+    @final
     def transform_target(self, features: Tensor) -> Tensor:
         """Map target features (B, D) to (B, K), where the classifier is; the errors are the same."""
-        raise NotImplementedError
+        self._check_width(features, "features")
+        mapped = self.map_target(features)
+        check_output(self, mapped, {"features": features}, what="the transformed features")
+        return mapped
+
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
+        """Find the maps from source (N, D) and target (M, D), M = 0 where the method does not see the target."""
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
+
+    def map_source(self, features: Tensor) -> Tensor:
+        """Return source features (B, D) mapped to (B, K); standardized by default."""
+        return self._standardized(features, "source")
+
+    def map_target(self, features: Tensor) -> Tensor:
+        """Return target features (B, D) mapped to (B, K); standardized by default."""
+        return self._standardized(features, "target")
+
+    def _check_width(self, features: Tensor, what: str) -> None:
+        check_matrix(self, features, what, "(N, D)")
+        if features.shape[1] != self.num_features:
+            raise ValueError(
+                f"{type(self).__name__}: {what} have width {features.shape[1]}; it was built with "
+                f"num_features={self.num_features}"
+            )
 
     def _remember(self, side: str, features: Tensor) -> Tensor:
         """Keep mean and deviation of features (N, D) of a side, and return the features standardized by them."""

@@ -35,7 +35,7 @@ class VirtualAdversary(nn.Module):
         self.radius = radius
         self.random = RandomStream()
 
-    def forward(self, model: nn.Module | None, *sides: Prediction) -> list[Tensor]:
+    def forward(self, model: nn.Module, *sides: Prediction) -> list[Tensor]:
         """Return (B,) divergences for each side; all sides pass through the network as one batch.
 
         Args:
@@ -43,10 +43,8 @@ class VirtualAdversary(nn.Module):
             sides: predictions with their inputs.
 
         Raises:
-            ValueError: no model, or inputs that are no numbers after preprocessing.
+            ValueError: inputs that are no numbers after preprocessing.
         """
-        if model is None:
-            raise ValueError("virtual adversarial training passes perturbed inputs through the model, which is None")
         prepared = [after_preprocessing(model, side.inputs) for side in sides]
         inputs, answer = torch.cat([own for own, _ in prepared]), prepared[0][1]
         start = torch.randn(inputs.shape, generator=self.random.next(), dtype=torch.float64).to(inputs)

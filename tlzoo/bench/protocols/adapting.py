@@ -18,7 +18,7 @@ from tlzoo.bench.protocols.measuring import accuracy, target_accuracies
 from tlzoo.bench.protocols.training import as_array, plain, receipt, split_hash, train
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainData, SourceFreeAdaptation, TestTimeAdaptation
-from tlzoo.methods.adapting import SourceFree
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.registry import method_class
 from tlzoo.storage import home, made_once

@@ -31,8 +31,9 @@ from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.lit.target_module import TargetModule
-from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.test_time import TestTime
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class
 from tlzoo.types import Prediction, Sees

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tlzoo.methods.adapting import SourceFree, normalization_layers
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.nn.normalization import normalization_layers
 from tlzoo.paper import Paper
 
 __all__ = ["AdaBN"]
@@ -44,7 +45,7 @@ class AdaBN(SourceFree):
         Raises:
             ValueError: it has no batch normalization with running statistics.
         """
-        layers = [layer for layer in normalization_layers(network, (_BatchNorm,)) if isinstance(layer, _BatchNorm)]
+        layers = normalization_layers(network, _BatchNorm)
         momenta = [layer.momentum for layer in layers]
         modes = {module: module.training for module in network.modules()}
         network.eval()  # dropout rests; normalization alone takes in the batches

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
@@ -52,14 +50,12 @@ class CORAL(FeatureTransform):
         self.regularization = regularization
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
 
-    @torch.no_grad()
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Find the map from source (N, D) and target (M, D), in float64.
 
         Raises:
             ValueError: fewer than two rows a side; without regularization, a covariance that is singular.
         """
-        assert target is not None
         check_pair(source, target, least=2)
         covariances = []
         for name, features in (("source", source.double()), ("target", target.double())):
@@ -67,12 +63,7 @@ class CORAL(FeatureTransform):
             covariances.append(covariance(self._remember(name, features)) + self.regularization * identity)
         ours, theirs = covariances
         self.get_buffer("map").copy_(symmetric_power(ours, -0.5) @ symmetric_power(theirs, 0.5))
-        return self
 
-    def transform_source(self, features: Tensor) -> Tensor:
+    def map_source(self, features: Tensor) -> Tensor:
         """Standardize features (B, D), whiten and color them."""
         return self._standardized(features, "source") @ fitted(self, "map")
-
-    def transform_target(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D)."""
-        return self._standardized(features, "target")

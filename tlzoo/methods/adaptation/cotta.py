@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from tlzoo.methods.test_time_steps import Online
+from tlzoo.methods.test_time import Online
+from tlzoo.nn.normalization import batch_layers
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
@@ -64,7 +65,7 @@ class CoTTA(Online):
         self.smoothing, self.restore, self.threshold = smoothing, restore, threshold
         self.augmentations, self.augment = augmentations, augment
         self.teacher = copy.deepcopy(self.model).requires_grad_(False)
-        for layer in self._batch_layers(self.initial):
+        for layer in batch_layers(self.initial):
             layer.momentum = 0.0
         self.random = RandomStream()
 
@@ -76,13 +77,12 @@ class CoTTA(Online):
         """Return Adam."""
         return Adam(parameters, lr=self.lr)
 
-    @torch.enable_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to the teacher's logits (B, C) from before the step."""
+    def adapt(self, inputs: Any) -> Tensor:
+        """Return the teacher's logits (B, C) from before the step."""
         generator = self.random.next()
         with torch.no_grad():
             answers = self._teach(inputs, generator)
-        if len(answers) > 1:
+        if self.can_learn_from(inputs):
             logits = self.answer(inputs).logits
             self.step(-(answers.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).mean())
             self._follow(generator)

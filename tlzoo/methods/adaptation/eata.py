@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
-from tlzoo.methods.test_time_steps import Online
+from tlzoo.methods.test_time import Online
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
 
@@ -43,6 +43,7 @@ class EATA(Online):
         year=2022,
         arxiv="2204.02610",
     )
+    revision = 2
     variants = ({}, {"margin": 1.0, "redundancy": 1.0})
 
     def __init__(
@@ -82,16 +83,13 @@ class EATA(Online):
             self.anchor.get_buffer(str(place)).copy_(square / max(count, 1))
         self.optimizer.zero_grad()
 
-    @torch.enable_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to logits (B, C) from before the step."""
-        logits = self.answer(inputs).logits
+    def learn(self, inputs: Any, logits: Tensor) -> None:
+        """Lower the weighted entropy of the answers that count among logits (B, C)."""
         uncertainty, limit = entropy(logits), self.margin * math.log(logits.shape[1])
         counts = self._counts(logits.detach().softmax(dim=1), uncertainty.detach() < limit)
-        if len(logits) > 1 and bool(counts.any()):
+        if bool(counts.any()):
             weights = torch.exp(limit - uncertainty.detach())
             self.step((weights * uncertainty)[counts].mean() + self._penalty())
-        return logits.detach()
 
     def _counts(self, probabilities: Tensor, certain: Tensor) -> Tensor:
         """Return (B,) which answers count, and take them into the running mean."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.adapting import TestTime
+from tlzoo.methods.test_time import TestTime
 from tlzoo.paper import Paper
 
 __all__ = ["LAME", "laplacian_adjusted"]
@@ -42,9 +42,8 @@ class LAME(TestTime):
             raise ValueError(f"neighbors {neighbors}, steps {steps}; expected at least 1 of each")
         self.neighbors, self.weight, self.steps = neighbors, weight, steps
 
-    @torch.no_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to log-probabilities (B, C) that its neighbors have a say in."""
+    def adapt(self, inputs: Any) -> Tensor:
+        """Return log-probabilities (B, C) that its neighbors have a say in."""
         prediction = self.predict(inputs)
         unary = prediction.logits.log_softmax(dim=1)
         affinity = _affinity(prediction.features, self.neighbors)

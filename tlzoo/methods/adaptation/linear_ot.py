@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
@@ -55,14 +53,12 @@ class LinearOT(FeatureTransform):
         self.regularization = regularization
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
 
-    @torch.no_grad()
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Find the map from source (N, D) and target (M, D), in float64 on the CPU.
 
         Raises:
             ValueError: fewer than two rows a side; a covariance that is singular, regularized or not.
         """
-        assert target is not None
         check_pair(source, target, least=2)
         import ot  # here: it loads SciPy's solvers, which nobody else needs
 
@@ -79,13 +75,8 @@ class LinearOT(FeatureTransform):
         self.get_buffer("map").copy_(torch.from_numpy(found))
         for name, features in sides.items():
             self._remember(name, features)
-        return self
 
-    def transform_source(self, features: Tensor) -> Tensor:
+    def map_source(self, features: Tensor) -> Tensor:
         """Move features (B, D), and standardize them by the target's mean and deviation."""
         moved = (features - fitted(self, "source_mean")) @ fitted(self, "map")  # from the mean of the target
         return moved / fitted(self, "target_deviation")
-
-    def transform_target(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D)."""
-        return self._standardized(features, "target")

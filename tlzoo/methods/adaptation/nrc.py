@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.adapting import SourceFree
 from tlzoo.methods.checks import required
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["NRC"]
 
@@ -56,7 +56,7 @@ class NRC(SourceFree):
         if not len(self.memory):
             self.memory.fill(F.normalize(target.features, dim=1), target.logits.softmax(dim=1), target.indices)
 
-    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
+    def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C), remembering the batch.
 
         Raises:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
-from tlzoo.methods.test_time_steps import Online
+from tlzoo.methods.test_time import Online
 from tlzoo.paper import Paper
 
 __all__ = ["SAR"]
@@ -42,6 +42,7 @@ class SAR(Online):
         year=2023,
         arxiv="2302.12400",
     )
+    revision = 2
     variants = ({}, {"margin": 1.0, "floor": 0.0})
     running: Tensor
 
@@ -64,16 +65,13 @@ class SAR(Online):
         """Return SGD with momentum."""
         return SGD(parameters, lr=self.lr, momentum=self.momentum)
 
-    @torch.enable_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to logits (B, C) from before the step."""
-        logits = self.answer(inputs).logits
+    def learn(self, inputs: Any, logits: Tensor) -> None:
+        """Lower the entropy of the certain ones of logits (B, C), seen from uphill."""
         limit = self.margin * math.log(logits.shape[1])
         uncertainty = entropy(logits)
         certain = uncertainty.detach() < limit
-        if len(logits) > 1 and bool(certain.any()):
+        if bool(certain.any()):
             self._step(inputs, uncertainty, certain, limit)
-        return logits.detach()
 
     def _step(self, inputs: Any, uncertainty: Tensor, certain: Tensor, limit: float) -> None:
         before = [parameter.detach().clone() for parameter in self.trained]

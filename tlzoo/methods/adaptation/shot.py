@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import information_maximization
-from tlzoo.methods.adapting import SourceFree
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["SHOT", "cluster_labels"]
 
@@ -66,7 +66,7 @@ class SHOT(SourceFree):
         labels = cluster_labels(target.features, target.logits.softmax(dim=1), rounds=self.rounds)
         self.memory.labels = labels if target.indices is None else labels[target.indices.argsort()]
 
-    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
+    def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C) given pseudo-labels by ``target.indices`` (M,).
 
         Raises:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-import torch
 from torch import Tensor
 
 from tlzoo.methods.transforms import FeatureTransform
@@ -28,18 +25,7 @@ class Standardization(FeatureTransform):
     [-1.0, 1.0]
     """
 
-    @torch.no_grad()
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Take means and deviations of source (N, D) and target (M, D)."""
-        assert target is not None
         for side, features in (("source", source), ("target", target)):
             self._remember(side, features.double())
-        return self
-
-    def transform_source(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D) by the source's statistics."""
-        return self._standardized(features, "source")
-
-    def transform_target(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D) by the target's statistics."""
-        return self._standardized(features, "target")

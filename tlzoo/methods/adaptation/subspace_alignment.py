@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
@@ -59,21 +57,18 @@ class SubspaceAlignment(FeatureTransform):
         """K."""
         return self.dimensions
 
-    @torch.no_grad()
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Find the directions of source (N, D) and target (M, D), in float64.
 
         Raises:
             ValueError: fewer than two rows a side, or features of a domain span fewer dimensions than are asked for.
         """
-        assert target is not None
         check_pair(source, target, least=2)
         bases = {}
         for name, features in (("source", source.double()), ("target", target.double())):
             bases[name] = self._directions(self._remember(name, features), name)
         self.get_buffer("source_map").copy_(bases["source"] @ (bases["source"].T @ bases["target"]))
         self.get_buffer("target_map").copy_(bases["target"])
-        return self
 
     def _directions(self, points: Tensor, name: str) -> Tensor:
         """Return the (D, K) principal directions of centered points (N, D)."""
@@ -88,10 +83,10 @@ class SubspaceAlignment(FeatureTransform):
         first: Tensor = directions[: self.dimensions].T
         return first
 
-    def transform_source(self, features: Tensor) -> Tensor:
+    def map_source(self, features: Tensor) -> Tensor:
         """Map features (B, D) to (B, K), in the coordinates of the target."""
         return self._standardized(features, "source") @ fitted(self, "source_map")
 
-    def transform_target(self, features: Tensor) -> Tensor:
+    def map_target(self, features: Tensor) -> Tensor:
         """Map features (B, D) to their (B, K) coordinates."""
         return self._standardized(features, "target") @ fitted(self, "target_map")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy
-from tlzoo.methods.adapting import TestTime
+from tlzoo.methods.test_time import TestTime
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
 
@@ -57,9 +57,8 @@ class T3A(TestTime):
         answers = head(head.weight)
         self.memory.classes, self.memory.entropies = answers.argmax(dim=1), entropy(answers)
 
-    @torch.no_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to scores (B, C), the batch itself taken into account."""
+    def adapt(self, inputs: Any) -> Tensor:
+        """Return scores (B, C), the batch itself taken into account."""
         prediction = self.predict(inputs)
         self._add(prediction.features, prediction.logits)
         features, classes = self.memory.get_buffer("features"), self.memory.get_buffer("classes")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.functional import entropy
-from tlzoo.methods.test_time_steps import Online
+from tlzoo.methods.test_time import Online
 from tlzoo.paper import Paper
 
 __all__ = ["TENT"]
@@ -34,6 +33,7 @@ class TENT(Online):
         year=2021,
         arxiv="2006.10726",
     )
+    revision = 2
 
     def __init__(self, model: nn.Module, *, lr: float = 1e-3) -> None:
         self.lr = lr
@@ -43,10 +43,6 @@ class TENT(Online):
         """Return Adam."""
         return Adam(parameters, lr=self.lr)
 
-    @torch.enable_grad()
-    def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to logits (B, C) from before the step."""
-        logits = self.answer(inputs).logits
-        if len(logits) > 1:
-            self.step(entropy(logits).mean())
-        return logits.detach()
+    def learn(self, inputs: Any, logits: Tensor) -> None:
+        """Lower the mean entropy of logits (B, C)."""
+        self.step(entropy(logits).mean())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-import torch
 from torch import Tensor
 
 from tlzoo.methods.transforms import FeatureTransform
@@ -25,16 +22,10 @@ class Unaligned(FeatureTransform):
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
-    @torch.no_grad()
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Take mean and deviation of source (N, D)."""
         self._remember("source", source.double())
-        return self
 
-    def transform_source(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D)."""
-        return self._standardized(features, "source")
-
-    def transform_target(self, features: Tensor) -> Tensor:
+    def map_target(self, features: Tensor) -> Tensor:
         """Standardize features (B, D)."""
         return self._standardized(features, "source")

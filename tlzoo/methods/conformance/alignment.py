@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.methods.base import Method
+from tlzoo.methods.conformance.networks import SmallNetwork
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, reordered
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.types import Need, Prediction, Sees, withheld
@@ -20,18 +21,6 @@ __all__ = ["AlignmentScenario"]
 _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 _VIEWS = ("weak", "strong")
 _PARTS = ("features", "logits")
-
-
-class _Model(nn.Module):
-    """The smallest network: what :class:`~tlzoo.types.Need` calls a model."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone, self.head = nn.Linear(_D, _D), nn.Linear(_D, _C)
-
-    def forward(self, inputs: Tensor) -> Prediction:
-        features = self.backbone(inputs)
-        return Prediction(features=features, logits=self.head(features))
 
 
 class AlignmentScenario(Scenario):
@@ -46,7 +35,7 @@ class AlignmentScenario(Scenario):
     def assemble(self, method: Method) -> Subject:
         """Add a small network, which the method takes in, and the head of the method's own where it has one."""
         assert isinstance(method, DomainMethod)
-        subject = Subject(method, model=_Model(), head=method.make_head())
+        subject = Subject(method, model=SmallNetwork(), head=method.make_head())
         subject.method.prepare(subject.networks["model"])
         return subject
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Strategy, Weighting
-from tlzoo.methods.conformance.adapting import SourceFreeScenario, TestTimeScenario
 from tlzoo.methods.conformance.alignment import AlignmentScenario
 from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
 from tlzoo.methods.conformance.episodes import EpisodeScenario
 from tlzoo.methods.conformance.meta import MetaScenario
 from tlzoo.methods.conformance.scenario import Scenario
+from tlzoo.methods.conformance.source_free import SourceFreeScenario
 from tlzoo.methods.conformance.strategy import StrategyScenario
+from tlzoo.methods.conformance.test_time import TestTimeScenario
 from tlzoo.methods.conformance.texts import TextScenario
 from tlzoo.methods.conformance.transforms import TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
 from tlzoo.methods.meta_learning import MetaLearner
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.test_time import TestTime
 from tlzoo.methods.text_methods import TextCompatibility
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import method_class

@@ -72,7 +72,7 @@ class ADDA(Alternating):
             self.copied.fill_(True)
         return self.encoder.eval()  # its statistics are those of the source; a loop may have set it to training
 
-    def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+    def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase on source (N, D), (N, C), labels (N,) and target (M, D).
 
         Raises:

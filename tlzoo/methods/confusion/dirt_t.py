@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tlzoo.functional import divergence, entropy
-from tlzoo.methods.adapting import SourceFree
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.virtual_adversary import VirtualAdversary
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Need, Prediction
 
 __all__ = ["DIRTT"]
 
@@ -78,7 +78,7 @@ class DIRTT(SourceFree):
             self.teacher.logits = logits.clone() if target.indices is None else logits[target.indices.argsort()]
         self.epoch.add_(1)
 
-    def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
+    def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C) given the teacher's by ``target.indices`` (M,).
 
         Raises:
@@ -90,7 +90,7 @@ class DIRTT(SourceFree):
                 f"dirt_t has the teacher's answers to {len(answers)} examples and got indices {target.indices}; call "
                 "on_epoch with the whole target first, and give the places of examples in it"
             )
-        (change,) = self.adversary(model, target)
+        (change,) = self.adversary(context.model, target)
         uncertainty = entropy(target.logits).mean()
         moved = divergence(answers[target.indices], target.logits).mean()
         return {

@@ -78,7 +78,7 @@ class MCD(Alternating):
             Phase(name="agree", trains=("features",), repeats=self.repeats),
         )
 
-    def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+    def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase on source (N, D) with labels (N,) and target (M, D).
 
         Raises:

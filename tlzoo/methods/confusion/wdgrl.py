@@ -71,7 +71,7 @@ class WDGRL(Alternating):
             Phase(name="learn", trains=("features", "head")),
         )
 
-    def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
+    def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase on source (N, D), (N, C), labels (N,) and target (M, D).
 
         Raises:

@@ -7,13 +7,6 @@ an accelerator values are not looked at: asking would stall the queue (the Light
 
 from tlzoo.methods.checks import check_filled, check_output
 from tlzoo.methods.guards.descriptions import guard_bind, guard_fit, guard_loss
-from tlzoo.methods.guards.domains import (
-    guard_answers,
-    guard_phase,
-    guard_target,
-    guard_transform,
-    guard_transform_fit,
-)
 from tlzoo.methods.guards.episodes import guard_base_set, guard_episodes
 from tlzoo.methods.guards.pretrained import guard_penalty
 from tlzoo.methods.guards.tasks import guard_jacobian, guard_tasks
@@ -21,7 +14,6 @@ from tlzoo.methods.guards.tasks import guard_jacobian, guard_tasks
 __all__ = [
     "check_filled",
     "check_output",
-    "guard_answers",
     "guard_base_set",
     "guard_bind",
     "guard_episodes",
@@ -29,9 +21,5 @@ __all__ = [
     "guard_jacobian",
     "guard_loss",
     "guard_penalty",
-    "guard_phase",
-    "guard_target",
     "guard_tasks",
-    "guard_transform",
-    "guard_transform_fit",
 ]

@@ -1,4 +1,4 @@
-"""From a source model to the target: without the source, or while answering."""
+"""From a source model to the target, without the source."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy
+from torch import Tensor
 
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.joint_forward import through, with_views
-from tlzoo.lit.metrics import MeanClassAccuracy
-from tlzoo.lit.module import TransferModule, as_method, objects
+from tlzoo.lit.module import as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target_module import TargetModule
-from tlzoo.methods.adapting import SourceFree, TestTime
 from tlzoo.methods.base import Method
+from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.types import DomainBatch, Examples, Sees
 
-__all__ = ["SourceFreeAdaptation", "TestTimeAdaptation"]
+__all__ = ["SourceFreeAdaptation"]
 
 
 class SourceFreeAdaptation(TargetModule):
@@ -30,7 +27,7 @@ class SourceFreeAdaptation(TargetModule):
 
     Args:
         network: the source model, such as ``DomainAdaptation(...).network`` after training; copied.
-        method: a name of the registry, or a :class:`~tlzoo.methods.adapting.SourceFree` method.
+        method: a name of the registry, or a :class:`~tlzoo.methods.source_free.SourceFree` method.
         num_classes: C.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         method_settings: for a method given by name.
@@ -103,64 +100,3 @@ class SourceFreeAdaptation(TargetModule):
     def on_validation_epoch_end(self) -> None:
         """Log the label-free scores of the target."""
         self._log_scores()
-
-
-class TestTimeAdaptation(TransferModule):
-    """Answers a stream of test batches with a :class:`~tlzoo.methods.adapting.TestTime` method; ``trainer.test`` only.
-
-    Each ``trainer.test`` begins with the source model again.
-
-    Args:
-        network: the source model; the method copies it.
-        method: a name of the registry, or a method that was built on a model.
-        num_classes: C.
-        method_settings: for a method given by name.
-    """
-
-    __test__ = False
-    families = ("adaptation", "confusion")
-    takes = (TestTime,)
-    method: TestTime
-
-    def __init__(
-        self,
-        network: nn.Module,
-        method: str | Method,
-        *,
-        num_classes: int,
-        method_settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(None)
-        self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
-        self.method = as_method(method, type(self), method_settings, model=network)
-        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
-
-    @property
-    def learns(self) -> bool:
-        """Nothing before the test."""
-        return False
-
-    def forward(self, inputs: Any) -> Tensor:
-        """Answer a batch (B, ...) with logits (B, C), and adapt to it."""
-        # methods take gradient steps, which inference mode forbids, on tensors made in it too
-        with torch.inference_mode(False), torch.enable_grad():
-            logits: Tensor = self.method(inputs.clone() if isinstance(inputs, Tensor) else inputs)
-        return logits
-
-    def on_test_start(self) -> None:
-        """Begin with the source model."""
-        self.method.reset()
-
-    def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers."""
-        assert batch.labels is not None
-        logits = self(batch.inputs)
-        self.test_accuracy.update(logits, batch.labels)
-        self.test_balanced_accuracy.update(logits, batch.labels)
-        self.log("test/accuracy", self.test_accuracy)
-        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
-
-    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
-        """Return the logits (B, C)."""
-        return self(batch.inputs)  # type: ignore[no-any-return]

@@ -1,0 +1,75 @@
+"""A source model that adapts while it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from tlzoo.lit.metrics import MeanClassAccuracy
+from tlzoo.lit.module import TransferModule, as_method, objects
+from tlzoo.methods.base import Method
+from tlzoo.methods.test_time import TestTime
+from tlzoo.types import Examples
+
+__all__ = ["TestTimeAdaptation"]
+
+
+class TestTimeAdaptation(TransferModule):
+    """Answers a stream of test batches with a :class:`~tlzoo.methods.test_time.TestTime` method; ``trainer.test`` only.
+
+    Each ``trainer.test`` begins with the source model again.
+
+    Args:
+        network: the source model; the method copies it.
+        method: a name of the registry, or a method that was built on a model.
+        num_classes: C.
+        method_settings: for a method given by name.
+    """
+
+    __test__ = False
+    families = ("adaptation", "confusion")
+    takes = (TestTime,)
+    method: TestTime
+
+    def __init__(
+        self,
+        network: nn.Module,
+        method: str | Method,
+        *,
+        num_classes: int,
+        method_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(None)
+        self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
+        self.method = as_method(method, type(self), method_settings, model=network)
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+
+    @property
+    def learns(self) -> bool:
+        """Nothing before the test."""
+        return False
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Answer a batch (B, ...) with logits (B, C), and adapt to it."""
+        return self.method(inputs)
+
+    def on_test_start(self) -> None:
+        """Begin with the source model."""
+        self.method.reset()
+
+    def test_step(self, batch: Examples, batch_idx: int) -> None:
+        """Count the answers."""
+        assert batch.labels is not None
+        logits = self(batch.inputs)
+        self.test_accuracy.update(logits, batch.labels)
+        self.test_balanced_accuracy.update(logits, batch.labels)
+        self.log("test/accuracy", self.test_accuracy)
+        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
+
+    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
+        """Return the logits (B, C)."""
+        return self(batch.inputs)  # type: ignore[no-any-return]

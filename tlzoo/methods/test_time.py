@@ -1,0 +1,185 @@
+"""Methods that adapt a source model while it answers test batches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from tlzoo.methods.base import Method
+from tlzoo.methods.checks import check_inputs, check_output
+from tlzoo.nn.normalization import batch_layers, normalization_layers
+from tlzoo.types import Prediction, Sees
+
+__all__ = ["Online", "TestTime"]
+
+
+class TestTime(Method):
+    """Answers test batches one after the other, and adapts on the way (TENT, EATA, SAR, CoTTA, T3A, LAME).
+
+    Users call the method; a method implements :meth:`adapt`.
+
+    Args:
+        model: the source model, inputs in, a :class:`~tlzoo.types.Prediction` out; it is copied, never changed.
+
+    Attributes:
+        learns: whether it takes gradient steps.
+    """
+
+    __test__ = False  # no test, though its name begins like one
+    sees = frozenset({Sees.TEST_INPUTS})
+    implements: ClassVar[str] = "adapt(inputs)"
+    learns: ClassVar[bool] = False
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.initial = copy.deepcopy(self.model)
+
+    @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
+    def forward(self, inputs: Any) -> Tensor:
+        """Map a test batch (B, ...) to logits (B, C), adapting to it; it works in inference mode, too.
+
+        Raises:
+            ValueError: an empty batch.
+            FloatingPointError: NaN or Inf in inputs or answers; the row is named. Looked at on the CPU only.
+        """
+        if not len(inputs):
+            raise ValueError(f"{type(self).__name__}: the test batch is empty; expected one example or more")
+        given = {"inputs": inputs} if isinstance(inputs, Tensor) else {}
+        check_inputs(self, given)
+        with torch.inference_mode(False), torch.set_grad_enabled(self.learns):
+            # gradient steps are forbidden in inference mode, on tensors made in it too
+            usable = inputs.clone() if isinstance(inputs, Tensor) and inputs.is_inference() else inputs
+            logits = self.adapt(usable).detach()
+        check_output(self, logits, given, what="the logits")
+        return logits
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    def adapt(self, inputs: Any) -> Tensor:
+        """Return the logits (B, C) of a test batch that was checked, and adapt to it before or after."""
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
+
+    def reset(self) -> None:
+        """Forget everything but the source model."""
+        self.model.load_state_dict(self.initial.state_dict())
+
+    def predict(self, inputs: Any, model: nn.Module | None = None) -> Prediction:
+        """Return the prediction of the model at hand.
+
+        Raises:
+            TypeError: the model returns something else.
+        """
+        prediction = (model or self.model)(inputs)
+        if not isinstance(prediction, Prediction):
+            raise TypeError(
+                f"{type(self).__name__}: the model returned {type(prediction).__name__}; expected a Prediction with "
+                "features and logits, as tlzoo.nn.network.Network gives it"
+            )
+        return prediction
+
+    def train(self, mode: bool = True) -> Self:
+        """Do nothing: whether statistics are those of the batch is the method's choice, not the loop's."""
+        return self
+
+
+class Online(TestTime):
+    """Takes gradient steps on what is trained of the model; the optimizer's state is part of the method's.
+
+    Batch normalization uses the statistics of the test batch, and leaves the running ones as they are. A batch of one
+    has no statistics: a network with batch normalization answers it with the running ones and learns nothing from it;
+    others (layer, group normalization) learn from it as from any.
+
+    Args:
+        model: see :class:`TestTime`.
+    """
+
+    learns = True
+    optimizer: Optimizer
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.trained = self.select()
+        for parameter in self.trained:
+            parameter.requires_grad_()
+        for layer in batch_layers(self.model):
+            layer.momentum = 0.0
+        self.optimizer = self.make_optimizer(self.trained)
+
+    def select(self) -> list[nn.Parameter]:
+        """Return the parameters to train: scale and shift of normalization layers by default.
+
+        Raises:
+            ValueError: there are none.
+        """
+        layers = normalization_layers(self.model, _BatchNorm, nn.LayerNorm, nn.GroupNorm)
+        found = [parameter for layer in layers for parameter in layer.parameters(recurse=False)]
+        if not found:
+            raise ValueError("the normalization layers have no scale and shift to train; make them affine")
+        return found
+
+    def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
+        """Return the optimizer of the trained parameters."""
+        raise NotImplementedError
+
+    def adapt(self, inputs: Any) -> Tensor:
+        """Return the logits (B, C) of the model as it is, then learn from them."""
+        logits = self.answer(inputs).logits
+        if self.can_learn_from(inputs):
+            self.learn(inputs, logits)
+        return logits
+
+    def learn(self, inputs: Any, logits: Tensor) -> None:
+        """Take a step, given inputs (B, ...) and the model's logits (B, C), which carry gradients."""
+        raise NotImplementedError(f"{type(self).__name__} implements no learn(inputs, logits)")
+
+    def can_learn_from(self, inputs: Any) -> bool:
+        """Say whether inputs (B, ...) have the statistics that the model's layers ask for."""
+        return len(inputs) > 1 or not batch_layers(self.model)
+
+    def answer(self, inputs: Any, model: nn.Module | None = None) -> Prediction:
+        """Return the prediction of inputs (B, ...), normalized by their own statistics where there are several."""
+        for layer in batch_layers(model or self.model):
+            layer.training = len(inputs) > 1
+        return self.predict(inputs, model)
+
+    def gradients(self, loss: Tensor) -> None:
+        """Set the gradients of the trained parameters, of nothing else."""
+        found = torch.autograd.grad(loss, self.trained, allow_unused=True)
+        for parameter, gradient in zip(self.trained, found, strict=True):
+            parameter.grad = gradient
+
+    def step(self, loss: Tensor) -> None:
+        """Take one step down the loss."""
+        self.gradients(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def reset(self) -> None:
+        """Forget everything but the source model."""
+        super().reset()
+        self.optimizer.state.clear()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Let the optimizer's state follow the parameters to another device or precision."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
+        for state in self.optimizer.state.values():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.ndim:
+                    state[name] = fn(value)
+        return self
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the state of the optimizer, for checkpoints."""
+        return self.optimizer.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take in the state of the optimizer."""
+        self.optimizer.load_state_dict(state)
