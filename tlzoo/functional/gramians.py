@@ -1,7 +1,8 @@
-"""Weights of task gradients from their inner products G = J J^T: small convex problems, solved exactly on the CPU.
+"""Weights of task gradients from their inner products G = J J^T: small problems, solved exactly on the CPU.
 
 All take G (T, T) of any float type and return weights (T,) in float64 on the CPU. Rows are put to unit length first, so
-that gradients of very different length keep their digits; rows of zeros are allowed.
+that gradients of very different length keep their digits; rows of zeros are allowed. Which gradients depend linearly on
+others is judged by what the type of G can tell: eigenvalues below its rounding count as zero.
 """
 
 from __future__ import annotations
@@ -11,14 +12,73 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["cagrad_weights", "dual_cone_weights", "fair_weights", "min_norm_weights"]
+__all__ = [
+    "cagrad_weights",
+    "dual_cone_weights",
+    "fair_weights",
+    "left_singular",
+    "min_norm_weights",
+    "resolved_gramian",
+]
 
 Matrix = NDArray[np.float64]
 
 _TINY = 1e-150
 _CONVERGED = 1e-10
 _STATIONARY = 1e-6
-"""Share of the rows' length below which a convex combination of them counts as zero; G knows it to 1e-8."""
+"""Share of the rows' length below which a convex combination of them counts as zero; G knows it to 1e-6."""
+_LARGEST = 1e3
+"""The most that CAGrad multiplies its convex combination by."""
+_NO_GRADIENT = 1e-5
+"""Share of the longest row's length below which a row is that of a task without gradient for CAGrad."""
+_NO_RADIUS = 1e-12
+"""Share of the rows' length below which their mean is rounding."""
+
+
+def left_singular(gramian: Tensor) -> tuple[Tensor, Tensor]:
+    """Return U (T, r) and s (r,) of J = U diag(s) V^T, r the rank of J, in float64 on the CPU.
+
+    The rank is that of the gradients at unit length; pinv(G) is U diag(s^-2) U^T.
+
+    >>> vectors, values = left_singular(torch.tensor([[4.0, 4.0], [4.0, 4.0]]))
+    >>> vectors.abs(), values
+    (tensor([[0.7071],
+            [0.7071]], dtype=torch.float64), tensor([2.8284], dtype=torch.float64))
+    """
+    rows = _rows(gramian)
+    vectors, values, _ = np.linalg.svd(rows, full_matrices=False)
+    kept = values > len(rows) * np.finfo(np.float64).eps * values.max(initial=0.0)
+    return torch.from_numpy(vectors[:, kept]), torch.from_numpy(values[kept])
+
+
+def resolved_gramian(gramian: Tensor, *, gradients: torch.dtype = torch.float64) -> Tensor:
+    """Return G in float64 on the CPU, without what the rounding of G and of the gradients puts into it.
+
+    Rounding turns a gradient that depends on others into one that points a little out of their span, and whatever
+    divides by small eigenvalues then follows that direction. Eigenvalues of the cosines that are no larger than rounding
+    explains are set to zero.
+
+    Args:
+        gramian: (T, T), of any float type.
+        gradients: the type in which gradients were computed, which may be less exact than G.
+    """
+    cosines, lengths = _cosines(gramian)
+    values, vectors = np.linalg.eigh(cosines)
+    lost = values < _rounding(gramian.dtype, gradients) * values[-1]
+    if not lost.any():
+        return gramian.detach().cpu().double()
+    root = lengths[:, None] * vectors * np.sqrt(np.where(lost, 0.0, values))
+    return torch.from_numpy(root @ root.T)
+
+
+def _rounding(gramian: torch.dtype, gradients: torch.dtype = torch.float64) -> float:
+    """Return the share of the largest eigenvalue below which others are rounding.
+
+    Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients that went backward
+    through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
+    """
+    products = 1e-12 if gramian == torch.float64 else 8 * torch.finfo(gramian).eps
+    return float(max(products, (16 * torch.finfo(gradients).eps) ** 2))
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
@@ -61,43 +121,53 @@ def dual_cone_weights(gramian: Tensor, vectors: Tensor, *, regularization: float
 
 
 def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
-    """Return the weights of d = g0 + c |g0| g_w / |g_w|, g_w the convex combination that CAGrad asks for.
+    """Return the weights of d = g0 + k g_w, g_w the convex combination that CAGrad asks for.
 
-    It minimizes <g_w, g0> + c |g0| |g_w|. With k = c |g0| / |g_w| that is the shortest vector in the hull of the points
-    g_i + g0 / k, and k |g_w| grows with k, so that k is found by bisection. Where no k is large enough, the gradients
-    are Pareto stationary and the weights are zero.
+    g_w minimizes <g_w, g0> + c |g0| |g_w|, and k = c |g0| / |g_w|. It is the shortest vector in the hull of the points
+    g_i + g0 / k, and k |g_w| grows with k, so that k is found by bisection, up to 1,000. Where that is not enough, as
+    the worst task can hardly be served (the gradients are Pareto stationary, or one of them is short), d leaves the mean
+    by less than c |g0|: it is then the direction that maximizes the least <g_i, d> - |d - g0|^2 / 2000. Rows of less
+    than 1e-5 of the longest take part in g0 alone.
 
     Args:
         gramian: (T, T).
         c: radius of the ball around the mean gradient g0, as a share of its length; >= 0.
 
     Source: Liu et al., NeurIPS 2021, https://arxiv.org/abs/2110.14048
+
+    >>> cagrad_weights(torch.diag(torch.tensor([1.0, 1.0, 0.0])), 0.5)
+    tensor([0.5000, 0.5000, 0.3333], dtype=torch.float64)
     """
     from scipy.optimize import brentq
 
     rows = _rows(gramian)
-    scale = float(np.sqrt((rows**2).sum(axis=1).mean()))
     uniform = np.full(len(rows), 1 / len(rows))
+    lengths = np.linalg.norm(rows, axis=1)
+    scale = float(np.sqrt((lengths**2).mean()))
     if c == 0 or scale <= _TINY:
         return torch.from_numpy(uniform)
-    rows = rows / scale
-    mean = uniform @ rows
+    there = lengths > _NO_GRADIENT * lengths.max()
+    mean = uniform @ rows / scale
+    rows = rows[there] / scale
     radius = c * float(np.linalg.norm(mean))
+    if radius <= _NO_RADIUS:
+        return torch.zeros(len(uniform), dtype=torch.float64)
 
     def weights(log_k: float) -> Matrix:
         return _shortest(rows + mean * np.exp(-log_k))
 
     def excess(log_k: float) -> float:
-        return float(np.exp(log_k) * np.linalg.norm(weights(log_k) @ rows)) - radius
+        # a little more than the radius, as any large k gives it where the mean is to be undone: the least is meant
+        return float(np.exp(log_k) * np.linalg.norm(weights(log_k) @ rows)) - (1 - _CONVERGED) * radius
 
-    low, high = np.log(radius / 10) if radius > _STATIONARY else 0.0, -np.log(_STATIONARY)
-    if radius <= _STATIONARY or excess(high) <= 0:
-        return torch.zeros(len(rows), dtype=torch.float64)
-    while excess(low) > 0:
-        low -= 5
-    root = float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
-    w = weights(root)
-    return torch.from_numpy(uniform + radius / float(np.linalg.norm(w @ rows)) * w)
+    low, high = np.log(min(radius, 1.0) / 10), np.log(_LARGEST)
+    root = high
+    if excess(high) > 0:
+        while excess(low) > 0:
+            low -= 5
+        root = float(brentq(excess, low, high, xtol=1e-13, rtol=1e-14))
+    uniform[there] += np.exp(root) * weights(root)
+    return torch.from_numpy(uniform)
 
 
 def fair_weights(gramian: Tensor, alpha: float = 1.0) -> Tensor:
@@ -186,10 +256,17 @@ def _shortest(points: Matrix) -> Matrix:
 
 
 def _rows(gramian: Tensor) -> Matrix:
-    """Return R (T, T) with R R^T = G, each row as exact as its own length allows."""
+    """Return R (T, r) with R R^T = G, r the rank, each row as exact as its own length allows."""
+    cosines, lengths = _cosines(gramian)
+    values, vectors = np.linalg.eigh(cosines)
+    kept = values > _rounding(gramian.dtype) * max(values[-1], 0.0)
+    factor: Matrix = lengths[:, None] * vectors[:, kept] * np.sqrt(values[kept])
+    return factor
+
+
+def _cosines(gramian: Tensor) -> tuple[Matrix, Matrix]:
+    """Return the inner products (T, T) of the gradients at unit length, and their lengths (T,)."""
     matrix = gramian.detach().cpu().double().numpy()
     lengths = np.sqrt(np.clip(np.diagonal(matrix), 0, None))
     inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > _TINY)
-    values, vectors = np.linalg.eigh(matrix * inverse * inverse[:, None])
-    factor: Matrix = lengths[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
-    return factor
+    return matrix * inverse * inverse[:, None], lengths

@@ -143,7 +143,7 @@ class Multitask(TransferModule):
         private = [p for part in (self.sharing, self.heads) for p in part.parameters() if id(p) not in shared]
         gradients = tape.gradients([followed[row] for row in rows], private=private, space=self.space)
         gramian = self._placed(gradients.gramian(), rows) if self._looks_at_products else None
-        terms = {} if gramian is None else self._conflicts(gramian)
+        terms = {} if gramian is None else self._conflicts(gramian.to(constants))
         if self.method.order == "jacobian":
             jacobian = gradients.jacobian()
             total = gradients.deliver_direction(self.method.direction(self._placed_rows(jacobian, rows)))

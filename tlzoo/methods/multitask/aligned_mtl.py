@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
-from torchjd.aggregation import AlignedMTLWeighting
 
 from tlzoo.functional.checks import check_choice
+from tlzoo.functional.gramians import left_singular
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
 
@@ -18,13 +19,13 @@ class AlignedMTL(GramianWeighting):
     """Independent component alignment (Senushkin et al., CVPR 2023), https://arxiv.org/abs/2305.19000.
 
     With J = U S V^T, d = sigma * (mean over tasks of the rows of U V^T), sigma the smallest singular value that is not
-    zero, so that the matrix of aligned gradients has the condition number 1. TorchJD's weighting computes it.
+    zero, so that the matrix of aligned gradients has the condition number 1.
 
     Args:
         num_tasks: T.
-        scale: ``"min"``: sigma of the paper; ``"median"`` or ``"rmse"`` (as in the authors' code) of the squares.
+        scale: ``"min"``: sigma of the paper; ``"median"`` or ``"rmse"``: the root of the median or mean square.
+        reduction: ``"mean"``, or ``"sum"`` as in the authors' code, T times as long.
 
-    >>> import torch
     >>> AlignedMTL(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))
     tensor([0.2500, 0.5000])
     """
@@ -37,14 +38,26 @@ class AlignedMTL(GramianWeighting):
         year=2023,
         arxiv="2305.19000",
     )
-    variants = ({}, {"scale": "median"}, {"scale": "rmse"})
+    variants = ({}, {"scale": "median"}, {"scale": "rmse", "reduction": "sum"})
 
-    def __init__(self, num_tasks: int, *, scale: Literal["min", "median", "rmse"] = "min") -> None:
+    def __init__(
+        self,
+        num_tasks: int,
+        *,
+        scale: Literal["min", "median", "rmse"] = "min",
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__(num_tasks)
         check_choice(scale, ("min", "median", "rmse"), what="scale")
-        self.weighting = AlignedMTLWeighting(scale_mode=scale)
+        check_choice(reduction, ("mean", "sum"), what="reduction")
+        self.scale, self.reduction = scale, reduction
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the weights of the aligned gradients' mean."""
-        weights: Tensor = self.weighting(gramian)
-        return weights
+        """Return the weights of the aligned gradients' mean or sum."""
+        vectors, values = left_singular(gramian)
+        if not len(values):
+            return torch.zeros_like(gramian[0])
+        squares = values.square()
+        scale = {"min": squares.min, "median": squares.median, "rmse": squares.mean}[self.scale]().sqrt()
+        weights = scale * (vectors / values) @ vectors.sum(dim=0)
+        return weights / len(gramian) if self.reduction == "mean" else weights

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.gramians import left_singular
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
 
 __all__ = ["ConFIG"]
 
-_RANK = 1e-9
+_STATIONARY = 1e-6
 
 
 class ConFIG(GramianWeighting):
@@ -42,10 +43,11 @@ class ConFIG(GramianWeighting):
         lengths = gramian.diagonal().clamp_min(0).sqrt()
         inverse = lengths.reciprocal().where(lengths > 0, 0.0)
         cosines = gramian * inverse * inverse[:, None]
-        angles = torch.linalg.pinv(cosines, rtol=_RANK, hermitian=True) @ (lengths > 0).to(cosines)
-        length = (angles @ cosines @ angles).clamp_min(0).sqrt()
-        if length <= _RANK:  # the gradients are Pareto stationary: no direction is at an angle to all
+        vectors, values = left_singular(cosines)
+        shares = vectors.T @ (lengths > 0).to(cosines) / values
+        length = shares.norm()  # of the direction pinv(U) 1
+        if length <= _STATIONARY:  # the gradients are Pareto stationary: no direction is at an angle to all
             return torch.zeros_like(lengths)
+        angles = vectors @ (shares / values)
         projections = (cosines @ angles / length * lengths).sum()
-        weights: Tensor = projections / length * angles * inverse
-        return weights
+        return projections / length * angles * inverse

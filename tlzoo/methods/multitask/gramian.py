@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from tlzoo.functional.gramians import resolved_gramian
 from tlzoo.methods.base import Weighting
 
 __all__ = ["GramianWeighting"]
@@ -35,7 +36,7 @@ class GramianWeighting(Weighting):
                 f"gradients; got {given}: see tlzoo.nn.gradients"
             )
         tasks = torch.arange(self.num_tasks) if self.present is None else self.present.cpu().nonzero().flatten()
-        rows = gramian.detach().cpu().double()[tasks][:, tasks]
+        rows = resolved_gramian(gramian.detach().cpu()[tasks][:, tasks], gradients=losses.dtype)
         found = torch.zeros(self.num_tasks, dtype=torch.float64)
         found = found.index_copy(0, tasks, self.solve(rows, tasks))
         return found.to(losses)
@@ -44,7 +45,7 @@ class GramianWeighting(Weighting):
         """Return the weights (K,) of K tasks.
 
         Args:
-            gramian: (K, K), float64 on the CPU.
+            gramian: (K, K), float64 on the CPU; what may be rounding is zero in it.
             tasks: (K,) their places among all tasks.
         """
         raise NotImplementedError

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
-from torchjd.aggregation import IMTLGWeighting
+
+from tlzoo.functional.gramians import left_singular
 
 __all__ = ["impartial_weights"]
 
-_WEIGHTING = IMTLGWeighting()
+_LEAST_SUM = 1e-12
 
 
 def impartial_weights(gramian: Tensor) -> Tensor:
-    """Return the weights (K,) of equal projections; G is brought to size 1, as TorchJD's tolerance is absolute."""
-    scale = gramian.diagonal().mean()
-    weights: Tensor = _WEIGHTING(gramian / scale if scale > 0 else gramian)
-    return weights
+    """Return pinv(G) |g| (K,) divided by its sum, the weights of equal projections; zeros where the sum is zero."""
+    lengths = gramian.diagonal().clamp_min(0).sqrt()
+    vectors, values = left_singular(gramian)
+    weights = (vectors / values**2) @ (vectors.T @ lengths)
+    total = weights.sum()
+    return weights / total if total.abs() > _LEAST_SUM * weights.abs().sum() else torch.zeros_like(weights)

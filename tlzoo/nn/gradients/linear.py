@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from tlzoo.functional import gather_with_gradient
-from tlzoo.nn.gradients.blocks import Block, world_size
+from tlzoo.nn.gradients.blocks import Block, exact, world_size
 
 __all__ = ["LinearBlock", "LinearCall", "LinearLayer", "factored_is_cheaper"]
 
@@ -115,15 +115,25 @@ class LinearBlock(Block):
         self.inputs, self.gradients = inputs, gradients
 
     def gramian(self) -> Tensor:
-        """Return the inner products (T, T) of the rows."""
-        tasks, count, _ = self.gradients.shape
-        likeness = self.inputs @ self.inputs.T
+        """Return the inner products (T, T) of the rows, in float64."""
+        return self._products(exact(self.inputs), exact(self.gradients))
+
+    def quick_gramian(self) -> Tensor:
+        """Return the inner products (T, T) of the rows from matrix products in the precision of the weights.
+
+        That takes half the time on a processor, and far less on accelerators that are slow in float64.
+        """
+        return exact(self._products(self.inputs, self.gradients))
+
+    def _products(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        tasks, count, _ = gradients.shape
+        likeness = inputs @ inputs.T
         if len(self.parameters) == 2:
             likeness = likeness + 1  # the bias is a weight of an input that is always 1
-        flat = self.gradients.reshape(tasks * count, -1)
+        flat = gradients.reshape(tasks * count, -1)
         result = likeness.new_empty(tasks, tasks)
         for task in range(tasks):
-            products = (flat[task * count :] @ self.gradients[task].T).view(tasks - task, count, count)
+            products = (flat[task * count :] @ gradients[task].T).view(tasks - task, count, count)
             result[task, task:] = result[task:, task] = (products * likeness).sum(dim=(1, 2))
         return result
 

@@ -9,8 +9,12 @@ from torch import Tensor
 
 from tlzoo.nn.gradients.blocks import Block
 from tlzoo.nn.gradients.deliver import deliver
+from tlzoo.nn.gradients.linear import LinearBlock
 
 __all__ = ["TaskGradients"]
+
+_CLEARLY = 1e-2
+"""Least eigenvalue of cosines, as a share of the largest, that rounding of 1e-7 hardly changes."""
 
 
 class TaskGradients:
@@ -40,8 +44,17 @@ class TaskGradients:
         return tuple(p for block in self.blocks for p in block.parameters)
 
     def gramian(self) -> Tensor:
-        """Return G = J J^T (T, T)."""
-        return torch.stack([block.gramian() for block in self.blocks]).sum(dim=0)
+        """Return G = J J^T (T, T) in float64, in which dependent rows show whatever the precision of J.
+
+        Layers that are kept in factors are multiplied in their own precision first. Where that leaves rows that may be
+        dependent, as the last digits of G then decide, they are multiplied once more in float64.
+        """
+        factored = [block for block in self.blocks if isinstance(block, LinearBlock)]
+        rest = [block.gramian() for block in self.blocks if not isinstance(block, LinearBlock)]
+        quick = _total([*rest, *[block.quick_gramian() for block in factored]])
+        if not factored or factored[0].inputs.dtype == torch.float64 or _clearly_independent(quick):
+            return quick
+        return _total([*rest, *[block.gramian() for block in factored]])
 
     def jacobian(self) -> Tensor:
         """Return J (T, P) as one matrix; this is what the other functions avoid."""
@@ -73,3 +86,16 @@ class TaskGradients:
     def _deliver(self, value: Tensor, shared: Sequence[Tensor]) -> Tensor:
         tensors = [*self.parameters, *[p for p, _ in self._own]]
         return deliver(value, tensors, [*shared, *[gradient for _, gradient in self._own]])
+
+
+def _total(gramians: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(gramians)).sum(dim=0)
+
+
+def _clearly_independent(gramian: Tensor) -> bool:
+    """Say whether rows that are not zero are far from depending on each other."""
+    gramian = gramian.cpu()
+    there = gramian.diagonal() > 0
+    lengths = gramian.diagonal()[there].sqrt()
+    values = torch.linalg.eigvalsh(gramian[there][:, there] / lengths / lengths[:, None])
+    return not len(values) or bool(values[0] > _CLEARLY * values[-1])
