@@ -21,6 +21,9 @@ class AlignedMTL(GramianWeighting):
     With J = U S V^T, d = sigma * (mean over tasks of the rows of U V^T), sigma the smallest singular value that is not
     zero, so that the matrix of aligned gradients has the condition number 1.
 
+    Differs from the authors' code: aligned gradients are averaged, where it sums them (``reduction="sum"``); heads
+    follow their own losses in both.
+
     Args:
         num_tasks: T.
         scale: ``"min"``: sigma of the paper; ``"median"`` or ``"rmse"``: the root of the median or mean square.

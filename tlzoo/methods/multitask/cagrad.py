@@ -17,9 +17,12 @@ class CAGrad(GramianWeighting):
     """Conflict-averse gradient descent (Liu et al., NeurIPS 2021), https://arxiv.org/abs/2110.14048.
 
     d maximizes the least <g_i, d> in the ball |d - g0| <= c |g0| around the mean gradient g0; at the optimum
-    |d - g0| = c |g0|. Where the gradients are Pareto stationary (a convex combination is zero) the weights are zero.
+    |d - g0| = c |g0|.
 
-    Differs from the paper: the dual is solved to the end, where common code stops SLSQP early.
+    Differs from the paper: the dual is solved to the end, where common code stops SLSQP early. A weight is at most
+    1,000 and 1 / T: where the worst task would need more, as its gradient is short or the gradients are Pareto
+    stationary, d stays nearer to the mean. A gradient of less than 1e-5 of the longest does not count as the worst one.
+    The authors' code adds constants to lengths instead, which depend on the losses' scale.
 
     Args:
         num_tasks: T.

@@ -21,6 +21,7 @@ class GramianWeighting(Weighting):
     """
 
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "gramian"
+    revision = 2
 
     @torch.no_grad()
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:

@@ -16,8 +16,7 @@ class IMTLG(GramianWeighting):
 
     <d, g_i> / |g_i| is the same for all tasks, and the weights sum to 1.
 
-    Differs from the paper: the general form of Quinton & Rey (2024), w ~ pinv(G) |g|, which allows dependent rows;
-    TorchJD's weighting computes it.
+    Differs from the paper: the general form of Quinton & Rey (2024), w ~ pinv(G) |g|, which allows dependent rows.
 
     Args:
         num_tasks: T.
