@@ -55,8 +55,8 @@ def resolved_gramian(gramian: Tensor, *, gradients: torch.dtype = torch.float64)
     """Return G in float64 on the CPU, without what the rounding of G and of the gradients puts into it.
 
     Rounding turns a gradient that depends on others into one that points a little out of their span, and whatever
-    divides by small eigenvalues then follows that direction. Eigenvalues of the cosines that are no larger than rounding
-    explains are set to zero.
+    divides by small eigenvalues then follows that direction. Eigenvalues of the cosines that rounding explains are set
+    to zero.
 
     Args:
         gramian: (T, T), of any float type.
@@ -74,8 +74,8 @@ def resolved_gramian(gramian: Tensor, *, gradients: torch.dtype = torch.float64)
 def _rounding(gramian: torch.dtype, gradients: torch.dtype = torch.float64) -> float:
     """Return the share of the largest eigenvalue below which others are rounding.
 
-    Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients that went backward
-    through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
+    Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients that went
+    backward through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
     """
     products = 1e-12 if gramian == torch.float64 else 8 * torch.finfo(gramian).eps
     return float(max(products, (16 * torch.finfo(gradients).eps) ** 2))
@@ -125,9 +125,9 @@ def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
 
     g_w minimizes <g_w, g0> + c |g0| |g_w|, and k = c |g0| / |g_w|. It is the shortest vector in the hull of the points
     g_i + g0 / k, and k |g_w| grows with k, so that k is found by bisection, up to 1,000. Where that is not enough, as
-    the worst task can hardly be served (the gradients are Pareto stationary, or one of them is short), d leaves the mean
-    by less than c |g0|: it is then the direction that maximizes the least <g_i, d> - |d - g0|^2 / 2000. Rows of less
-    than 1e-5 of the longest take part in g0 alone.
+    the worst task can hardly be served (the gradients are Pareto stationary, or one of them is short), d leaves the
+    mean by less than c |g0|: it is then the direction that maximizes the least <g_i, d> - |d - g0|^2 / 2000. Rows of
+    less than 1e-5 of the longest take part in g0 alone.
 
     Args:
         gramian: (T, T).

@@ -20,8 +20,8 @@ class ConFIG(GramianWeighting):
     The direction is pinv(U) 1, U the gradients at unit length, so that its cosines with all of them are equal; its
     length is the sum of the gradients' projections on it.
 
-    Differs from the paper: pinv(U) 1 = U^T pinv(U U^T) 1, so that inner products are enough; they are summed in float64,
-    and singular values that rounding explains count as zero.
+    Differs from the paper: pinv(U) 1 = U^T pinv(U U^T) 1, so that inner products are enough; they are summed in
+    float64, and singular values that rounding explains count as zero.
 
     Args:
         num_tasks: T.
