@@ -61,6 +61,6 @@ class AlignedMTL(GramianWeighting):
         if not len(values):
             return torch.zeros_like(gramian[0])
         squares = values.square()
-        scale = {"min": squares.min, "median": squares.median, "rmse": squares.mean}[self.scale]().sqrt()
-        weights = scale * (vectors / values) @ vectors.sum(dim=0)
+        scales = {"min": squares.min(), "median": squares.median(), "rmse": squares.mean()}
+        weights: Tensor = scales[self.scale].sqrt() * (vectors / values) @ vectors.sum(dim=0)
         return weights / len(gramian) if self.reduction == "mean" else weights

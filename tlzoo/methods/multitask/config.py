@@ -51,4 +51,5 @@ class ConFIG(GramianWeighting):
             return torch.zeros_like(lengths)
         angles = vectors @ (shares / values)
         projections = (cosines @ angles / length * lengths).sum()
-        return projections / length * angles * inverse
+        weights: Tensor = projections / length * angles * inverse
+        return weights

@@ -24,7 +24,7 @@ def exact(tensor: Tensor) -> Tensor:
 def row_products(matrix: Tensor) -> Tensor:
     """Return the inner products (T, T) of rows (T, P) in float64."""
     width = _COLUMNS if matrix.device.type == "cpu" else matrix.shape[1]
-    parts = (exact(part) for part in matrix.split(max(width, 1), dim=1))
+    parts = (exact(part) for part in torch.split(matrix, max(width, 1), dim=1))
     return torch.stack([part @ part.T for part in parts]).sum(dim=0)
 
 
