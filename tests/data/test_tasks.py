@@ -37,7 +37,7 @@ def domain_task():
 
 
 def multitask_task():
-    targets = {"left": Target(classes=4), "right": Target(classes=4)}
+    targets = {"left": Target(classes=4000), "right": Target(classes=4000)}
     return MultitaskTask(name="toy", targets=targets, train=part(0, 20), validation=part(20, 30), test=part(30, 40))
 
 
@@ -144,7 +144,7 @@ def test_test_sets_are_no_part_of_a_view():
     "sees", [DAN, DAN - {S.SOURCE_INPUTS, S.SOURCE_LABELS}, DAN - {S.SOURCE_LABELS}, {S.TARGET_INPUTS}]
 )
 def test_nothing_in_a_domain_view_leads_to_what_is_withheld(sees):
-    task = domain_task()
+    task = replace(domain_task(), class_names=tuple(map(str, range(500))))
     # each label array with a value of its own, so that a hit is a leak and no coincidence
     for place, name in enumerate(task.sets()):
         changed = getattr(task, name).with_labels(np.arange(10) + 100 * (place + 1))
@@ -199,8 +199,11 @@ def test_episodes_of_a_task_come_from_the_split_asked_for():
     assert len(task.episodes("base", seed=0, way=5)(0).support) == 5
     with pytest.raises(ValueError, match=r"6-way episodes need 6 classes .* 5 of 5 classes"):
         task.episodes(seed=0, way=6)
-    with pytest.raises(ValueError, match="novel of toy has no labels"):
-        replace(task, novel=replace(task.novel, labels=None)).episodes(seed=0)
+    unlabelled = replace(task, base=replace(task.base, labels=None))
+    with pytest.raises(ValueError, match="base of toy has no labels"):
+        unlabelled.episodes("base", seed=0)
+    with pytest.raises(ValueError, match="toy: novel has no labels, which the task is made of"):
+        replace(task, novel=replace(task.novel, labels=None))
 
 
 def test_zero_shot_views_count_labels_within_the_seen_classes():
@@ -260,7 +263,7 @@ def changed_tasks():
     yield task, replace(task, target_test=part(29, 39))
     yield task, replace(task, target_test=task.target_test.with_labels(np.zeros(10, dtype=np.int64)))
     yield task, replace(task, source_train=replace(task.source_train, domains=np.zeros(10, dtype=np.int64)))
-    yield several, replace(several, targets={**several.targets, "right": Target(classes=5)})
+    yield several, replace(several, targets={**several.targets, "right": Target(classes=5000)})
     yield several, replace(several, test=replace(several.test, targets={"left": np.zeros(10), "right": np.ones(10)}))
     yield zero, replace(zero, descriptions=("a", "b", "c", "something else"))
     yield zero, replace(zero, seen=zero.seen[:1])

@@ -14,7 +14,8 @@ def test_targets_that_a_set_lacks_are_missing():
     second = examples(2, height=np.array([0.5, 1.5]), both=np.array([8, 9]))
     whole = united({"first": first, "second": second})
     assert len(whole) == 5
-    assert whole.targets["kind"].tolist() == [0, 1, 2, -1, -1]
+    assert whole.targets["kind"][:3].tolist() == [0, 1, 2]
+    assert np.isnan(whole.targets["kind"][3:]).all()
     assert whole.targets["both"].tolist() == [5, 6, 7, 8, 9]
     assert np.isnan(whole.targets["height"][:3]).all()
     assert whole.attributes["set"].tolist() == ["first"] * 3 + ["second"] * 2

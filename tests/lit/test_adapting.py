@@ -33,18 +33,19 @@ def of(kind):
 
 
 class Sealed:
-    """Inputs that nobody may read."""
+    """Inputs that nobody may read once they are in a task."""
 
     dtype = np.dtype("float32")
 
     def __init__(self, size):
-        self.size = size
+        self.size, self.shut = size, False
 
     def __len__(self):
         return self.size
 
     def __getitem__(self, indices):
-        raise AssertionError("the source was opened")
+        assert not self.shut, "the source was opened"
+        return np.zeros((len(indices), 8), dtype=self.dtype)
 
 
 def sealed(task):
@@ -52,6 +53,8 @@ def sealed(task):
         name: replace(getattr(task, name), inputs=Sealed(len(getattr(task, name))))
         for name in ("source_train", "source_test")
     }
+    for examples in shut.values():
+        examples.inputs.shut = True
     return replace(task, **shut)
 
 

@@ -22,7 +22,7 @@ def loader(module, task, make_trainer, **settings):
 
 def test_it_gets_labelled_batches_of_the_base_classes(episode_task, make_trainer):
     moved = episode_task.base.with_labels(episode_task.base.labels * 10 + 3)
-    task = type(episode_task)(**{**vars(episode_task), "base": moved})
+    task = type(episode_task)(**{**vars(episode_task), "base": moved, "class_names": tuple(map(str, range(60)))})
     batch = next(iter(loader(classical(), task, make_trainer, batch_size=20)))
     assert isinstance(batch, Examples)
     assert batch.inputs.shape == (20, 8)

@@ -123,8 +123,9 @@ def test_width_and_classes(domain_task):
 
 
 def test_raw_pictures_have_no_width(domain_task):
-    pictures = domain_task.source_train.with_inputs(np.zeros((40, 4, 4, 3), dtype=np.uint8), "image")
-    task = replace(domain_task, source_train=pictures)
+    task = domain_task.map_sets(
+        lambda examples: examples.with_inputs(np.zeros((len(examples), 4, 4, 3), dtype=np.uint8), "image")
+    )
     with pytest.raises(ValueError, match="clusters: batches hold raw inputs; give features=BACKBONE"):
         _ = DomainData(task).num_features
     with pytest.raises(ValueError, match="give features=BACKBONE"):

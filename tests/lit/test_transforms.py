@@ -87,6 +87,6 @@ def test_what_is_no_transform(domain_task):
         DomainData(domain_task, transform="dan")
     with pytest.raises(ValueError, match="did you mean 'coral'"):
         DomainData(domain_task, transform="corral")
-    raw = replace(domain_task, source_train=replace(domain_task.source_train, inputs=np.zeros((40, 2, 4), np.float32)))
+    raw = domain_task.map_sets(lambda examples: examples.with_inputs(np.zeros((len(examples), 2, 4)), "series"))
     with pytest.raises(ValueError, match="batches hold raw inputs"):
         DomainData(raw, transform="coral")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.backbones.extraction import Report, extract, progress_bar
 from tlzoo.backbones.fingerprint import fingerprint
+from tlzoo.inputs import by_position
 from tlzoo.storage import home
 from tlzoo.storage.arrays import ArrayStore
 from tlzoo.types import Backbone
@@ -94,7 +94,8 @@ class FeatureCache:
 
         Args:
             backbone: run in evaluation mode and without gradients, on the device it is on; left as it was.
-            inputs: N raw items: an array, or anything with a length whose rows can be read by an index array.
+            inputs: N raw items: an array, a list or a column of a table, read by position; or a reader whose rows can
+                be read by an index array.
             checksum: identity of the inputs. A few rows are hashed beside it, which catches a checksum that was kept
                 while the inputs changed.
             dtype: of what is stored: ``float16``, ``float32`` or ``float64``.
@@ -108,8 +109,7 @@ class FeatureCache:
             ValueError: ``checksum`` is empty, ``dtype`` or ``batch_size`` is wrong, features are not finite, or the
                 backbone normalizes by batch statistics.
         """
-        if isinstance(inputs, Sequence):
-            inputs = np.array(inputs, dtype=object if backbone.modality == "text" else None)
+        inputs = by_position(inputs, backbone.modality)
         if not checksum or dtype not in _DTYPES or batch_size < 1:
             raise ValueError(
                 f"checksum {checksum!r}, dtype {dtype!r}, batch_size {batch_size}; expected a checksum that is not "

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.data.augment import VIEWS, augment
-from tlzoo.data.example_set import ExampleSet, Inputs
+from tlzoo.data.example_set import ExampleSet
+from tlzoo.inputs import Inputs
 from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["AugmentedInputs", "DrawnViews", "StoredViews", "Views"]

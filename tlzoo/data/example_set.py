@@ -5,32 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tlzoo.inputs import Indices, Inputs, Parts, Rows, as_inputs, detached
+from tlzoo.labels import as_column, class_labels
 from tlzoo.types import Examples, Modality, is_withheld
 
-__all__ = ["ExampleSet", "Inputs", "content_hash"]
-
-Indices = NDArray[np.int64]
+__all__ = ["ExampleSet", "content_hash"]
 
 _IN_MEMORY_BYTES = 2**28
+_HASHED_TOGETHER = 256
 _COLUMNS = ("labels", "domains", "targets", "attributes")
-
-
-class Inputs(Protocol):
-    """Raw items: an array, a memory map, an array of strings, or a reader that opens files on demand."""
-
-    def __len__(self) -> int:
-        """Count the items."""
-        ...
-
-    def __getitem__(self, indices: Indices, /) -> Any:
-        """Return the items at ``indices`` as one array (or array of strings)."""
-        ...
 
 
 def content_hash(*parts: Any) -> str:
@@ -47,16 +36,31 @@ def content_hash(*parts: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExampleSet:
-    """Inputs with what is known of them.
+    """Inputs with what is known of them, checked where they enter.
+
+    Lists, tensors, memory maps and columns of tables are taken by position; what cannot be read so is an error here and
+    not in the first batch.
 
     Attributes:
         inputs: N raw items, see :data:`tlzoo.types.Modality`.
         modality: what the raw items are.
-        labels: (N,) int64 class indices, or None where there are none.
+        labels: (N,) class indices from 0, -1 where one is missing; None where there are none.
         domains: (N,) int64 domain indices, or None.
         targets: further (N,) label arrays by task name, for multitask sets.
         attributes: (N,) arrays that protocols use (concept, group, vendor ...); no method sees them.
-        checksum: identity of the raw inputs; kept by :meth:`subset` with the indices hashed in.
+        checksum: identity of the raw inputs, a hash of them where none is given; kept by :meth:`subset` with the
+            indices hashed in.
+
+    Raises:
+        ValueError: an unknown modality, inputs of another type or shape than it has, a column of another length, or
+            labels that are no class indices; the row is named.
+        TypeError: inputs that cannot be read by position.
+        FloatingPointError: NaN or Inf in the inputs; row and column are named.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"text": ["good", "bad"], "label": [1.0, None]}, index=[7, 3])
+    >>> ExampleSet(inputs=table["text"], modality="text", labels=table["label"]).labels
+    array([ 1, -1])
     """
 
     inputs: Inputs
@@ -68,10 +72,19 @@ class ExampleSet:
     checksum: str = ""
 
     def __post_init__(self) -> None:
-        columns = {"labels": self.labels, "domains": self.domains, **self.targets, **self.attributes}
-        for name, column in columns.items():
-            if column is not None and len(column) != len(self.inputs):
-                raise ValueError(f"{name} has {len(column)} entries for {len(self.inputs)} inputs; expected one each")
+        inputs = as_inputs(self.inputs, self.modality)
+        size = len(inputs)
+        checked = {
+            "inputs": inputs,
+            "labels": None if self.labels is None else class_labels(self.labels, size=size).numpy(),
+            "domains": None if self.domains is None else _domains(self.domains, size),
+            "targets": {name: _column(column, size, what=name) for name, column in self.targets.items()},
+            "attributes": {name: _column(column, size, what=name) for name, column in self.attributes.items()},
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not self.checksum:
+            object.__setattr__(self, "checksum", _hash_of(self.inputs))
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -80,8 +93,14 @@ class ExampleSet:
         """Return the examples at ``indices`` (positions or a boolean mask), inputs read on demand.
 
         What is withheld stays so.
+
+        Raises:
+            ValueError: a mask of another length.
         """
-        indices = np.flatnonzero(indices) if indices.dtype == bool else np.asarray(indices, dtype=np.int64)
+        given = np.asarray(indices)
+        if given.dtype == bool and given.shape != (len(self),):
+            raise ValueError(f"a mask of shape {given.shape} for {len(self)} examples; expected one entry each")
+        indices = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
 
         def pick(column: Any) -> Any:
             if isinstance(column, Mapping):
@@ -90,7 +109,7 @@ class ExampleSet:
 
         columns = {name: pick(self._known(name)) for name in _COLUMNS if not is_withheld(self, name)}
         return self._changed(
-            inputs=_Rows(self.inputs, indices, self.checksum),
+            inputs=Rows(self.inputs, indices, self.checksum),
             checksum=content_hash(self.checksum, indices),
             **columns,
         )
@@ -101,7 +120,7 @@ class ExampleSet:
 
         Whoever computes something for each raw item (features) does it once for all subsets.
         """
-        if isinstance(self.inputs, _Rows):
+        if isinstance(self.inputs, Rows):
             return self.inputs.base
         return self.inputs, np.arange(len(self), dtype=np.int64), self.checksum
 
@@ -118,7 +137,7 @@ class ExampleSet:
 
     def with_labels(self, labels: NDArray[np.int64]) -> Self:
         """Return the same examples with other labels (N,)."""
-        return replace(self, labels=labels)
+        return self._changed(labels=class_labels(labels, size=len(self)).numpy())
 
     def joined(self, other: Self) -> Self:
         """Return these examples followed by others of the same kind, inputs read into memory.
@@ -151,9 +170,9 @@ class ExampleSet:
         first, _, checksum = bases[0]
         inputs: Inputs
         if all(raw is first and other == checksum for raw, _, other in bases):
-            inputs = _Rows(first, np.concatenate([indices for _, indices, _ in bases]), checksum)
+            inputs = Rows(first, np.concatenate([indices for _, indices, _ in bases]), checksum)
         else:
-            inputs = _Parts([examples.inputs for examples in sets])
+            inputs = Parts([examples.inputs for examples in sets])
         shared = [name for name in sets[0].attributes if all(name in examples.attributes for examples in sets)]
         return cls(
             inputs=inputs,
@@ -166,19 +185,19 @@ class ExampleSet:
 
     def detached(self) -> Self:
         """Return the same examples without a way back to the set that they are a subset of."""
-        return self._changed(inputs=_detached(self.inputs))
+        return self._changed(inputs=detached(self.inputs))
 
     def batch(self, indices: Indices) -> Examples:
         """Return the raw items at ``indices`` with labels, indices and domains as tensors.
 
-        Text comes as a list of strings. Labels are None where there are none, and where they are withheld.
+        Text comes as a list of strings, series and features as float32. Labels are None where there are none, and where
+        they are withheld.
         """
         if not indices.flags.writeable:  # such as those of a frozen episode list: torch would warn
             indices = indices.copy()
-        raw = self.inputs[indices]
         labels, domains = self._known("labels"), self._known("domains")
         return Examples(
-            inputs=torch.from_numpy(np.ascontiguousarray(raw)) if raw.dtype.kind in "biuf" else raw.tolist(),
+            inputs=_as_batch(self.inputs[indices], self.modality),
             labels=None if labels is None else torch.from_numpy(labels[indices]),
             indices=torch.from_numpy(indices),
             domains=None if domains is None else torch.from_numpy(domains[indices]),
@@ -196,64 +215,35 @@ class ExampleSet:
         return copy
 
 
-def _detached(inputs: Inputs) -> Inputs:
-    """Return inputs that hold their own rows alone, where their kind is known to allow it."""
-    if isinstance(inputs, _Rows):
-        whole, indices, _ = inputs.base
-        if isinstance(whole, np.ndarray):
-            return np.asarray(whole[indices])
-        return whole.take(indices) if hasattr(whole, "take") else inputs
-    if isinstance(inputs, _Parts):
-        return _Parts([_detached(part) for part in inputs.parts])
-    if isinstance(inputs, np.ndarray) and isinstance(inputs.base, np.ndarray):
-        return np.array(inputs)
-    return inputs
+def _domains(domains: Any, size: int) -> NDArray[np.int64]:
+    checked: NDArray[np.int64] = class_labels(domains, size=size, complete=True, what="domains").numpy()
+    return checked
 
 
-class _Rows:
-    """Some rows of other inputs."""
-
-    def __init__(self, inputs: Inputs, indices: Indices, checksum: str) -> None:
-        if isinstance(inputs, _Rows):
-            inputs, base_indices, checksum = inputs.base
-            indices = base_indices[indices]
-        self._inputs, self._indices, self._checksum = inputs, indices, checksum
-
-    @property
-    def base(self) -> tuple[Inputs, Indices, str]:
-        return self._inputs, self._indices, self._checksum
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, indices: Indices) -> Any:
-        return self._inputs[self._indices[indices]]
+def _column(column: Any, size: int, *, what: str) -> NDArray[Any]:
+    """Return a column (N, ...) of a table, a list or a tensor as an array, by position; (N, 1) is (N,)."""
+    if not isinstance(column, np.ndarray):
+        names = np.asarray(column)
+        column = names if names.dtype.kind in "US" else as_column(column, what=what).cpu().numpy()
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if not column.ndim or len(column) != size:
+        raise ValueError(f"{what} has {column.size} entries for {size} inputs; expected one each")
+    array: NDArray[Any] = column
+    return array
 
 
-class _Parts:
-    """Several inputs, one after the other."""
+def _hash_of(inputs: Inputs) -> str:
+    """Return the hash of all items, some at a time."""
+    if isinstance(inputs, np.ndarray):
+        return content_hash(inputs)
+    parts = np.array_split(np.arange(len(inputs)), max(1, len(inputs) // _HASHED_TOGETHER))
+    return content_hash(*[content_hash(np.asarray(inputs[part])) for part in parts])
 
-    def __init__(self, parts: Sequence[Inputs]) -> None:
-        self.parts = tuple(parts)
-        self._firsts = np.cumsum([0, *map(len, parts)])
 
-    def __len__(self) -> int:
-        return int(self._firsts[-1])
-
-    def __getitem__(self, indices: Indices) -> Any:
-        order, places = self._by_part(indices)
-        rows = [part[own] for part, own in zip(self.parts, places, strict=True) if len(own) or not len(indices)]
-        return np.concatenate(rows)[np.argsort(order)]
-
-    def take(self, indices: Indices) -> Inputs:
-        """Return these items alone."""
-        order, places = self._by_part(indices)
-        parts = [_detached(_Rows(part, own, "")) for part, own in zip(self.parts, places, strict=True)]
-        return _Rows(_Parts(parts), np.argsort(order), "")
-
-    def _by_part(self, indices: Indices) -> tuple[Indices, list[Indices]]:
-        """Return the order that sorts items by part, and in this order the places of each part's in it."""
-        owners = np.searchsorted(self._firsts, indices, side="right") - 1
-        order = np.argsort(owners, kind="stable")
-        places = [indices[owners == part] - self._firsts[part] for part in range(len(self.parts))]
-        return order.astype(np.int64), places
+def _as_batch(raw: NDArray[Any], modality: Modality) -> Any:
+    """Return raw items as networks take them."""
+    if raw.dtype.kind not in "biuf":
+        return raw.tolist()
+    tensor = torch.from_numpy(np.ascontiguousarray(raw))
+    return tensor.float() if modality in ("features", "series") else tensor

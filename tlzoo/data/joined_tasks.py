@@ -17,8 +17,8 @@ __all__ = ["united"]
 def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
     """Return all examples of several sets, one after the other; a target that a set lacks is missing there.
 
-    Missing are -1 (integers) and NaN (floats), as :class:`~tlzoo.data.tasks.MultitaskTask` has them. Batches of the
-    result hold examples of every set in proportion to its size. Inputs are read into memory.
+    NaN marks what is missing, whatever the kind of target: -1 may be a value. Batches of the result hold examples of
+    every set in proportion to its size. Inputs are read into memory.
 
     Args:
         sets: name -> examples of one modality and shape, with ``targets``; the name is kept in the attribute ``set``.
@@ -29,7 +29,7 @@ def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
     >>> a = ExampleSet(inputs=np.zeros((2, 3)), modality="features", targets={"x": np.array([1, 2])})
     >>> b = ExampleSet(inputs=np.ones((1, 3)), modality="features", targets={"y": np.array([0.5])})
     >>> {name: column.tolist() for name, column in united({"a": a, "b": b}).targets.items()}
-    {'x': [1, 2, -1], 'y': [nan, nan, 0.5]}
+    {'x': [1.0, 2.0, nan], 'y': [nan, nan, 0.5]}
     """
     if len({examples.modality for examples in sets.values()}) != 1:
         kinds = ", ".join(f"{name} of {examples.modality}" for name, examples in sets.items()) or "no set"
@@ -49,12 +49,13 @@ def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
 
 def _column(name: str, sets: Mapping[str, ExampleSet]) -> NDArray[Any]:
     known = [examples.targets[name] for examples in sets.values() if name in examples.targets]
-    shapes = {(column.dtype, column.shape[1:]) for column in known}
+    shapes = {(column.dtype.kind == "f", column.shape[1:]) for column in known}
     if len(shapes) > 1:
-        raise ValueError(f"target {name!r} is of several types and shapes, {shapes}; expected one")
-    ((dtype, shape),) = shapes
-    missing = np.nan if dtype.kind == "f" else -1
+        several = " and ".join(sorted({f"{column.dtype} {column.shape[1:]}" for column in known}))
+        raise ValueError(f"target {name!r} is of several types and shapes, {several}; expected one")
+    ((are_values, shape),) = shapes
+    wide = known[0].dtype if are_values else np.dtype(np.float64)
     parts = [
-        examples.targets.get(name, np.full((len(examples), *shape), missing, dtype=dtype)) for examples in sets.values()
+        examples.targets.get(name, np.full((len(examples), *shape), np.nan, dtype=wide)) for examples in sets.values()
     ]
     return np.concatenate(parts)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Self, TypeVar
 
+import numpy as np
+
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.labels import class_labels
 from tlzoo.types import Sees, withheld
 
 __all__ = ["Task", "close", "restricted"]
@@ -23,16 +27,52 @@ class Task:
         class_names: one a class index; empty where targets have names of their own.
         revision: raised when the protocol's numbers change; part of a cell's hash.
         sources: names in ``tlzoo data list`` that it is made of.
+
+    Raises:
+        ValueError: sets of different modalities or widths, a set without labels that needs them, a label that is
+            missing or is no class of the task; set and row are named.
     """
 
     kind: ClassVar[str]
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset()
     _not_if_empty: ClassVar[frozenset[str]] = frozenset()
     """Fields that came later than the first results: empty, they leave a checksum as it was."""
+    _labelled: ClassVar[frozenset[str]] = frozenset()
+    """Sets that have labels in any case."""
+    _partly_labelled: ClassVar[frozenset[str]] = frozenset()
+    """Sets of which some labels may be missing; other sets have all or none."""
     name: str
     class_names: tuple[str, ...] = ()
     revision: int = 1
     sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        sets = self.sets()
+        self._check_alike({name: examples for name, examples in sets.items() if len(examples)})
+        for name, examples in sets.items():
+            if examples.labels is None:
+                if name in self._labelled:
+                    raise ValueError(f"{self.name}: {name} has no labels, which the task is made of; give labels")
+                continue
+            class_labels(
+                examples.labels,
+                num_classes=self.num_classes or None,
+                complete=name not in self._partly_labelled,
+                what=f"{self.name}: {name} labels",
+            )
+
+    def _check_alike(self, sets: Mapping[str, ExampleSet]) -> None:
+        """Check that one network can take all sets: the same modality, width of features and channels of series."""
+        kinds = {name: (examples.modality, _width(examples)) for name, examples in sets.items()}
+        for (one, first), (other, second) in pairwise(kinds.items()):
+            if first[0] != second[0]:
+                raise ValueError(
+                    f"{self.name}: {one} holds {first[0]} items, {other} {second[0]}; expected one modality"
+                )
+            if None not in (first[1], second[1]) and first[1] != second[1]:
+                raise ValueError(
+                    f"{self.name}: {one} has {first[0]} of width {first[1]}, {other} of width {second[1]}; expected one"
+                )
 
     @property
     def num_classes(self) -> int:
@@ -57,6 +97,14 @@ class Task:
         """Return the task with every example set changed: images replaced by their cached features."""
         changed: dict[str, Any] = {name: change(examples) for name, examples in self.sets().items()}
         return replace(self, **changed)
+
+
+def _width(examples: ExampleSet) -> int | None:
+    """Return how many numbers features, or moments of series, consist of; None where that is not known at a glance."""
+    raw, _, _ = examples.base
+    if isinstance(raw, np.ndarray) and examples.modality in ("features", "series"):
+        return int(raw.shape[-1])
+    return None
 
 
 def _hashable(value: Any) -> list[Any]:

@@ -40,8 +40,8 @@ class DomainTask(Task):
     Attributes:
         source_train: labelled source examples; of several sources, ``domains`` says which.
         source_test: held-out source examples.
-        target_train: target examples whose labels methods do not see.
-        target_test: what accuracy is measured on.
+        target_train: target examples whose labels methods do not see; all, some or none of them may be known.
+        target_test: what accuracy is measured on; without labels, there are predictions alone.
         metric: what accuracy means.
         unknown: in open-set tasks the class of target examples that are of no source class, the last one; else None.
         shots: in semi-supervised tasks a few target training examples whose labels every method is shown; else None.
@@ -54,6 +54,8 @@ class DomainTask(Task):
     # class names and labels say what is unknown, and what is measured does not depend on mirroring
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown", "mirrored"})
     _not_if_empty: ClassVar[frozenset[str]] = frozenset({"shots", "source_names", "target_names"})
+    _labelled: ClassVar[frozenset[str]] = frozenset({"source_train", "source_test", "shots"})
+    _partly_labelled: ClassVar[frozenset[str]] = frozenset({"target_train"})
     source_train: ExampleSet
     source_test: ExampleSet
     target_train: ExampleSet

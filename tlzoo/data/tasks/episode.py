@@ -43,6 +43,7 @@ class EpisodeTask(Task):
 
     kind: ClassVar[str] = "episode"
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"within", "listed"})
+    _labelled: ClassVar[frozenset[str]] = frozenset({"validation", "novel"})
     base: ExampleSet
     validation: ExampleSet
     novel: ExampleSet
@@ -54,6 +55,7 @@ class EpisodeTask(Task):
     listed: EpisodeList | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
         if lacking:
             raise ValueError(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.labels import target_labels
 from tlzoo.types import Sees
 
 __all__ = ["Kind", "MultitaskTask", "MultitaskView", "Target"]
@@ -60,13 +64,40 @@ class MultitaskView:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MultitaskTask(Task):
-    """Several targets an input, in ``ExampleSet.targets``; -1 (classes) or NaN (regression) where missing."""
+    """Several targets an input, in ``ExampleSet.targets``.
+
+    A missing class is negative or NaN, a missing value NaN; negative numbers are values like others.
+
+    Raises:
+        ValueError: a set lacks a target, or its labels are not of the target's kind; set, target and row are named.
+    """
 
     kind: ClassVar[str] = "multitask"
     targets: Mapping[str, Target]
     train: ExampleSet
     validation: ExampleSet
     test: ExampleSet
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, examples in self.sets().items():
+            if lacking := [task for task in self.targets if task not in examples.targets]:
+                raise ValueError(
+                    f"{self.name}: {name} has no target {lacking[0]!r}; it has {', '.join(examples.targets) or 'none'}"
+                )
+            columns = {task: self._column(examples, task, f"{self.name}: {name}: {task}") for task in self.targets}
+            if any(column is not examples.targets[task] for task, column in columns.items()):
+                object.__setattr__(self, name, replace(examples, targets={**examples.targets, **columns}))
+
+    def _column(self, examples: ExampleSet, task: str, what: str) -> NDArray[Any]:
+        """Return the labels of a target in one set, in the form that its kind has."""
+        given, target = examples.targets[task], self.targets[task]
+        taken: NDArray[Any] = target_labels(given, kind=str(target.kind), classes=target.classes, what=what).numpy()
+        # at every position, small integers stay so on the way to the module, which takes labels in as well
+        same = target.kind == "dense" or (
+            taken.dtype == given.dtype and np.array_equal(taken, given, equal_nan=taken.dtype.kind == "f")
+        )
+        return given if same else taken
 
     def view(self, sees: Collection[Sees], *, by: str) -> MultitaskView:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""

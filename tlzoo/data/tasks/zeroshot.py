@@ -64,6 +64,7 @@ class ZeroShotTask(Task):
 
     kind: ClassVar[str] = "zeroshot"
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"embeddings", "development"})
+    _labelled: ClassVar[frozenset[str]] = frozenset({"train", "validation", "test", "test_seen", "development"})
     descriptions: tuple[str, ...]
     seen: NDArray[np.int64]
     held_out: NDArray[np.int64]
@@ -77,6 +78,7 @@ class ZeroShotTask(Task):
     development: ExampleSet | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         kinds = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
         for one, other in itertools.combinations(kinds, 2):
             if len(both := np.intersect1d(kinds[one], kinds[other])):
