@@ -7,6 +7,7 @@ class     whole numbers from 0  int64                   negative or NaN; -1 afte
 ordinal   whole numbers from 0  int64                   negative or NaN; -1 afterwards
 value     any numbers           float                   NaN; negative numbers are values
 dense     either, (N, H, W)     as above                as above, at each position
+normals   vectors (N, 3, H, W)  float                   NaN
 ========= ===================== ======================= ======================================
 
 Lists, NumPy arrays, tensors and columns of tables are taken, by position and never by index label; a column (N, 1) is
@@ -26,6 +27,13 @@ __all__ = ["as_column", "class_labels", "is_missing", "rows_named", "target_labe
 
 _EXPECTED = "expected numbers; of names, give indices such as numpy.unique(names, return_inverse=True)[1]"
 
+_SHAPES = {
+    1: "(N,), one each",
+    2: "(E, N), one each",
+    3: "(N, H, W), one at every position",
+    4: "(N, 3, H, W), a vector at every position",
+}
+
 MISSING = -1
 """What marks a missing class label once labels were taken in."""
 
@@ -36,17 +44,17 @@ def class_labels(
     num_classes: int | None = None,
     size: int | None = None,
     complete: bool = False,
-    dense: bool = False,
+    dims: int = 1,
     what: str = "labels",
 ) -> Tensor:
     """Return class indices as int64, -1 where one is missing.
 
     Args:
-        labels: (N,) or (N, 1); (N, H, W) where ``dense``. Whole numbers of any type.
+        labels: (N,) or (N, 1); with more dimensions where ``dims`` says so. Whole numbers of any type.
         num_classes: C, where it is known: labels are below it.
         size: N, where it is known.
         complete: whether a missing label is an error.
-        dense: whether there is a label at every position.
+        dims: dimensions of the labels: 1; 2 for (E, N), of episodes; 3 for (N, H, W), one at every position.
         what: what they are, for messages.
 
     Raises:
@@ -56,12 +64,13 @@ def class_labels(
     >>> class_labels([0, 2.0, float("nan")], num_classes=3)
     tensor([ 0,  2, -1])
     """
-    given = _shaped(as_column(labels, what=what), size=size, dense=dense, what=what, num_classes=num_classes)
+    given = _shaped(as_column(labels, what=what), size=size, dims=dims, what=what, num_classes=num_classes)
     if given.dtype != torch.int64:
         given = _whole(given, what=what)
-    if not _readable(given) or not given.numel():
+    bounds = [_read(bound) for bound in given.aminmax()] if given.numel() else [None]
+    if None in bounds:
         return given
-    lowest, highest = (int(bound) for bound in given.aminmax())
+    lowest, highest = (int(bound) for bound in bounds if bound is not None)
     if num_classes is not None and highest >= num_classes:
         from_one = ", counted from 0: subtract 1" if lowest == 1 and highest == num_classes else ""
         raise ValueError(
@@ -77,13 +86,13 @@ def class_labels(
     return given if lowest == MISSING else given.clamp_min(MISSING)
 
 
-def value_labels(labels: Any, *, size: int | None = None, dense: bool = False, what: str = "labels") -> Tensor:
+def value_labels(labels: Any, *, size: int | None = None, dims: int = 1, what: str = "labels") -> Tensor:
     """Return values as floats, NaN where one is missing.
 
     Args:
-        labels: (N,) or (N, 1); (N, H, W) where ``dense``. Numbers of any type.
+        labels: (N,) or (N, 1); with more dimensions where ``dims`` says so. Numbers of any type.
         size: N, where it is known.
-        dense: whether there is a value at every position.
+        dims: dimensions of the labels: 1; 3 for (N, H, W), one at every position; 4 for a vector at every position.
         what: what they are, for messages.
 
     Raises:
@@ -92,16 +101,16 @@ def value_labels(labels: Any, *, size: int | None = None, dense: bool = False, w
     >>> value_labels([[-1], [2]])
     tensor([-1.,  2.])
     """
-    given = _shaped(as_column(labels, what=what), size=size, dense=dense, what=what)
+    given = _shaped(as_column(labels, what=what), size=size, dims=dims, what=what)
     if not given.is_floating_point():
         return given.float()
-    if _readable(given) and bool((infinite := given.isinf()).any()):
+    if _read((infinite := given.isinf()).any()):
         raise ValueError(f"{what}: Inf in {rows_named(infinite)}; expected numbers, NaN where one is missing")
     return given
 
 
 def target_labels(labels: Any, *, kind: str, classes: int, size: int | None = None, what: str = "labels") -> Tensor:
-    """Return the labels of a target of one ``kind`` (``class``, ``ordinal``, ``value`` or ``dense``), missing or not.
+    """Return the labels of a target of one ``kind`` (see above), missing or not.
 
     Args:
         labels: see :func:`class_labels` and :func:`value_labels`.
@@ -113,10 +122,10 @@ def target_labels(labels: Any, *, kind: str, classes: int, size: int | None = No
     Raises:
         ValueError: see there.
     """
-    dense = kind == "dense"
+    dims = {"dense": 3, "normals": 4}.get(kind, 1)
     if classes:
-        return class_labels(labels, num_classes=classes, size=size, dense=dense, what=what)
-    return value_labels(labels, size=size, dense=dense, what=what)
+        return class_labels(labels, num_classes=classes, size=size, dims=dims, what=what)
+    return value_labels(labels, size=size, dims=dims, what=what)
 
 
 def is_missing(labels: Tensor) -> Tensor:
@@ -138,7 +147,7 @@ def as_column(values: Any, *, what: str) -> Tensor:
     if isinstance(values, Tensor):
         if values.is_complex():
             raise ValueError(f"{what} are complex numbers; {_EXPECTED}")
-        return values.detach()
+        return values.detach() if values.requires_grad else values
     array = _array(values, what=what)
     if array.dtype.kind == "u":  # torch compares few of these types
         array = array.astype(np.int64)
@@ -190,15 +199,14 @@ def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, 
     return numbers
 
 
-def _shaped(given: Tensor, *, size: int | None, dense: bool, what: str, num_classes: int | None = None) -> Tensor:
-    """Return labels (N,), or (N, H, W) where ``dense``."""
-    wanted = "(N, H, W), one at every position" if dense else "(N,), one each"
-    if not dense and given.ndim == 2 and given.shape[1] == 1:
+def _shaped(given: Tensor, *, size: int | None, dims: int, what: str, num_classes: int | None = None) -> Tensor:
+    """Return labels of ``dims`` dimensions; a column (N, 1) is (N,)."""
+    if dims == 1 and given.ndim == 2 and given.shape[1] == 1:
         given = given.squeeze(1)
-    if given.ndim != (3 if dense else 1):
-        one_hot = given.ndim == 2 and given.shape[1] == num_classes and not dense
+    if given.ndim != dims:
+        one_hot = given.ndim == 2 and given.shape[1] == num_classes and dims == 1
         advice = "; of one-hot rows take labels.argmax(1)" if one_hot else ""
-        raise ValueError(f"{what} of shape {tuple(given.shape)}; expected {wanted}{advice}")
+        raise ValueError(f"{what} of shape {tuple(given.shape)}; expected {_SHAPES[dims]}{advice}")
     if size is not None and len(given) != size:
         raise ValueError(f"{what} has {len(given)} entries for {size} inputs; expected one each")
     return given
@@ -209,7 +217,7 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
     if not given.is_floating_point():
         return given.to(torch.int64)
     missing = given.isnan()
-    if _readable(given) and bool((broken := (given != given.round()) & ~missing | given.isinf()).any()):
+    if _read((broken := (given != given.round()) & ~missing | given.isinf()).any()):
         raise ValueError(
             f"{what}: {given[broken][0].item():g} in {rows_named(broken)}; class indices are whole numbers (what is "
             "measured is a value: a target of 0 classes)"
@@ -217,5 +225,11 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
     return torch.where(missing, MISSING, given).to(torch.int64)
 
 
-def _readable(given: Tensor) -> bool:
-    return given.device.type == "cpu" and not torch.compiler.is_compiling()
+def _read(value: Tensor) -> float | None:
+    """Return a scalar, or None where nobody should ask: on an accelerator, while compiling, and under ``vmap``."""
+    if value.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    try:
+        return float(value)
+    except RuntimeError:  # torch's word for a tensor that stands for many
+        return None

@@ -206,20 +206,44 @@ def test_progress_is_a_share(progress):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (torch.tensor([0, 1, 3]), r"DAN: source labels hold 3 \(row 2\); expected 0 to 2"),
-        (torch.tensor([0, -1, 2]), r"DAN: source labels hold -1 \(row 1\)"),
-        (
-            torch.tensor([0.0, 1.0, 2.0]),
-            r"DAN: source labels of shape \(3,\) and torch.float32; expected \(3,\) integers",
-        ),
-        (torch.tensor([[0], [1], [2]]), r"DAN: source labels of shape \(3, 1\)"),
-        (torch.tensor([0, 1]), r"DAN: source labels of shape \(2,\)"),
+        (torch.tensor([0, 1, 3]), "DAN: source labels: 3 in row 2; expected 0 to 2"),
+        (torch.tensor([0, -1, 2]), "DAN: source labels: none in row 1"),
+        (torch.tensor([0.0, torch.nan, 2.0]), "DAN: source labels: none in row 1"),
+        (torch.tensor([1, 2, 3]), "DAN: source labels: 3 in row 2; .*counted from 0: subtract 1"),
+        (torch.tensor([0.0, 0.5, 2.0]), r"DAN: source labels: 0\.5 in row 1; class indices are whole numbers"),
+        (torch.eye(3), r"DAN: source labels of shape \(3, 3\); .*labels.argmax\(1\)"),
+        (torch.tensor([0, 1]), "DAN: source labels has 2 entries for 3 inputs"),
     ],
 )
-def test_labels_are_classes(labels, message):
+def test_labels_that_are_no_classes(labels, message):
     source = Prediction(features=torch.ones(3, 4), logits=torch.ones(3, 3), labels=labels)
     with pytest.raises(ValueError, match=message):
         DAN(4, 3)(source, side())
+
+
+CLASSES = torch.tensor([0, 2, 1, 1])
+FORMS = [CLASSES.int(), CLASSES.to(torch.uint8), CLASSES.to(torch.int16), CLASSES.float(), CLASSES[:, None]]
+
+
+@pytest.mark.parametrize("labels", FORMS, ids=lambda labels: f"{labels.dtype} {tuple(labels.shape)}")
+@pytest.mark.parametrize("name", ["dsan", "deep_jdot", "pada", "symnets", "mcd", "adda", "wdgrl", "target_only"])
+def test_class_indices_of_any_type_are_the_same_labels(name, labels):
+    def value(given):
+        torch.manual_seed(0)
+        method = tlzoo.create_method(name, num_features=5, num_classes=3)
+        weights = torch.randn(3, 5)
+        method.on_epoch(Prediction(features=torch.randn(6, 5), logits=torch.randn(6, 3)))
+
+        def prediction():
+            features = torch.randn(4, 5)
+            return Prediction(features=features, logits=features @ weights.T, labels=given)
+
+        source, target = prediction(), prediction()
+        if isinstance(method, Alternating):
+            return method.loss("learn", source, target)["loss"]
+        return method(source, target, progress=0.5)["loss"]
+
+    assert torch.equal(value(labels), value(CLASSES))
 
 
 def test_logits_of_another_number_of_classes():

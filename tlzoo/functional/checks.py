@@ -10,7 +10,6 @@ from torch import Tensor
 
 __all__ = [
     "check_choice",
-    "check_labels",
     "check_pair",
     "check_positive_definite",
     "is_finite",
@@ -65,27 +64,6 @@ def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None
             f"{what} is singular, its eigenvalues go from {lowest:.3g} to {highest:.3g}; add to its diagonal "
             "(regularization), or give more examples than dimensions"
         )
-
-
-def check_labels(labels: Tensor, num_examples: int, num_classes: int, *, what: str = "labels") -> None:
-    """Check class labels: one integer an example, from 0 to ``num_classes`` - 1.
-
-    Values are read on the CPU only, see :func:`is_finite`.
-
-    Raises:
-        ValueError: another shape or dtype, or a label out of range; the row is named.
-
-    >>> check_labels(torch.tensor([0, 2]), 2, 3)
-    """
-    if labels.shape != (num_examples,) or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"{what} of shape {tuple(labels.shape)} and {labels.dtype}; expected ({num_examples},) integers, "
-            "one class index an example"
-        )
-    outside = (labels < 0) | (labels >= num_classes)
-    if _read(outside.sum()):
-        row = int(outside.nonzero()[0])
-        raise ValueError(f"{what} hold {int(labels[row])} (row {row}); expected 0 to {num_classes - 1}")
 
 
 def _read(value: Tensor) -> float | None:

@@ -47,8 +47,8 @@ class Alignment(DomainMethod):
                 classes, or something missing that the method needs.
             FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
         """
-        inputs = check_sides(self, source=source, target=target)
-        terms = self.term(source, target, self._context(progress, model))
+        sides, inputs = check_sides(self, source=source, target=target)
+        terms = self.term(sides["source"], sides["target"], self._context(progress, model))
         check_terms(self, terms, inputs)
         return terms
 

@@ -70,8 +70,8 @@ class Alternating(DomainMethod):
             ValueError: an empty side, features of another width, or no source labels.
             FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
         """
-        inputs = check_sides(self, source=source, target=target)
-        terms = self.term(phase, source, target)
+        sides, inputs = check_sides(self, source=source, target=target)
+        terms = self.term(phase, sides["source"], sides["target"])
         check_terms(self, terms, inputs)
         return terms
 

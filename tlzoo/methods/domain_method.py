@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tlzoo.functional.checks import check_labels
+from tlzoo.labels import class_labels
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import check_inputs
 from tlzoo.types import Context, Prediction, Sees, is_withheld
@@ -48,29 +48,47 @@ class DomainMethod(Method):
         return Context(progress=progress, network=model, method=type(self).__name__)
 
 
-def check_sides(method: DomainMethod, **sides: Prediction) -> dict[str, Tensor]:
-    """Check the sides of a batch that a method declares that it sees.
+def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Prediction], dict[str, Tensor]]:
+    """Check the sides of a batch that a method declares that it sees, and take in their labels.
 
     Args:
         method: that is to take them.
         sides: predictions, by ``"source"`` and ``"target"``.
 
     Returns:
-        Features and logits of the sides and their views, by name, for :func:`tlzoo.methods.checks.check_terms`.
+        The sides, their labels as int64 whatever integers they were; features and logits of the sides and their views,
+        by name, for :func:`tlzoo.methods.checks.check_terms`.
 
     Raises:
         ValueError: an empty side, other widths than the method was built for, or labels that are no classes.
         FloatingPointError: NaN or Inf; it is named. Looked at on the CPU only.
     """
     inputs: dict[str, Tensor] = {}
-    for name, side in sides.items():
+    for name, side in tuple(sides.items()):
         if Sees(f"{name} inputs") not in method.sees or is_withheld(side, "features"):
             continue
         _check_side(method, name, side)
+        sides[name] = _with_class_labels(method, name, side)
         shown = {name: side} | {f"{name}.{view}": said for view, said in side.views.items()}
         inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
     check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
-    return inputs
+    return sides, inputs
+
+
+def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Prediction:
+    """Return a side whose labels, if the method sees any, are class indices."""
+    if Sees(f"{name} labels") not in method.sees or is_withheld(side, "labels") or side.labels is None:
+        return side
+    what = f"{type(method).__name__}: {name} labels"
+    labels = class_labels(
+        side.labels, num_classes=method.num_classes, size=len(side.features), complete=True, what=what
+    )
+    if labels is side.labels:
+        return side
+    copy = object.__new__(type(side))  # other parts may be withheld, and stay so
+    for part, value in {**vars(side), "labels": labels}.items():
+        object.__setattr__(copy, part, value)
+    return copy
 
 
 def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
@@ -92,5 +110,3 @@ def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
         )
     if not len(features):
         raise ValueError(f"{who}: the {name} batch is empty; expected one example or more")
-    if Sees(f"{name} labels") in method.sees and not is_withheld(side, "labels") and side.labels is not None:
-        check_labels(side.labels, len(features), method.num_classes, what=f"{who}: {name} labels")

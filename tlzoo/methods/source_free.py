@@ -57,8 +57,8 @@ class SourceFree(DomainMethod):
             ValueError: an empty batch, features of another width, or something missing that the method needs.
             FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
         """
-        inputs = check_sides(self, target=target)
-        terms = self.term(target, self._context(progress, model))
+        sides, inputs = check_sides(self, target=target)
+        terms = self.term(sides["target"], self._context(progress, model))
         check_terms(self, terms, inputs)
         return terms
 
