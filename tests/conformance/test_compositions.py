@@ -39,7 +39,7 @@ def test_terms_add_and_are_named():
     both = Combined(mcc, bnm)(source, target)
     expected = mcc(source, target)["loss"] + bnm(source, target)["loss"]
     torch.testing.assert_close(both["loss"], expected)
-    assert set(both) == {"loss", "mcc/confusion", "bnm/nuclear_norm"}
+    assert set(both) == {"loss", "mcc/confusion", "bnm/bnm"}
 
 
 def test_by_name_with_settings_of_each_part():

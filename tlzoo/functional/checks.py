@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 __all__ = [
+    "check_at_least",
     "check_choice",
+    "check_counts",
     "check_pair",
+    "check_positive",
     "check_positive_definite",
+    "check_shares",
     "is_finite",
     "where_not_finite",
 ]
@@ -64,6 +69,61 @@ def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None
             f"{what} is singular, its eigenvalues go from {lowest:.3g} to {highest:.3g}; add to its diagonal "
             "(regularization), or give more examples than dimensions"
         )
+
+
+def check_counts(**settings: object) -> None:
+    """Check that settings are integers, 1 or more.
+
+    Raises:
+        ValueError: one is not; it is named.
+
+    >>> check_counts(neighbors=5)
+    """
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+            raise ValueError(f"{name} {value!r}; expected at least 1, an integer")
+
+
+def check_at_least(low: float, **settings: object) -> None:
+    """Check that settings are numbers, ``low`` or more.
+
+    Raises:
+        ValueError: one is not; it is named.
+
+    >>> check_at_least(0, weight=0.5)
+    """
+    _check_numbers(settings, lambda value: low <= value < math.inf, f"a number, at least {low:g}")
+
+
+def check_positive(**settings: object) -> None:
+    """Check that settings are numbers above 0.
+
+    Raises:
+        ValueError: one is not; it is named.
+
+    >>> check_positive(temperature=2.5)
+    """
+    _check_numbers(settings, lambda value: 0 < value < math.inf, "a number > 0")
+
+
+def check_shares(*, below_one: bool = False, **settings: object) -> None:
+    """Check that settings are numbers from 0 to 1, or below 1.
+
+    Raises:
+        ValueError: one is not; it is named.
+
+    >>> check_shares(threshold=0.95)
+    """
+    if below_one:
+        _check_numbers(settings, lambda value: 0 <= value < 1, "a number in [0, 1)")
+    else:
+        _check_numbers(settings, lambda value: 0 <= value <= 1, "a number in [0, 1]")
+
+
+def _check_numbers(settings: Mapping[str, object], holds: Callable[[float], bool], expected: str) -> None:
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not holds(float(value)):
+            raise ValueError(f"{name} {value!r}; expected {expected}")
 
 
 def _read(value: Tensor) -> float | None:

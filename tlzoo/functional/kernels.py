@@ -13,6 +13,7 @@ from tlzoo.functional.checks import check_choice, check_pair
 __all__ = [
     "Bandwidth",
     "Estimator",
+    "check_kernel",
     "gaussian_kernel",
     "joint_mmd",
     "local_mmd",
@@ -22,6 +23,18 @@ __all__ = [
 
 Estimator = Literal["biased", "unbiased", "linear"]
 Bandwidth = Literal["mean", "legacy"]
+
+
+def check_kernel(*, scales: Sequence[float], estimator: Estimator = "biased", bandwidth: Bandwidth = "mean") -> None:
+    """Check the settings of :func:`mmd`.
+
+    Raises:
+        ValueError: no scale, a scale that is not positive, an unknown estimator or bandwidth.
+    """
+    check_choice(estimator, get_args(Estimator), what="estimator")
+    check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
+    if not scales or not min(scales) > 0:
+        raise ValueError(f"scales {list(scales)}; expected one number > 0 or more")
 
 
 def pairwise_squared_distances(points: Tensor) -> Tensor:
@@ -52,9 +65,7 @@ def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwid
     >>> round(gaussian_kernel(points)[0, 1].item(), 4)  # exp(-1)
     0.3679
     """
-    check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
-    if not scales or min(scales) <= 0:
-        raise ValueError(f"scales {list(scales)}; expected one number > 0 or more")
+    check_kernel(scales=scales, bandwidth=bandwidth)
     distances = pairwise_squared_distances(points)
     count = len(points)
     pairs = count * count if bandwidth == "mean" else count * count - count

@@ -152,6 +152,7 @@ def composition(names: tuple[str, ...]) -> type[Combined]:
             "__reduce__": lambda self: (_blank, (names,), self.__dict__),
             "sees": frozenset().union(*(cls.sees for cls in classes.values())),
             "needs": frozenset().union(*(cls.needs for cls in classes.values())),
+            "transformable": all(cls.transformable for cls in classes.values()),
             "revision": sum(cls.revision for cls in classes.values()),  # it grows when one of them does
         },
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_counts
 from tlzoo.labels import class_labels
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import check_inputs
@@ -20,12 +23,18 @@ class DomainMethod(Method):
     Args:
         num_features: D, width of the features.
         num_classes: C.
+
+    Attributes:
+        transformable: whether ``torch.func.grad`` and ``vmap`` take its loss: not that of a method with a memory,
+            random numbers, gradients within the loss, or a solver outside torch.
     """
 
+    transformable: ClassVar[bool] = True
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
+        check_counts(num_features=num_features, num_classes=num_classes)
         self.num_features, self.num_classes = num_features, num_classes
 
     def make_head(self) -> nn.Module | None:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_counts
+
 __all__ = ["DomainDiscriminator", "domain_loss"]
 
 
@@ -24,6 +26,7 @@ class DomainDiscriminator(nn.Sequential):
     """
 
     def __init__(self, num_inputs: int, hidden: int = 1024) -> None:
+        check_counts(num_inputs=num_inputs, hidden=hidden)
         super().__init__(
             nn.Linear(num_inputs, hidden),
             nn.BatchNorm1d(hidden),

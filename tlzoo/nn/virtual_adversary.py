@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import virtual_adversarial_divergence
+from tlzoo.functional.checks import check_positive
 from tlzoo.nn.batch_statistics import resting_statistics
 from tlzoo.nn.network import after_preprocessing
 from tlzoo.nn.random_stream import RandomStream
@@ -30,8 +31,7 @@ class VirtualAdversary(nn.Module):
 
     def __init__(self, radius: float) -> None:
         super().__init__()
-        if radius <= 0:
-            raise ValueError(f"radius {radius}; expected a number > 0")
+        check_positive(radius=radius)
         self.radius = radius
         self.random = RandomStream()
 

@@ -157,7 +157,7 @@ def test_without_a_target():
 @pytest.mark.parametrize("settings", [{"regularization": -1.0}])
 @pytest.mark.parametrize("cls", [CORAL, LinearOT])
 def test_negative_regularization(cls, settings):
-    with pytest.raises(ValueError, match="expected 0 or more"):
+    with pytest.raises(ValueError, match="expected a number, at least 0"):
         cls(D, C, **settings)
 
 

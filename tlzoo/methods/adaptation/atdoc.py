@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
@@ -44,12 +45,13 @@ class ATDOC(Alignment):
     )
     space = Space(weight=LogUniform(0.1, 10.0))
     needs = frozenset({Need.INDICES})
+    transformable = False
     variants = ({}, {"neighbors": 2})
 
     def __init__(self, num_features: int, num_classes: int, *, neighbors: int = 5, weight: float = 1.0) -> None:
         super().__init__(num_features, num_classes)
-        if neighbors < 1:
-            raise ValueError(f"neighbors {neighbors}; expected at least 1")
+        check_counts(neighbors=neighbors)
+        check_at_least(0, weight=weight)
         self.neighbors, self.weight = neighbors, weight
         self.memory = MemoryBank(num_features, num_classes)
 

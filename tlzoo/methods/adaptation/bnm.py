@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import batch_nuclear_norm_loss
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["BNM"]
 
 
-class BNM(Alignment):
+class BNM(Statistic):
     """Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
 
     loss = -weight * ||softmax(logits_t)||_* / M: predictions become certain and stay diverse.
@@ -30,19 +32,9 @@ class BNM(Alignment):
         year=2020,
         arxiv="2003.12237",
     )
+    logged = "bnm"
     space = Space(weight=LogUniform(0.1, 10.0))
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.weight = weight
-
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted, negative nuclear norm of the softmax of ``target.logits`` (M, C)."""
-        loss = batch_nuclear_norm_loss(target.logits)
-        return {"loss": self.weight * loss, "nuclear_norm": -loss.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the negative nuclear norm of the softmax of ``target.logits`` (M, C), divided by M."""
+        return batch_nuclear_norm_loss(target.logits)

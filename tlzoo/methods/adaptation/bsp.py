@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import spectral_penalty
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_counts
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["BSP"]
 
 
-class BSP(Alignment):
+class BSP(Statistic):
     """Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
 
     loss = weight * (sum of the ``count`` largest squared singular values of f_s and of f_t). It keeps an adversary
@@ -31,23 +34,15 @@ class BSP(Alignment):
         year=2019,
         page="https://proceedings.mlr.press/v97/chen19i.html",
     )
+    logged = "spectral_penalty"
     space = Space(weight=LogUniform(2e-05, 0.002))
     variants = ({}, {"count": 2})
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        count: int = 1,
-        weight: float = 2e-4,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.count, self.weight = count, weight
-        if count < 1:
-            raise ValueError(f"count {count}; expected at least one singular value")
+    def __init__(self, num_features: int, num_classes: int, *, count: int = 1, weight: float = 2e-4) -> None:
+        super().__init__(num_features, num_classes, weight=weight)
+        check_counts(count=count)
+        self.count = count
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted penalty of features (N, D) and (M, D)."""
-        penalty = spectral_penalty(source.features, target.features, count=self.count)
-        return {"loss": self.weight * penalty, "spectral_penalty": penalty.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the penalty of features (N, D) and (M, D)."""
+        return spectral_penalty(source.features, target.features, count=self.count)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from tlzoo.functional import central_moment_discrepancy
-from tlzoo.functional.checks import check_choice
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_choice, check_counts
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["CMD"]
 
@@ -19,7 +20,7 @@ _ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 _SPANS = {"sigmoid": 1.0, "tanh": 2.0}
 
 
-class CMD(Alignment):
+class CMD(Statistic):
     """Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
 
     loss = weight * CMD_K(a(f_s), a(f_t)), see :func:`tlzoo.functional.central_moment_discrepancy`; a bounds the
@@ -40,6 +41,7 @@ class CMD(Alignment):
         year=2017,
         arxiv="1702.08811",
     )
+    logged = "cmd"
     space = Space(weight=LogUniform(0.1, 10.0))
     variants = ({}, {"activation": "sigmoid"}, {"moments": 2})
 
@@ -52,14 +54,12 @@ class CMD(Alignment):
         activation: Literal["sigmoid", "tanh"] = "tanh",
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        self.moments, self.activation, self.weight = moments, activation, weight
+        super().__init__(num_features, num_classes, weight=weight)
         check_choice(activation, _SPANS, what="activation")
-        if moments < 1:
-            raise ValueError(f"{moments} moments; expected at least 1")
+        check_counts(moments=moments)
+        self.moments, self.activation = moments, activation
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted discrepancy of features (N, D) and (M, D)."""
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the discrepancy of features (N, D) and (M, D)."""
         bounded = [_ACTIVATIONS[self.activation](side.features) for side in (source, target)]
-        discrepancy = central_moment_discrepancy(*bounded, moments=self.moments, span=_SPANS[self.activation])
-        return {"loss": self.weight * discrepancy, "cmd": discrepancy.detach()}
+        return central_moment_discrepancy(*bounded, moments=self.moments, span=_SPANS[self.activation])

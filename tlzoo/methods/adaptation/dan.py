@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+
+from torch import Tensor
 
 from tlzoo.functional import mmd
-from tlzoo.functional.checks import check_choice
-from tlzoo.functional.kernels import Bandwidth, Estimator
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.kernels import Bandwidth, Estimator, check_kernel
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["DAN"]
 
 
-class DAN(Alignment):
+class DAN(Statistic):
     """Deep adaptation network (Long et al., ICML 2015), https://arxiv.org/abs/1502.02791.
 
     loss = weight * MK-MMD^2(f_s, f_t), a sum of Gaussian kernels whose widths are multiples of the mean squared
@@ -47,6 +47,7 @@ class DAN(Alignment):
         year=2015,
         arxiv="1502.02791",
     )
+    logged = "mmd"
     space = Space(weight=LogUniform(0.1, 10.0))
     variants = (
         {},
@@ -66,29 +67,21 @@ class DAN(Alignment):
         bandwidth: Bandwidth = "mean",
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_choice(estimator, get_args(Estimator), what="estimator")
-        check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
-        if not scales or min(scales) <= 0:
-            raise ValueError(f"scales {list(scales)}; expected one number > 0 or more")
-        self.scales, self.estimator, self.bandwidth, self.weight = tuple(scales), estimator, bandwidth, weight
+        super().__init__(num_features, num_classes, weight=weight)
+        check_kernel(scales=scales, estimator=estimator, bandwidth=bandwidth)
+        self.scales, self.estimator, self.bandwidth = tuple(scales), estimator, bandwidth
 
     @property
     def order_matters(self) -> bool:
         """The linear estimator pairs neighbors of the batch."""
         return self.estimator == "linear"
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D).
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D).
 
         Raises:
             ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
         """
-        discrepancy = mmd(
-            source.features,
-            target.features,
-            scales=self.scales,
-            estimator=self.estimator,
-            bandwidth=self.bandwidth,
+        return mmd(
+            source.features, target.features, scales=self.scales, estimator=self.estimator, bandwidth=self.bandwidth
         )
-        return {"loss": self.weight * discrepancy, "mmd": discrepancy.detach()}

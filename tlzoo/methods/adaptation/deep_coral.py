@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
+from torch import Tensor
+
 from tlzoo.functional import coral_loss
 from tlzoo.functional.checks import check_choice
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["DeepCORAL"]
 
 
-class DeepCORAL(Alignment):
+class DeepCORAL(Statistic):
     """Correlation alignment in a deep network (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
 
     loss = weight * ||C_s - C_t||_F^2 / (4 D^2).
@@ -44,6 +46,7 @@ class DeepCORAL(Alignment):
         year=2016,
         arxiv="1607.01719",
     )
+    logged = "coral"
     space = Space(weight=LogUniform(0.1, 100.0))
     variants = ({}, {"normalization": "domainbed"}, {"on": "logits"})
 
@@ -56,17 +59,16 @@ class DeepCORAL(Alignment):
         on: Literal["features", "logits"] = "features",
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_choice(normalization, ("paper", "domainbed"), what="normalization")
         check_choice(on, ("features", "logits"), what="layer")
-        self.normalization, self.on, self.weight = normalization, on, weight
+        self.normalization, self.on = normalization, on
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted loss of source (N, D) and target (M, D) features, or of their logits.
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the distance of the covariances of source (N, D) and target (M, D) features, or of their logits.
 
         Raises:
             ValueError: one point on a side, where no covariance is defined.
         """
         ours, theirs = (source.features, target.features) if self.on == "features" else (source.logits, target.logits)
-        distance = coral_loss(ours, theirs, normalization=self.normalization)
-        return {"loss": self.weight * distance, "coral": distance.detach()}
+        return coral_loss(ours, theirs, normalization=self.normalization)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import transport_plan
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.checks import required
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["DeepJDOT"]
 
 
-class DeepJDOT(Alignment):
+class DeepJDOT(Statistic):
     """Deep joint distribution optimal transport (Damodaran et al., ECCV 2018), https://arxiv.org/abs/1803.10081.
 
     loss = weight * sum over i, j of G_ij c_ij with c_ij = alpha ||f_s_i - f_t_j||^2 + beta CE(y_s_i, logits_t_j) and G
@@ -32,21 +35,18 @@ class DeepJDOT(Alignment):
         year=2018,
         arxiv="1803.10081",
     )
+    transformable = False
+    logged = "transport_cost"
 
     def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        alpha: float = 0.001,
-        beta: float = 0.0001,
-        weight: float = 1.0,
+        self, num_features: int, num_classes: int, *, alpha: float = 0.001, beta: float = 0.0001, weight: float = 1.0
     ) -> None:
-        super().__init__(num_features, num_classes)
-        self.alpha, self.beta, self.weight = alpha, beta, weight
+        super().__init__(num_features, num_classes, weight=weight)
+        check_at_least(0, alpha=alpha, beta=beta)
+        self.alpha, self.beta = alpha, beta
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted cost of the plan between source (N, D), labels (N,) and target (M, D), (M, C).
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the cost of the plan between source (N, D), labels (N,) and target (M, D), (M, C).
 
         Raises:
             ValueError: the source has no labels.
@@ -57,5 +57,4 @@ class DeepJDOT(Alignment):
         distances = (squares[0][:, None] + squares[1][None, :] - 2 * products).clamp_min(0)
         label_costs = -target.logits.log_softmax(dim=1).T[labels]  # (N, M)
         cost = self.alpha * distances + self.beta * label_costs
-        transported = (transport_plan(cost) * cost).sum()
-        return {"loss": self.weight * transported, "transport_cost": transported.detach()}
+        return (transport_plan(cost) * cost).sum()

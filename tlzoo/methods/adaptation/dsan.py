@@ -8,7 +8,7 @@ from typing import get_args
 from torch.nn import functional as F
 
 from tlzoo.functional import local_mmd, reversal_coefficient
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_at_least, check_choice
 from tlzoo.functional.kernels import Bandwidth
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
@@ -57,6 +57,7 @@ class DSAN(Alignment):
         weight: float = 0.5,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
         check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
         self.scales, self.bandwidth, self.weight = tuple(scales), bandwidth, weight
 

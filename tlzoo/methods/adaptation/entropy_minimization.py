@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import entropy
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["EntropyMinimization"]
 
 
-class EntropyMinimization(Alignment):
+class EntropyMinimization(Statistic):
     """Entropy minimization (Grandvalet & Bengio, NIPS 2004), https://papers.nips.cc/paper/2740-semi-supervised-learning-by-entropy-minimization.
 
     loss = weight * mean H(softmax(logits_t)). It rewards a collapse to one class; compare ``information_maximization``.
@@ -30,19 +32,12 @@ class EntropyMinimization(Alignment):
         year=2004,
         page="https://papers.nips.cc/paper/2740-semi-supervised-learning-by-entropy-minimization",
     )
+    logged = "entropy"
     space = Space(weight=LogUniform(0.01, 1.0))
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        weight: float = 0.1,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.weight = weight
+    def __init__(self, num_features: int, num_classes: int, *, weight: float = 0.1) -> None:
+        super().__init__(num_features, num_classes, weight=weight)
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted mean entropy of ``target.logits`` (M, C)."""
-        uncertainty = entropy(target.logits).mean()
-        return {"loss": self.weight * uncertainty, "entropy": uncertainty.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the mean entropy of ``target.logits`` (M, C)."""
+        return entropy(target.logits).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_shares
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
@@ -41,8 +42,8 @@ class FixMatch(Alignment):
 
     def __init__(self, num_features: int, num_classes: int, *, threshold: float = 0.95, weight: float = 1.0) -> None:
         super().__init__(num_features, num_classes)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold {threshold}; expected a probability")
+        check_shares(threshold=threshold)
+        check_at_least(0, weight=weight)
         self.threshold, self.weight = threshold, weight
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import fixed_norm_loss
-from tlzoo.methods.alignment import Alignment
-from tlzoo.paper import Paper
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.adaptation.safn import SAFN
+from tlzoo.methods.statistic import Statistic
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["HAFN"]
 
 
-class HAFN(Alignment):
+class HAFN(Statistic):
     """Hard adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
     loss = weight * ((mean ||f_s|| - norm)^2 + (mean ||f_t|| - norm)^2).
@@ -23,27 +26,14 @@ class HAFN(Alignment):
         weight: trade-off of the term.
     """
 
-    paper = Paper(
-        title="Larger Norm More Transferable: An Adaptive Feature Norm Approach for Unsupervised Domain Adaptation",
-        authors=("Xu", "Li", "Yang", "Lin"),
-        venue="ICCV",
-        year=2019,
-        arxiv="1811.07456",
-    )
+    paper = SAFN.paper
     space = Space(weight=LogUniform(0.005, 0.5), norm=LogUniform(5.0, 50.0))
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        norm: float = 25.0,
-        weight: float = 0.05,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.norm, self.weight = norm, weight
+    def __init__(self, num_features: int, num_classes: int, *, norm: float = 25.0, weight: float = 0.05) -> None:
+        super().__init__(num_features, num_classes, weight=weight)
+        check_positive(norm=norm)
+        self.norm = norm
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted loss of features (N, D) and (M, D)."""
-        ours, theirs = (fixed_norm_loss(side.features, norm=self.norm) for side in (source, target))
-        return {"loss": self.weight * (ours + theirs)}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return how far the mean norms of features (N, D) and (M, D) are from ``norm``, squared and summed."""
+        return fixed_norm_loss(source.features, norm=self.norm) + fixed_norm_loss(target.features, norm=self.norm)

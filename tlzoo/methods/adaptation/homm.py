@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import higher_order_moment_loss
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_counts
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["HoMM"]
 
 
-class HoMM(Alignment):
+class HoMM(Statistic):
     """Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
 
     loss = weight * ||mean f_s^(x order) - mean f_t^(x order)||_F^2 / D^order.
@@ -35,24 +38,17 @@ class HoMM(Alignment):
         year=2020,
         arxiv="1912.11976",
     )
+    logged = "moments"
     space = Space(weight=LogUniform(0.1, 10.0))
     variants = ({}, {"order": 2}, {"center": False})
 
     def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        order: int = 3,
-        center: bool = True,
-        weight: float = 1.0,
+        self, num_features: int, num_classes: int, *, order: int = 3, center: bool = True, weight: float = 1.0
     ) -> None:
-        super().__init__(num_features, num_classes)
-        self.order, self.center, self.weight = order, center, weight
-        if order < 1:
-            raise ValueError(f"order {order}; expected at least 1")
+        super().__init__(num_features, num_classes, weight=weight)
+        check_counts(order=order)
+        self.order, self.center = order, center
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted distance of features (N, D) and (M, D)."""
-        distance = higher_order_moment_loss(source.features, target.features, order=self.order, center=self.center)
-        return {"loss": self.weight * distance, "moments": distance.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the distance of the moments of features (N, D) and (M, D)."""
+        return higher_order_moment_loss(source.features, target.features, order=self.order, center=self.center)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import information_maximization
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["InformationMaximization"]
 
 
-class InformationMaximization(Alignment):
+class InformationMaximization(Statistic):
     """Information-theoretical learning of clusters (Shi & Sha, ICML 2012), https://arxiv.org/abs/1206.6438.
 
     loss = weight * (mean H(p_t) - H(mean p_t)).
@@ -33,19 +35,9 @@ class InformationMaximization(Alignment):
         year=2012,
         arxiv="1206.6438",
     )
+    logged = "negative_information"
     space = Space(weight=LogUniform(0.1, 10.0))
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.weight = weight
-
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted, negative mutual information of ``target.logits`` (M, C)."""
-        loss = information_maximization(target.logits)
-        return {"loss": self.weight * loss, "information": -loss.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the negative mutual information of inputs and predictions, from ``target.logits`` (M, C)."""
+        return information_maximization(target.logits)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+
+from torch import Tensor
 
 from tlzoo.functional import joint_mmd
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_positive
 from tlzoo.functional.kernels import Bandwidth, Estimator
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adaptation.dan import DAN
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["JAN"]
 
 
-class JAN(Alignment):
+class JAN(DAN):
     """Joint adaptation network (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
 
     loss = weight * JMMD^2 of (f, softmax(logits)), a product of kernels, see :func:`tlzoo.functional.joint_mmd`.
@@ -41,8 +42,8 @@ class JAN(Alignment):
         year=2017,
         arxiv="1605.06636",
     )
+    logged = "joint_mmd"
     space = Space(weight=LogUniform(0.1, 10.0))
-    variants = ({}, {"estimator": "biased"}, {"estimator": "linear"}, {"bandwidth": "legacy"})
 
     def __init__(
         self,
@@ -55,19 +56,19 @@ class JAN(Alignment):
         bandwidth: Bandwidth = "mean",
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_choice(estimator, get_args(Estimator), what="estimator")
-        check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
-        self.scales, self.width, self.estimator, self.bandwidth = tuple(scales), width, estimator, bandwidth
-        self.weight = weight
+        super().__init__(
+            num_features, num_classes, scales=scales, estimator=estimator, bandwidth=bandwidth, weight=weight
+        )
+        check_positive(width=width)
+        self.width = width
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted discrepancy of features (N, D), (M, D) and logits (N, C), (M, C).
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the discrepancy of features (N, D), (M, D) and logits (N, C), (M, C).
 
         Raises:
             ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
         """
-        discrepancy = joint_mmd(
+        return joint_mmd(
             source.features,
             target.features,
             source.logits.softmax(dim=1),
@@ -77,9 +78,3 @@ class JAN(Alignment):
             estimator=self.estimator,
             bandwidth=self.bandwidth,
         )
-        return {"loss": self.weight * discrepancy, "joint_mmd": discrepancy.detach()}
-
-    @property
-    def order_matters(self) -> bool:
-        """The linear estimator pairs neighbors of the batch."""
-        return self.estimator == "linear"

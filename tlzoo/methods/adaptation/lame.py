@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.test_time import TestTime
 from tlzoo.paper import Paper
 
@@ -38,8 +39,8 @@ class LAME(TestTime):
 
     def __init__(self, model: nn.Module, *, neighbors: int = 5, weight: float = 1.0, steps: int = 100) -> None:
         super().__init__(model)
-        if neighbors < 1 or steps < 1:
-            raise ValueError(f"neighbors {neighbors}, steps {steps}; expected at least 1 of each")
+        check_counts(neighbors=neighbors, steps=steps)
+        check_at_least(0, weight=weight)
         self.neighbors, self.weight, self.steps = neighbors, weight, steps
 
     def adapt(self, inputs: Any) -> Tensor:

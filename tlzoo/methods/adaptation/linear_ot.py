@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import covariance
-from tlzoo.functional.checks import check_pair, check_positive_definite
+from tlzoo.functional.checks import check_at_least, check_pair, check_positive_definite
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.paper import Paper
@@ -48,8 +48,7 @@ class LinearOT(FeatureTransform):
 
     def __init__(self, num_features: int, num_classes: int, *, regularization: float = 1e-3) -> None:
         super().__init__(num_features, num_classes)
-        if regularization < 0:
-            raise ValueError(f"regularization {regularization}; expected 0 or more")
+        check_at_least(0, regularization=regularization)
         self.regularization = regularization
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from tlzoo.functional import moment_distance
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_counts
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
-from tlzoo.types import Context, Losses, Need, Prediction
+from tlzoo.types import Need, Prediction
 
 __all__ = ["M3SDA"]
 
 
-class M3SDA(Alignment):
+class M3SDA(Statistic):
     """Moment matching for multi-source domain adaptation (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
 
     loss = weight * distance of the moments, see :func:`tlzoo.functional.moment_distance`; the sources are told apart by
@@ -38,23 +40,18 @@ class M3SDA(Alignment):
         year=2019,
         arxiv="1812.01754",
     )
+    logged = "distance"
     space = Space(weight=LogUniform(0.001, 1.0))
     needs = frozenset({Need.DOMAINS})
     variants = ({}, {"moments": 3})
 
     def __init__(self, num_features: int, num_classes: int, *, moments: int = 2, weight: float = 0.01) -> None:
-        super().__init__(num_features, num_classes)
-        if moments < 1:
-            raise ValueError(f"{moments} moments; expected at least 1")
-        self.moments, self.weight = moments, weight
+        super().__init__(num_features, num_classes, weight=weight)
+        check_counts(moments=moments)
+        self.moments = moments
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted distance of features (N, D) with ``source.domains`` (N,) and (M, D)."""
-        domains = source.domains
-        sources = (
-            [source.features]
-            if domains is None
-            else [source.features[domains == domain] for domain in torch.unique(domains)]
-        )
-        distance = moment_distance(sources, target.features, moments=self.moments)
-        return {"loss": self.weight * distance, "distance": distance.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the distance of features (N, D) with ``source.domains`` (N,) and (M, D)."""
+        domains = source.features.new_zeros(len(source)) if source.domains is None else source.domains
+        sources = [source.features[domains == domain] for domain in torch.unique(domains)]
+        return moment_distance(sources, target.features, moments=self.moments)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tlzoo.functional import minimum_class_confusion
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.statistic import Statistic
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space, Uniform
-from tlzoo.types import Context, Losses, Prediction
+from tlzoo.types import Prediction
 
 __all__ = ["MCC"]
 
 
-class MCC(Alignment):
+class MCC(Statistic):
     """Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
 
     loss = weight * MCC(logits_t), see :func:`tlzoo.functional.minimum_class_confusion`; the source enters through the
@@ -31,21 +34,15 @@ class MCC(Alignment):
         year=2020,
         arxiv="1912.03699",
     )
+    logged = "confusion"
     space = Space(weight=LogUniform(0.1, 10.0), temperature=Uniform(1.0, 5.0))
     variants = ({}, {"temperature": 1.0})
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        *,
-        temperature: float = 2.5,
-        weight: float = 1.0,
-    ) -> None:
-        super().__init__(num_features, num_classes)
-        self.temperature, self.weight = temperature, weight
+    def __init__(self, num_features: int, num_classes: int, *, temperature: float = 2.5, weight: float = 1.0) -> None:
+        super().__init__(num_features, num_classes, weight=weight)
+        check_positive(temperature=temperature)
+        self.temperature = temperature
 
-    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted confusion of ``target.logits`` (M, C)."""
-        confusion = minimum_class_confusion(target.logits, temperature=self.temperature)
-        return {"loss": self.weight * confusion, "confusion": confusion.detach()}
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the confusion of ``target.logits`` (M, C)."""
+        return minimum_class_confusion(target.logits, temperature=self.temperature)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.checks import required
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import MemoryBank
@@ -40,14 +41,15 @@ class NRC(SourceFree):
         arxiv="2110.04202",
     )
     needs = frozenset({Need.INDICES})
+    transformable = False
     variants = ({"neighbors": 2, "expanded": 2}, {})
 
     def __init__(
         self, num_features: int, num_classes: int, *, neighbors: int = 5, expanded: int = 5, affinity: float = 0.1
     ) -> None:
         super().__init__(num_features, num_classes)
-        if min(neighbors, expanded) < 1:
-            raise ValueError(f"neighbors {neighbors}, expanded {expanded}; expected at least 1 of each")
+        check_counts(neighbors=neighbors, expanded=expanded)
+        check_at_least(0, affinity=affinity)
         self.neighbors, self.expanded, self.affinity = neighbors, expanded, affinity
         self.memory = MemoryBank(num_features, num_classes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_shares
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.types import Context, Losses, Prediction
@@ -49,6 +50,8 @@ class PseudoLabel(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_shares(threshold=threshold)
+        check_at_least(0, weight=weight)
         self.threshold, self.begin, self.end, self.weight = threshold, begin, end, weight
         if not 0 <= begin < end <= 1:
             raise ValueError(f"begin {begin}, end {end}; expected 0 <= begin < end <= 1")

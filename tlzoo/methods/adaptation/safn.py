@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import stepwise_norm_loss
+from tlzoo.functional.checks import check_at_least, check_positive
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -43,6 +44,8 @@ class SAFN(Alignment):
         weight: float = 0.05,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_positive(step=step)
+        check_at_least(0, weight=weight)
         self.step, self.weight = step, weight
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_shares
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -59,8 +60,9 @@ class SelfEnsembling(Alignment):
         weight: float = 3.0,
     ) -> None:
         super().__init__(num_features, num_classes)
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing {smoothing}; expected a number in [0, 1)")
+        check_shares(threshold=threshold)
+        check_shares(below_one=True, smoothing=smoothing)
+        check_at_least(0, balance=balance, weight=weight)
         self.threshold, self.smoothing, self.balance, self.weight = threshold, smoothing, balance, weight
         self.teacher: nn.Module | None = None
 

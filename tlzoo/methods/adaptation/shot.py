@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import information_maximization
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
@@ -44,8 +45,8 @@ class SHOT(SourceFree):
 
     def __init__(self, num_features: int, num_classes: int, *, rounds: int = 2, weight: float = 0.3) -> None:
         super().__init__(num_features, num_classes)
-        if rounds < 1:
-            raise ValueError(f"rounds {rounds}; expected at least 1")
+        check_counts(rounds=rounds)
+        check_at_least(0, weight=weight)
         self.rounds, self.weight = rounds, weight
         self.memory = Memory(labels=torch.zeros(0, dtype=torch.long))
 

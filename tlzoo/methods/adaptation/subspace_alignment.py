@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_pair
+from tlzoo.functional.checks import check_counts, check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.paper import Paper
@@ -46,8 +46,7 @@ class SubspaceAlignment(FeatureTransform):
 
     def __init__(self, num_features: int, num_classes: int, *, dimensions: int = 80) -> None:
         super().__init__(num_features, num_classes)
-        if dimensions < 1:
-            raise ValueError(f"dimensions {dimensions}; expected at least 1")
+        check_counts(dimensions=dimensions)
         self.dimensions = min(dimensions, num_features)
         for side in ("source", "target"):
             self.register_buffer(f"{side}_map", torch.full((num_features, self.dimensions), torch.nan))

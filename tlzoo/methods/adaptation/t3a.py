@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy
+from tlzoo.functional.checks import check_counts
 from tlzoo.methods.test_time import TestTime
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
@@ -39,8 +40,7 @@ class T3A(TestTime):
 
     def __init__(self, model: nn.Module, *, keep: int | None = 100) -> None:
         super().__init__(model)
-        if keep is not None and keep < 1:
-            raise ValueError(f"keep {keep}; expected at least 1, or None for all")
+        check_counts(keep=1 if keep is None else keep)
         if not isinstance(getattr(self.model, "head", None), nn.Linear):
             raise TypeError("t3a begins with the weights of a linear head; give a tlzoo.nn.network.Network with one")
         self.keep = keep

@@ -16,19 +16,11 @@ from torch import Tensor
 from tlzoo.methods.base import Method
 from tlzoo.methods.conformance.families import scenarios
 from tlzoo.methods.conformance.frozen import FrozenParts
-from tlzoo.methods.conformance.scenario import Inputs, Scenario, Subject
+from tlzoo.methods.conformance.function_transforms import check_function_transforms
+from tlzoo.methods.conformance.scenario import ConformanceError, Inputs, Scenario, Subject, require
 from tlzoo.types import Need, Sees
 
 __all__ = ["CHECKS", "ConformanceError", "check_method"]
-
-
-class ConformanceError(AssertionError):
-    """A method does not hold what every method must hold."""
-
-
-def _require(condition: bool, scenario: Scenario, message: str) -> None:
-    if not condition:
-        raise ConformanceError(f"{scenario!r}: {message}")
 
 
 def check_method(method: str | type[Method]) -> None:
@@ -46,18 +38,18 @@ def check_declaration(scenario: Scenario) -> None:
     """What it sees and needs is declared, its paper linked, its tuning arguments are keyword-only."""
     cls = scenario.cls
     sees = getattr(cls, "sees", None)
-    _require(isinstance(sees, frozenset) and all(isinstance(s, Sees) for s in sees), scenario, "sees holds no Sees")
-    _require(all(isinstance(need, Need) for need in cls.needs), scenario, "needs holds something that is no Need")
-    _require(isinstance(cls.revision, int) and cls.revision >= 1, scenario, f"revision {cls.revision}; expected >= 1")
+    require(isinstance(sees, frozenset) and all(isinstance(s, Sees) for s in sees), scenario, "sees holds no Sees")
+    require(all(isinstance(need, Need) for need in cls.needs), scenario, "needs holds something that is no Need")
+    require(isinstance(cls.revision, int) and cls.revision >= 1, scenario, f"revision {cls.revision}; expected >= 1")
     doc = cls.__doc__ or ""
-    _require(bool(doc.strip()), scenario, "no docstring")
+    require(bool(doc.strip()), scenario, "no docstring")
     if cls.paper is not None:
-        _require(cls.paper.url is not None, scenario, "its paper has no link: give arxiv, doi or page")
-        _require(str(cls.paper.url) in doc, scenario, f"its docstring does not link {cls.paper.url}")
+        require(cls.paper.url is not None, scenario, "its paper has no link: give arxiv, doi or page")
+        require(str(cls.paper.url) in doc, scenario, f"its docstring does not link {cls.paper.url}")
     for name, parameter in inspect.signature(cls).parameters.items():
-        _require(f"{name}:" in doc, scenario, f"its docstring does not explain the argument {name}")
+        require(f"{name}:" in doc, scenario, f"its docstring does not explain the argument {name}")
         keyword = parameter.kind is parameter.KEYWORD_ONLY
-        _require(keyword or name in scenario.positional, scenario, f"the tuning argument {name} is not keyword-only")
+        require(keyword or name in scenario.positional, scenario, f"the tuning argument {name} is not keyword-only")
 
 
 def check_gradient_arrives(scenario: Scenario) -> None:
@@ -67,10 +59,10 @@ def check_gradient_arrives(scenario: Scenario) -> None:
     if not reached:
         return
     loss = scenario.loss(subject, inputs)
-    _require(loss.requires_grad, scenario, "no gradient comes back from its loss")
+    require(loss.requires_grad, scenario, "no gradient comes back from its loss")
     gradients = _gradients(loss, reached)
-    _require(all(bool(g.isfinite().all()) for g in gradients), scenario, "its gradient is not finite")
-    _require(any(bool((g != 0).any()) for g in gradients), scenario, "its gradient is zero everywhere")
+    require(all(bool(g.isfinite().all()) for g in gradients), scenario, "its gradient is not finite")
+    require(any(bool((g != 0).any()) for g in gradients), scenario, "its gradient is zero everywhere")
 
 
 def check_gradient_is_right(scenario: Scenario) -> None:
@@ -93,7 +85,7 @@ def check_gradient_is_right(scenario: Scenario) -> None:
             agree = abs(found - expected) <= 1e-6 * max(size, abs(expected), 1e-2)
             if agree:
                 break
-        _require(
+        require(
             agree,
             scenario,
             f"along a random direction its gradient is {found:.9g}, its finite difference {expected:.9g}",
@@ -129,7 +121,7 @@ def check_state_is_complete(scenario: Scenario) -> None:
     other = scenario.build(seed=1, ready=False)
     other.load_state_dict(state)
     ours, theirs = (scenario.loss(subject, dict(inputs)).item() for subject in (saved, other))
-    _require(ours == theirs, scenario, f"loss {ours} became {theirs} after its state was loaded into a new one")
+    require(ours == theirs, scenario, f"loss {ours} became {theirs} after its state was loaded into a new one")
 
 
 def check_copies_agree(scenario: Scenario) -> None:
@@ -139,7 +131,7 @@ def check_copies_agree(scenario: Scenario) -> None:
     ours = scenario.loss(subject, inputs).item()
     for name, other in copies.items():
         theirs = scenario.loss(other, inputs).item()
-        _require(ours == theirs, scenario, f"loss {ours}, of {name} {theirs}")
+        require(ours == theirs, scenario, f"loss {ours}, of {name} {theirs}")
 
 
 def check_order_is_free(scenario: Scenario) -> None:
@@ -149,7 +141,7 @@ def check_order_is_free(scenario: Scenario) -> None:
     inputs = scenario.inputs(fit=True)
     ours, theirs = (scenario.loss(scenario.build(), i).item() for i in (inputs, scenario.permuted(inputs)))
     same = abs(ours - theirs) <= 1e-9 * max(abs(ours), 1.0)
-    _require(same, scenario, f"loss {ours}, in another order of the batch {theirs}; order_matters is not declared")
+    require(same, scenario, f"loss {ours}, in another order of the batch {theirs}; order_matters is not declared")
 
 
 def check_degenerate_batches(scenario: Scenario) -> None:
@@ -163,11 +155,11 @@ def check_degenerate_batches(scenario: Scenario) -> None:
             continue
         except Exception as error:
             raise ConformanceError(f"{scenario!r}: {name}: {type(error).__name__}, not ValueError: {error}") from error
-        _require(bool(loss.isfinite()), scenario, f"{name}: loss {loss.item()}")
+        require(bool(loss.isfinite()), scenario, f"{name}: loss {loss.item()}")
         if loss.requires_grad:
             leaves = [value for value in [*inputs.values(), *subject.parameters()] if value.requires_grad]
             finite = all(bool(g.isfinite().all()) for g in _gradients(loss, leaves))
-            _require(finite, scenario, f"{name}: its gradient is not finite")
+            require(finite, scenario, f"{name}: its gradient is not finite")
 
 
 def check_invalid_batches(scenario: Scenario) -> None:
@@ -176,7 +168,7 @@ def check_invalid_batches(scenario: Scenario) -> None:
         try:
             scenario.loss(scenario.build(), inputs)
         except ValueError as error:
-            _require(len(str(error)) > 20, scenario, f"{name}: the error says {str(error)!r}")
+            require(len(str(error)) > 20, scenario, f"{name}: the error says {str(error)!r}")
         except Exception as error:
             raise ConformanceError(f"{scenario!r}: {name}: {type(error).__name__}, not ValueError: {error}") from error
         else:
@@ -195,7 +187,7 @@ def check_not_finite_is_named(scenario: Scenario) -> None:
                 scenario.loss(scenario.build(), _changed(usual, name, to=value))
             except FloatingPointError as error:
                 named = phrase in str(error) and scenario.cls.__name__ in str(error)
-                _require(named, scenario, f"{value} in {phrase}: the error does not say so: {error}")
+                require(named, scenario, f"{value} in {phrase}: the error does not say so: {error}")
             else:
                 raise ConformanceError(f"{scenario!r}: {value} in {name}: no FloatingPointError")
 
@@ -214,7 +206,7 @@ def check_no_global_randomness(scenario: Scenario) -> None:
     before = _random_states()
     scenario.loss(subject, inputs)
     for name, state in _random_states().items():
-        _require(state == before[name], scenario, f"it draws from the global random state of {name}")
+        require(state == before[name], scenario, f"it draws from the global random state of {name}")
 
 
 def _random_states() -> dict[str, Any]:
@@ -232,7 +224,7 @@ def check_inputs_are_left_alone(scenario: Scenario) -> None:
     before = {name: value.clone() for name, value in inputs.items()}
     scenario.loss(scenario.build(), inputs)
     for name, value in inputs.items():
-        _require(torch.equal(value, before[name]), scenario, f"it changes {name} in place")
+        require(torch.equal(value, before[name]), scenario, f"it changes {name} in place")
 
 
 def check_precisions_agree(scenario: Scenario) -> None:
@@ -241,9 +233,9 @@ def check_precisions_agree(scenario: Scenario) -> None:
     single = copy.deepcopy(subject).float()  # before a step moves what it remembers
     exact = scenario.loss(subject, scenario.inputs()).item()
     loss = scenario.loss(single, scenario.inputs(dtype=torch.float32))
-    _require(loss.dtype == torch.float32, scenario, f"float32 inputs give a loss of {loss.dtype}")
+    require(loss.dtype == torch.float32, scenario, f"float32 inputs give a loss of {loss.dtype}")
     close = abs(loss.item() - exact) <= 1e-3 * max(abs(exact), 1e-2)
-    _require(close, scenario, f"loss {exact} in float64, {loss.item()} in float32")
+    require(close, scenario, f"loss {exact} in float64, {loss.item()} in float32")
 
 
 def _differentiable(inputs: Inputs) -> Inputs:
@@ -273,6 +265,7 @@ CHECKS: dict[str, Callable[[Scenario], None]] = {
         check_no_global_randomness,
         check_inputs_are_left_alone,
         check_precisions_agree,
+        check_function_transforms,
     )
 }
 """Name -> check."""

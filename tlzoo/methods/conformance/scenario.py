@@ -12,12 +12,27 @@ from torch import Tensor, nn
 
 from tlzoo.methods.base import Method
 
-__all__ = ["SHAPE", "Inputs", "Scenario", "Subject", "as_scalar", "normal", "reordered", "require_shape"]
+__all__ = [
+    "SHAPE",
+    "ConformanceError",
+    "Inputs",
+    "Scenario",
+    "Subject",
+    "as_scalar",
+    "normal",
+    "reordered",
+    "require",
+    "require_shape",
+]
 
 SHAPE: Mapping[str, int] = {"num_features": 4, "num_classes": 3, "num_tasks": 3, "num_embedding": 5}
 """The widths that methods are checked at; settings in ``variants`` must fit them."""
 
 Inputs = dict[str, Tensor]
+
+
+class ConformanceError(AssertionError):
+    """A method does not hold what every method must hold."""
 
 
 class Subject(nn.Module):
@@ -101,6 +116,16 @@ class Scenario(ABC):
     def invalid(self) -> dict[str, Inputs]:
         """Return inputs for which every method raises ``ValueError``."""
         return {}
+
+
+def require(condition: bool, scenario: Scenario, message: str) -> None:
+    """Raise with the method and its settings where a condition does not hold.
+
+    Raises:
+        ConformanceError: it does not.
+    """
+    if not condition:
+        raise ConformanceError(f"{scenario!r}: {message}")
 
 
 def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alternating import Alternating, Phase
 from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
@@ -46,6 +47,7 @@ class ADDA(Alternating):
         self, num_features: int, num_classes: int, *, hidden: int = 500, pretraining: float = 0.5, weight: float = 0.1
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
         if not 0 < pretraining < 1:
             raise ValueError(f"pretraining {pretraining}; expected a share between 0 and 1")
         self.pretraining, self.weight = pretraining, weight

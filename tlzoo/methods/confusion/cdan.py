@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map, reversal_coefficient
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_at_least, check_choice, check_counts
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -90,8 +90,8 @@ class CDAN(Alignment):
     ) -> None:
         super().__init__(num_features, num_classes)
         check_choice(normalization, ("per_domain", "joint"), what="normalization")
-        if random_width is not None and random_width < 1:
-            raise ValueError(f"random_width {random_width}; expected None or at least 1")
+        check_counts(random_width=1 if random_width is None else random_width)
+        check_at_least(0, gamma=gamma, weight=weight)
         self.entropy, self.normalization, self.gamma, self.weight = entropy, normalization, gamma, weight
         self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
         self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -46,6 +47,7 @@ class DANN(Alignment):
         self, num_features: int, num_classes: int, *, hidden: int = 1024, gamma: float = 10.0, weight: float = 1.0
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, gamma=gamma, weight=weight)
         self.gamma, self.weight = gamma, weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
 

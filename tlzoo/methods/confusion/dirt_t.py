@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import divergence, entropy
+from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.methods.confusion.vada import VADA
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.virtual_adversary import VirtualAdversary
-from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Context, Losses, Need, Prediction
 
@@ -35,17 +36,12 @@ class DIRTT(SourceFree):
     """
 
     label = "DIRT-T"
-    paper = Paper(
-        title="A DIRT-T Approach to Unsupervised Domain Adaptation",
-        authors=("Shu", "Bui", "Narui", "Ermon"),
-        venue="ICLR",
-        year=2018,
-        arxiv="1802.08735",
-    )
+    paper = VADA.paper
     revision = 2
     needs = frozenset({Need.MODEL, Need.INDICES})
     starts_from = "confusion/vada"
     space = Space(radius=LogUniform(0.5, 8.0), anchoring=LogUniform(0.1, 10.0))
+    transformable = False
     variants = ({"radius": 0.5}, {"radius": 0.5, "interval": 2})
     epoch: Tensor
 
@@ -59,8 +55,8 @@ class DIRTT(SourceFree):
         interval: int = 1,
     ) -> None:
         super().__init__(num_features, num_classes)
-        if interval < 1:
-            raise ValueError(f"interval {interval}; expected at least 1 epoch")
+        check_counts(interval=interval)
+        check_at_least(0, anchoring=anchoring)
         self.anchoring, self.interval = anchoring, interval
         self.adversary = VirtualAdversary(radius)
         self.teacher = Memory(logits=torch.zeros(0, num_classes))

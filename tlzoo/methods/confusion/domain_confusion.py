@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import uniform_confusion
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -49,6 +50,7 @@ class DomainConfusionLoss(Alignment):
         weight: float = 0.01,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
         self.weight = weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
 

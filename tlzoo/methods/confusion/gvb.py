@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -69,6 +70,9 @@ class GVB(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(
+            0, head_bridge=head_bridge, discriminator_bridge=discriminator_bridge, gamma=gamma, weight=weight
+        )
         self.head_bridge, self.discriminator_bridge = head_bridge, discriminator_bridge
         self.gamma, self.weight = gamma, weight
         self.head = BridgedHead(num_features, num_classes)

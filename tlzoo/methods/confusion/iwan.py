@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -52,6 +53,7 @@ class IWAN(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, gamma=gamma, entropy_weight=entropy_weight, weight=weight)
         self.gamma, self.entropy_weight, self.weight = gamma, entropy_weight, weight
         self.first_discriminator = DomainDiscriminator(num_features, hidden)
         self.discriminator = DomainDiscriminator(num_features, hidden)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import classifier_discrepancy
+from tlzoo.functional.checks import check_counts
 from tlzoo.methods.alternating import Alternating, Phase
 from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
@@ -19,6 +20,7 @@ class TwoClassifiers(nn.Module):
 
     def __init__(self, num_features: int, num_classes: int, hidden: int) -> None:
         super().__init__()
+        check_counts(hidden=hidden)
         self.first, self.second = (
             nn.Sequential(
                 nn.Linear(num_features, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
@@ -61,8 +63,7 @@ class MCD(Alternating):
 
     def __init__(self, num_features: int, num_classes: int, *, hidden: int = 256, repeats: int = 4) -> None:
         super().__init__(num_features, num_classes)
-        if repeats < 1:
-            raise ValueError(f"repeats {repeats}; expected at least 1")
+        check_counts(repeats=repeats)
         self.repeats = repeats
         self.head = TwoClassifiers(num_features, num_classes, hidden)
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
@@ -51,6 +52,8 @@ class MDD(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_counts(hidden=hidden)
+        check_at_least(0, margin=margin, reversal=reversal, weight=weight)
         self.margin, self.reversal, self.weight = margin, reversal, weight
         self.adversary = nn.Sequential(
             nn.Linear(num_features, hidden),

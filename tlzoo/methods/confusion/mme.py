@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy, gradient_reversal
+from tlzoo.functional.checks import check_at_least, check_positive
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -62,8 +63,8 @@ class MME(Alignment):
 
     def __init__(self, num_features: int, num_classes: int, *, temperature: float = 0.05, weight: float = 0.1) -> None:
         super().__init__(num_features, num_classes)
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        check_positive(temperature=temperature)
+        check_at_least(0, weight=weight)
         self.weight = weight
         self.head = CosineHead(num_features, num_classes, temperature)
 

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.predictions import log_complement
 from tlzoo.methods.alignment import Alignment
 from tlzoo.paper import Paper
@@ -43,6 +44,7 @@ class OSBP(Alignment):
         self, num_features: int, num_classes: int, *, boundary: float = 0.5, gamma: float = 10.0, weight: float = 1.0
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, gamma=gamma, weight=weight)
         if not 0 < boundary < 1:
             raise ValueError(f"boundary {boundary}; expected a probability between 0 and 1")
         self.boundary, self.gamma, self.weight = boundary, gamma, weight

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
@@ -51,6 +52,7 @@ class PADA(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, gamma=gamma, weight=weight)
         self.gamma, self.weight = gamma, weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
         self.class_weights: Tensor

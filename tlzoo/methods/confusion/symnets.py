@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import reversal_coefficient
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
@@ -49,6 +50,7 @@ class SymNets(Alignment):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
         self.weight = weight
         self.source_classifier = nn.Linear(num_features, num_classes)
         self.target_classifier = nn.Linear(num_features, num_classes)

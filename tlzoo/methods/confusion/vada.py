@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import entropy, gradient_reversal
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.nn.virtual_adversary import VirtualAdversary
@@ -53,6 +54,7 @@ class VADA(Alignment):
     revision = 2
     needs = frozenset({Need.MODEL})
     space = Space(radius=LogUniform(0.5, 8.0), target_weight=LogUniform(0.01, 0.1))
+    transformable = False
     variants = ({"hidden": 64, "radius": 0.5}, {"hidden": 64, "radius": 0.5, "source_weight": 0.0})
 
     def __init__(
@@ -67,6 +69,7 @@ class VADA(Alignment):
         target_weight: float = 0.01,
     ) -> None:
         super().__init__(num_features, num_classes)
+        check_at_least(0, domain_weight=domain_weight, source_weight=source_weight, target_weight=target_weight)
         self.domain_weight, self.source_weight, self.target_weight = domain_weight, source_weight, target_weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
         self.adversary = VirtualAdversary(radius)

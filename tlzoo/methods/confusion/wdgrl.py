@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_counts
 from tlzoo.methods.alternating import Alternating, Phase
 from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
@@ -41,6 +42,7 @@ class WDGRL(Alternating):
         year=2018,
         arxiv="1707.01217",
     )
+    transformable = False
 
     def __init__(
         self,
@@ -54,8 +56,8 @@ class WDGRL(Alternating):
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
-        if repeats < 1:
-            raise ValueError(f"repeats {repeats}; expected at least 1")
+        check_counts(hidden=hidden, repeats=repeats)
+        check_at_least(0, penalty=penalty, rate=rate, weight=weight)
         self.repeats, self.penalty, self.rate, self.weight = repeats, penalty, rate, weight
         self.critic = nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 

@@ -1,0 +1,46 @@
+"""Alignments by a statistic: loss = weight * statistic of source and target."""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from tlzoo.functional.checks import check_at_least
+from tlzoo.methods.alignment import Alignment
+from tlzoo.types import Context, Losses, Prediction
+
+__all__ = ["Statistic"]
+
+
+class Statistic(Alignment):
+    """Makes a statistic of source and target small: a distance of the domains, or what target predictions should be.
+
+    A method implements :meth:`statistic`.
+
+    Args:
+        num_features: D.
+        num_classes: C.
+        weight: trade-off of the term.
+
+    Attributes:
+        logged: what the statistic is called where losses are logged.
+    """
+
+    implements: ClassVar[str] = "statistic(source, target)"
+    logged: ClassVar[str] = "statistic"
+
+    def __init__(self, num_features: int, num_classes: int, *, weight: float = 1.0) -> None:
+        super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
+        self.weight = weight
+
+    @final
+    def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
+        """Return the weighted statistic as the loss, and the statistic as it is."""
+        value = self.statistic(source, target)
+        return {"loss": self.weight * value, self.logged: value.detach()}
+
+    def statistic(self, source: Prediction, target: Prediction) -> Tensor:
+        """Return the scalar to make small."""
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
