@@ -123,10 +123,12 @@ def composition(names: tuple[str, ...]) -> type[Combined]:
         TypeError: one of them is no alignment of one loss.
         ValueError: one of them stands twice.
     """
-    classes = {name: method_class(name) for name in names}
-    for name, cls in classes.items():
+    classes: dict[str, type[Alignment]] = {}
+    for name in names:
+        cls = method_class(name)
         if not issubclass(cls, Alignment):
             raise TypeError(f"{name} is no alignment of one loss; only those can be combined")
+        classes[name] = cls
     if len(classes) < len(names):
         raise ValueError(f"{'+'.join(names)} names a method twice")
     shorts = {name: short_name(name) for name in names}
