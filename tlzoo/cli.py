@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import tlzoo
 from tlzoo.registry import FAMILIES, list_methods, method_class
+from tlzoo.spelling import printable
 
 __all__ = ["main"]
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _is_mistake(error):
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        print(f"tlzoo: {text}", file=sys.stderr)
+        print("tlzoo:", *map(printable, text.splitlines()), sep=" ", file=sys.stderr)
         return USAGE_ERROR
     return status
 

@@ -1,11 +1,12 @@
-"""What to say of a name that is unknown."""
+"""What to say of a name that is unknown, and how to show text that came from elsewhere."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["nearest"]
+__all__ = ["nearest", "printable"]
 
 _FEW = 16
 """So many known names are listed where none is near; more would bury the message."""
@@ -34,3 +35,15 @@ def nearest(name: str, known: Iterable[str], *, kind: str, related: Iterable[str
     if len(spelled) <= _FEW:
         return f"{said}; known are {', '.join(spelled.values())}"
     return f"{said}; none of the {len(spelled)} known ones is spelled like it"
+
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""Return text in one line that moves no cursor, colors nothing and turns no direction: controls as escapes.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a\\x1b[31mb\\nc'
+    """
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)

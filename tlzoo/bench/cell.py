@@ -13,6 +13,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.spelling import printable
+
 __all__ = [
     "EPISODE_ACCURACY",
     "KINDS",
@@ -173,7 +175,7 @@ class Cell:
 
     def __str__(self) -> str:
         where = f"{self.task} on {self.backbone}" if self.backbone else self.task
-        return f"{self.label}, {where}, seed {self.seed}"
+        return printable(f"{self.label}, {where}, seed {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

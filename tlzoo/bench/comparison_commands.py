@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tlzoo.spelling import printable
+
 __all__ = ["add_checking_commands"]
 
 
@@ -38,9 +40,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     plan, store = planned(arguments)
     found = compare(build_tables(plan, store), arguments.first, arguments.second)
     for comparison in found:
-        print(f"{comparison.title}: {comparison.answer}")
+        print(printable(f"{comparison.title}: {comparison.answer}"))
         for line in comparison.evidence:
-            print(f"  {line}")
+            print(f"  {printable(line)}")
     return 0
 
 
@@ -60,7 +62,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     found = reproduce(record, store, arguments.protocol or DEFAULT_PROTOCOL)
     print(found.sentence)
     for line in found.differences:
-        print(f"  {line}")
+        print(f"  {printable(line)}")
     return 0 if found.matches else 1
 
 
@@ -77,5 +79,5 @@ def _diff(arguments: argparse.Namespace) -> int:
     found = difference(read_figures(arguments.old), read_figures(arguments.new), tolerance=arguments.tolerance)
     print(found.sentence)
     for line in found.lines:
-        print(f"  {line}")
+        print(f"  {printable(line)}")
     return 0 if found.same else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,11 +43,13 @@ def find_cell(prefix: str, root: Path | None = None) -> tuple[Store, Record]:
     Raises:
         ValueError: there is none, or there are several.
     """
+    if not re.fullmatch("[0-9a-f]{1,16}", prefix):
+        raise ValueError(f"cell {prefix!r}; expected the beginning of a hash: up to 16 of the digits 0 to 9 and a to f")
     folders = [root] if root is not None else sorted(path for path in Path("runs").glob("*") if path.is_dir())
     stems = {path.stem: folder for folder in folders for path in folder.glob(f"{prefix}*.json") if "." not in path.stem}
     found = [(Store(folder), record) for stem, folder in stems.items() if (record := Store(folder).read(stem))]
     where = ", ".join(map(str, folders)) or "runs/ (which is not here; give --store)"
-    if not prefix or not found:
+    if not found:
         raise ValueError(f"no finished cell {prefix!r} in {where}; the report lists the hashes of all cells")
     if len(found) > 1:
         hashes = ", ".join(record.cell.hash for _, record in found)

@@ -3,7 +3,7 @@
 ``<hash>.npz`` holds predictions and is written first; ``<hash>.json`` holds everything else and is written last: its
 presence is the commit. Both go to a temporary file, are synced, and are renamed. There is no lock and no shared
 file, so several runs may fill one store, on NFS too. What cannot be read, or does not match its own digest,
-counts as missing and is run again.
+counts as missing and is run again; so does what holds another cell than its name says.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, canonical_plain
+from tlzoo.spelling import printable
 from tlzoo.storage import replace_file, sweep
 
 __all__ = ["Failure", "Record", "Store"]
@@ -67,7 +68,7 @@ class Failure:
     def last_line(self) -> str:
         """What went wrong, in one line."""
         lines = [line for line in self.traceback.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else "unknown error"
+        return printable(lines[-1].strip()) if lines else "unknown error"
 
 
 class Store:
@@ -131,9 +132,10 @@ class Store:
             data = (self.root / f"{key}.npz").read_bytes()
             if payload is None or hashlib.sha256(data).hexdigest() != payload["result"]["predictions"]:
                 return None
-            return _record(payload)
+            record = _record(payload)
         except (OSError, KeyError, TypeError, ValueError, AttributeError):
             return None  # gone, or written by another version of the schema
+        return record if record.cell.hash == key else None  # another cell's files under this name
 
     def predictions(self, cell: Cell | str) -> dict[str, NDArray[Any]]:
         """Return the stored arrays of a finished cell; see :func:`_packed` for their form.
@@ -151,13 +153,17 @@ class Store:
         """Return why a cell failed, or None where it did not, or was finished since."""
         key = cell if isinstance(cell, str) else cell.hash
         payload = self._unsealed(f"{key}.failed.json")
-        if payload is None or "traceback" not in payload or self.read(key) is not None:
+        if payload is None or self.read(key) is not None:
             return None
         try:
-            made = Cell.from_json(payload["cell"])
-        except (TypeError, ValueError):
+            found = Failure(
+                cell=Cell.from_json(payload["cell"]),
+                traceback=str(payload["traceback"]),
+                provenance=dict(payload["provenance"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
             return None
-        return Failure(cell=made, traceback=payload["traceback"], provenance=payload["provenance"])
+        return found if found.cell.hash == key else None
 
     def finished(self, cells: Iterable[Cell]) -> dict[Cell, Record]:
         """Return those of ``cells`` that are finished."""
@@ -187,7 +193,7 @@ class Store:
             sealed = json.loads((self.root / name).read_bytes())
             payload = sealed["payload"]
             intact = sealed["digest"] == _digest(payload)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return payload if intact and isinstance(payload, dict) else None
 
@@ -198,13 +204,13 @@ def _record(payload: Mapping[str, Any]) -> Record:
         cell=Cell.from_json(payload["cell"]),
         metrics={name: float(value) for name, value in result["metrics"].items()},
         curves={name: [float(v) for v in values] for name, values in result["curves"].items()},
-        receipt=result["receipt"],
+        receipt=dict(result["receipt"]),
         series={
             name: {column: [float(v) for v in values] for column, values in columns}
             for name, columns in result["series"].items()
         },
-        splits=result["splits"],
-        provenance=payload["provenance"],
+        splits=dict(result["splits"]),
+        provenance=dict(payload["provenance"]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ class Labels:
         target = prediction.removeprefix("test_")
         key = split, target
         if key not in self._known:
-            path = home() / "labels" / f"{split}-{target}.npy"
+            path = home() / "labels" / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.npy"
             found = _kept(path)
             if found is None:
                 found = self._of_task(cell, target).get(split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,20 @@ def load_suite(name: str) -> Suite:
     seeds = _seeds(parts["seeds"]) if "seeds" in parts else (0,)
     search = read_search(parts, Search())
     return Suite(
-        name=parts["suite"].scalar(str, what="suite", expected="a name"),
+        name=_file_name(parts["suite"]),
         question=parts["question"].scalar(str, what="question", expected="a sentence") if "question" in parts else "",
         groups=tuple(_group(item, seeds, search) for item in parts["groups"].items(what="groups")),
         path=path,
     )
+
+
+def _file_name(place: Located) -> str:
+    """Return the name of a suite, which folders and files of results are named after."""
+    expected = "a name of letters, digits and . _ + -, such as my-suite"
+    name: str = place.scalar(str, what="suite", expected=expected)
+    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+        raise place.error(f"suite is {name!r}; expected {expected}: results are stored under it")
+    return name
 
 
 def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, what: str) -> None:

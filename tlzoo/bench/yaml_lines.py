@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tlzoo.spelling import nearest
+from tlzoo.spelling import nearest, printable
 
 __all__ = ["Located", "SuiteError", "parse"]
 
@@ -63,7 +63,9 @@ class Located:
         wanted = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(self.value, kind) or (isinstance(self.value, bool) and bool not in wanted):
             raise self.error(f"{what} is {self.spelled}; expected {expected}")
-        return self.value
+        if isinstance(self.value, str) and printable(self.value.strip()) != self.value.strip():
+            raise self.error(f"{what} is {self.spelled}; expected {expected} in one line, without control characters")
+        return self.value.strip() if isinstance(self.value, str) else self.value
 
     def plain(self) -> Any:
         """Return the value without places."""

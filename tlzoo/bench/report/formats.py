@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 
-from tlzoo.bench.report.table_layout import Grid, Row, grid
+from tlzoo.bench.report.table_layout import Entry, Grid, Row, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
-from tlzoo.spelling import nearest
+from tlzoo.spelling import nearest, printable
 
 __all__ = ["FORMATS", "render"]
 
@@ -39,12 +40,12 @@ def markdown(grids: Sequence[Grid]) -> str:
 
 def _markdown_table(grid: Grid) -> str:
     names = grid.header
-    lines = [f"### {_pipe(grid.title)}", "", f"| {' | '.join(map(_pipe, names))} |"]
+    lines = [f"### {_mark(grid.title)}", "", f"| {' | '.join(map(_mark, names))} |"]
     lines.append("|---" + "|---:" * (len(names) - 1) + "|")
     for title, own in grid.sections:
-        lines.append(f"| *{_pipe(title)}* |" + " |" * (len(names) - 1))
+        lines.append(f"| *{_mark(title)}* |" + " |" * (len(names) - 1))
         for row in own:
-            texts = [_pipe(entry.text) for entry in row.entries]
+            texts = [_mark(entry.text) for entry in row.entries]
             if row.emphasis == "best":
                 texts[:2] = [f"**{text}**" for text in texts[:2]]
             if row.emphasis == "tied":
@@ -52,15 +53,19 @@ def _markdown_table(grid: Grid) -> str:
             if row.emphasis == "oracle":
                 texts = [f"*{text}*" for text in texts]
             if row.message:
-                texts = [f"{texts[0]} ({_pipe(row.message)})", *texts[1:]]
+                texts = [f"{texts[0]} ({_mark(row.message)})", *texts[1:]]
             texts += [""] * (len(names) - len(texts))
             lines.append(f"| {' | '.join(texts)} |")
-    notes = [f"{'; '.join(grid.notes)}.", ""] if grid.notes else []
+    notes = [f"{_mark('; '.join(grid.notes))}.", ""] if grid.notes else []
     return "\n".join([*lines, "", *notes])
 
 
-def _pipe(text: str) -> str:
-    return text.replace("|", "\\|")
+_MARKS = re.compile(r"[\\`*\[\]<|]|&(?=#?\w+;)")
+
+
+def _mark(text: str) -> str:
+    """Return text that Markdown shows as it is: no table border, markup, link or HTML begins in it."""
+    return _MARKS.sub(r"\\\g<0>", printable(text))
 
 
 def latex(grids: Sequence[Grid]) -> str:
@@ -120,7 +125,7 @@ _TEX = {
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
+    return "".join(_TEX.get(character, character) for character in printable(text))
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
@@ -130,21 +135,22 @@ def comma_separated(tables: Sequence[Table]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     names = ("group", "task", "backbone", "sees", "method", "label", "metric", "runs", "mean", "std", "low", "high")
     more = ("gain", "gain_low", "gain_high", "average_rank", "best", "tied", "oracle", "failed", "error")
-    writer.writerow([*names, *more, *extras])
+    writer.writerow([*names, *more, *map(_text, extras)])
     for table in tables:
         for section in table.sections:
             for line in section.lines:
                 s, gain = line.summary, line.gain.difference if line.gain else None
                 writer.writerow(
                     [
-                        *(table.group.title, table.task or "mean of tasks", table.backbone or ""),
-                        *("; ".join(section.sees), line.cell.method, line.label, table.group.metric, s.n),
+                        *map(_text, (table.group.title, table.task or "mean of tasks", table.backbone or "")),
+                        *map(_text, ("; ".join(section.sees), line.cell.method, line.label, table.group.metric)),
+                        s.n,
                         *map(_figure, (s.mean, s.std, s.low, s.high)),
                         *(map(_figure, (gain.mean, gain.low, gain.high)) if gain else ("", "", "")),
                         _figure(line.rank),
                         *map(int, (line.best, line.tied, line.oracle)),
                         len(line.failures),
-                        line.failures[-1].last_line if line.failures else "",
+                        _text(line.failures[-1].last_line) if line.failures else "",
                         *(_figure(line.extras.get(name, math.nan)) for name in extras),
                     ]
                 )
@@ -161,10 +167,20 @@ def comma_separated_sheets(sheets: Sequence[Grid]) -> str:
             for row in rows:
                 name, *entries = row.entries
                 writer.writerows(
-                    (sheet.title, title, name.text, column, _figure(entry.number), entry.text)
+                    (*map(_text, (sheet.title, title, name.text, column)), _figure(entry.number), _shown(entry))
                     for column, entry in zip(sheet.header[1:], entries, strict=False)
                 )
     return out.getvalue()
+
+
+def _text(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
+def _shown(entry: Entry) -> str:
+    return _text(entry.text) if math.isnan(entry.number) else entry.text
 
 
 def _figure(value: float) -> str:

@@ -33,6 +33,7 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "svg.fonttype": "none",
+            "text.parse_math": False,  # names are text, whatever signs are in them
             "font.family": "sans-serif",
             "font.sans-serif": ["DejaVu Sans"],  # each text names the whole list
             "font.size": 10,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tlzoo.bench.report.table_layout import Grid, Row
+from tlzoo.spelling import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,34 +22,37 @@ def terminal(grid: Grid) -> Text:
     """Return a table for a rich console; print it with ``soft_wrap=True``."""
     from rich.text import Text
 
-    names = grid.header
+    names = [printable(name) for name in grid.header]
     every = [_texts(row) for _, own in grid.sections for row in own]
     widths = [
         max(len(name), *(len(texts[place]) for texts in every if place < len(texts)), 0)
         for place, name in enumerate(names)
     ]
     text = Text()
-    text.append(f"{grid.title}\n", style="bold")
+    text.append(f"{printable(grid.title)}\n", style="bold")
     text.append(f"{_spread(names, widths)}\n", style="underline")
     messages = []
     for title, own in grid.sections:
-        text.append(f"{title}\n", style="italic cyan")
+        text.append(f"{printable(title)}\n", style="italic cyan")
         for row in own:
             text.append(f"{_spread(_texts(row), widths)}\n", style=_STYLES[row.emphasis])
             if row.message:
                 messages.append(
-                    (f"{row.entries[0].text}: {row.message}\n", "red" if "failed" in row.message else "yellow")
+                    (
+                        f"{printable(f'{row.entries[0].text}: {row.message}')}\n",
+                        "red" if "failed" in row.message else "yellow",
+                    )
                 )
     for message, style in messages:
         text.append(message, style=style)
     for note in grid.notes:
-        text.append(f"  {note}\n", style="dim")
+        text.append(f"  {printable(note)}\n", style="dim")
     return text
 
 
 def _texts(row: Row) -> list[str]:
     """Return the texts of a row; a trailing mark keeps figures aligned whether or not it is there."""
-    texts = [entry.text for entry in row.entries]
+    texts = [printable(entry.text) for entry in row.entries]
     if row.emphasis == "failed":
         return [texts[0], "failed  "]
     if len(texts) > 1:
