@@ -248,7 +248,7 @@ def test_a_stored_cell_is_reproduced(bench, capsys, tmp_path):
     cell = min(path.stem for path in (tmp_path / "runs/tiny").glob("*.json"))
     assert cli.main(["bench", "reproduce", cell[:6], "--protocol", "cli_protocol"]) == 0
     assert "It matches bit for bit (same machine and versions)." in capsys.readouterr().out
-    assert refused(capsys, "bench", "reproduce", "nothing").startswith("tlzoo: no finished cell 'nothing' in runs/tiny")
+    assert refused(capsys, "bench", "reproduce", "ffff").startswith("tlzoo: no finished cell 'ffff' in runs/tiny")
 
 
 def test_what_differs_between_two_sets_of_results(bench, capsys, tmp_path):

@@ -85,8 +85,9 @@ def test_a_cell_is_found_by_the_beginning_of_its_hash(stored, tmp_path, monkeypa
     store, cell = stored()
     stored(seed=1)
     assert find_cell(cell.hash[:8], store.root)[1].cell == cell
-    with pytest.raises(ValueError, match="no finished cell ''"):
-        find_cell("", store.root)
+    absent = "0" * 16
+    with pytest.raises(ValueError, match=f"no finished cell '{absent}'"):
+        find_cell(absent, store.root)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moved").mkdir()
     store.root.rename(tmp_path / "moved" / "runs")

@@ -60,7 +60,7 @@ def _markdown_table(grid: Grid) -> str:
     return "\n".join([*lines, "", *notes])
 
 
-_MARKS = re.compile(r"[\\`*\[\]<|]|&(?=#?\w+;)")
+_MARKS = re.compile(r"[\\`*<|~]|\](?=[(\[])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")
 
 
 def _mark(text: str) -> str:
