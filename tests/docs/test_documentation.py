@@ -25,8 +25,8 @@ def tables():
             del sys.modules[name]
 
 
-def test_readmes_table_is_the_registrys(tables):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_all_methods_is_the_registrys(tables):
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     assert tables.refreshed(text) == text, "run python docs/tables.py"
 
 
@@ -40,7 +40,7 @@ def test_readmes_figure_is_of_the_committed_results(tmp_path):
     assert f"docs/figures/{figures.FIGURE.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_readme_without_marks_is_refused(tables):
+def test_a_page_without_marks_is_refused(tables):
     with pytest.raises(ValueError, match="put both lines where the table goes"):
         tables.refreshed("# tlzoo\n")
 
@@ -54,6 +54,7 @@ def test_every_method_is_in_the_tables_with_its_paper(tables):
         paper = method_class(name).paper
         if paper:
             assert f"[{paper.citation}]({paper.url})" in own
+            assert f"[{paper.title}]({paper.url}), {paper.citation} |" in everything
 
 
 def test_every_source_and_kind_of_task_is_in_the_tables(tables):
