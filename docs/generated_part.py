@@ -32,12 +32,17 @@ class Generated(SphinxDirective):
 
 
 def escape_formulas(*event: Any) -> None:
-    """Keep reStructuredText from reading formulas as markup; code is left alone.
+    """Keep reStructuredText from reading plain formulas as markup; code and ``.. math::`` are left alone.
 
     Sphinx calls it with (app, what, name, object, options, lines); the lines are changed in place.
     """
     lines: list[str] = event[-1]
+    formula: int | None = None  # the indentation of a ``.. math::`` that goes on
     for place, line in enumerate(lines):
+        indentation = len(line) - len(line.lstrip())
+        if formula is not None and (not line.strip() or indentation > formula):
+            continue
+        formula = indentation if line.lstrip().startswith(".. math::") else None
         if line.lstrip().startswith((">>>", "..")):
             continue
         parts = _CODE.split(line)

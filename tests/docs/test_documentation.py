@@ -185,6 +185,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
     built = (tmp_path / "html" / "confusion.html").read_text(encoding="utf-8")
     assert 'href="api/methods.html#tlzoo.methods.confusion.cdan.CDAN"' in built
     assert "https://arxiv.org/abs/1705.10667" in built
+    assert "<msub>" in (tmp_path / "html" / "adaptation.html").read_text(encoding="utf-8")  # formulas are MathML
     assert 'id="tlzoo.functional.mmd"' in (tmp_path / "html" / "api" / "functional.html").read_text(encoding="utf-8")
 
 
@@ -204,6 +205,14 @@ def test_formulas_in_docstrings_are_no_markup(written, shown):
     lines = [written]
     importlib.import_module("generated_part").escape_formulas(None, "class", "x", None, {}, lines)
     assert lines == [shown]
+
+
+@pytest.mark.usefixtures("tables")
+def test_formulas_that_are_set_are_left_alone():
+    pytest.importorskip("sphinx")
+    lines = ["Text x_ and", "", ".. math:: a_b", "", "    c_ * |d|", "", "then x_ again"]
+    importlib.import_module("generated_part").escape_formulas(None, "class", "x", None, {}, lines)
+    assert lines == [r"Text x\_ and", "", ".. math:: a_b", "", "    c_ * |d|", "", r"then x\_ again"]
 
 
 def test_rows_that_were_tuned_on_validation_labels_are_marked_and_not_set_apart(tables, tmp_path):
