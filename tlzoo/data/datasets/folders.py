@@ -2,69 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.pictures import REVISION, ImageFiles, find_pictures, picture_hashes, subfolders
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.spelling import nearest
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-__all__ = ["ImageFiles", "folder_adaptation", "read_domain"]
+__all__ = ["folder_adaptation", "read_domain"]
 
 _SIZE = 224
 _TRAIN_SHARE = 0.7
-_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
-
-
-class ImageFiles:
-    """Pictures read when they are asked for: RGB, the shorter side resized to ``size``, the middle cut out.
-
-    Args:
-        files: one a picture.
-        size: height and width.
-    """
-
-    def __init__(self, files: Sequence[Path], *, size: int = _SIZE) -> None:
-        self.files, self.size = tuple(files), size
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return (B, size, size, 3) uint8."""
-        if not len(indices):
-            return np.empty((0, self.size, self.size, 3), dtype=np.uint8)
-        return np.stack([self._read(self.files[index]) for index in indices])
-
-    def take(self, indices: NDArray[np.int64]) -> ImageFiles:
-        """Return a reader of these files alone."""
-        return ImageFiles([self.files[index] for index in indices], size=self.size)
-
-    def _read(self, file: Path) -> NDArray[np.uint8]:
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            with Image.open(file) as opened:
-                return np.asarray(_fitted(opened.convert("RGB"), self.size))
-        except (OSError, UnidentifiedImageError) as error:
-            raise ValueError(f"{file} cannot be read as a picture ({error}); replace or remove it") from error
-
-
-def _fitted(image: Image, size: int) -> Image:
-    from PIL import Image
-
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    left, top = (width - size) // 2, (height - size) // 2
-    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
 
 
 def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> DomainTask:
@@ -95,38 +46,46 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
 
 
 def read_domain(root: Path, domain: str) -> ExampleSet:
-    """Return all pictures of ``root/domain/class/*`` with labels; files are opened when they are read.
+    """Return all pictures of ``root/domain/class/``, at any depth, with labels; files are opened when they are read.
 
-    Its checksum is made of the files' names and sizes: hashing the pictures would mean reading the whole set.
+    Its checksum is made of the files' names and contents, see :mod:`tlzoo.storage.contents`.
+
+    Raises:
+        ValueError: no such domain, a class without pictures, pictures that are in no class, a link that leads nowhere,
+            a file that is no picture.
     """
     classes = _class_names(root, domain)
-    files = [_pictures(root / domain / name) for name in classes]
+    folder = _class_folder(root, domain)
+    files = [find_pictures(folder / name) for name in classes]
+    if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
+        raise ValueError(f"{folder / empty[0]} holds no pictures; fill it, or remove the folder in all domains")
     every = [file for members in files for file in members]
-    if not every:
-        raise ValueError(f"{root / domain} holds no pictures ({', '.join(sorted(_SUFFIXES))})")
-    sizes = [(file.relative_to(root).as_posix(), file.stat().st_size) for file in every]
+    reader = ImageFiles(every, size=_SIZE)  # first: it notices files that change from here on
+    hashes = picture_hashes(folder, every)
     return ExampleSet(
-        inputs=ImageFiles(every),
+        inputs=reader,
         modality="image",
         labels=np.repeat(np.arange(len(classes)), [len(members) for members in files]),
-        checksum=content_hash(sizes, _SIZE),
+        checksum=content_hash(domain, hashes, _SIZE, REVISION),
     )
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-
-
 def _class_names(root: Path, domain: str) -> tuple[str, ...]:
-    domains = _folders(root)
+    domains = subfolders(root)
     if not domains:
         raise ValueError(f"{root} holds no folders; expected one a domain, and in it one a class")
     if domain not in domains:
         raise ValueError(f"{nearest(domain, domains, kind='domain')} (in {root})")
-    return _folders(root / domain)
+    folder = _class_folder(root, domain)
+    classes = subfolders(folder)
+    if not classes:
+        raise ValueError(f"{folder} holds no folders; expected one a class, and in it pictures")
+    if stray := find_pictures(folder, deep=False):
+        raise ValueError(f"{stray[0]} is in no class; move it into the folder of one, or remove it")
+    return classes
 
 
-def _folders(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; expected root/domain/class/*.jpg")
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+def _class_folder(root: Path, domain: str) -> Path:
+    """Return the folder of the classes; Office-31 has it one deeper, in ``images``."""
+    folder = root / domain
+    return folder / "images" if subfolders(folder) == ("images",) and subfolders(folder / "images") else folder

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.pictures import find_pictures, open_picture, subfolders
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import EpisodeTask
 
@@ -85,10 +86,12 @@ def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[s
     Raises:
         ValueError: there is no character with a picture, or a picture cannot be read.
     """
-    characters = sorted(path for path in folder.glob("*/*") if path.is_dir())
-    files = [sorted(character.glob("*.png")) for character in characters]
+    characters = [folder / alphabet / name for alphabet in subfolders(folder) for name in subfolders(folder / alphabet)]
+    files = [find_pictures(character) for character in characters]
     if not any(files):
         raise ValueError(f"{folder} holds no alphabet/character/*.png; give the folder of Lake's images_background")
+    if not all(files):
+        raise ValueError(f"{characters[files.index([])]} holds no pictures; unpack the alphabet again")
     counts = [len(members) for members in files]
     labels = first + np.repeat(np.arange(len(characters)), counts)
     alphabets = np.repeat([character.parent.name for character in characters], counts)
@@ -166,11 +169,6 @@ def _examples(files: Sequence[Path], labels: NDArray[np.int64], alphabets: NDArr
 
 def _picture(file: Path) -> NDArray[np.uint8]:
     """Return a drawing as (SIZE, SIZE), white strokes on black; on disk strokes are black."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(file) as opened:
-            small = opened.convert("L").resize((SIZE, SIZE), Image.Resampling.BOX)
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{file} cannot be read as a picture ({error}); replace or remove it") from error
-    return 255 - np.asarray(small)
+    return 255 - np.asarray(open_picture(file).convert("L").resize((SIZE, SIZE), Image.Resampling.BOX))

@@ -1,0 +1,189 @@
+"""Pictures on disk: which files are some, how they are read, and readers that open them when they are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlzoo.storage.contents import content_hashes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["REVISION", "ImageFiles", "find_pictures", "open_picture", "picture_hashes", "subfolders"]
+
+REVISION = 2
+"""Raised when pictures are read otherwise; part of the identity of sets on disk."""
+
+SUFFIXES = frozenset(
+    ".avif .bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
+)
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""In Pillow's names: among others that it knows are some that it can name and not read."""
+
+_JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"})
+"""What systems leave in folders, in lower case, beside everything that begins with a dot."""
+
+_SIZE = 224
+_DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+class ImageFiles:
+    """Pictures read when they are asked for: RGB, the shorter side resized to ``size``, the middle cut out.
+
+    Args:
+        files: one a picture.
+        size: height and width.
+
+    Raises:
+        OSError: a file is not there.
+    """
+
+    def __init__(self, files: Sequence[Path], *, size: int = _SIZE) -> None:
+        self.files, self.size = tuple(files), size
+        self._stamps = tuple(map(_stamp, self.files))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return (B, size, size, 3) uint8."""
+        if not len(indices):
+            return np.empty((0, self.size, self.size, 3), dtype=np.uint8)
+        return np.stack([self._read(index) for index in indices])
+
+    def _read(self, index: int) -> NDArray[np.uint8]:
+        picture = np.asarray(_fitted(open_picture(self.files[index]), self.size))
+        if _stamp(self.files[index]) != self._stamps[index]:  # what the set is known by no longer holds
+            raise ValueError(f"{self.files[index]} changed after the set was loaded; load it again")
+        return picture
+
+    def take(self, indices: NDArray[np.int64]) -> ImageFiles:
+        """Return a reader of these files alone."""
+        return ImageFiles([self.files[index] for index in indices], size=self.size)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    info = file.stat()
+    return info.st_size, info.st_mtime_ns
+
+
+def open_picture(file: Path) -> Image:
+    """Return a picture in RGB; of an animation the first.
+
+    16 bits of gray become 8 by their upper half, and what is transparent is shown on white.
+
+    Raises:
+        ValueError: no picture, or one whose values have no known range.
+    """
+    with _opened(file) as opened:
+        return _colored(opened)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image]:
+    from PIL import Image
+
+    Image.init()
+    try:
+        with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as opened:
+            yield opened
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} cannot be read as a picture ({error}); replace or remove it") from error
+
+
+def _colored(image: Image) -> Image:
+    from PIL import Image
+
+    # in other formats 32 bits are what they say, in these they stand for 16
+    if image.mode in _DEEP_GRAY or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        deep = np.asarray(image, dtype=np.float64)
+        return Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"values of mode {image.mode} have no known range; store 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return image.convert("RGB")
+
+
+def _fitted(image: Image, size: int) -> Image:
+    from PIL import Image
+
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def find_pictures(folder: Path, *, deep: bool = True) -> list[Path]:
+    """Return the pictures in a folder, and where ``deep`` in those below it, sorted; other files do not count.
+
+    A picture is what has the suffix of one, or begins as one does.
+
+    Raises:
+        ValueError: a link leads nowhere.
+    """
+    files = _files(folder, seen=set()) if deep else (path for path in _entries(folder) if path.is_file())
+    return sorted(file for file in files if _is_picture(file))
+
+
+def subfolders(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders in a folder, sorted; what systems leave there is none.
+
+    Raises:
+        ValueError: it is no folder, or a link in it leads nowhere.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; expected root/domain/class/*.jpg")
+    return tuple(sorted(path.name for path in _entries(folder) if path.is_dir()))
+
+
+def picture_hashes(root: Path, files: Sequence[Path]) -> list[tuple[str, str]]:
+    """Return (path below ``root``, hash of the contents) of pictures.
+
+    Raises:
+        ValueError: a file is no picture; those that changed since the last time are looked at.
+    """
+    return sorted(content_hashes(root, files, check=_check_header).items())
+
+
+def _check_header(file: Path) -> None:
+    with _opened(file):
+        pass
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name.lower() in _JUNK:
+            continue
+        if path.is_symlink() and not path.exists():
+            raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove it")
+        yield path
+
+
+def _files(folder: Path, *, seen: set[Path]) -> Iterator[Path]:
+    if (resolved := folder.resolve()) in seen:  # a link back up
+        return
+    seen.add(resolved)
+    for path in _entries(folder):
+        if path.is_dir():
+            yield from _files(path, seen=seen)
+        else:
+            yield path
+
+
+def _is_picture(file: Path) -> bool:
+    if file.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        _check_header(file)
+    except ValueError:
+        return False
+    return True
