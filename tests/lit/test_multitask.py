@@ -251,7 +251,9 @@ def test_dense_targets_over_a_map(method):
     after = network._losses(batch)
     assert all(after[task].item() < before[task] for task in targets)
     logged = trainer.test(network, dataloaders=Passes(lambda _: batch, 1, 1), verbose=False)[0]
-    assert set(logged) == {"test/parts_accuracy", "test/depth_error"}
+    assert logged["test/score"] == pytest.approx((logged["test/parts"] + logged["test/depth"]) / 2)
+    assert 0 < logged["test/parts/miou"] <= logged["test/parts/pixel_accuracy"] <= 1
+    assert logged["test/depth/absolute_error"] > 0
 
 
 def test_ordered_classes_are_measured_by_their_distance():
@@ -259,7 +261,10 @@ def test_ordered_classes_are_measured_by_their_distance():
     batches = data(missing=False)
     trainer = fit(network, batches)
     logged = trainer.test(network, datamodule=batches, verbose=False)[0]
-    assert set(logged) == {"test/left_error", "test/right_error", "test/rare_accuracy"}
+    assert logged["test/left"] == logged["test/left/kendall_tau"]
+    assert logged["test/right"] == logged["test/right/r2"]
+    assert logged["test/rare"] == logged["test/rare/accuracy"]
+    assert logged["test/left/mae"] >= 1 - logged["test/left/accuracy"]
 
 
 def test_tasks_with_data_of_their_own():
@@ -276,5 +281,5 @@ def test_tasks_with_data_of_their_own():
     batches = MultitaskData(task, batch_size=4)  # some batches hold one of the two alone
     trainer = fit(network, batches, steps=30)
     logged = trainer.test(network, datamodule=batches, verbose=False)[0]
-    assert set(logged) == {"test/left_accuracy", "test/right_error"}
+    assert {"test/score", "test/left", "test/right", "test/left/accuracy", "test/right/mae"} <= set(logged)
     assert bool(weights_of(network).isfinite().all())

@@ -97,11 +97,11 @@ def test_multitask(method, sharing, multitask_task, make_trainer, losses):
     data = MultitaskData(multitask_task, batch_size=20)
     trainer.fit(module, datamodule=data)
     assert_falls(losses)
-    assert {"train/loss_kind", "train/weight_height", "validation/kind_accuracy"} <= set(trainer.callback_metrics)
+    assert {"train/loss_kind", "train/weight_height", "validation/kind/accuracy"} <= set(trainer.callback_metrics)
     (results,) = trainer.test(module, datamodule=data, verbose=False)
-    assert results["test/kind_accuracy"] > 0.8
+    assert results["test/kind/accuracy"] > 0.8
     spread = float(torch.from_numpy(multitask_task.test.targets["height"]).nan_to_num().std())
-    assert results["test/height_error"] < spread
+    assert results["test/height/mae"] < spread
     outputs = trainer.predict(module, datamodule=data)
     assert outputs[0]["kind"].shape == (30, 3)
     assert outputs[0]["height"].shape == (30, 1)

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from tlzoo.data.tasks import Target
-from tlzoo.nn.task_heads import HEADS, ClassHead, DenseHead, OrdinalHead, ValueHead
+from tlzoo.nn.task_heads import HEADS, ClassHead, DenseHead, NormalsHead, OrdinalHead, ValueHead
 
 FEATURES = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
 
@@ -20,7 +20,6 @@ def test_values():
     head, labels = ValueHead(4), torch.tensor([1.0, 2, 3, 4, 5]).double()
     output = head(FEATURES)
     torch.testing.assert_close(head.loss(output, labels), (output[:, 0] - labels.float()).square().mean())
-    assert head.compared(output, labels)[0].shape == (5,)
     assert head.present(torch.tensor([0.0, torch.nan])).tolist() == [True, False]
 
 
@@ -28,8 +27,6 @@ def test_ordered_classes():
     head = OrdinalHead(4, 4)
     assert head(FEATURES).shape == (5, 3)
     output = torch.tensor([[-1.0, -2, -3], [1, -1, -2], [3, 2, 1]])
-    decided, labels = head.compared(output, torch.tensor([0, 1, 3]))
-    assert decided.tolist() == labels.tolist() == [0, 1, 3]
     above = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 1]])
     expected = -(above * torch.sigmoid(output).log() + (1 - above) * torch.sigmoid(-output).log()).mean()
     torch.testing.assert_close(head.loss(output, torch.tensor([0, 1, 3])), expected)
@@ -48,9 +45,6 @@ def test_dense_classes_leave_out_positions_without_label():
     kept = labels >= 0
     expected = F.cross_entropy(sized.movedim(1, -1)[kept], labels[kept])
     torch.testing.assert_close(head.loss(output, labels), expected)
-    logits, there = head.compared(output, labels)
-    assert logits.shape == (int(kept.sum()), 3)
-    assert bool((there >= 0).all())
     labels[1] = -1
     assert head.present(labels).tolist() == [True, False]
     with pytest.raises(ValueError, match="expected a map"):
@@ -63,14 +57,26 @@ def test_dense_values():
     labels = torch.full((1, 2, 2), 3.0)
     labels[0, 0, 0] = torch.nan
     torch.testing.assert_close(head.loss(output, labels), (output[0, 0, 0, 1] - 3).abs())
-    assert head.compared(output, labels)[1].tolist() == [3.0, 3.0, 3.0]
+
+
+def test_normals_leave_out_positions_without_label():
+    head = NormalsHead(4)
+    output = head(torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0)))
+    assert output.shape == (2, 3, 3, 3)
+    labels = F.normalize(torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(1)), dim=1)
+    labels[0, :, :3] = torch.nan
+    labels[0, :, 3:] = 0
+    sized = F.normalize(F.interpolate(output, (6, 6), mode="bilinear", align_corners=False), dim=1)
+    torch.testing.assert_close(head.loss(output, labels), 1 - (sized[1] * labels[1]).sum(dim=0).mean())
+    torch.testing.assert_close(head.loss(sized, sized * 3), torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert head.present(labels).tolist() == [False, True]
 
 
 def test_kinds_follow_from_classes_unless_given():
     assert (Target(classes=3).kind, Target(classes=0).kind) == ("class", "value")
     assert repr(Target(classes=3)) == "Target(classes=3)"  # part of a task's identity
     assert repr(Target(classes=3, kind="ordinal")) == "Target(classes=3, kind='ordinal')"
-    assert set(HEADS) == {"class", "value", "ordinal", "dense"}
+    assert set(HEADS) == {"class", "value", "ordinal", "dense", "normals"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
 
 from tlzoo.lit.alternation import alternate
 from tlzoo.lit.feature_gradients import FeatureWatch
@@ -22,6 +21,7 @@ from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
+from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld
 
 __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
@@ -78,7 +78,7 @@ class DomainModule(TargetModule):
         self.batch_statistics, self.gather = batch_statistics, gather
         self.automatic_optimization = isinstance(own, Alignment)
         own.prepare(self.network)
-        self.source_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.source_scores = ClassScores(num_classes)
         self._source_outputs: list[Prediction] = []
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
@@ -165,8 +165,7 @@ class DomainModule(TargetModule):
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
         prediction: Prediction = self.network(batch.inputs)
         if dataloader_idx == 0:
-            assert batch.labels is not None
-            self.source_accuracy.update(prediction.logits, batch.labels)
+            self.source_scores.update(prediction.logits, self.labels_of(batch))
             self._source_outputs.append(replace(prediction, labels=batch.labels))
         else:
             self._target_outputs.append(prediction)
@@ -175,8 +174,7 @@ class DomainModule(TargetModule):
         """Log source accuracy and the label-free scores of the target."""
         if not self._source_outputs:
             return
-        self.log("validation/source_accuracy", self.source_accuracy.compute(), sync_dist=True)
-        self.source_accuracy.reset()
+        self.log_scores("validation/source_", self.source_scores)
         self._log_scores(self._collected(self._source_outputs))
         self._source_outputs.clear()
 

@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.lit.metrics import MeanClassAccuracy
-from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.classifier import Classifier
+from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method, Strategy
 from tlzoo.nn.network import Network
+from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction
 
 __all__ = ["FineTuning"]
 
 
-class FineTuning(TransferModule):
+class FineTuning(Classifier):
     """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.base.Strategy` that says what trains.
 
     Layers that do not train keep the normalization statistics of pretraining.
@@ -53,9 +53,7 @@ class FineTuning(TransferModule):
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.method = as_method(method, type(self), method_settings)
         self.network = Network(self.method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
-        self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self.num_classes, self.validation_scores = num_classes, ClassScores(num_classes)
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""
@@ -109,19 +107,8 @@ class FineTuning(TransferModule):
 
     def validation_step(self, batch: Examples, batch_idx: int) -> None:
         """Count the answers on validation data, where the user gives some; domain tasks have none of the target."""
-        assert batch.labels is not None
-        self.validation_accuracy.update(self(batch.inputs), batch.labels)
-        self.log("validation/accuracy", self.validation_accuracy)
+        self.validation_scores.update(self(batch.inputs), self.labels_of(batch))
 
-    def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers on test data."""
-        assert batch.labels is not None
-        logits = self(batch.inputs)
-        self.test_accuracy.update(logits, batch.labels)
-        self.test_balanced_accuracy.update(logits, batch.labels)
-        self.log("test/accuracy", self.test_accuracy)
-        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
-
-    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
-        """Return the logits (B, C)."""
-        return self(batch.inputs)  # type: ignore[no-any-return]
+    def on_validation_epoch_end(self) -> None:
+        """Log what was counted."""
+        self.log_scores("validation/", self.validation_scores)

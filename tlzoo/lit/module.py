@@ -15,6 +15,7 @@ from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
 from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
+from tlzoo.scoring import MultitaskScores, Scores
 from tlzoo.types import Backbone
 
 __all__ = ["TransferModule"]
@@ -155,6 +156,12 @@ class TransferModule(pl.LightningModule):
         """Log the terms of a loss under ``train/``, at the trainer's logging steps only: logging costs time."""
         if self._logs_now:
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=batch_size)
+
+    def log_scores(self, prefix: str, scores: Scores | MultitaskScores) -> None:
+        """Log all figures at the end of an epoch, their names after a prefix such as ``test/``, and begin anew."""
+        # equal on all processes, whose counts are joined; Lightning wants it said
+        self.log_dict({f"{prefix}{name}": value for name, value in scores.compute().items()}, sync_dist=True)
+        scores.reset()
 
 
 def objects(**arguments: Any) -> list[str]:

@@ -9,9 +9,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.regression import MeanAbsoluteError
 
 from tlzoo.data.tasks import Target
 from tlzoo.functional.checks import check_choice
@@ -21,6 +18,7 @@ from tlzoo.methods.base import Method, Weighting
 from tlzoo.nn.gradients import Space, TaskTape
 from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead
+from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
 from tlzoo.types import TaskBatch
 
@@ -92,7 +90,7 @@ class Multitask(TransferModule):
             )
         width = self.sharing.num_features
         self.heads = nn.ModuleDict({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
-        self.metrics = nn.ModuleDict({split: _metrics(kinds) for split in ("validation_", "test_")})
+        self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
         self.register_buffer("loss_counts", torch.zeros(len(kinds)))
 
@@ -236,23 +234,19 @@ class Multitask(TransferModule):
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Measure every task on validation data."""
-        self._measure(batch, "validation")
+        self.validation_scores.update(self(batch.inputs), batch.targets, batch.present)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured."""
+        self.log_scores("validation/", self.validation_scores)
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Measure every task on test data."""
-        self._measure(batch, "test")
+        self.test_scores.update(self(batch.inputs), batch.targets, batch.present)
 
-    def _measure(self, batch: TaskBatch, split: str) -> None:
-        outputs = self(batch.inputs)
-        metrics = self.metrics[f"{split}_"]
-        assert isinstance(metrics, nn.ModuleDict)
-        for task, metric in metrics.items():
-            assert isinstance(metric, Metric)
-            head = self._head(task)
-            labels, present = _labelled(batch, task, head)
-            if bool(present.any()):
-                metric.update(*head.compared(outputs[task][present], labels[present]))
-                self.log(f"{split}/{task}_{_metric_name(metric)}", metric)
+    def on_test_epoch_end(self) -> None:
+        """Log what was measured: of each task ``test/TASK``, its headline figure, and ``test/TASK/FIGURE``."""
+        self.log_scores("test/", self.test_scores)
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
         """Return the outputs by task."""
@@ -267,20 +261,6 @@ def _target(given: Target | int | Mapping[str, Any]) -> Target:
     if isinstance(given, Target):
         return given
     return Target(classes=given) if isinstance(given, int) else Target(**given)
-
-
-def _metrics(targets: Mapping[str, Target]) -> nn.ModuleDict:
-    return nn.ModuleDict({task: _metric(target) for task, target in targets.items()})
-
-
-def _metric(target: Target) -> Metric:
-    if target.classes and target.kind != "ordinal":
-        return MulticlassAccuracy(target.classes, average="micro")
-    return MeanAbsoluteError()
-
-
-def _metric_name(metric: Metric) -> str:
-    return "accuracy" if isinstance(metric, MulticlassAccuracy) else "error"
 
 
 def _labelled(batch: TaskBatch, task: str, head: TaskHead) -> tuple[Tensor, Tensor]:

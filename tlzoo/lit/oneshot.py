@@ -16,6 +16,7 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import EpisodeClassifier, Method
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
+from tlzoo.scoring import EpisodeScores
 from tlzoo.types import Episode, Sees
 
 __all__ = ["OneShot"]
@@ -77,7 +78,7 @@ class OneShot(TransferModule):
                 raise ValueError(f"{type(self.method).__name__} adapts a head of as many outputs as classes; give way")
             self.head = nn.Linear(self.backbone.num_features, way)
             self.method.prepare(self.network)
-        self._accuracies: list[Tensor] = []
+        self.scores = EpisodeScores()
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""
@@ -166,35 +167,26 @@ class OneShot(TransferModule):
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:
         """Answer episodes of the validation classes."""
-        self._accuracies.append(self._episode_accuracy(batch))
+        self._answer(batch)
 
     def test_step(self, batch: Episode, batch_idx: int) -> None:
         """Answer episodes of the novel classes."""
-        self._accuracies.append(self._episode_accuracy(batch))
+        self._answer(batch)
 
-    def _episode_accuracy(self, batch: Episode) -> Tensor:
+    def _answer(self, batch: Episode) -> None:
         assert batch.query_labels is not None
         # a method may train on the support set, which inference mode would forbid
         with torch.inference_mode(False), torch.enable_grad():
             logits: Tensor = self(batch.clone()).detach()
-        hits = logits.argmax(dim=-1) == batch.query_labels
-        return hits.float().mean(dim=1)
+        self.scores.update(logits, batch.query_labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over episodes and its interval."""
-        self._log_accuracy("validation")
+        self.log_scores("validation/", self.scores)
 
     def on_test_epoch_end(self) -> None:
         """Log the mean over episodes and its interval."""
-        self._log_accuracy("test")
-
-    def _log_accuracy(self, split: str) -> None:
-        accuracies = torch.cat(self._accuracies)
-        self._accuracies.clear()
-        # every process answers every episode; Lightning wants to be told that the values may be averaged
-        self.log(f"{split}/accuracy", accuracies.mean(), sync_dist=True)
-        if len(accuracies) > 1:
-            self.log(f"{split}/interval", 1.96 * accuracies.std() / len(accuracies) ** 0.5, sync_dist=True)
+        self.log_scores("test/", self.scores)
 
     def predict_step(self, batch: Episode, batch_idx: int) -> Tensor:
         """Return the query logits (E, Q, way)."""

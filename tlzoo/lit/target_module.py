@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy
 
+from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.joint_forward import view_part
-from tlzoo.lit.metrics import MeanClassAccuracy
-from tlzoo.lit.module import TransferModule
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.network import Network
 from tlzoo.selection import scores
@@ -21,19 +19,16 @@ from tlzoo.types import Examples, Need, Prediction, Sees, withheld
 __all__ = ["TargetModule"]
 
 
-class TargetModule(TransferModule):
+class TargetModule(Classifier):
     """Base of modules with one network whose answers on target test data count."""
 
     method: DomainMethod
     network: Network
 
     def _assemble(self, network: Network, method: DomainMethod, num_classes: int) -> None:
-        """Set network, method and metrics."""
+        """Set network and method."""
         self.method, self.network = method, network
-        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
-        self._num_classes = num_classes
-        self.target_accuracies = nn.ModuleList()
+        self.num_classes = num_classes
         self._target_outputs: list[Prediction] = []
 
     def pretrained(self) -> nn.Module:
@@ -118,41 +113,6 @@ class TargetModule(TransferModule):
             logits=self.joined(torch.cat([p.logits for p in outputs])),
             labels=self.joined(torch.cat(labels)) if labels else None,
         )
-
-    @property
-    def _target_names(self) -> tuple[str, ...]:
-        """Names of several targets, in the order of ``domains``; none where there is one, or data of the user's own."""
-        task = getattr(getattr(self.trainer, "datamodule", None), "task", None)
-        return getattr(task, "target_names", ())
-
-    def on_test_start(self) -> None:
-        """Make a count for each of several targets."""
-        counts = [
-            MulticlassAccuracy(self._num_classes, average="micro", ignore_index=_OF_ANOTHER) for _ in self._target_names
-        ]
-        self.target_accuracies = nn.ModuleList(counts).to(self.device)
-
-    def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers on target test data: ``test/accuracy``, and ``test/NAME`` of each of several targets."""
-        assert batch.labels is not None
-        logits = self(batch.inputs)
-        self.test_accuracy.update(logits, batch.labels)
-        self.test_balanced_accuracy.update(logits, batch.labels)
-        self.log("test/accuracy", self.test_accuracy)
-        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
-        for place, (name, accuracy) in enumerate(zip(self._target_names, self.target_accuracies, strict=True)):
-            assert isinstance(accuracy, MulticlassAccuracy)
-            assert batch.domains is not None
-            accuracy.update(logits, batch.labels.where(batch.domains == place, _OF_ANOTHER))
-            self.log(f"test/{name}", accuracy)
-
-    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
-        """Return the logits (B, C)."""
-        return self(batch.inputs)  # type: ignore[no-any-return]
-
-
-_OF_ANOTHER = -1
-"""In place of the label of an example that another target's accuracy counts."""
 
 
 def _same(rows: Tensor) -> Tensor:

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.lit.metrics import MeanClassAccuracy
-from tlzoo.lit.module import TransferModule, as_method, objects
+from tlzoo.lit.classifier import Classifier
+from tlzoo.lit.module import as_method, objects
 from tlzoo.methods.base import Method
 from tlzoo.methods.test_time import TestTime
-from tlzoo.types import Examples
 
 __all__ = ["TestTimeAdaptation"]
 
 
-class TestTimeAdaptation(TransferModule):
+class TestTimeAdaptation(Classifier):
     """Answers a stream of test batches with a :class:`~tlzoo.methods.test_time.TestTime` method; ``trainer.test`` only.
 
     Each ``trainer.test`` begins with the source model again.
@@ -45,8 +43,7 @@ class TestTimeAdaptation(TransferModule):
         super().__init__(None)
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
         self.method = as_method(method, type(self), method_settings, model=network)
-        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.test_balanced_accuracy = MeanClassAccuracy(num_classes)
+        self.num_classes = num_classes
 
     @property
     def learns(self) -> bool:
@@ -59,17 +56,5 @@ class TestTimeAdaptation(TransferModule):
 
     def on_test_start(self) -> None:
         """Begin with the source model."""
+        super().on_test_start()
         self.method.reset()
-
-    def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers."""
-        assert batch.labels is not None
-        logits = self(batch.inputs)
-        self.test_accuracy.update(logits, batch.labels)
-        self.test_balanced_accuracy.update(logits, batch.labels)
-        self.log("test/accuracy", self.test_accuracy)
-        self.log("test/balanced_accuracy", self.test_balanced_accuracy)
-
-    def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
-        """Return the logits (B, C)."""
-        return self(batch.inputs)  # type: ignore[no-any-return]

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy
 
-from tlzoo.lit.metrics import MeanClassAccuracy
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Compatibility, Method
+from tlzoo.scoring import ZeroShotScores, scorer
 from tlzoo.types import Examples, Need, Scorer, Sees, SupervisionError
 
 __all__ = ["ZeroShot"]
@@ -59,17 +58,9 @@ class ZeroShot(TransferModule):
         self.method = as_method(method, type(self), method_settings, **shape)
         self.trained = self.method.trained
         self.automatic_optimization = self.trained
-        self._count_among(num_classes)
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._scorer: Scorer | None = None
-        self._seen: Tensor | None = None
-
-    def _count_among(self, candidates: int) -> None:
-        """Make metrics for so many candidates: held-out classes may be more or fewer than those of the test."""
-        self.num_candidates = candidates
-        self.top1 = MulticlassAccuracy(candidates, average="micro").to(self.device)
-        self.top5 = MulticlassAccuracy(candidates, average="micro", top_k=min(5, candidates)).to(self.device)
-        self.per_class = nn.ModuleList([MeanClassAccuracy(candidates), MeanClassAccuracy(candidates)]).to(self.device)
+        self.scores: ZeroShotScores | None = None
 
     @property
     def learns(self) -> bool:
@@ -96,12 +87,9 @@ class ZeroShot(TransferModule):
             candidates: embeddings (C, A) of the candidate classes; their C texts for a method that reads.
             seen: (C,) True where a class was trained on.
         """
-        if len(candidates) != self.num_candidates:
-            self._count_among(len(candidates))
         known: Any = candidates.to(self.device) if isinstance(candidates, Tensor) else candidates
         self._scorer = self.method.bind(known, seen=seen.to(self.device))
-        # among seen candidates alone there is nothing to set them off against
-        self._seen = seen.to(self.device) & ~seen.all()
+        self.scores = ZeroShotScores(seen.cpu().numpy()).to(self.device)
 
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to scores among the bound candidates (B, C).
@@ -157,6 +145,7 @@ class ZeroShot(TransferModule):
         if data is not None:
             embeddings, seen = data.candidates(split)
             self.bind(data.candidate_texts(split) if self.reads else embeddings, seen=seen)
+            self.scores = scorer(data.task, seen=seen.numpy()).to(self.device)
 
     def on_validation_start(self) -> None:
         """Bind the held-out classes, a closed form solved from what is collected so far."""
@@ -189,37 +178,21 @@ class ZeroShot(TransferModule):
 
     def _measure(self, batch: Examples) -> None:
         assert batch.labels is not None
-        assert self._seen is not None
-        scores, labels = self(batch.inputs), batch.labels
-        of_seen = self._seen[labels]
-        for place, side in enumerate((~of_seen, of_seen)):
-            self.per_class[place].update(scores[side], labels[side])  # type: ignore[operator]
-        if not bool(of_seen.all()):
-            self.top1.update(scores[~of_seen], labels[~of_seen])
-            self.top5.update(scores[~of_seen], labels[~of_seen])
+        assert self.scores is not None
+        self.scores.update(self(batch.inputs), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Log top-1, top-5 and the mean per class."""
+        """Log the figures of :class:`~tlzoo.scoring.ZeroShotScores`."""
         if not self._unfitted:
-            self._log("validation")
+            self._log("validation/")
 
     def on_test_epoch_end(self) -> None:
-        """Log top-1, top-5 and the mean per class; seen, unseen and harmonic mean in the generalized protocol."""
-        self._log("test")
+        """Log the figures of :class:`~tlzoo.scoring.ZeroShotScores`."""
+        self._log("test/")
 
-    def _log(self, split: str) -> None:
-        unseen, seen = self.per_class
-        assert isinstance(unseen, MeanClassAccuracy)
-        assert isinstance(seen, MeanClassAccuracy)
-        u = unseen.compute()
-        values = {"accuracy": self.top1.compute(), "top5": self.top5.compute(), "per_class": u}
-        if self._seen is not None and bool(self._seen.any()):  # the same on all processes, whose metrics are joined
-            s = seen.compute()
-            values |= {"unseen": u, "seen": s, "harmonic": 2 * s * u / (s + u).clamp_min(1e-12)}
-        # equal on all processes, since metrics are joined; Lightning wants it said
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=True)
-        for metric in (self.top1, self.top5, unseen, seen):
-            metric.reset()
+    def _log(self, prefix: str) -> None:
+        assert self.scores is not None
+        self.log_scores(prefix, self.scores)
 
     def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
         """Return the scores among the bound candidates (B, C)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["HEADS", "ClassHead", "DenseHead", "OrdinalHead", "TaskHead", "ValueHead"]
+__all__ = ["HEADS", "ClassHead", "DenseHead", "NormalsHead", "OrdinalHead", "TaskHead", "ValueHead"]
 
 
 class TaskHead(nn.Module):
@@ -33,10 +33,6 @@ class TaskHead(nn.Module):
         """Return (B,) booleans: which items have a label. Missing are NaN, and integers below 0."""
         there = ~labels.isnan() if labels.is_floating_point() else labels >= 0
         return there.flatten(1).any(dim=1) if there.ndim > 1 else there
-
-    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a metric compares: the decision (or logits), and the labels."""
-        return output, labels
 
 
 class ClassHead(TaskHead):
@@ -80,10 +76,6 @@ class ValueHead(TaskHead):
         """Return the mean squared error."""
         return F.mse_loss(output.squeeze(1), labels.to(output.dtype))
 
-    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values and labels (B,)."""
-        return output.squeeze(1), labels.to(output.dtype)
-
 
 class OrdinalHead(TaskHead):
     """One of C ordered classes: CORAL (Cao, Mirjalili & Raschka, 2020), https://arxiv.org/abs/1901.07884.
@@ -111,10 +103,6 @@ class OrdinalHead(TaskHead):
         """Return the mean binary cross-entropy of being above each threshold."""
         above = labels[:, None] > torch.arange(self.classes - 1, device=labels.device)
         return F.binary_cross_entropy_with_logits(output, above.to(output.dtype))
-
-    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return classes and labels (B,) as numbers; a class is how many thresholds are passed."""
-        return (output > 0).sum(dim=1).to(output.dtype), labels.to(output.dtype)
 
 
 class DenseHead(TaskHead):
@@ -147,24 +135,40 @@ class DenseHead(TaskHead):
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over positions with a label (B, H, W)."""
-        output = self._resized(output, labels)
+        output = _resized(output, labels)
         if self.classes:
             return F.cross_entropy(output, labels.where(labels >= 0, -1), ignore_index=-1)
         there = ~labels.isnan()
         return (output.squeeze(1)[there] - labels[there].to(output.dtype)).abs().mean()
 
-    def compared(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is known of all positions in one row: logits (P, C) or values (P,), and labels (P,)."""
-        output = self._resized(output, labels)
-        if self.classes:
-            there = labels >= 0
-            return output.movedim(1, -1)[there], labels[there]
-        there = ~labels.isnan()
-        return output.squeeze(1)[there], labels[there].to(output.dtype)
 
-    @staticmethod
-    def _resized(output: Tensor, labels: Tensor) -> Tensor:
-        return F.interpolate(output, labels.shape[1:], mode="bilinear", align_corners=False)
+class NormalsHead(DenseHead):
+    """A unit vector at every position, from a feature map: a 1x1 convolution, brought to the size of the labels.
+
+    The loss is one minus the cosine of answer and label, at positions whose label is neither NaN nor 0.
+
+    Args:
+        num_features: D, channels of the map (B, D, h, w).
+        classes: 0.
+    """
+
+    def __init__(self, num_features: int, classes: int = 0) -> None:
+        super().__init__(num_features, 3)
+        self.classes = classes
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over positions with a label (B, 3, H, W)."""
+        labels = labels.to(output.dtype).nan_to_num()
+        cosines = F.cosine_similarity(_resized(output, labels), labels, dim=1)
+        return 1 - cosines[labels.norm(dim=1) > 0].mean()
+
+    def present(self, labels: Tensor) -> Tensor:
+        """Return (B,) booleans: which items have a label at any position."""
+        return super().present((labels.nan_to_num().norm(dim=1) > 0).long() - 1)
+
+
+def _resized(output: Tensor, labels: Tensor) -> Tensor:
+    return F.interpolate(output, labels.shape[-2:], mode="bilinear", align_corners=False)
 
 
 HEADS: dict[str, type[TaskHead]] = {
@@ -172,5 +176,6 @@ HEADS: dict[str, type[TaskHead]] = {
     "value": ValueHead,
     "ordinal": OrdinalHead,
     "dense": DenseHead,
+    "normals": NormalsHead,
 }
 """Kind of target -> head."""

@@ -7,7 +7,7 @@ method is given: what it does not declare raises :class:`~tlzoo.types.Supervisio
 from tlzoo.data.tasks.base import Task
 from tlzoo.data.tasks.domain import DomainTask, DomainView
 from tlzoo.data.tasks.episode import EpisodeTask, EpisodeView
-from tlzoo.data.tasks.multitask import MultitaskTask, MultitaskView, Target
+from tlzoo.data.tasks.multitask import MultitaskTask, MultitaskView, Target, mean_metric
 from tlzoo.data.tasks.zeroshot import ZeroShotTask, ZeroShotView
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Task",
     "ZeroShotTask",
     "ZeroShotView",
+    "mean_metric",
 ]

@@ -75,6 +75,11 @@ class Task:
                 )
 
     @property
+    def metric(self) -> str:
+        """Name of the headline figure of the test."""
+        return "accuracy"
+
+    @property
     def num_classes(self) -> int:
         """Count the classes."""
         return len(self.class_names)

@@ -16,7 +16,7 @@ from tlzoo.types import Sees
 
 __all__ = ["DomainTask", "DomainView"]
 
-Metric = Literal["accuracy", "balanced_accuracy"]
+Metric = Literal["accuracy", "balanced_accuracy", "macro_accuracy"]
 
 _SHOT_SEED = (0, 7)
 
@@ -42,7 +42,7 @@ class DomainTask(Task):
         source_test: held-out source examples.
         target_train: target examples whose labels methods do not see; all, some or none of them may be known.
         target_test: what accuracy is measured on; without labels, there are predictions alone.
-        metric: what accuracy means.
+        metric: the headline figure, see :class:`tlzoo.scoring.ClassScores`.
         unknown: in open-set tasks the class of target examples that are of no source class, the last one; else None.
         shots: in semi-supervised tasks a few target training examples whose labels every method is shown; else None.
         source_names: of several sources, in the order of their ``domains``; else empty.

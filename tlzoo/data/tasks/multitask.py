@@ -15,13 +15,19 @@ from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.labels import target_labels
 from tlzoo.types import Sees
 
-__all__ = ["Kind", "MultitaskTask", "MultitaskView", "Target"]
+__all__ = ["Kind", "MultitaskTask", "MultitaskView", "Target", "mean_metric"]
 
 
-Kind = Literal["class", "value", "ordinal", "dense"]
+Kind = Literal["class", "value", "ordinal", "dense", "normals"]
 
 
-_CLASSES = {"class": (1, sys.maxsize), "value": (0, 0), "ordinal": (2, sys.maxsize), "dense": (0, sys.maxsize)}
+_CLASSES = {
+    "class": (1, sys.maxsize),
+    "value": (0, 0),
+    "ordinal": (2, sys.maxsize),
+    "dense": (0, sys.maxsize),
+    "normals": (0, 0),
+}
 """Kind -> how few and how many classes it may have."""
 
 
@@ -32,7 +38,8 @@ class Target:
     Attributes:
         classes: > 0 for classification, 0 for a value.
         kind: ``"class"`` or ``"value"``, which of them follows from ``classes``; ``"ordinal"``: classes in order;
-            ``"dense"``: a class or value at every position, labels (N, H, W).
+            ``"dense"``: a class or value at every position, labels (N, H, W); ``"normals"``: a unit vector at every
+            position, labels (N, 3, H, W).
     """
 
     classes: int
@@ -45,13 +52,22 @@ class Target:
         if not least <= self.classes <= most:
             raise ValueError(
                 f"{self.classes} classes for a target of kind {self.kind!r}; expected one of {', '.join(_CLASSES)}, "
-                "with classes for all but values"
+                "with classes for all but values and normals"
             )
 
     def __repr__(self) -> str:
         # part of a task's identity: what follows from the classes is not said
         usual = self.kind == ("class" if self.classes else "value")
         return f"Target(classes={self.classes}{'' if usual else f', kind={self.kind!r}'})"
+
+
+def mean_metric(targets: Mapping[str, Target]) -> str:
+    """Return what the mean of the headline figures of several targets is called.
+
+    >>> mean_metric({"kind": Target(classes=3)}), mean_metric({"kind": Target(classes=3), "age": Target(classes=0)})
+    ('accuracy', 'score')
+    """
+    return "accuracy" if all(target.kind == "class" for target in targets.values()) else "score"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +82,7 @@ class MultitaskView:
 class MultitaskTask(Task):
     """Several targets an input, in ``ExampleSet.targets``.
 
-    A missing class is negative or NaN, a missing value NaN; negative numbers are values like others.
+    A missing class is negative or NaN, a missing value or normal NaN; negative numbers are values like others.
 
     Raises:
         ValueError: a set lacks a target, or its labels are not of the target's kind; set, target and row are named.
@@ -94,10 +110,15 @@ class MultitaskTask(Task):
         given, target = examples.targets[task], self.targets[task]
         taken: NDArray[Any] = target_labels(given, kind=str(target.kind), classes=target.classes, what=what).numpy()
         # at every position, small integers stay so on the way to the module, which takes labels in as well
-        same = target.kind == "dense" or (
+        same = target.kind in ("dense", "normals") or (
             taken.dtype == given.dtype and np.array_equal(taken, given, equal_nan=taken.dtype.kind == "f")
         )
         return given if same else taken
+
+    @property
+    def metric(self) -> str:
+        """Name of the headline figure: the mean over targets of the figure that fits each."""
+        return mean_metric(self.targets)
 
     def view(self, sees: Collection[Sees], *, by: str) -> MultitaskView:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""

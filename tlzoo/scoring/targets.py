@@ -1,0 +1,261 @@
+"""Answers to the targets of a multitask set, each scored by what fits its kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.utilities import dim_zero_cat
+
+from tlzoo.data.tasks import Target, mean_metric
+from tlzoo.labels import value_labels
+from tlzoo.scoring.base import Scores
+from tlzoo.scoring.classes import ClassScores, mean
+
+__all__ = ["MultitaskScores", "target_scores"]
+
+
+class RankScores(ClassScores):
+    """Ordered classes: the rank of an output (B, C - 1) is the number of thresholds that it passes (logits above 0).
+
+    ``accuracy``; ``mae``, the mean absolute error of the rank; ``kendall_tau`` (tau-b) of ranks and labels, 0 where all
+    answers are alike.
+    """
+
+    most_confused: ClassVar[int] = 2**15
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.headline = "kendall_tau"
+
+    def update(self, output: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
+        """Take in logits of thresholds (B, C - 1) and labels (B,), negative where unknown."""
+        self.count((output > 0).sum(dim=1), labels, groups)
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        table = self.confusion.cpu().numpy()
+        labels, ranks = np.repeat(np.indices(table.shape).reshape(2, -1), table.ravel(), axis=1)
+        error = mean(np.abs(labels - ranks).astype(np.float64))
+        return {"accuracy": super().compute()["accuracy"], "mae": error, "kendall_tau": _kendall_tau(labels, ranks)}
+
+
+def _kendall_tau(labels: NDArray[np.int64], ranks: NDArray[np.int64]) -> float:
+    from scipy.stats import kendalltau
+
+    if len(np.unique(labels)) < 2:
+        return math.nan
+    return float(kendalltau(labels, ranks).statistic) if len(np.unique(ranks)) > 1 else 0.0
+
+
+class DenseClassScores(ClassScores):
+    """A class at every position: ``pixel_accuracy``, and ``miou``, the mean over classes of intersection over union.
+
+    Classes that are neither answered nor have a position do not count.
+    """
+
+    most_confused: ClassVar[int] = 2**12
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.headline = "miou"
+
+    def update(self, logits: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
+        """Take in logits (B, C, h, w), resized to the labels (B, H, W), negative where unknown."""
+        super().update(_resized(logits, labels).movedim(1, -1).flatten(0, -2), labels.flatten(), groups)
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        examples, right, answered = self.by_class().T
+        union = examples + answered - right
+        shares = right[union > 0] / union[union > 0]
+        return {"miou": mean(shares), "pixel_accuracy": super().compute()["accuracy"]}
+
+
+class _ItemSums(Scores):
+    """Base of scores that add up a few numbers for each item, in float32, and these over all items in float64."""
+
+    sums: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("sums", [], "cat")
+
+    def columns(self) -> NDArray[np.float64]:
+        """Return the numbers of all items, a row for each number."""
+        return np.asarray(dim_zero_cat(self.sums).cpu(), dtype=np.float64).T
+
+
+class ValueScores(_ItemSums):
+    """Values: ``mse``, ``mae``, and the coefficient of determination ``r2``, as scikit-learn's."""
+
+    headline = "r2"
+
+    def update(self, output: Tensor, labels: Tensor) -> None:
+        """Take in values (B, 1) or (B,), and labels (B,), NaN where unknown."""
+        labels = value_labels(labels, size=len(output))
+        pairs = torch.stack([output.detach().reshape(labels.shape).float(), labels.float()], dim=1)
+        self.sums.append(pairs[~labels.isnan()])
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        answers, labels = self.columns()
+        errors = answers - labels
+        return {
+            "mse": mean(errors**2),
+            "mae": mean(np.abs(errors)),
+            "r2": _determination(float(np.sum(errors**2)), float(np.sum((labels - mean(labels)) ** 2)), len(labels)),
+        }
+
+
+def _determination(unexplained: float, spread: float, count: float) -> float:
+    if count < 2:
+        return math.nan
+    return 1 - unexplained / spread if spread else float(unexplained == 0)
+
+
+class DenseValueScores(_ItemSums):
+    """A value at every position: ``absolute_error``, ``relative_error`` and ``r2``.
+
+    The relative error is the mean of abs(answer - label) / abs(label) over positions whose label is not 0.
+    """
+
+    headline = "r2"
+
+    def update(self, output: Tensor, labels: Tensor) -> None:
+        """Take in values (B, 1, h, w), resized to the labels (B, H, W), NaN where unknown."""
+        known = ~labels.isnan()
+        labels = labels.float().nan_to_num()
+        errors = torch.where(known, _resized(output.detach().float(), labels).squeeze(1) - labels, 0.0)
+        relative = torch.where(labels != 0, errors.abs() / labels.abs(), 0.0)
+        count = known.float().sum(dim=(1, 2))
+        center = labels.sum(dim=(1, 2)) / count.clamp_min(1)
+        spread = torch.where(known, labels - center[:, None, None], 0.0).square()
+        parts = errors.abs(), relative, (known & (labels != 0)).float(), errors.square(), spread
+        self.sums.append(torch.stack([count, center, *(part.sum(dim=(1, 2)) for part in parts)], dim=1))
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        count, center, absolute, relative, divided, squared, within = self.columns()
+        total = count.sum()
+        between = count * (center - (count * center).sum() / max(total, 1)) ** 2
+        return {
+            "absolute_error": _ratio(absolute, count),
+            "relative_error": _ratio(relative, divided),
+            "r2": _determination(float(squared.sum()), float((within + between).sum()), total),
+        }
+
+
+def _ratio(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
+    return float(values.sum() / counts.sum()) if counts.sum() else math.nan
+
+
+class NormalScores(_ItemSums):
+    """A unit vector at every position, by the angle to the right one in degrees.
+
+    ``mean_angle``, ``median_angle`` (to .01 degree), the shares ``within_11.25``, ``within_22.5``, ``within_30``, and
+    the mean ``cosine``.
+    """
+
+    headline = "cosine"
+    thresholds: ClassVar[tuple[float, ...]] = (11.25, 22.5, 30.0)
+    angles: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("angles", torch.zeros(18_000, dtype=torch.long), "sum")
+
+    def update(self, output: Tensor, labels: Tensor) -> None:
+        """Take in vectors (B, 3, h, w) of any length, resized to the labels (B, 3, H, W), NaN or 0 where unknown."""
+        labels = labels.float().nan_to_num()
+        known = labels.norm(dim=1) > 0
+        answers = F.normalize(_resized(output.detach().float(), labels), dim=1)
+        labels = F.normalize(labels, dim=1)
+        cosines = (answers * labels).sum(dim=1)
+        # atan2: arccos loses half the digits of small angles
+        angles = torch.atan2(torch.linalg.cross(answers, labels, dim=1).norm(dim=1), cosines).rad2deg()
+        parts = (known, angles, cosines, *(angles < threshold for threshold in self.thresholds))
+        sums = [torch.where(known, part, 0).float().sum(dim=(1, 2)) for part in parts]
+        self.sums.append(torch.stack(sums, dim=1))
+        places = (angles[known] * 100).long().clamp(0, len(self.angles) - 1)
+        self.angles += torch.bincount(places, minlength=len(self.angles))
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        count, angle, cosine, *within = self.columns()
+        below = self.angles.cpu().cumsum(dim=0).numpy()
+        median = (int(np.searchsorted(below, below[-1] / 2)) + 0.5) / 100 if below[-1] else math.nan
+        shares = {f"within_{t:g}": _ratio(own, count) for t, own in zip(self.thresholds, within, strict=True)}
+        angles = {"mean_angle": _ratio(angle, count), "median_angle": median}
+        return {**angles, **shares, "cosine": _ratio(cosine, count)}
+
+
+def _resized(output: Tensor, labels: Tensor) -> Tensor:
+    return F.interpolate(output, labels.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def target_scores(target: Target) -> Scores:
+    """Return what counts the answers to one target."""
+    match target.kind:
+        case "ordinal":
+            return RankScores(target.classes)
+        case "normals":
+            return NormalScores()
+        case "dense":
+            return DenseClassScores(target.classes) if target.classes else DenseValueScores()
+    return ClassScores(target.classes) if target.classes else ValueScores()
+
+
+class MultitaskScores(nn.Module):
+    """Answers to several targets: every figure of a target is ``TARGET/FIGURE``, its headline ``TARGET``.
+
+    The mean over targets of their headlines is the headline: ``accuracy`` where all are classes, else ``score``.
+    Targets without a label do not count in it.
+
+    Args:
+        targets: name -> target.
+    """
+
+    def __init__(self, targets: Mapping[str, Target]) -> None:
+        super().__init__()
+        self.names, self.headline = tuple(targets), mean_metric(targets)
+        self.parts = nn.ModuleList(map(target_scores, targets.values()))  # names may be such that modules cannot have
+
+    def update(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Take in outputs and labels by target; targets that are left out have none.
+
+        Args:
+            outputs: what the head of each target says.
+            targets: labels; those that are missing are marked as the kind of target does.
+            present: (B,) booleans of the targets that some items lack altogether.
+        """
+        for name, part in zip(self.names, self.parts, strict=True):
+            if name not in targets:
+                continue
+            there = slice(None) if present is None or name not in present else present[name]
+            part.update(outputs[name][there], targets[name][there])  # type: ignore[operator]
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        found: dict[str, float] = {}
+        for name, part in zip(self.names, self.parts, strict=True):
+            if not part.update_called:
+                continue
+            own: dict[str, float] = part.compute()  # type: ignore[operator]
+            found[name] = own[part.headline]  # type: ignore[index]
+            found |= {f"{name}/{figure}": value for figure, value in own.items()}
+        known = [value for name, value in found.items() if name in self.names and not math.isnan(value)]
+        return {self.headline: float(np.mean(known)) if known else math.nan, **found}
+
+    def reset(self) -> None:
+        """Forget all answers."""
+        for part in self.parts:
+            part.reset()  # type: ignore[operator]

@@ -1,0 +1,128 @@
+"""Answers among described classes: accuracies, their intervals, and seen against unseen ones."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
+
+from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
+from tlzoo.scoring.base import Scores
+from tlzoo.scoring.classes import ClassScores, mean
+
+__all__ = ["ZeroShotScores"]
+
+_TOP = 5
+_RESAMPLES = 1000
+_GRID = 51
+
+
+class ZeroShotScores(Scores):
+    """Answers to examples of classes that have a description, and (unseen ones) no example to learn from.
+
+    Of the examples of unseen classes: the figures of :class:`~tlzoo.scoring.ClassScores`, ``per_class`` (the field's
+    name of the balanced accuracy), ``top5``, and ``interval``, half the 95 % interval of the accuracy. In the
+    generalized protocol also ``seen`` and ``unseen``, the means over the classes of each side, their ``harmonic`` mean,
+    and ``ausuc``, the area under the curve of the one over the other.
+
+    Args:
+        seen: (C,) True for candidates that were trained on; where all were, there is nothing to set them off against,
+            and they count as unseen.
+        by_class: whether intervals take the classes for a sample of many, or for fixed.
+    """
+
+    scores: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self, seen: NDArray[np.bool_], *, by_class: bool = True) -> None:
+        super().__init__(compute_on_cpu=True)
+        self.seen = seen & (not seen.all())
+        self.by_class = by_class
+        self.add_state("scores", [], "cat")
+        self.add_state("labels", [], "cat")
+
+    def update(self, scores: Tensor, labels: Tensor) -> None:
+        """Take in scores (B, C) among the candidates, and labels (B,), places among them.
+
+        Raises:
+            ValueError: scores of another number of candidates.
+        """
+        if scores.ndim != 2 or scores.shape[1] != len(self.seen):
+            raise ValueError(f"scores of shape {tuple(scores.shape)}; expected (N, {len(self.seen)}), one a candidate")
+        self.scores.append(scores.detach().to(torch.promote_types(scores.dtype, torch.float32)))
+        self.labels.append(labels)
+
+    def _collected(self) -> tuple[Tensor, Tensor]:
+        return dim_zero_cat(self.scores).cpu(), dim_zero_cat(self.labels).cpu()
+
+    def answered(self) -> ClassScores:
+        """Return the counts of all answers, of examples of seen classes too."""
+        counted = ClassScores(len(self.seen))
+        counted.update(*self._collected())
+        return counted
+
+    def compute(self) -> dict[str, float]:
+        """Return the figures."""
+        scores, labels = self._collected()
+        of_unseen = ~torch.from_numpy(self.seen)[labels]
+        scores, labels = scores[of_unseen], labels[of_unseen]
+        found = ClassScores(len(self.seen)).of(scores, labels)
+        best = scores.argsort(dim=1, descending=True, stable=True)[:, :_TOP]
+        right = np.equal(best.numpy(), labels.numpy()[:, None])
+        found |= {
+            "top5": mean(right.any(axis=1)),
+            "per_class": found["balanced_accuracy"],
+            "interval": _half_width(right[:, 0], labels.numpy() if self.by_class else np.arange(len(labels))),
+        }
+        if of_unseen.any() and not of_unseen.all():
+            sides = self.sides(0.0)
+            found |= {name: sides[name] for name in ("seen", "unseen", "harmonic")} | {"ausuc": self.curve().area}
+        return found
+
+    def curve(self) -> SeenUnseenCurve:
+        """Return the accuracies under every gamma."""
+        return seen_unseen_curve(*self._collected(), torch.from_numpy(self.seen))
+
+    def sides(self, gamma: float) -> dict[str, float]:
+        """Return ``seen``, ``unseen``, their ``harmonic`` mean and its ``interval``, seen scores lowered by gamma."""
+        scores, labels = self._collected()
+        lowered = scores.numpy() - gamma * self.seen
+        counted = ClassScores(len(self.seen))
+        counted.count(torch.from_numpy(lowered.argmax(axis=1)), labels)
+        examples, right, _ = counted.by_class().T
+        shares = right / np.maximum(examples, 1)
+        of_seen, of_unseen = shares[self.seen & (examples > 0)], shares[~self.seen & (examples > 0)]
+        draws = np.random.default_rng(0)
+        seen, unseen = (draws.choice(side, size=(_RESAMPLES, len(side))).mean(axis=1) for side in (of_seen, of_unseen))
+        low, high = np.quantile(_harmonic(seen, unseen), [0.025, 0.975])
+        means = np.array([of_seen.mean(), of_unseen.mean()])
+        return {
+            "seen": float(means[0]),
+            "unseen": float(means[1]),
+            "harmonic": float(_harmonic(means[:1], means[1:])[0]),
+            "interval": float(high - low) / 2,
+        }
+
+    def series(self) -> dict[str, dict[str, list[float]]]:
+        """Return the curve of seen over unseen accuracy, on an axis that runs of all methods share."""
+        axis = np.linspace(0, 1, _GRID)
+        seen = self.curve().seen_where_unseen(torch.from_numpy(axis))
+        return {"seen over unseen accuracy": {"unseen": axis.round(4).tolist(), "seen": seen.tolist()}}
+
+
+def _harmonic(seen: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(harmonic_mean(torch.from_numpy(seen), torch.from_numpy(unseen)))
+
+
+def _half_width(right: NDArray[np.bool_], clusters: NDArray[np.int64]) -> float:
+    """Return half the 95 % interval of the mean of (N,), items of one cluster counting as one draw; NaN of one."""
+    _, places = np.unique(clusters, return_inverse=True)
+    count = int(places.max(initial=-1)) + 1
+    if count < 2:
+        return math.nan
+    deviations = np.bincount(places, weights=right - right.mean())
+    return float(1.96 * np.sqrt(np.sum(deviations**2) * count / (count - 1)) / len(right))
