@@ -32,18 +32,13 @@ def two_processes(tmp_path_factory):
 
     def run(case):
         folder = tmp_path_factory.mktemp(case)
-        path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
         finished = subprocess.run(
             [sys.executable, "-W", "error::UserWarning:tlzoo", HERE / "workers.py", case, folder],
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": "1",
-                "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
-            },
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
         )
         assert finished.returncode == 0, finished.stderr[-3000:]
         return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
