@@ -13,7 +13,7 @@ def test_unequal_shots():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([[0, 1, 1], [0, 0, 0]], "episode 1: class 1 of 2 has no support; give each class one at least"),
+        ([[0, 1, 1], [0, 0, 0]], "episode 1: class 1 of 2 has no support; give each class at least one example"),
         ([[0, 1, 1], [0, 1, 2]], r"episode 1: label 2; expected labels in range\(2\)"),
         ([[0, 1, -1], [0, 1, 1]], r"episode 0: label -1; expected labels in range\(2\)"),
     ],

@@ -70,7 +70,7 @@ def test_equal_values_give_a_point():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"values": [[1.0]]}, "expected one figure a run"),
+        ({"values": [[1.0]]}, "expected one value per run"),
         ({"values": [1.0, 2.0], "level": 95}, "level is 95; expected a probability"),
         ({"values": [1.0, 2.0], "method": "z"}, "interval method is 'z'"),
     ],

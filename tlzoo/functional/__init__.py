@@ -1,4 +1,4 @@
-"""Stateless torch: formulas of papers, two or three lines each."""
+"""Stateless torch functions: the formulas of papers, two or three lines each."""
 
 from tlzoo.functional.adversarial import (
     entropy_weights,

@@ -1,4 +1,4 @@
-"""Gradient reversal, and how a discriminator is conditioned on class predictions."""
+"""Gradient reversal, and the conditioning of a discriminator on class predictions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def gradient_reversal(x: Tensor, coefficient: float = 1.0) -> Tensor:
 
 
 def reversal_coefficient(progress: float, *, gamma: float = 10.0) -> float:
-    """Return 2 / (1 + exp(-gamma p)) - 1 for training progress p in [0, 1] (Ganin & Lempitsky, ICML 2015).
+    r"""Return the factor of the reversal at training progress p in [0, 1] (Ganin & Lempitsky, ICML 2015).
+
+    .. math:: \lambda(p) = \frac{2}{1 + e^{-\gamma p}} - 1
 
     >>> reversal_coefficient(0.0)
     0.0
@@ -55,7 +57,7 @@ def reversal_coefficient(progress: float, *, gamma: float = 10.0) -> float:
 def multilinear_map(features: Tensor, probabilities: Tensor) -> Tensor:
     """Return the outer products of probabilities (B, C) and features (B, D) as (B, C * D), class-major.
 
-    The conditioning of CDAN (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
+    CDAN conditions its discriminator on them (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
 
     Raises:
         ValueError: not two matrices with the same number of rows.
@@ -77,7 +79,9 @@ def entropy_weights(
     *,
     normalization: Literal["per_domain", "joint"] = "per_domain",
 ) -> tuple[Tensor, Tensor]:
-    """Return detached weights 1 + exp(-H) of source (N,) and target (M,) examples, as CDAN+E has them.
+    r"""Return the entropy weights of CDAN+E for source (N,) and target (M,) examples, detached.
+
+    .. math:: w(x) \propto 1 + e^{-H(x)}
 
     Args:
         source_entropy: (N,) entropies in nats.

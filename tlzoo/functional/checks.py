@@ -1,4 +1,4 @@
-"""Errors that say early what is wrong with a batch."""
+"""Checks that name early what is wrong with a batch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
 
 
 def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
-    """Check that a named variant is one of those that there are.
+    """Check that a variant has a known name.
 
     Raises:
-        ValueError: it is not; the choices are in the message.
+        ValueError: it has not; the message lists the choices.
 
     >>> check_choice("mean", ("mean", "legacy"), what="bandwidth")
     """
@@ -39,7 +39,7 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
     """Check that source (N, D) and target (M, D) can be compared.
 
     Raises:
-        ValueError: not two matrices, of different width, or fewer than ``least`` rows on a side.
+        ValueError: they are not two matrices, differ in width, or one has fewer than ``least`` rows.
     """
     if source.ndim != 2 or target.ndim != 2:
         raise ValueError(
@@ -58,15 +58,15 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
 
 
 def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None:
-    """Check the eigenvalues (D,), in ascending order, of a matrix that is to be inverted.
+    """Check the eigenvalues (D,), in ascending order, of a matrix before it is inverted.
 
     Raises:
-        ValueError: the lowest is not positive but for rounding.
+        ValueError: the lowest is zero or negative up to rounding.
     """
     lowest, highest = float(values[0]), float(values[-1])
     if lowest <= len(values) * torch.finfo(values.dtype).eps * highest:
         raise ValueError(
-            f"{what} is singular, its eigenvalues go from {lowest:.3g} to {highest:.3g}; add to its diagonal "
+            f"{what} is singular: its eigenvalues range from {lowest:.3g} to {highest:.3g}; add to its diagonal "
             "(regularization), or give more examples than dimensions"
         )
 
@@ -127,9 +127,9 @@ def _check_numbers(settings: Mapping[str, object], holds: Callable[[float], bool
 
 
 def _read(value: Tensor) -> float | None:
-    """Return a scalar, or None where nobody should ask for it.
+    """Return the value of a scalar, or None if reading it would cost or fail.
 
-    On an accelerator asking stalls the queue; while compiling and under ``vmap`` there is no value yet.
+    On an accelerator, reading stalls the queue. While compiling and under ``vmap`` there is no value yet.
     """
     if value.device.type != "cpu" or torch.compiler.is_compiling():
         return None
@@ -140,13 +140,13 @@ def _read(value: Tensor) -> float | None:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Say whether a tensor holds neither NaN nor Inf.
+    """Return whether a tensor has neither NaN nor Inf.
 
-    True where its values cannot be read: on an accelerator, where asking would stall the queue, while compiling, and
-    under ``torch.func.vmap``.
+    The answer is True if the values cannot be read: on an accelerator, where reading would stall the queue, while
+    compiling, and under ``torch.func.vmap``.
 
-    The sum is taken first: one pass without a temporary tensor. Only where it is not finite (it may also have
-    overflowed) each entry is looked at.
+    The check sums first, in one pass without a temporary tensor. If the sum is not finite, which can also mean an
+    overflow, it looks at each entry.
     """
     if value.device.type != "cpu" or not value.is_floating_point():
         return True
@@ -156,7 +156,7 @@ def is_finite(value: Tensor) -> bool:
 
 
 def where_not_finite(value: Tensor, *, unit: str) -> str:
-    """Return a phrase on the first rows of ``value`` that hold NaN or Inf: ``"episodes 2, 5 and 1 more"``.
+    """Return a phrase that names the first rows of ``value`` with NaN or Inf: ``"episodes 2, 5 and 1 more"``.
 
     >>> import torch
     >>> where_not_finite(torch.tensor([1.0, torch.nan]), unit="row")

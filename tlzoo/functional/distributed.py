@@ -1,4 +1,4 @@
-"""Gathering the whole batch from all processes, with gradient; torch's own function wants shares of one size."""
+"""Gathering the whole batch from all processes, with gradient; torch's own function needs shares of equal size."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class _Gather(torch.autograd.Function):
 def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
     """Return the rows of all processes, (sum of B, ...), from this process's rows (B, ...).
 
-    Batches may differ in size. When every process computes the same loss of the gathered rows and gradients are
-    averaged over processes (as DDP does), the result is the gradient of one process with the joined batch. In a
-    single process this is the identity.
+    Batches may differ in size. If every process computes the same loss from the gathered rows and gradients are
+    averaged over processes (as in DDP), the result equals the gradient of one process on the joined batch. In a single
+    process this is the identity.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
         return local
@@ -48,10 +48,10 @@ def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[Tensor], group: Any = None) -> None:
-    """Replace gradients by their means over all processes, in place: what DDP does, for a loop of one's own.
+    """Replace gradients with their means over all processes, in place, as DDP does; for your own loop.
 
-    All gradients of one type and device travel as one vector. Every process must have gradients of the same
-    parameters; what has none is left alone. In a single process nothing happens.
+    All gradients of one type and device travel as one vector. Every process must have gradients for the same
+    parameters; parameters without a gradient are skipped. In a single process nothing happens.
     """
     if not (dist.is_available() and dist.is_initialized()) or (world := dist.get_world_size(group)) == 1:
         return

@@ -1,7 +1,8 @@
-"""Generalized zero-shot learning: seen against unseen accuracy as one constant moves scores from the one to the other.
+"""Generalized zero-shot learning: the trade-off between seen and unseen accuracy.
 
-Accuracies are means over classes (Xian et al., TPAMI 2019, https://arxiv.org/abs/1707.00600); the constant gamma is
-taken from the scores of seen classes (calibrated stacking, Chao et al., ECCV 2016, https://arxiv.org/abs/1605.04253).
+Accuracies are means over classes (Xian et al., TPAMI 2019, https://arxiv.org/abs/1707.00600). Calibrated stacking
+subtracts a constant gamma from the scores of the seen classes (Chao et al., ECCV 2016,
+https://arxiv.org/abs/1605.04253); raising gamma trades seen for unseen accuracy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["SeenUnseenCurve", "harmonic_mean", "seen_unseen_curve"]
 
 
 def harmonic_mean(seen: Tensor, unseen: Tensor) -> Tensor:
-    """Return 2 S U / (S + U) of accuracies of one shape, 0 where both are 0.
+    """Return the harmonic mean 2 S U / (S + U) of two accuracies of the same shape; 0 if both are 0.
 
     >>> harmonic_mean(torch.tensor([0.5, 0.0]), torch.tensor([0.25, 0.0]))
     tensor([0.3333, 0.0000])
@@ -25,10 +26,11 @@ def harmonic_mean(seen: Tensor, unseen: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenUnseenCurve:
-    """Accuracies under every gamma that changes an answer.
+    """Accuracies at every gamma that changes a prediction.
 
     Attributes:
-        gamma: (G,) ascending; -Inf first. An entry stands for all gammas from it (inclusive) to the next.
+        gamma: (G,) in ascending order, starting at -Inf. An entry stands for all gammas from it (inclusive) to the
+            next.
         seen: (G,) mean accuracy per class on examples of seen classes; never rises.
         unseen: (G,) the same on examples of unseen classes; never falls.
     """
@@ -39,7 +41,7 @@ class SeenUnseenCurve:
 
     @property
     def area(self) -> float:
-        """AUSUC, the area under the curve of (seen, unseen), by trapezoids."""
+        """AUSUC: the area under the curve of (seen, unseen), by the trapezoid rule."""
         return float(torch.trapezoid(self.unseen.flip(0), self.seen.flip(0)))
 
     @property
@@ -48,9 +50,9 @@ class SeenUnseenCurve:
         return harmonic_mean(self.seen, self.unseen)
 
     def best_gamma(self) -> float:
-        """Return a gamma of the highest harmonic mean: the middle of its range, the first of equals.
+        """Return a gamma with the highest harmonic mean: the middle of its range, and the first range among equals.
 
-        To be asked of validation classes only: gamma of the test's own curve is an oracle.
+        Call it on validation classes only: on the test set, this gamma is an oracle.
         """
         best = int(self.harmonic.argmax())
         low = float(self.gamma[best])
@@ -58,32 +60,32 @@ class SeenUnseenCurve:
         return high if low == float("-inf") else (low + high) / 2
 
     def at(self, gamma: float) -> tuple[float, float]:
-        """Return (seen, unseen) accuracies at a gamma."""
+        """Return the (seen, unseen) accuracies at a gamma."""
         place = int(torch.searchsorted(self.gamma, gamma, right=True)) - 1
         return float(self.seen[max(place, 0)]), float(self.unseen[max(place, 0)])
 
     def seen_where_unseen(self, least: Tensor) -> Tensor:
-        """Return (N,) the highest seen accuracies where the unseen ones are at ``least`` (N,); 0 where they never are.
+        """Return (N,) the highest seen accuracy where the unseen accuracy reaches ``least`` (N,); 0 if it never does.
 
-        Curves of several runs or methods are drawn, and averaged, on one axis this way.
+        This puts the curves of several runs or methods on one axis, for plots and averages.
         """
         reached = self.unseen >= least[:, None] - 1e-9
         return torch.where(reached, self.seen, 0.0).amax(dim=1)
 
 
 def seen_unseen_curve(scores: Tensor, labels: Tensor, seen: Tensor) -> SeenUnseenCurve:
-    """Return the accuracies under all gammas of the answers argmax (scores - gamma * seen).
+    """Return the accuracies of the predictions argmax(scores - gamma * seen) for all gammas.
 
-    Every example changes its answer once: where gamma passes the lead of its best seen class over its best unseen one.
-    At that gamma itself the unseen class wins.
+    Every prediction changes once: where gamma reaches the lead of the best seen class over the best unseen class. At
+    that gamma itself, the unseen class wins.
 
     Args:
-        scores: (N, C) scores among all classes.
+        scores: (N, C) scores of all classes.
         labels: (N,) in ``range(C)``.
-        seen: (C,) True where a class was trained on.
+        seen: (C,) True for the classes of the training set.
 
     Raises:
-        ValueError: no candidate, or no example, of one of the sides; the curve has two.
+        ValueError: the seen or the unseen side has no candidate or no example.
 
     >>> scores = torch.tensor([[2.0, 1.0], [3.0, 0.0]])
     >>> curve = seen_unseen_curve(scores, torch.tensor([1, 0]), torch.tensor([True, False]))
@@ -116,7 +118,7 @@ def seen_unseen_curve(scores: Tensor, labels: Tensor, seen: Tensor) -> SeenUnsee
 
 
 def _shares(labels: Tensor, of_seen: Tensor) -> Tensor:
-    """Return (N,) what an example counts in the mean over the classes of its side."""
+    """Return (N,) the weight of each example in the mean over the classes of its side."""
     counts = torch.bincount(labels).double()
     classes = torch.stack([torch.bincount(labels[side]).count_nonzero() for side in (~of_seen, of_seen)])
     return 1 / (counts[labels] * classes[of_seen.long()])

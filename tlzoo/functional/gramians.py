@@ -1,8 +1,8 @@
 """Weights of task gradients from their inner products G = J J^T: small problems, solved exactly on the CPU.
 
-All take G (T, T) of any float type and return weights (T,) in float64 on the CPU. Rows are put to unit length first, so
-that gradients of very different length keep their digits; rows of zeros are allowed. Which gradients depend linearly on
-others is judged by what the type of G can tell: eigenvalues below its rounding count as zero.
+Each function takes G (T, T) of any float type and returns weights (T,) in float64 on the CPU. Rows are first scaled to
+unit length, so that gradients of very different length keep their digits; rows of zeros are allowed. Eigenvalues below
+the rounding of G's type count as zero, which decides which gradients depend linearly on others.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _NO_RADIUS = 1e-12
 
 
 def left_singular(gramian: Tensor) -> tuple[Tensor, Tensor]:
-    """Return U (T, r) and s (r,) of J = U diag(s) V^T, r the rank of J, in float64 on the CPU.
+    r"""Return U (T, r) and s (r,) of :math:`J = U \mathrm{diag}(s) V^\top`, in float64 on the CPU.
 
-    The rank is that of the gradients at unit length; pinv(G) is U diag(s^-2) U^T.
+    r is the rank of the gradients at unit length, and :math:`G^+ = U \mathrm{diag}(s^{-2}) U^\top`.
 
     >>> vectors, values = left_singular(torch.tensor([[4.0, 4.0], [4.0, 4.0]]))
     >>> vectors.abs(), values
@@ -52,15 +52,15 @@ def left_singular(gramian: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def resolved_gramian(gramian: Tensor, *, gradients: torch.dtype = torch.float64) -> Tensor:
-    """Return G in float64 on the CPU, without what the rounding of G and of the gradients puts into it.
+    """Return G in float64 on the CPU, free of the rounding of G and of the gradients.
 
-    Rounding turns a gradient that depends on others into one that points a little out of their span, and whatever
-    divides by small eigenvalues then follows that direction. Eigenvalues of the cosines that rounding explains are set
-    to zero.
+    Rounding turns a gradient that depends on others into one that points slightly out of their span, and a method that
+    divides by small eigenvalues then follows that direction. So eigenvalues of the cosines that rounding explains are
+    set to zero.
 
     Args:
         gramian: (T, T), of any float type.
-        gradients: the type in which gradients were computed, which may be less exact than G.
+        gradients: the type in which the gradients were computed; it may be less exact than G.
     """
     cosines, lengths = _cosines(gramian)
     values, vectors = np.linalg.eigh(cosines)
@@ -72,19 +72,21 @@ def resolved_gramian(gramian: Tensor, *, gradients: torch.dtype = torch.float64)
 
 
 def _rounding(gramian: torch.dtype, gradients: torch.dtype = torch.float64) -> float:
-    """Return the share of the largest eigenvalue below which others are rounding.
+    """Return the share of the largest eigenvalue below which the others are rounding.
 
-    Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients that went
-    backward through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
+    Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients backpropagated
+    through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
     """
     products = 1e-12 if gramian == torch.float64 else 8 * torch.finfo(gramian).eps
     return float(max(products, (16 * torch.finfo(gradients).eps) ** 2))
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
-    """Return the convex weights w that minimize w^T G w: of the shortest vector in the hull of the rows of J.
+    r"""Return the weights of the shortest vector in the convex hull of the task gradients.
 
-    As a least-distance problem it is one non-negative least-squares problem, so it is solved exactly (Lawson & Hanson
+    .. math:: \min_w w^\top G w \quad \text{with} \quad w \ge 0, \; \sum_t w_t = 1
+
+    As a least-distance problem this is one non-negative least-squares problem, which is solved exactly (Lawson & Hanson
     1974, https://doi.org/10.1137/1.9781611971217).
 
     >>> min_norm_weights(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
@@ -94,12 +96,14 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
 
 
 def dual_cone_weights(gramian: Tensor, vectors: Tensor, *, regularization: float = 0.0) -> Tensor:
-    """Return v >= u that minimize v^T G v, for each u in vectors (..., T): J^T u projected to where J d >= 0.
+    r"""Return the weights of :math:`J^\top u` projected onto the cone of directions that conflict with no task.
+
+    .. math:: \min_v v^\top G v \quad \text{with} \quad v \ge u
 
     Args:
         gramian: (T, T).
-        vectors: (..., T).
-        regularization: share of the trace of G that is added to its diagonal; J d >= 0 holds exactly without.
+        vectors: (..., T), each a u.
+        regularization: share of the trace of G to add to its diagonal; with 0, :math:`J d \ge 0` holds exactly.
 
     Source: Quinton & Rey 2024, proposition 1, https://arxiv.org/abs/2406.16232
 
@@ -121,17 +125,23 @@ def dual_cone_weights(gramian: Tensor, vectors: Tensor, *, regularization: float
 
 
 def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
-    """Return the weights of d = g0 + k g_w, g_w the convex combination that CAGrad asks for.
+    r"""Return the weights of the CAGrad direction :math:`d = g_0 + k g_w`, with :math:`g_0` the mean gradient.
 
-    g_w minimizes <g_w, g0> + c |g0| |g_w|, and k = c |g0| / |g_w|. It is the shortest vector in the hull of the points
-    g_i + g0 / k, and k |g_w| grows with k, so that k is found by bisection, up to 1,000. Where that is not enough, as
-    the worst task can hardly be served (the gradients are Pareto stationary, or one of them is short), d leaves the
-    mean by less than c |g0|: it is then the direction that maximizes the least <g_i, d> - |d - g0|^2 / 2000. Rows of
-    less than 1e-5 of the longest take part in g0 alone.
+    .. math::
+
+        g_w = \arg\min_{g \in \text{hull}} \; \langle g, g_0 \rangle + c \lVert g_0 \rVert \lVert g \rVert,
+        \qquad k = c \frac{\lVert g_0 \rVert}{\lVert g_w \rVert}
+
+    :math:`g_w` is the shortest vector in the hull of the points :math:`g_i + g_0 / k`, and :math:`k \lVert g_w \rVert`
+    grows with k, so bisection finds k, up to 1,000. If the worst task can hardly be served, because the gradients are
+    Pareto stationary or one of them is short, this bound is reached and d stays closer to the mean than
+    :math:`c \lVert g_0 \rVert`: it then maximizes the smallest
+    :math:`\langle g_i, d \rangle - \lVert d - g_0 \rVert^2 / 2000`. Rows shorter than 1e-5 of the longest count in
+    :math:`g_0` only.
 
     Args:
         gramian: (T, T).
-        c: radius of the ball around the mean gradient g0, as a share of its length; >= 0.
+        c: radius of the ball around :math:`g_0`, as a share of its length; >= 0.
 
     Source: Liu et al., NeurIPS 2021, https://arxiv.org/abs/2110.14048
 
@@ -171,16 +181,19 @@ def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
 
 
 def fair_weights(gramian: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the positive w with (G w)_i = w_i^(-1/alpha): alpha-fair gains of the tasks; alpha = 1 is Nash's.
+    r"""Return the positive weights that give the tasks alpha-fair gains; alpha = 1 is the Nash bargaining solution.
 
-    It is the minimum of a convex function, found by damped Newton steps. Tasks without a gradient get the weight zero,
-    and so do all where the gradients are Pareto stationary: there is no such w.
+    .. math:: (G w)_i = w_i^{-1 / \alpha}
+
+    They minimize a convex function and are found by damped Newton steps. Tasks without a gradient get weight zero. If
+    the gradients are Pareto stationary, no such w exists and all weights are zero.
 
     Args:
         gramian: (T, T).
-        alpha: > 0; 1 is proportional fairness, large values tend to max-min fairness.
+        alpha: > 0; 1 is proportional fairness, large values approach max-min fairness.
 
-    Source: Navon et al., ICML 2022, https://arxiv.org/abs/2202.01017; Ban & Ji, ICML 2024, https://arxiv.org/abs/2402.15638
+    Source: Navon et al., ICML 2022, https://arxiv.org/abs/2202.01017; Ban & Ji, ICML 2024,
+        https://arxiv.org/abs/2402.15638
 
     >>> fair_weights(torch.diag(torch.tensor([4.0, 1.0])))
     tensor([0.5000, 1.0000], dtype=torch.float64)
@@ -232,7 +245,7 @@ def _newton(matrix: Matrix, factors: Matrix, power: float, steps: int = 200) -> 
 
 
 def _into_the_domain(x: Matrix, step: Matrix) -> float:
-    """Return the longest step, up to 1, that keeps a tenth of every entry."""
+    """Return the longest step, at most 1, that leaves at least a tenth of every entry."""
     falling = step < 0
     return min(1.0, float((0.9 * x[falling] / -step[falling]).min())) if falling.any() else 1.0
 
@@ -256,7 +269,7 @@ def _shortest(points: Matrix) -> Matrix:
 
 
 def _rows(gramian: Tensor) -> Matrix:
-    """Return R (T, r) with R R^T = G, r the rank, each row as exact as its own length allows."""
+    """Return R (T, r) with R R^T = G and r its rank, each row as exact as its length allows."""
     cosines, lengths = _cosines(gramian)
     values, vectors = np.linalg.eigh(cosines)
     kept = values > _rounding(gramian.dtype) * max(values[-1], 0.0)

@@ -9,7 +9,9 @@ __all__ = ["divergence", "entropy", "information_maximization"]
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Return the (B,) entropies, in nats, of the softmax of logits (B, C).
+    r"""Return the (B,) entropies, in nats, of the softmax of logits (B, C).
+
+    .. math:: H(p) = -\sum_c p_c \log p_c
 
     >>> round(entropy(torch.zeros(1, 4)).exp().item(), 4)
     4.0
@@ -19,10 +21,16 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Return the (B,) Kullback-Leibler divergences, in nats, of softmax(first) from softmax(second), logits (B, C).
+    r"""Return the (B,) Kullback-Leibler divergences, in nats, of softmax(first) from softmax(second).
+
+    .. math:: \mathrm{KL}(p \parallel q) = \sum_c p_c \log \frac{p_c}{q_c}
+
+    Args:
+        first: (B, C) logits of p.
+        second: (B, C) logits of q.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: the shapes differ.
 
     >>> divergence(torch.tensor([[50.0, 0.0]]), torch.zeros(1, 2)).exp().round(decimals=3).item()
     2.0
@@ -34,9 +42,11 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
 
 
 def information_maximization(logits: Tensor) -> Tensor:
-    """Return the mean entropy minus the entropy of the mean prediction of logits (B, C), in nats.
+    r"""Return the mean entropy minus the entropy of the mean prediction of logits (B, C), in nats.
 
-    Lowest where predictions are certain and diverse; the loss of SHOT (Liang et al., ICML 2020),
+    .. math:: \frac{1}{B} \sum_i H(p_i) - H(\frac{1}{B} \sum_i p_i)
+
+    It is lowest when predictions are certain and diverse. SHOT minimizes it (Liang et al., ICML 2020),
     https://arxiv.org/abs/2002.08546.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Coordinates of few points in few dimensions: n points span at most n, and inner products are all that is kept."""
+"""Coordinates of few points in few dimensions: n points span at most n, and only inner products matter."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["joint_coordinates", "split_coordinates"]
 
 
 def joint_coordinates(products: Tensor) -> Tensor:
-    """Return points (E, N, N), as rows, whose inner products are those given (E, N, N).
+    """Return points (E, N, N), as rows, with the given inner products (E, N, N).
 
-    They are the Cholesky factor, and where there is none (points that are dependent but for rounding) the square root
-    from the eigenvectors.
+    They are the rows of the Cholesky factor or, if the points depend linearly on each other up to rounding, of the
+    square root from the eigenvectors.
 
     >>> points = joint_coordinates(torch.tensor([[[4.0, 2.0], [2.0, 2.0]]]))
     >>> (points @ points.transpose(1, 2)).tolist()
@@ -28,11 +28,11 @@ def joint_coordinates(products: Tensor) -> Tensor:
 
 
 def split_coordinates(support: Tensor, across: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return support (E, S, S + 1) and queries (E, Q, S + 1) with the inner products that a query alone can have.
+    """Return support (E, S, S + 1) and queries (E, Q, S + 1) with all inner products except those between queries.
 
-    These are the products of the support with itself and with each query, and each query's with itself. Those of two
-    queries are not kept: the last coordinate holds what of a query lies outside of the support's span. An inductive
-    method, which answers each query on its own, cannot tell the difference.
+    The coordinates keep the products within the support, between support and queries, and of each query with itself.
+    The last coordinate holds the part of a query outside the span of the support, so products between two queries are
+    lost. An inductive method, which classifies each query on its own, gives the same predictions.
 
     Args:
         support: (E, S, S) inner products of the support.
@@ -59,7 +59,7 @@ def _slack(products: Tensor) -> float:
 
 
 def _roots(products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the square roots (E, 1, N) of the eigenvalues, eigenvectors (E, N, N), and which values are not zero."""
+    """Return square roots of the eigenvalues (E, 1, N), the eigenvectors (E, N, N), and which values are nonzero."""
     values, vectors = torch.linalg.eigh(products)
     kept = values > _slack(products) * values[:, -1:].clamp_min(0)
     return values.where(kept, 0).sqrt().unsqueeze(1), vectors, kept.unsqueeze(1)

@@ -40,8 +40,8 @@ def check_kernel(*, scales: Sequence[float], estimator: Estimator = "biased", ba
 def pairwise_squared_distances(points: Tensor) -> Tensor:
     """Return the (N, N) squared Euclidean distances among points (N, D).
 
-    Distances do not change when all points are shifted, so the mean is taken off first: in float32 the product form
-    loses digits where the mean is large against the spread.
+    The mean is subtracted first, which leaves distances unchanged: in float32 the product form loses digits if the mean
+    is large compared with the spread.
     """
     centered = points - points.mean(dim=0).detach()
     products = centered @ centered.T
@@ -50,13 +50,15 @@ def pairwise_squared_distances(points: Tensor) -> Tensor:
 
 
 def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwidth: Bandwidth = "mean") -> Tensor:
-    """Return the sum over scales a of exp(-d^2 / (2 a m)) for points (N, D), as (N, N).
+    r"""Return the (N, N) sum of Gaussian kernels of points (N, D), with the mean squared distance as their unit.
+
+    .. math:: k(x, y) = \sum_a \exp\left(-\frac{\lVert x - y \rVert^2}{2 a m}\right)
 
     Args:
         points: (N, D).
-        scales: factors a of the mean squared distance m.
-        bandwidth: ``"mean"``: m over all N^2 pairs, the zero diagonal included; ``"legacy"``: over the N^2 - N others,
-            the rule of the first DAN code. m is detached.
+        scales: the factors a.
+        bandwidth: ``"mean"``: m is the mean squared distance over all N^2 pairs, including the zero diagonal;
+            ``"legacy"``: over the other N^2 - N pairs, the rule of the first DAN code. m is detached.
 
     Raises:
         ValueError: no scale, a scale that is not positive, or an unknown bandwidth.
@@ -84,24 +86,32 @@ def mmd(
     estimator: Estimator = "biased",
     bandwidth: Bandwidth = "mean",
 ) -> Tensor:
-    """Squared maximum mean discrepancy (Gretton et al., JMLR 2012), https://jmlr.org/papers/v13/gretton12a.html.
+    r"""Squared maximum mean discrepancy (Gretton et al., JMLR 2012), https://jmlr.org/papers/v13/gretton12a.html.
 
-    biased: mean k(s, s') + mean k(t, t') - 2 mean k(s, t); unbiased: the same without the pairs of a point with
-    itself; linear: mean over i of k(s_i, s_i+1) + k(t_i, t_i+1) - k(s_i, t_i+1) - k(s_i+1, t_i), indices modulo N.
+    The biased estimator:
+
+    .. math::
+
+        \frac{1}{N^2} \sum_{i,j} k(s_i, s_j) + \frac{1}{M^2} \sum_{i,j} k(t_i, t_j)
+        - \frac{2}{N M} \sum_{i,j} k(s_i, t_j)
+
+    The unbiased one leaves out the pairs of a point with itself. The linear one, with indices modulo N:
+
+    .. math:: \frac{1}{N} \sum_i k(s_i, s_{i+1}) + k(t_i, t_{i+1}) - k(s_i, t_{i+1}) - k(s_{i+1}, t_i)
 
     Args:
         source: (N, D) features.
         target: (M, D) features.
         scales: factors of the mean squared distance of the joint sample, one kernel each; DAN sums 2^-3 ... 2^1.
-        estimator: which estimator of the squared discrepancy; only the biased one is never negative.
+        estimator: which estimator to use; only the biased one is never negative.
         bandwidth: see :func:`gaussian_kernel`; detached.
 
     Returns:
-        Scalar. A single point a side is defined for the biased estimator only.
+        A scalar. Only the biased estimator works with a single point per side.
 
     Raises:
-        ValueError: widths differ, an empty side, fewer than two points a side for unbiased and linear, or unequal
-            sizes for linear; an unknown estimator or bandwidth.
+        ValueError: the widths differ, a side is empty (or has a single point, for unbiased and linear), the sizes
+            differ (for linear), or the estimator or bandwidth is unknown.
 
     >>> mmd(torch.zeros(3, 2), torch.zeros(2, 2)).item()
     0.0
@@ -122,10 +132,12 @@ def joint_mmd(
     estimator: Estimator = "biased",
     bandwidth: Bandwidth = "mean",
 ) -> Tensor:
-    """Joint maximum mean discrepancy (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
+    r"""Joint maximum mean discrepancy (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
 
-    The discrepancy of :func:`mmd` with the product of two kernels: the sum of Gaussians on features, and
-    exp(-d^2 / (2 width^2)) on class probabilities.
+    This is the discrepancy of :func:`mmd` with the product of two kernels, one on features f (a sum of Gaussians) and
+    one on class probabilities p:
+
+    .. math:: k((f, p), (f', p')) = k(f, f') \, \exp\left(-\frac{\lVert p - p' \rVert^2}{2 \sigma^2}\right)
 
     Args:
         source: (N, D) features.
@@ -133,7 +145,7 @@ def joint_mmd(
         source_probabilities: (N, C).
         target_probabilities: (M, C).
         scales: of the kernels on features, see :func:`gaussian_kernel`.
-        width: of the kernel on probabilities; fixed, not a multiple of distances.
+        width: sigma of the kernel on probabilities; fixed, not a multiple of distances.
         estimator: see :func:`mmd`.
         bandwidth: of the kernels on features.
 
@@ -163,10 +175,17 @@ def local_mmd(
     scales: Sequence[float] = (0.125, 0.25, 0.5, 1.0, 2.0),
     bandwidth: Bandwidth = "legacy",
 ) -> Tensor:
-    """Local maximum mean discrepancy, class by class (Zhu et al., TNNLS 2021), https://doi.org/10.1109/TNNLS.2020.2988928.
+    r"""Local maximum mean discrepancy, class by class (Zhu et al., TNNLS 2021), https://doi.org/10.1109/TNNLS.2020.2988928.
 
-    The mean over classes of the biased discrepancy of examples that weigh as much as they belong to the class; weights
-    are detached and sum to 1 in a class. Classes without an example on a side do not count; 0 where none is left.
+    It is the mean over classes of the biased discrepancy, with each example weighted by its probability of the class:
+
+    .. math::
+
+        \frac{1}{C} \sum_{c=1}^{C} \left\lVert \sum_i w_{ic}^s \phi(s_i) - \sum_j w_{jc}^t \phi(t_j) \right\rVert^2,
+        \qquad w_{ic} = \frac{p_{ic}}{\sum_j p_{jc}}
+
+    The weights are detached. A class without examples on one side does not count; without any class left the value is
+    0.
 
     Args:
         source: (N, D) features.
@@ -203,16 +222,16 @@ def _check_estimable(source: Tensor, target: Tensor, estimator: Estimator) -> No
     check_pair(source, target, least=1 if estimator == "biased" else 2)
     if estimator == "linear" and len(source) != len(target):
         raise ValueError(
-            f"the linear estimator pairs source and target one to one; got {len(source)} and {len(target)} points; "
+            f"the linear estimator pairs source and target points; got {len(source)} and {len(target)} points; "
             "use equal batch sizes or estimator='unbiased'"
         )
 
 
 def kernel_discrepancy(kernel: Tensor, num_source: int, *, estimator: Estimator = "biased") -> Tensor:
-    """Return the squared discrepancy from the kernel matrix (N + M, N + M) of source, then target points.
+    """Return the squared discrepancy from the kernel matrix (N + M, N + M), source points first.
 
     Raises:
-        ValueError: an unknown estimator.
+        ValueError: the estimator is unknown.
     """
     check_choice(estimator, get_args(Estimator), what="estimator")
     n, m = num_source, len(kernel) - num_source

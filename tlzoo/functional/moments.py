@@ -23,10 +23,10 @@ __all__ = [
 
 
 def covariance(features: Tensor) -> Tensor:
-    """Return the (D, D) covariance of features (N, D), divided by N - 1.
+    """Return the (D, D) sample covariance (divisor N - 1) of features (N, D).
 
     Raises:
-        ValueError: fewer than two points.
+        ValueError: there are fewer than two points.
 
     >>> covariance(torch.tensor([[0.0], [2.0]])).item()
     2.0
@@ -38,10 +38,10 @@ def covariance(features: Tensor) -> Tensor:
 
 
 def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
-    """Return a power of a symmetric positive definite matrix (D, D), by its eigenvectors.
+    """Return a power of a symmetric positive definite matrix (D, D), from its eigenvectors.
 
     Raises:
-        ValueError: it is not square, or has an eigenvalue that is not positive but for rounding.
+        ValueError: it is not square, or an eigenvalue is zero or negative up to rounding.
 
     >>> symmetric_power(torch.diag(torch.tensor([4.0, 9.0])), -0.5).diagonal().mul(6).tolist()
     [3.0, 2.0]
@@ -55,13 +55,13 @@ def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
 
 
 def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (D,) and standard deviation (D,), by N, of features (N, D); 1 for a feature that does not vary.
+    """Return the mean (D,) and standard deviation (D,; divisor N) of features (N, D); 1 for a feature that is constant.
 
-    What varies less than rounding does not vary: rounding of the feature itself, or of the one that varies most.
-    Dividing by such a deviation, as dead dimensions of pretrained encoders have, would blow noise up.
+    A feature counts as constant if it varies less than rounding: its own, or that of the feature that varies most. Dead
+    dimensions of pretrained encoders are like this, and dividing by their deviation would amplify noise.
 
     Raises:
-        ValueError: no features.
+        ValueError: there are no features.
 
     >>> mean, deviation = standardization(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
     >>> mean.tolist(), deviation.tolist()
@@ -76,19 +76,24 @@ def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper", "domainbed"] = "paper") -> Tensor:
-    """Correlation alignment (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
+    r"""Correlation alignment (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
 
-    paper: ||C_s - C_t||_F^2 / (4 D^2); domainbed: the mean of (C_s - C_t)^2 plus the mean of (m_s - m_t)^2, with m the
-    feature means, as Gulrajani & Lopez-Paz (ICLR 2021) use it.
+    With the normalization of the paper, from covariances C:
+
+    .. math:: \frac{1}{4 D^2} \lVert C_s - C_t \rVert_F^2
+
+    With that of DomainBed (Gulrajani & Lopez-Paz, ICLR 2021), which adds the feature means m:
+
+    .. math:: \frac{1}{D^2} \lVert C_s - C_t \rVert_F^2 + \frac{1}{D} \lVert m_s - m_t \rVert^2
 
     Args:
         source: (N, D) features.
         target: (M, D) features.
-        normalization: which of the two.
+        normalization: ``"paper"`` or ``"domainbed"``.
 
     Raises:
-        ValueError: widths differ, fewer than two points on a side, where no covariance is defined, or an unknown
-            normalization.
+        ValueError: the widths differ, a side has fewer than two points and so no covariance, or the normalization is
+            unknown.
 
     >>> source = torch.tensor([[0.0], [2.0]])
     >>> coral_loss(source, 2 * source).item()  # variances 2 and 8
@@ -103,16 +108,20 @@ def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper"
 
 
 def central_moment_discrepancy(source: Tensor, target: Tensor, *, moments: int = 5, span: float = 1.0) -> Tensor:
-    """Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
+    r"""Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
 
-    ||m_s - m_t|| / span + sum over k = 2 .. moments of ||c_k(s) - c_k(t)|| / span^k, with m the means and c_k the
-    central moments of each feature.
+    .. math::
+
+        \frac{1}{|b - a|} \lVert m_s - m_t \rVert
+        + \sum_{k=2}^{K} \frac{1}{|b - a|^k} \lVert c_k(s) - c_k(t) \rVert
+
+    with the means m and the central moments c_k of each feature.
 
     Args:
-        source: (N, D) features in an interval.
+        source: (N, D) features in an interval [a, b].
         target: (M, D) features in the same interval.
         moments: K.
-        span: length of the interval, 1 for a sigmoid, 2 for tanh.
+        span: length b - a of the interval, 1 for a sigmoid, 2 for tanh.
 
     Raises:
         ValueError: widths differ, an empty side, fewer than one moment, or a span that is not positive.
@@ -133,16 +142,21 @@ def central_moment_discrepancy(source: Tensor, target: Tensor, *, moments: int =
 
 
 def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, center: bool = True) -> Tensor:
-    """Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
+    r"""Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
 
-    ||mean of h_s^(x order) - mean of h_t^(x order)||_F^2 / D^order with (x order) the outer power. By
-    <a^(x p), b^(x p)> = (a . b)^p it is computed from inner products, exactly, without the D^order entries.
+    .. math::
+
+        \frac{1}{D^p} \left\lVert \frac{1}{N} \sum_i s_i^{\otimes p}
+        - \frac{1}{M} \sum_j t_j^{\otimes p} \right\rVert_F^2
+
+    Since :math:`\langle a^{\otimes p}, b^{\otimes p} \rangle = (a^\top b)^p`, inner products give the exact value
+    without the :math:`D^p` entries.
 
     Args:
         source: (N, D) features.
         target: (M, D) features.
-        order: p; 1 is the squared distance of the means, 2 that of the second moments.
-        center: take the mean off each side first, as the authors' code does.
+        order: p; 1 is the squared distance between the means, 2 between the second moments.
+        center: subtract the mean of each side first, as the authors' code does.
 
     Raises:
         ValueError: widths differ, an empty side, or an order below 1.
@@ -162,13 +176,17 @@ def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, 
 
 
 def moment_distance(sources: Sequence[Tensor], target: Tensor, *, moments: int = 2) -> Tensor:
-    """Moment distance of several sources and a target (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
+    r"""Moment distance of several sources and a target (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
 
-    sum over k = 1 .. moments of: the mean over sources of ||m_k(source) - m_k(target)||, plus the mean over pairs of
-    sources of ||m_k(one) - m_k(other)||, with m_k the mean of the k-th powers of each feature.
+    .. math::
+
+        \sum_{k=1}^{K} \frac{1}{S} \sum_{i} \lVert m_k(s_i) - m_k(t) \rVert
+        + \frac{2}{S (S - 1)} \sum_{i < j} \lVert m_k(s_i) - m_k(s_j) \rVert
+
+    with :math:`m_k` the mean of the k-th powers of each feature.
 
     Args:
-        sources: S times (N_i, D) features.
+        sources: S tensors (N_i, D) of features.
         target: (M, D) features.
         moments: K.
 

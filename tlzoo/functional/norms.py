@@ -11,9 +11,16 @@ __all__ = ["fixed_norm_loss", "spectral_penalty", "stepwise_norm_loss"]
 
 
 def spectral_penalty(source: Tensor, target: Tensor, *, count: int = 1) -> Tensor:
-    """Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
+    r"""Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
 
-    Return the sum of the squares of the ``count`` largest singular values of source (N, D) plus those of target (M, D).
+    .. math:: \sum_{i=1}^{k} \sigma_i(F_s)^2 + \sigma_i(F_t)^2
+
+    with the largest singular values of the features.
+
+    Args:
+        source: (N, D) features.
+        target: (M, D) features.
+        count: k.
 
     Raises:
         ValueError: widths differ, an empty side, or ``count`` below 1.
@@ -29,10 +36,12 @@ def spectral_penalty(source: Tensor, target: Tensor, *, count: int = 1) -> Tenso
 
 
 def stepwise_norm_loss(features: Tensor, *, step: float = 1.0) -> Tensor:
-    """Stepwise adaptive feature norm, SAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+    r"""Stepwise adaptive feature norm, SAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
-    Return the mean of (||f|| - (||f|| + step))^2 over features (B, D), the second norm detached: the value is step^2,
-    the gradient lengthens each feature.
+    .. math:: \frac{1}{B} \sum_i \left( \lVert f_i \rVert - \mathrm{sg}(\lVert f_i \rVert + r) \right)^2
+
+    for features f (B, D) and the step r. sg stops the gradient: the value is always :math:`r^2`, and the gradient
+    lengthens each feature.
 
     Raises:
         ValueError: an empty batch.
@@ -45,9 +54,11 @@ def stepwise_norm_loss(features: Tensor, *, step: float = 1.0) -> Tensor:
 
 
 def fixed_norm_loss(features: Tensor, *, norm: float = 25.0) -> Tensor:
-    """Hard adaptive feature norm, HAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+    r"""Hard adaptive feature norm, HAFN (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
-    Return (mean ||f|| - norm)^2 for features (B, D).
+    .. math:: \left( \frac{1}{B} \sum_i \lVert f_i \rVert - R \right)^2
+
+    for features f (B, D) and the norm R.
 
     Raises:
         ValueError: an empty batch.

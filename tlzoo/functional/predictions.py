@@ -19,10 +19,14 @@ __all__ = [
 
 
 def minimum_class_confusion(logits: Tensor, *, temperature: float = 2.5) -> Tensor:
-    """Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
+    r"""Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
 
-    P = softmax(logits / temperature); examples weigh w = B (1 + exp(-H)) / sum, detached; C = P^T diag(w) P with rows
-    that sum to 1; the loss is the sum off the diagonal, divided by the number of classes. 0 for a single class.
+    .. math::
+
+        \frac{1}{C} \sum_{c \ne c'} \frac{K_{cc'}}{\sum_{c''} K_{cc''}}, \qquad K = P^\top \mathrm{diag}(w) P,
+        \qquad w_i = B \frac{1 + e^{-H_i}}{\sum_j 1 + e^{-H_j}}
+
+    with :math:`P = \mathrm{softmax}(\text{logits} / T)` and its entropies H; w is detached. 0 for a single class.
 
     Args:
         logits: (B, C) of target examples.
@@ -48,9 +52,11 @@ def minimum_class_confusion(logits: Tensor, *, temperature: float = 2.5) -> Tens
 
 
 def batch_nuclear_norm_loss(logits: Tensor) -> Tensor:
-    """Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
+    r"""Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
 
-    Return -||softmax(logits)||_* / B for logits (B, C): lowest where predictions are certain and diverse.
+    .. math:: -\frac{1}{B} \lVert \mathrm{softmax}(\text{logits}) \rVert_*
+
+    for logits (B, C). It is lowest when predictions are certain and diverse.
 
     Raises:
         ValueError: an empty batch.
@@ -64,9 +70,11 @@ def batch_nuclear_norm_loss(logits: Tensor) -> Tensor:
 
 
 def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean of |softmax(first) - softmax(second)| of logits (B, C), the discrepancy of MCD.
+    r"""Return the discrepancy between two classifiers in MCD (Saito et al., CVPR 2018).
 
-    Source: Saito et al., CVPR 2018, https://arxiv.org/abs/1712.02560.
+    .. math:: \frac{1}{B C} \sum_{i, c} |p_{ic} - q_{ic}|
+
+    with the softmax p and q of logits (B, C). Source: https://arxiv.org/abs/1712.02560.
 
     Raises:
         ValueError: an empty batch, or shapes that differ.
@@ -79,12 +87,12 @@ def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
 
 
 def log_complement(logits: Tensor, classes: Tensor) -> Tensor:
-    """Return (B,) log(1 - p) of the probability that logits (B, C) give ``classes`` (B,).
+    """Return (B,) log(1 - p), with p the probability that logits (B, C) give to ``classes`` (B,).
 
-    It is the log-sum-exp of all other logits minus that of all: finite where p rounds to 1.
+    It is computed as the log-sum-exp of the other logits minus that of all, which stays finite when p rounds to 1.
 
     Raises:
-        ValueError: fewer than two classes, where nothing is left.
+        ValueError: there are fewer than two classes.
 
     >>> round(log_complement(torch.tensor([[50.0, 0.0]]), torch.tensor([0])).item(), 3)
     -50.0
@@ -103,11 +111,16 @@ def margin_disparity(
     *,
     margin: float = 4.0,
 ) -> Tensor:
-    """Margin disparity discrepancy (Zhang et al., ICML 2019), https://arxiv.org/abs/1904.05801.
+    r"""Margin disparity discrepancy (Zhang et al., ICML 2019), https://arxiv.org/abs/1904.05801.
 
-    -margin * mean CE(adversary, h) on the source + mean log(1 - p_adversary(h)) on the target, with h the class that
-    the classifier predicts, detached. The adversary maximizes it (training minimizes its negative), features see the
-    reversed gradient.
+    .. math::
+
+        \frac{1}{M} \sum_j \log\left(1 - p'_{h(x_j)}(x_j)\right)
+        + \frac{\gamma}{N} \sum_i \log p'_{h(x_i)}(x_i)
+
+    with target examples j, source examples i, the adversary's probabilities p', and the class h that the classifier
+    predicts, detached. The adversary maximizes it (training minimizes its negative); the features get the reversed
+    gradient.
 
     Args:
         source_logits: (N, C) of the classifier.
@@ -132,12 +145,15 @@ def margin_disparity(
 
 
 def uniform_confusion(logits: Tensor) -> Tensor:
-    """Return the mean cross-entropy of sigmoid(logits) to one half: the confusion loss of two domains.
+    r"""Return the domain confusion loss (Tzeng et al., ICCV 2015), https://arxiv.org/abs/1510.02192.
 
-    Source: Tzeng et al., ICCV 2015, https://arxiv.org/abs/1510.02192. ln 2 at 0, more elsewhere.
+    .. math:: -\frac{1}{2 B} \sum_i \log d_i + \log (1 - d_i)
+
+    with :math:`d = \mathrm{sigmoid}(\text{logits})`: the cross-entropy of the domain predictions with one half. It is
+    lowest, log 2, at logits of 0.
 
     Raises:
-        ValueError: no logits.
+        ValueError: there are no logits.
 
     >>> round(uniform_confusion(torch.zeros(3)).exp().item(), 4)
     2.0

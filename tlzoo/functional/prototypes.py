@@ -13,8 +13,8 @@ def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
     """Return the class means (E, way, D) of support (E, S, D) with labels (E, S).
 
     Raises:
-        ValueError: shapes do not fit, a label outside ``range(way)``, or a class of an episode without support; the
-            episode is named.
+        ValueError: the shapes do not fit, a label is outside ``range(way)``, or a class has no support; the message
+            names the episode.
 
     >>> support = torch.tensor([[[0.0], [2.0], [5.0]]])
     >>> prototypes(support, torch.tensor([[0, 0, 1]]), 2).tolist()
@@ -30,10 +30,10 @@ def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
 
 
 def memberships(labels: Tensor, way: int, *, dtype: torch.dtype) -> Tensor:
-    """Return labels (E, S) of support sets as ones and zeros (E, S, way).
+    """Return the one-hot encoding (E, S, way) of support labels (E, S).
 
     Raises:
-        ValueError: a label outside ``range(way)``, or a class of an episode without support; the episode is named.
+        ValueError: a label is outside ``range(way)``, or a class has no support; the message names the episode.
 
     >>> memberships(torch.tensor([[1, 0]]), 2, dtype=torch.float32).tolist()
     [[[0.0, 1.0], [1.0, 0.0]]]
@@ -46,7 +46,7 @@ def memberships(labels: Tensor, way: int, *, dtype: torch.dtype) -> Tensor:
 
 
 def cosine_similarities(query: Tensor, centers: Tensor) -> Tensor:
-    """Return the cosines of query (E, Q, D) and centers (E, W, D) as (E, Q, W); 0 with a vector of zeros.
+    """Return the cosines (E, Q, W) between queries (E, Q, D) and centers (E, W, D); 0 for a vector of zeros.
 
     >>> cosine_similarities(torch.tensor([[[3.0, 0.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])).tolist()
     [[[1.0, 0.0]]]
@@ -60,11 +60,11 @@ def _bad_labels(labels: Tensor, counts: Tensor, way: int) -> str:
         episode, item = outside[0].tolist()
         return f"episode {episode}: label {int(labels[episode, item])}; expected labels in range({way})"
     episode, missing = torch.nonzero(counts == 0)[0].tolist()
-    return f"episode {episode}: class {missing} of {way} has no support; give each class one at least"
+    return f"episode {episode}: class {missing} of {way} has no support; give each class at least one example"
 
 
 def negative_squared_distances(query: Tensor, centers: Tensor) -> Tensor:
-    """Return -||q - c||^2 for query (E, Q, D) and centers (E, W, D) as (E, Q, W).
+    """Return the negative squared distances (E, Q, W) between queries (E, Q, D) and centers (E, W, D).
 
     >>> negative_squared_distances(torch.tensor([[[1.0]]]), torch.tensor([[[0.0], [3.0]]])).tolist()
     [[[-1.0, -4.0]]]

@@ -1,4 +1,4 @@
-"""Ranking of classes: by how much wrong ones come too near to, or before, the right one."""
+"""Ranking of classes: how close wrong classes come to the right one, or how far they pass it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ __all__ = ["harmonic_number", "margin_violations"]
 
 
 def margin_violations(scores: Tensor, labels: Tensor, *, margin: float = 1.0) -> Tensor:
-    """Return (B, C) hinges max(0, margin + s_c - s_y) of scores (B, C), 0 at the right class y of labels (B,).
+    r"""Return (B, C) hinges of scores (B, C) with labels y (B,); 0 at the right class.
+
+    .. math:: \max(0, \text{margin} + s_c - s_y)
 
     >>> margin_violations(torch.tensor([[2.0, 1.5, 0.0]]), torch.tensor([0]))
     tensor([[0.0000, 0.5000, 0.0000]])
@@ -20,7 +22,9 @@ def margin_violations(scores: Tensor, labels: Tensor, *, margin: float = 1.0) ->
 
 
 def harmonic_number(count: Tensor) -> Tensor:
-    """Return in float64 the sum of 1/i for i from 1 to each of the counts (B,); 0 of 0.
+    r"""Return the harmonic numbers of counts n (B,) in float64; 0 for 0.
+
+    .. math:: \sum_{i=1}^{n} \frac{1}{i}
 
     >>> harmonic_number(torch.tensor([0, 1, 2])).tolist()
     [0.0, 1.0, 1.5]

@@ -1,4 +1,4 @@
-"""How much an answer changes around an input: virtual adversarial perturbations."""
+"""How much a prediction changes around an input: virtual adversarial perturbations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["adversarial_direction", "unit_items", "virtual_adversarial_divergenc
 
 
 def unit_items(values: Tensor) -> Tensor:
-    """Return values (B, ...) with every item divided by its Euclidean length; an item of zeros stays.
+    """Return values (B, ...) with every item scaled to unit length; an item of zeros stays zero.
 
     >>> unit_items(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -35,21 +35,22 @@ def adversarial_direction(
     probe: float = 0.01,
     rounds: int = 1,
 ) -> Tensor:
-    """Return unit directions (B, ...) in which answers change most, without gradient (Miyato et al., TPAMI 2019).
+    r"""Return unit directions (B, ...) in which predictions change most, detached (Miyato et al., TPAMI 2019).
 
-    The divergence of the answer at x + d from that at x is d^T H d / 2 near x; power iteration finds the first
-    eigenvector of H: d becomes the direction of the gradient at ``probe`` * d. Source: https://arxiv.org/abs/1704.03976.
+    Near x, the divergence between the predictions at x and x + d is :math:`d^\top H d / 2`. Power iteration finds the
+    first eigenvector of H: each round replaces d with the direction of the gradient at ``probe`` * d. Source:
+    https://arxiv.org/abs/1704.03976.
 
     Args:
         function: maps inputs (B, ...) to logits (B, C).
         inputs: (B, ...).
-        logits: (B, C) of the inputs as they are.
-        start: (B, ...) where to begin, such as normal noise.
-        probe: how far from the inputs the gradient is taken. Far below 1e-3 rounding in float32 has the last word.
-        rounds: of power iteration.
+        logits: (B, C) of the unperturbed inputs.
+        start: (B, ...) where to begin, for example normal noise.
+        probe: distance from the inputs at which the gradient is taken. Far below 1e-3, float32 rounding dominates.
+        rounds: number of power iterations.
 
     Raises:
-        ValueError: ``start`` is of another shape than the inputs, or fewer than one round.
+        ValueError: ``start`` and the inputs differ in shape, or there are fewer than one round.
     """
     if start.shape != inputs.shape or rounds < 1:
         raise ValueError(
@@ -75,23 +76,25 @@ def virtual_adversarial_divergence(
     probe: float = 0.01,
     rounds: int = 1,
 ) -> Tensor:
-    """Return (B,) divergences of answers at inputs from those ``radius`` away in the adversarial direction.
+    r"""Return the (B,) terms of virtual adversarial training (Miyato et al., TPAMI 2019).
 
-    KL(softmax f(x) || softmax f(x + r)), the first answer held constant: the term of virtual adversarial training
-    (Miyato et al., TPAMI 2019), https://arxiv.org/abs/1704.03976.
+    .. math:: \mathrm{KL}\left(\mathrm{softmax} f(x) \parallel \mathrm{softmax} f(x + r)\right)
+
+    with r of length ``radius`` in the adversarial direction and the first prediction held constant. Source:
+    https://arxiv.org/abs/1704.03976.
 
     Args:
         function: maps inputs (B, ...) to logits (B, C).
         inputs: (B, ...).
-        start: (B, ...) where the search for the direction begins, such as normal noise.
+        start: (B, ...) where the search for the direction begins, for example normal noise.
         radius: Euclidean length of r.
         probe: see :func:`adversarial_direction`.
         rounds: see :func:`adversarial_direction`.
 
     Raises:
-        ValueError: a radius that is not positive; see :func:`adversarial_direction`.
+        ValueError: the radius is not positive; see also :func:`adversarial_direction`.
 
-    >>> steep = torch.tensor([[5.0, -5.0], [0.0, 0.0]])  # the answer changes along the first input alone
+    >>> steep = torch.tensor([[5.0, -5.0], [0.0, 0.0]])  # the prediction depends on the first input only
     >>> x, start = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])
     >>> found = adversarial_direction(lambda x: x @ steep, x, x @ steep, start)
     >>> found.abs().round(decimals=3).tolist()

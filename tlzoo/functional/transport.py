@@ -12,9 +12,11 @@ __all__ = ["sliced_wasserstein", "transport_plan"]
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Tensor:
-    """Return the mean squared 2-Wasserstein distance of projections of first (N, D) and second (M, D).
+    r"""Return the mean squared 2-Wasserstein distance of projections of first (N, D) and second (M, D).
 
-    In one dimension the optimal plan sorts both sides; sides of unequal sizes are compared at the union of their
+    .. math:: \frac{1}{K} \sum_{k} W_2^2\left(X \theta_k, Y \theta_k\right)
+
+    In one dimension the optimal plan sorts both sides. Sides of unequal size are compared at the union of their
     quantile levels.
 
     Args:
@@ -43,9 +45,12 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Ten
 
 
 def transport_plan(cost: Tensor) -> Tensor:
-    """Return the (N, M) optimal plan between uniform masses for a cost (N, M), exact and without gradient.
+    r"""Return the exact (N, M) optimal plan between uniform masses for a cost (N, M), detached.
 
-    Solved on the CPU by POT's network simplex.
+    .. math:: \min_{\gamma \ge 0} \langle \gamma, C \rangle \quad \text{with} \quad
+        \gamma 1 = \tfrac{1}{N} 1, \; \gamma^\top 1 = \tfrac{1}{M} 1
+
+    POT's network simplex solves it on the CPU.
 
     Raises:
         ValueError: an empty side.

@@ -1,4 +1,4 @@
-"""Choosing without target labels: validators of a model, signs of its health, and transferability of a backbone."""
+"""Selection without target labels: validators of a model, signs of its health, and transferability of a backbone."""
 
 from tlzoo.selection.health import COLLAPSED, health
 from tlzoo.selection.source_validators import SOURCE_SCORES

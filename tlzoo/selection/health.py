@@ -1,4 +1,4 @@
-"""Signs of how an adaptation fares, from features and predictions alone; none of them chooses anything."""
+"""Signs of how an adaptation is going, from features and predictions only; nothing is selected by them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from torch import Tensor
 __all__ = ["COLLAPSED", "effective_rank", "health", "prediction_diversity", "proxy_a_distance"]
 
 COLLAPSED = 0.1
-"""Below this :func:`prediction_diversity` a model is called collapsed: nearly all answers are of one class."""
+"""A model with a :func:`prediction_diversity` below this has collapsed: it predicts one class nearly everywhere."""
 
 _MOST = 512
-"""Rows a side that are looked at: enough for two digits, and a hundredth of the cost of a measuring pass."""
+"""Rows to look at per side: enough for two digits, at a hundredth of the cost of a measuring pass."""
 
 
 def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) -> float:
-    """Return the proxy A-distance of features (N, D) and (M, D): 0 where domains cannot be told apart, 2 at most.
+    r"""Return the proxy A-distance of features (N, D) and (M, D): 0 if the domains look the same, at most 2.
 
-    2 (1 - 2 e) with e the error of a linear classifier of domains, each counting one half (Ben-David et al., NIPS
-    2006, https://papers.nips.cc/paper/2983-analysis-of-representations-for-domain-adaptation). It is a ridge regression
-    on standardized features, in closed form: fitted on every other row of at most 512 a domain, e measured on the rest.
-    Chance can give e > 1/2, which counts as 0; fewer than four rows a domain give NaN.
+    .. math:: 2 (1 - 2 \epsilon)
+
+    with the error of a linear domain classifier, each domain counting one half (Ben-David et al., NIPS 2006,
+    https://papers.nips.cc/paper/2983-analysis-of-representations-for-domain-adaptation). The classifier is a ridge
+    regression on standardized features, in closed form. It is fitted on every other row of at most 512 per domain, and
+    the rest measures the error. By chance the error can exceed 1/2, which counts as 0. Fewer than four rows per domain
+    give NaN.
 
     Args:
         source: (N, D).
         target: (M, D).
-        penalty: of the ridge, a row.
+        penalty: ridge penalty per row.
 
     >>> near, far = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.full((40, 3), 50.0)
     >>> proxy_a_distance(near, near + far)
@@ -51,17 +54,18 @@ def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) ->
 
 
 def effective_rank(features: Tensor) -> float:
-    """Return the effective rank of centered features (N, D): the exponential of the singular values' entropy.
+    r"""Return the effective rank of centered features (N, D), from at most 512 rows; 0 if all rows are equal.
 
-    Roy & Vetterli, EUSIPCO 2007, https://ieeexplore.ieee.org/document/7098875; of at most 512 rows. 0 where all rows
-    are the same.
+    .. math:: \exp\left( -\sum_i p_i \log p_i \right), \qquad p_i = \frac{\sigma_i}{\sum_j \sigma_j}
+
+    with the singular values (Roy & Vetterli, EUSIPCO 2007), https://ieeexplore.ieee.org/document/7098875.
 
     >>> round(effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
     2.0
     """
     rows = _spread_rows(features).double()
     centered = rows - rows.mean(dim=0)
-    # singular values by the smaller product of the two: several times as fast, and what it loses is below 1e-8
+    # singular values from the smaller of the two products: several times faster, with an error below 1e-8
     gramian = centered.T @ centered if centered.shape[1] <= len(centered) else centered @ centered.T
     values = torch.linalg.eigvalsh(gramian).clamp_min(0).sqrt()
     if not float(values.sum()) > 0:
@@ -71,9 +75,11 @@ def effective_rank(features: Tensor) -> float:
 
 
 def prediction_diversity(logits: Tensor) -> float:
-    """Return how many classes the answers (N, C) are spread over, from 0 (one class) to 1 (all alike often).
+    r"""Return how evenly the predictions (N, C) spread over the classes, from 0 (one class) to 1 (all equally often).
 
-    (exp(H) - 1) / (C - 1), with H the entropy of how often each class is answered.
+    .. math:: \frac{e^H - 1}{C - 1}
+
+    with the entropy H of the predicted class frequencies.
 
     >>> prediction_diversity(torch.eye(4)), prediction_diversity(torch.eye(4)[[0, 0, 0]])
     (1.0, 0.0)
@@ -92,7 +98,7 @@ def health(features: Tensor, logits: Tensor, source: Tensor | None = None) -> di
     Args:
         features: (N, D) of target inputs.
         logits: (N, C) of target inputs.
-        source: (M, D) features of the source; None where there is none.
+        source: (M, D) features of the source; None without a source.
     """
     found = {"diversity": prediction_diversity(logits), "rank": effective_rank(features)}
     if source is not None:
@@ -101,7 +107,7 @@ def health(features: Tensor, logits: Tensor, source: Tensor | None = None) -> di
 
 
 def _spread_rows(rows: Tensor) -> Tensor:
-    """Return at most 512 rows, evenly spread over the set: sets come sorted by class."""
+    """Return at most 512 rows, spread evenly over the set, because sets are often sorted by class."""
     if len(rows) <= _MOST:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, _MOST, device=rows.device).round().long()]

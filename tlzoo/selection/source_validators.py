@@ -1,4 +1,4 @@
-"""Scores that look at labelled source data beside the unlabelled target; higher is better for all."""
+"""Scores from labelled source data and the unlabelled target; higher is always better."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ _BLOCK = 512
 
 
 def negative_source_risk(source: Prediction) -> Tensor:
-    """Return minus the mean cross-entropy of held-out, labelled source predictions (N, C).
+    """Return the negative mean cross-entropy of held-out, labelled source predictions (N, C).
 
     Raises:
-        ValueError: no labels.
+        ValueError: there are no labels.
     """
     return -F.cross_entropy(source.logits, _labels(source))
 
 
 def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
-    """Return minus the squared MMD (Gaussian, mean bandwidth, biased) of source (N, D) and target (M, D) features.
+    """Return the negative squared MMD (Gaussian, mean bandwidth, biased) of source (N, D) and target (M, D) features.
 
-    :func:`tlzoo.functional.mmd` by blocks of rows: without a gradient, the kernel need not be kept whole.
+    It equals :func:`tlzoo.functional.mmd` but works by blocks of rows: without a gradient, there is no need to keep the
+    whole kernel.
 
     Raises:
-        ValueError: widths differ, or an empty side.
+        ValueError: the widths differ, or a side is empty.
     """
     check_pair(source.features, target.features)
     joint = torch.cat([source.features, target.features]).detach()
     joint = joint - joint.mean(dim=0)
     norms = joint.square().sum(dim=1)
-    mean = 2 * norms.mean()  # of the squared distances of all pairs, about the joint mean
+    mean = 2 * norms.mean()  # mean squared distance of all pairs, from the joint mean
     mean = torch.where(mean > torch.finfo(joint.dtype).tiny, mean, torch.ones_like(mean))
     signs = torch.full_like(norms, 1 / len(source.features))
     signs[len(source.features) :] = -1 / len(target.features)
@@ -61,23 +62,28 @@ def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
 
 
 def blocks(points: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield rows of points (N, D), as many at a time as fit a cache when compared with all, and the first's place."""
+    """Yield blocks of rows of points (N, D), small enough to compare with all points in a cache, and their offsets."""
     for first in range(0, len(points), _BLOCK):
         yield first, points[first : first + _BLOCK]
 
 
 def dev_risk(losses: Tensor, weights: Tensor) -> Tensor:
-    """Return the target risk by importance weights with a control variate (You et al., ICML 2019).
+    r"""Return the importance-weighted target risk with a control variate (You et al., ICML 2019).
 
-    mean(w l) + eta mean(w) - eta with eta = -cov(w l, w) / var(w); 0 for eta where all weights are equal, which leaves
-    the mean loss. Source: https://proceedings.mlr.press/v97/you19a.html.
+    .. math::
+
+        \overline{w \ell} + \eta \overline{w} - \eta, \qquad
+        \eta = -\frac{\mathrm{cov}(w \ell, w)}{\mathrm{var}(w)}
+
+    If all weights are equal, eta is 0, which leaves the mean loss. Source:
+    https://proceedings.mlr.press/v97/you19a.html.
 
     Args:
         losses: (N,) of held-out source examples.
         weights: (N,) density ratios target / source.
 
     Raises:
-        ValueError: sizes differ, or fewer than two examples.
+        ValueError: the sizes differ, or there are fewer than two examples.
 
     >>> dev_risk(torch.tensor([1.0, 3.0]), torch.ones(2)).item()
     2.0
@@ -95,17 +101,19 @@ def dev_risk(losses: Tensor, weights: Tensor) -> Tensor:
 
 
 def density_ratio(source: Tensor, target: Tensor, points: Tensor, *, penalty: float = 1.0, steps: int = 20) -> Tensor:
-    """Return the (P,) ratio of target to source density at points (P, D), by logistic regression of the domain.
+    r"""Return the (P,) ratio of target to source density at points (P, D), from a logistic regression of the domain.
 
-    Newton's method on standardized features, with an L2 penalty; each domain counts by its size, which the ratio takes
-    back. scikit-learn's classifier gives the same, but on the CPU only.
+    .. math:: w(x) = \frac{N}{M} \, \frac{p(\text{target} \mid x)}{p(\text{source} \mid x)}
+
+    Newton's method fits the regression on standardized features with an L2 penalty. scikit-learn's classifier gives the
+    same, but only on the CPU.
 
     Args:
         source: (N, D).
         target: (M, D).
         points: (P, D).
-        penalty: weight of ||w||^2 / 2 against the sum of losses.
-        steps: of Newton's method.
+        penalty: weight of ||w||^2 / 2 relative to the sum of losses.
+        steps: number of Newton steps.
     """
     joint = torch.cat([source, target]).double()
     center, scale = joint.mean(dim=0), joint.std(dim=0).clamp_min(1e-12)
@@ -133,36 +141,36 @@ def density_ratio(source: Tensor, target: Tensor, points: Tensor, *, penalty: fl
 def deep_embedded_validation(source: Prediction, target: Prediction) -> Tensor:
     """Deep embedded validation (You et al., ICML 2019), https://proceedings.mlr.press/v97/you19a.html.
 
-    Minus the weighted risk of held-out source examples, weights being density ratios of features. The ratio is fitted
-    on every other source example and the target, and used on the rest.
+    It is the negative risk of held-out source examples, weighted by the density ratio of their features. The ratio is
+    fitted on the target and on every other source example, and applied to the rest.
 
     Args:
-        source: held-out, labelled source predictions, four or more.
+        source: four or more held-out, labelled source predictions.
         target: unlabelled target predictions.
 
     Raises:
-        ValueError: no labels, or fewer than four source examples.
+        ValueError: there are no labels, or fewer than four source examples.
     """
     labels = _labels(source)
     if len(source) < 4:
-        raise ValueError(f"{len(source)} source examples; expected four or more, half of them to fit the density ratio")
+        raise ValueError(f"{len(source)} source examples; expected four or more: half of them fit the density ratio")
     weights = density_ratio(source.features[::2], target.features, source.features[1::2])
     losses = F.cross_entropy(source.logits[1::2], labels[1::2], reduction="none")
     return -dev_risk(losses, weights)
 
 
 def ridge_logits(features: Tensor, labels: Tensor, points: Tensor, *, num_classes: int, penalty: float = 1.0) -> Tensor:
-    """Return (P, C) scores of points by least squares to one-hot labels, in closed form.
+    """Return (P, C) scores of points from a ridge regression to one-hot labels, in closed form.
 
-    Features are standardized by their own mean and deviation, targets centered; the weights minimize the squared
-    error over N plus ``penalty`` * ||W||^2. The smaller of the (N, N) and (D, D) systems is solved.
+    Features are standardized by their own mean and deviation, and targets are centered. The weights minimize the mean
+    squared error plus ``penalty`` * ||W||^2. The smaller of the (N, N) and (D, D) systems is solved.
 
     Args:
         features: (N, D).
         labels: (N,).
         points: (P, D).
         num_classes: C.
-        penalty: of the weights; 1 is the variance of each feature.
+        penalty: penalty of the weights; 1 equals the variance of each feature.
     """
     rows = features.double()
     mean, deviation = standardization(rows)
@@ -181,22 +189,22 @@ def ridge_logits(features: Tensor, labels: Tensor, points: Tensor, *, num_classe
 
 
 def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
-    """Reverse validation (Zhong et al., ECML PKDD 2010): https://doi.org/10.1007/978-3-642-15939-8_35.
+    """Reverse validation (Zhong et al., ECML PKDD 2010), https://doi.org/10.1007/978-3-642-15939-8_35.
 
-    A classifier learns the target as the model answers it, and is asked about labelled source data: the accuracy there.
-    What is consistent both ways has lost no class on the way (Ganin et al., https://arxiv.org/abs/1505.07818, chose
-    their settings so).
+    A classifier learns the target from the model's predictions and is tested on labelled source data. A high accuracy
+    means that the way there and back lost no class. Ganin et al. chose their settings this way,
+    https://arxiv.org/abs/1505.07818.
 
-    Differs from the papers: the way back is a ridge classifier on the model's features (:func:`ridge_logits`) in place
-    of the whole method trained again from target to source, and it is judged on held-out source examples of a model
-    that was trained on all others.
+    Differs from the papers: the way back is a ridge classifier on the model's features (:func:`ridge_logits`) instead
+    of the whole method trained again from target to source. It is tested on held-out source examples; the model was
+    trained on all others.
 
     Args:
         source: held-out, labelled source predictions.
         target: unlabelled target predictions.
 
     Raises:
-        ValueError: no labels, or no target example.
+        ValueError: there are no labels, or no target example.
     """
     labels = _labels(source)
     if not len(target):
@@ -218,4 +226,4 @@ SOURCE_SCORES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
     "dev": deep_embedded_validation,
     "reverse_validation": reverse_validation,
 }
-"""Name -> score of held-out labelled source predictions and unlabelled target predictions; higher is better."""
+"""Name -> score of held-out, labelled source predictions and unlabelled target predictions; higher is better."""

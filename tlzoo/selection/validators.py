@@ -1,4 +1,4 @@
-"""Scores of predictions on unlabelled target training inputs; higher is better for all."""
+"""Scores of predictions on unlabelled target training inputs; higher is always better."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = [
 ]
 
 MAX_POINTS = 4000
-"""How many points a side :func:`scores` compares with one another, drawn once where there are more."""
+"""How many points per side :func:`scores` compares in pairs; from larger sets it draws them once."""
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
-    """Return minus the mean entropy of logits (N, C), in nats (Morerio et al., ICLR 2018).
+    """Return the negative mean entropy of logits (N, C), in nats (Morerio et al., ICLR 2018).
 
     Source: https://arxiv.org/abs/1711.10288.
 
     Raises:
-        ValueError: no predictions.
+        ValueError: there are no predictions.
     """
     if not len(logits):
         raise ValueError("no predictions to score; expected one row of logits or more")
@@ -41,10 +41,12 @@ def negative_entropy(logits: Tensor) -> Tensor:
 
 
 def negative_information(logits: Tensor) -> Tensor:
-    """Return the entropy of the mean prediction minus the mean entropy of logits (N, C): certain and diverse.
+    """Return the entropy of the mean prediction minus the mean entropy of logits (N, C).
+
+    It is highest when predictions are certain and diverse.
 
     Raises:
-        ValueError: no predictions.
+        ValueError: there are no predictions.
 
     >>> negative_information(100 * torch.eye(2)) > negative_information(torch.zeros(2, 2))
     tensor(True)
@@ -55,15 +57,15 @@ def negative_information(logits: Tensor) -> Tensor:
 def soft_neighborhood_density(logits: Tensor, *, temperature: float = 0.05) -> Tensor:
     """Soft neighborhood density (Saito et al., ICCV 2021), https://arxiv.org/abs/2108.10860.
 
-    The mean entropy of softmax(similarity / temperature) over the other points, similarities being those of
-    L2-normalized softmax outputs, as in the authors' code.
+    For every point, take the softmax of its similarities to the other points, divided by the temperature, and return
+    the mean entropy. Similarities are inner products of L2-normalized softmax outputs, as in the authors' code.
 
     Args:
         logits: (N, C).
-        temperature: of the softmax over neighbors.
+        temperature: temperature of the softmax over neighbors.
 
     Raises:
-        ValueError: fewer than two points.
+        ValueError: there are fewer than two points.
 
     >>> tight, loose = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0], [0.0, 9.0]]), torch.eye(4) * 9
     >>> soft_neighborhood_density(loose) > soft_neighborhood_density(tight)
@@ -73,10 +75,10 @@ def soft_neighborhood_density(logits: Tensor, *, temperature: float = 0.05) -> T
 
 
 def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor:
-    """Return the mean entropy, in nats, of every point's soft neighborhood among points (N, D).
+    """Return the mean entropy, in nats, of the soft neighborhoods of points (N, D).
 
     Raises:
-        ValueError: fewer than two points, or a temperature that is not positive.
+        ValueError: there are fewer than two points, or the temperature is not positive.
     """
     if len(points) < 2:
         raise ValueError(f"{len(points)} points have no neighbors; expected at least two")
@@ -86,7 +88,7 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
     entropies = []
     for first, rows in blocks(directions):
         similarity = rows @ directions.T / temperature
-        similarity.diagonal(first).fill_(torch.finfo(points.dtype).min / 4)  # nobody is a neighbor of itself
+        similarity.diagonal(first).fill_(torch.finfo(points.dtype).min / 4)  # no point is its own neighbor
         below = similarity - similarity.amax(dim=1, keepdim=True)
         weights = below.exp()
         total = weights.sum(dim=1)
@@ -95,14 +97,16 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
 
 
 def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
-    """Return the mean silhouette of features (N, D) under the predicted classes of logits (N, C), in [-1, 1].
+    r"""Return the mean silhouette of features (N, D) under the predicted classes of logits (N, C), in [-1, 1].
 
-    How much nearer an example is to others of its predicted class than to those of the next one (Rousseeuw, 1987, as a
-    validator: Musgrave et al., https://arxiv.org/abs/2208.07360). Examples alone in their class count 0, and so does
-    everything where one class is predicted throughout.
+    .. math:: \frac{b - a}{\max(a, b)}
+
+    with the mean distance a of an example to its own predicted class and b to the nearest other class (Rousseeuw, 1987;
+    as a validator: Musgrave et al., https://arxiv.org/abs/2208.07360). An example alone in its class counts 0. If the
+    model predicts a single class, the value is 0.
 
     Raises:
-        ValueError: no predictions.
+        ValueError: there are no predictions.
 
     >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
     >>> apart, mixed = torch.eye(2)[[0, 0, 1, 1]], torch.eye(2)[[0, 1, 0, 1]]
@@ -126,7 +130,7 @@ def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
 def _distance_sums(points: Tensor, members: Tensor) -> Tensor:
     """Return the sums (N, C) of the Euclidean distances of points (N, D) to the members (N, C) of each class.
 
-    Through inner products, in float64: several times as fast as differences, and exact enough about the center.
+    Inner products of centered points in float64 are several times faster than differences, and exact enough.
     """
     centered = points.double() - points.double().mean(dim=0)
     norms = centered.square().sum(dim=1)
@@ -154,14 +158,14 @@ PAIRWISE = frozenset({"snd", "class_cluster", "mmd"})
 def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -> dict[str, Tensor]:
     """Return every score of the predictions on unlabelled target inputs, from one pass over them.
 
-    Scores that compare every point with every other (:data:`PAIRWISE`) do so among :data:`MAX_POINTS` of a side, the
-    same at every call: their time grows with the square.
+    Scores that compare all pairs of points (:data:`PAIRWISE`) take :data:`MAX_POINTS` per side, the same at every call,
+    because their time grows with the square.
 
     Args:
         features: (N, D).
         logits: (N, C).
-        source: predictions of held-out, labelled source data, for the scores that look at them, too
-            (:data:`~tlzoo.selection.source_validators.SOURCE_SCORES`); None where a method may not see the source.
+        source: predictions of held-out, labelled source data, for the scores that use them
+            (:data:`~tlzoo.selection.source_validators.SOURCE_SCORES`); None if the method may not see the source.
     """
     target = Prediction(features=features, logits=logits)
     few = _drawn(target)
@@ -176,7 +180,7 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
 
 
 def _drawn(prediction: Prediction) -> Prediction:
-    """Return features and logits of at most MAX_POINTS examples, drawn without regard to their order."""
+    """Return the features and logits of at most MAX_POINTS examples, drawn at random."""
     count = len(prediction.logits)
     if count <= MAX_POINTS:
         return prediction

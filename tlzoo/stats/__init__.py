@@ -1,4 +1,4 @@
-"""Intervals, paired tests, ranks, aggregates and calibration; NumPy and SciPy only."""
+"""Intervals, paired tests, ranks, aggregates and calibration, on NumPy and SciPy only."""
 
 from tlzoo.stats.aggregate import (
     Estimate,

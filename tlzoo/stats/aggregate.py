@@ -1,4 +1,4 @@
-"""One figure of many runs on many tasks, with its interval (Agarwal et al., NeurIPS 2021)."""
+"""One value for many runs on many tasks, with its interval (Agarwal et al., NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Estimate", "interquartile_mean", "iqm", "performance_profile", "prob
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure with the percentile interval of a stratified bootstrap; arrays where there are several."""
+    """A value with the percentile interval of a stratified bootstrap, or arrays of several."""
 
     value: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -29,7 +29,7 @@ def interquartile_mean(values: ArrayLike) -> float:
     Source: https://arxiv.org/abs/2108.13264.
 
     Raises:
-        ValueError: no value, or one that is NaN.
+        ValueError: there is no value, or one is NaN.
 
     >>> interquartile_mean([0.0, 1.0, 2.0, 100.0])
     1.5
@@ -43,13 +43,13 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 
 def iqm(scores: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Return the interquartile mean over all runs and tasks; runs are resampled within each task.
+    """Return the interquartile mean over all runs and tasks; the bootstrap resamples runs within each task.
 
     Args:
         scores: (runs, tasks).
-        level: of the interval.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        level: confidence level of the interval.
+        resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
     Raises:
         ValueError: ``scores`` is not two-dimensional, is empty or holds NaN.
@@ -65,14 +65,14 @@ def iqm(scores: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: 
 def performance_profile(
     scores: ArrayLike, thresholds: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
-    """Return the share of runs, over all tasks, whose score is above each threshold; the interval is pointwise.
+    """Return the share of runs on all tasks that score above each threshold; the interval is pointwise.
 
     Args:
         scores: (runs, tasks).
         thresholds: (m,).
-        level: of the interval.
-        resamples: of the bootstrap, runs within each task.
-        seed: of the bootstrap.
+        level: confidence level of the interval.
+        resamples: number of bootstrap resamples of the runs within each task.
+        seed: seed of the bootstrap.
 
     Returns:
         (m,) shares.
@@ -95,19 +95,21 @@ def performance_profile(
 def probability_of_improvement(
     first: ArrayLike, second: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
-    """Return how likely a run of one method beats a run of another on a task drawn at random; a tie counts half.
+    r"""Return the probability that a run of one method beats a run of another on a random task; a tie counts half.
 
-    P = mean over tasks of U / (R_1 R_2), U being the Mann-Whitney statistic. 0.5 says nothing of either.
+    .. math:: P = \frac{1}{T} \sum_{t=1}^{T} \frac{U_t}{R_1 R_2}
+
+    with the Mann-Whitney statistic U of each task and the numbers of runs R. At 0.5 neither method is better.
 
     Args:
         first: (runs, tasks), higher is better.
-        second: (runs, tasks), of the same tasks; the number of runs may differ.
-        level: of the interval.
-        resamples: of the bootstrap, runs of each method within each task.
-        seed: of the bootstrap.
+        second: (runs, tasks) on the same tasks; the number of runs may differ.
+        level: confidence level of the interval.
+        resamples: number of bootstrap resamples of each method's runs within each task.
+        seed: seed of the bootstrap.
 
     Raises:
-        ValueError: see :func:`iqm`, or the numbers of tasks differ.
+        ValueError: see :func:`iqm`; or the numbers of tasks differ.
 
     >>> float(probability_of_improvement([[0.9], [0.5]], [[0.5], [0.1]]).value)
     0.875
@@ -117,7 +119,7 @@ def probability_of_improvement(
         raise ValueError(f"scores on {a.shape[1]} and {b.shape[1]} tasks; expected the same tasks in the same order")
 
     def probability(*columns: NDArray[np.float64], axis: int) -> Any:
-        # of every task the runs of one method, then of every task those of the other
+        # the runs of one method on each task, then the runs of the other
         tasks = zip(columns[: a.shape[1]], columns[a.shape[1] :], strict=True)
         wins = [np.sign(one[..., :, None] - other[..., None, :]).mean(axis=(axis - 1, axis)) for one, other in tasks]
         return (np.mean(wins, axis=0) + 1) / 2
@@ -137,7 +139,7 @@ def _table(scores: ArrayLike) -> NDArray[np.float64]:
 def _estimate(
     figure: Callable[..., Any], tables: Sequence[NDArray[np.float64]], level: float, resamples: int, seed: int
 ) -> Estimate:
-    """Return ``figure(*columns, axis=-1)`` with its interval; a column holds the runs of one method on one task."""
+    """Return ``figure(*columns, axis=-1)`` with its interval; each column holds the runs of one method on one task."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a probability between 0 and 1, such as 0.95")
     columns = [column for table in tables for column in table.T]

@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted, and how evenly classes are found: figures of logits and labels."""
+"""Calibration and per-class accuracy, computed from logits and labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ __all__ = ["expected_calibration_error", "macro_f1", "negative_log_likelihood"]
 
 
 def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> float:
-    """Return the expected calibration error of the softmax (Guo et al., ICML 2017), https://arxiv.org/abs/1706.04599.
+    r"""Return the expected calibration error of the softmax (Guo et al., ICML 2017), https://arxiv.org/abs/1706.04599.
 
-    ECE = sum over bins of (share of examples in it) |accuracy - mean confidence|, bins of equal width in confidence,
-    the upper edge belonging to a bin.
+    .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{N} \left| \mathrm{accuracy}_b - \mathrm{confidence}_b \right|
+
+    over bins of equal width in confidence. A bin includes its upper edge.
 
     Args:
         logits: (N, C).
@@ -20,7 +21,7 @@ def expected_calibration_error(logits: ArrayLike, labels: ArrayLike, *, bins: in
         bins: number of bins.
 
     Raises:
-        ValueError: shapes that do not fit, no example, or a label that is no class.
+        ValueError: the shapes do not fit, there is no example, or a label is out of range.
 
     >>> expected_calibration_error([[100.0, 0.0], [100.0, 0.0]], [0, 1])
     0.5
@@ -52,9 +53,11 @@ def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> float:
 
 
 def macro_f1(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Return the mean over classes of F1 = 2 tp / (2 tp + fp + fn), of logits (N, C) and labels (N,).
+    r"""Return the mean F1 over classes, of logits (N, C) and labels (N,).
 
-    Classes that neither occur nor are predicted are left out.
+    .. math:: F_1 = \frac{2 \, \mathrm{tp}}{2 \, \mathrm{tp} + \mathrm{fp} + \mathrm{fn}}
+
+    Classes that neither occur nor are predicted do not count.
 
     Raises:
         ValueError: see :func:`expected_calibration_error`.

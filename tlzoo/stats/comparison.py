@@ -1,4 +1,4 @@
-"""Comparing methods on the same tasks and seeds."""
+"""Comparison of methods on the same tasks and seeds."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["PairedDifference", "average_ranks", "paired_difference"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """How much better one method is than another, run by run.
+    """The difference between two methods, run by run.
 
     Attributes:
         difference: summary of first - second.
-        p_value: two-sided, of the paired t-test; NaN where fewer than two pairs; 1 where all pairs are equal, 0 where
+        p_value: two-sided p-value of the paired t-test; NaN with fewer than two pairs, 1 if all pairs are equal, 0 if
             all differ by the same amount.
     """
 
@@ -29,7 +29,7 @@ class PairedDifference:
 
     @property
     def tied(self) -> bool:
-        """Whether the interval holds 0, or there is none to tell by and the difference is 0."""
+        """Whether the interval contains 0 or, without an interval, the difference is 0."""
         d = self.difference
         if d.n < 2:
             return d.n == 0 or d.mean == 0
@@ -42,13 +42,13 @@ def paired_difference(
     """Return the summary of ``first - second`` and the paired t-test's p-value.
 
     Args:
-        first: (n,) figures of one method.
-        second: (n,) figures of another, of the same tasks and seeds in the same order; a pair with a NaN is dropped.
-        level: of the interval.
-        method: of the interval.
+        first: (n,) values of one method.
+        second: (n,) values of another, on the same tasks and seeds in the same order; pairs with a NaN are dropped.
+        level: confidence level of the interval.
+        method: ``"t"`` or ``"bootstrap"``, see :func:`tlzoo.stats.summary`.
 
     Raises:
-        ValueError: lengths differ.
+        ValueError: the lengths differ.
 
     >>> result = paired_difference([0.9, 0.8, 0.85], [0.7, 0.7, 0.7])
     >>> round(result.difference.mean, 3), result.tied
@@ -75,15 +75,15 @@ def _t_test(difference: Summary) -> float:
 def average_ranks(
     scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher", missing: Literal["worst", "drop"] = "worst"
 ) -> NDArray[np.float64]:
-    """Return the mean rank of each method over tasks; 1 is best, equal scores share the mean of their ranks.
+    """Return the mean rank of each method over tasks; 1 is best, and equal scores share the mean of their ranks.
 
     Args:
         scores: (tasks, methods).
-        better: which end is good.
-        missing: a NaN ranks ``"worst"`` (shared, where there are several), or its task is left out (``"drop"``).
+        better: whether higher or lower scores are better.
+        missing: ``"worst"`` ranks a NaN last (several share the last ranks); ``"drop"`` leaves out its task.
 
     Returns:
-        (methods,) ranks; NaN where no task is left.
+        (methods,) ranks; NaN if no task is left.
 
     Raises:
         ValueError: ``scores`` is not two-dimensional.

@@ -1,4 +1,4 @@
-"""Delta-m: what a multitask network gains or loses over single-task ones, in percent."""
+"""Delta-m: the gain or loss of a multitask network over single-task networks, in percent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Variant = Literal["nash_mtl", "libmtl"]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One metric of one task, of the multitask network and of its single-task base."""
+    """One metric of one task, for the multitask network and its single-task base."""
 
     value: float
     base: float
@@ -22,19 +22,19 @@ class Measured:
 
     @property
     def relative(self) -> float:
-        """(M - B) / |B| in percent; NaN where the base is 0."""
+        """The relative change (M - B) / |B| in percent; NaN if the base is 0."""
         return 100 * (self.value - self.base) / abs(self.base) if self.base else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeltaM:
-    """The figure with all that is needed to read it.
+    """Delta-m with everything needed to interpret it.
 
     Attributes:
         value: in percent.
         variant: ``"nash_mtl"``: mean over all metrics, lower is better. ``"libmtl"``: mean within each task first,
             higher is better.
-        metrics: task -> metric -> what was compared.
+        metrics: task -> metric -> the two values compared.
     """
 
     value: float
@@ -43,24 +43,28 @@ class DeltaM:
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether a larger figure is a better one."""
+        """Whether higher is better."""
         return self.variant == "libmtl"
 
 
 def delta_m(metrics: Mapping[str, Mapping[str, Measured]], *, variant: Variant = "libmtl") -> DeltaM:
-    """Return the mean relative change over tasks, in one of the two variants in use.
+    r"""Return the mean relative change over tasks, in one of the two common variants.
 
-    ``"nash_mtl"``: mean over all K metrics of (-1)^higher_is_better (M - B) / B * 100, so that a drop of the error is
-    negative (Maninis et al. 2019 as Navon et al. 2022 report it, https://arxiv.org/abs/2202.01017). ``"libmtl"``: the
-    opposite sign, averaged within a task before over tasks, so that a task of many metrics counts once
-    (https://arxiv.org/abs/2203.14338).
+    ``"nash_mtl"`` averages over all K metrics, with l = 1 for metrics where higher is better and 0 for the others, so a
+    lower error counts as negative (Maninis et al. 2019, as reported by Navon et al. 2022,
+    https://arxiv.org/abs/2202.01017):
+
+    .. math:: \Delta_m = \frac{100}{K} \sum_{k=1}^{K} (-1)^{l_k} \frac{M_k - B_k}{|B_k|}
+
+    ``"libmtl"`` has the opposite sign and averages within each task before it averages over tasks, so a task with many
+    metrics counts once (https://arxiv.org/abs/2203.14338).
 
     Args:
         metrics: task -> metric -> :class:`Measured`.
         variant: which of the two.
 
     Raises:
-        ValueError: no metric, or an unknown variant.
+        ValueError: there is no metric, or the variant is unknown.
 
     >>> accuracy, error = Measured(value=0.9, base=0.8), Measured(value=2.2, base=2.0, higher_is_better=False)
     >>> round(delta_m({"a": {"accuracy": accuracy}, "b": {"error": error}}).value, 6)

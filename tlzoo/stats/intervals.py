@@ -1,4 +1,4 @@
-"""The mean of a few runs, and how sure one can be of it."""
+"""The mean of a few runs and its confidence interval."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Summary:
     """A mean with its spread.
 
     Attributes:
-        n: values that were used.
-        dropped: values left out because they are NaN.
-        mean: NaN where n is 0.
-        std: sample standard deviation (n - 1); NaN where n < 2.
-        low: lower end of the interval; NaN where n < 2.
-        high: upper end.
-        level: of the interval, 0.95 by default.
+        n: number of values used.
+        dropped: number of NaN values left out.
+        mean: NaN if n is 0.
+        std: sample standard deviation (divisor n - 1); NaN if n < 2.
+        low: lower end of the interval; NaN if n < 2.
+        high: upper end; NaN if n < 2.
+        level: confidence level of the interval, 0.95 by default.
         method: ``"t"`` (Student) or ``"bootstrap"`` (percentile).
     """
 
@@ -41,12 +41,12 @@ class Summary:
 
     @property
     def half_width(self) -> float:
-        """Half the interval's length; NaN where there is none."""
+        """Half the length of the interval; NaN without an interval."""
         return (self.high - self.low) / 2
 
     @property
     def note(self) -> str:
-        """What a reader should know of a degenerate case; empty where there is nothing."""
+        """A note on a degenerate case; otherwise empty."""
         notes = []
         if self.n == 0:
             notes.append("no value")
@@ -65,15 +65,15 @@ def summary(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Summary:
-    """Return mean, standard deviation and a confidence interval of the mean.
+    """Return the mean, the standard deviation and a confidence interval of the mean.
 
     Args:
-        values: (n,) one figure a run; NaN is left out and counted.
-        level: probability that the interval is meant to cover.
-        method: ``"t"`` is exact for normal values at any n; ``"bootstrap"`` (percentile) assumes nothing but is far
-            too short for few runs (of 5, a 95 % one covers 83 %). None takes ``"t"`` below 30 values.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        values: (n,) one value per run; NaN is left out and counted.
+        level: nominal coverage of the interval.
+        method: ``"t"`` is exact for normal values at any n. ``"bootstrap"`` (percentile) assumes no distribution, but
+            is far too short for few runs (with 5, a 95 % interval covers 83 %). None takes ``"t"`` below 30 values.
+        resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
     Raises:
         ValueError: ``values`` is not one-dimensional, or ``level`` is not in (0, 1).
@@ -98,7 +98,7 @@ def summary(
 
 
 def mean_of_known(values: Iterable[float]) -> float:
-    """Return the mean of the values that are not NaN; NaN where there is none.
+    """Return the mean of the values that are not NaN; NaN if there is none.
 
     >>> mean_of_known([1.0, float("nan"), 2.0])
     1.5
@@ -108,14 +108,14 @@ def mean_of_known(values: Iterable[float]) -> float:
 
 
 def finite(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
-    """Return the values that are not NaN, and how many are.
+    """Return the values that are not NaN, and the number of those that are.
 
     Raises:
         ValueError: ``values`` is not one-dimensional.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
-        raise ValueError(f"values of shape {array.shape}; expected one figure a run, shape (n,)")
+        raise ValueError(f"values of shape {array.shape}; expected one value per run, shape (n,)")
     known = ~np.isnan(array)
     return array[known], int(np.count_nonzero(~known))
 
@@ -123,7 +123,7 @@ def finite(values: ArrayLike) -> tuple[NDArray[np.float64], int]:
 def mean_interval(
     values: NDArray[np.float64], *, level: float, method: IntervalMethod, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the interval of the mean of ``values`` (n,); NaN at both ends where n < 2."""
+    """Return the confidence interval of the mean of ``values`` (n,); NaN at both ends if n < 2."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a probability between 0 and 1, such as 0.95")
     if method not in ("t", "bootstrap"):
@@ -145,10 +145,10 @@ def bootstrapped(
 
     Args:
         samples: each of shape (n,), with n at least 2.
-        statistic: of samples (..., n); returns (...) or, with several figures, (m, ...).
-        level: of the interval.
+        statistic: takes samples (..., n) and returns (...) or, for several values, (m, ...).
+        level: confidence level of the interval.
         resamples: number of resamples.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
     from scipy.stats import bootstrap  # scipy.stats takes a second to import
 

@@ -1,4 +1,4 @@
-"""Many methods on many tasks: Friedman's test, and which average ranks are too close to tell (Demšar, 2006)."""
+"""Many methods on many tasks: Friedman's test, and which average ranks are too close to call (Demšar, 2006)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Ranking:
     """Methods ranked over tasks.
 
     Attributes:
-        ranks: average rank of each method, 1 is best.
-        tasks: N, tasks that were used: those on which every method has a figure.
-        statistic: Friedman's chi-square, corrected for ties; NaN where it is undefined.
-        p_value: of the statistic, chi-square with k - 1 degrees of freedom.
-        critical_difference: of two average ranks, at ``level`` (Nemenyi); NaN where N is 0.
-        cliques: groups of methods (positions), best first, that are no further apart than the critical difference;
-            groups within others are left out, and so is a method on its own.
-        level: of the critical difference, 0.05 by default.
+        ranks: average rank of each method; 1 is best.
+        tasks: N, the number of tasks used, on which every method has a value.
+        statistic: Friedman's chi-square, corrected for ties; NaN if it is undefined.
+        p_value: p-value of the statistic, from chi-square with k - 1 degrees of freedom.
+        critical_difference: between two average ranks, at ``level`` (Nemenyi); NaN if N is 0.
+        cliques: groups of methods (positions), best first, whose ranks differ by no more than the critical difference;
+            without groups inside other groups and without single methods.
+        level: significance level of the critical difference, 0.05 by default.
     """
 
     ranks: tuple[float, ...]
@@ -39,20 +39,25 @@ class Ranking:
     level: float
 
     def apart(self, one: int, other: int) -> bool:
-        """Whether two methods differ: Friedman's test rejects, and their ranks differ by more than the critical one."""
+        """Whether two methods differ: Friedman's test rejects, and their ranks are more than the critical apart."""
         return self.p_value <= self.level and abs(self.ranks[one] - self.ranks[other]) > self.critical_difference
 
 
 def friedman(scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher", level: float = 0.05) -> Ranking:
     r"""Rank methods over tasks (Demšar, JMLR 2006), https://www.jmlr.org/papers/v7/demsar06a.html.
 
-    chi^2 = [12 / (N k (k + 1)) sum_j (N R_j)^2 - 3 N (k + 1)] / (1 - ties), and CD = q sqrt(k (k + 1) / 6 N), where q
-    is the quantile of the studentized range over sqrt(2). The chi-square is rough below ten tasks or five methods.
+    .. math::
+
+        \chi^2 = \frac{12 N}{k (k + 1)} \left[ \sum_j R_j^2 - \frac{k (k + 1)^2}{4} \right], \qquad
+        \mathrm{CD} = q \sqrt{\frac{k (k + 1)}{6 N}}
+
+    for k methods with average ranks R on N tasks. The chi-square is corrected for ties; q is the quantile of the
+    studentized range over the square root of 2. The chi-square is rough below ten tasks or five methods.
 
     Args:
-        scores: (tasks, methods); a task on which a method has no figure (NaN) is left out.
-        better: which end is good; equal scores share the mean of their ranks.
-        level: of the critical difference.
+        scores: (tasks, methods); a task without a value (NaN) for some method is left out.
+        better: whether higher or lower scores are better; equal scores share the mean of their ranks.
+        level: significance level of the critical difference.
 
     Raises:
         ValueError: ``scores`` is not two-dimensional, has fewer than two methods, or ``level`` is not in (0, 1).
@@ -83,12 +88,12 @@ def friedman(scores: ArrayLike, *, better: Literal["higher", "lower"] = "higher"
 
 
 def _chi_square(table: NDArray[np.float64]) -> tuple[float, float]:
-    """Return Friedman's statistic and p-value; SciPy's asks for three methods or more."""
+    """Return Friedman's statistic and p-value; SciPy's function needs three methods or more."""
     from scipy.special import chdtrc
     from scipy.stats import rankdata
 
     methods = table.shape[1]
-    # about the middle rank, so that ties need no term of their own: each row's spread is what its ties leave of it
+    # ranks around their middle need no term for ties: ties show in the spread of their row
     off = rankdata(table, axis=1) - (methods + 1) / 2
     spread = float((off**2).sum())
     if spread == 0:

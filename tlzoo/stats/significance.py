@@ -1,4 +1,4 @@
-"""Paired tests without normality, and the correction of many p-values."""
+"""Paired tests that do not assume normality, and the correction of several p-values."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test (Wilcoxon, 1945), https://doi.org/10.2307/3001968.
 
     Pairs with a NaN and pairs without a difference are dropped, as in the original; equal differences share the mean of
-    their ranks. Up to 50 pairs the p-value is exact, with ties too: of all 2^n signs of the ranks that there are.
-    Beyond, it is the normal approximation with the variance corrected for ties, without continuity correction.
+    their ranks. Up to 50 pairs the p-value is exact, even with ties: it counts all 2^n signs of the ranks. Beyond that,
+    it is the normal approximation with the variance corrected for ties, without continuity correction.
 
     Args:
-        first: (n,) figures of one method.
-        second: (n,) figures of another, on the same tasks or seeds.
+        first: (n,) values of one method.
+        second: (n,) values of another, on the same tasks or seeds.
 
     Returns:
-        NaN where there is no pair, 1 where no pair differs.
+        The p-value; NaN without any pair, 1 if no pair differs.
 
     Raises:
-        ValueError: lengths differ.
+        ValueError: the lengths differ.
 
     >>> wilcoxon([0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.1, 0.1, 0.1, 0.1])
     0.0625
@@ -42,7 +42,7 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     if not len(difference):
         return math.nan
     scale = float(np.abs(difference).max())
-    # differences of equal figures are equal but for rounding
+    # equal differences are equal only up to rounding
     rounded = np.round(difference / scale, 12) if scale else difference
     moved = rounded[rounded != 0]
     if not len(moved):
@@ -62,11 +62,11 @@ def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
 
 
 def _share_up_to(ranks: NDArray[np.float64], limit: float) -> float:
-    """Return the share of all choices of a sign for each rank whose positive ranks add up to ``limit`` at most.
+    """Return the share of all sign assignments whose positive ranks add up to at most ``limit``.
 
-    SciPy's exact p-values know no ties, and its permutations are exact up to 13 pairs only; accuracies often tie.
+    SciPy's exact p-values do not cover ties, and its permutations are exact up to 13 pairs only; accuracies often tie.
     """
-    doubled = np.rint(2 * ranks).astype(np.int64)  # whole numbers, though ties share the mean of their ranks
+    doubled = np.rint(2 * ranks).astype(np.int64)  # integers, even if ties share the mean of their ranks
     share = np.zeros(int(doubled.sum()) + 1)
     share[0] = 1.0
     for rank in doubled:
@@ -81,19 +81,19 @@ def paired_bootstrap(
 ) -> PairedDifference:
     """Return the mean of ``first - second`` with a percentile interval and the p-value of the same bootstrap.
 
-    The p-value is two-sided, of the differences shifted to a mean of 0: the share of resamples, the sample itself
-    counted as one, whose mean is as far from 0 as that of the sample (Efron and Tibshirani, 1993, 16.4).
-    Few pairs make both too sure of themselves, see :func:`tlzoo.stats.summary`.
+    The p-value is two-sided. It shifts the differences to a mean of 0 and gives the share of resamples, counting the
+    sample itself as one, whose mean is at least as far from 0 as the sample's (Efron and Tibshirani, 1993, 16.4).
+    With few pairs, the interval is too short and the p-value too small, see :func:`tlzoo.stats.summary`.
 
     Args:
-        first: (n,) figures of one method.
-        second: (n,) figures of another, in the same order; a pair with a NaN is dropped.
-        level: of the interval.
-        resamples: of the pairs.
-        seed: of the resamples.
+        first: (n,) values of one method.
+        second: (n,) values of another, in the same order; pairs with a NaN are dropped.
+        level: confidence level of the interval.
+        resamples: number of resamples.
+        seed: seed of the resamples.
 
     Raises:
-        ValueError: lengths differ, or ``level`` is not in (0, 1).
+        ValueError: the lengths differ, or ``level`` is not in (0, 1).
 
     >>> paired_bootstrap([0.9, 0.8, 0.7], [0.9, 0.8, 0.7]).p_value
     1.0
@@ -105,22 +105,24 @@ def paired_bootstrap(
     # SciPy has no p-value of its bootstrap; these are the resamples of the interval
     drawn = bootstrapped([difference], np.mean, level=level, resamples=resamples, seed=seed).bootstrap_distribution
     shifted = drawn - found.mean
-    # of equal differences a resample differs by rounding alone, and is as far as the sample only where that is 0
+    # if all differences are equal, a resample differs from the sample by rounding only
     far = np.count_nonzero(np.abs(shifted) >= abs(found.mean) * (1 - _EQUAL))
     return PairedDifference(difference=found, p_value=(1 + int(far)) / (1 + resamples))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return p-values corrected for their number (Holm, 1979), https://www.jstor.org/stable/4615733.
+    r"""Return p-values corrected for multiple comparisons (Holm, 1979), https://www.jstor.org/stable/4615733.
 
-    The i-th smallest of m is multiplied by m - i + 1, made no smaller than the one before it, and at most 1. Reject
-    where the result is at most the level: then the probability of any false rejection is at most the level.
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
+
+    If you reject whenever the corrected value is at most the level, the probability of any false rejection is at most
+    the level. SciPy only corrects for the false discovery rate.
 
     Args:
-        p_values: (m,); a NaN stays and does not count.
+        p_values: (m,); a NaN stays NaN and does not count.
 
     Raises:
-        ValueError: not one-dimensional, or outside [0, 1].
+        ValueError: they are not one-dimensional, or not in [0, 1].
 
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
