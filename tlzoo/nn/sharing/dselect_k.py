@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing.experts import ExpertSharing, mixed
 from tlzoo.types import Backbone
 
@@ -62,8 +63,8 @@ class DSelectK(ExpertSharing):
         places = torch.arange(experts)[:, None] >> torch.arange(digits)
         self.register_buffer("codes", (places & 1).bool())
         inputs = backbone.num_features
-        self.digits = nn.ModuleDict({task: nn.Linear(inputs, selected * digits) for task in self.tasks})
-        self.scores = nn.ModuleDict({task: nn.Linear(inputs, selected) for task in self.tasks})
+        self.digits = NamedModules({task: nn.Linear(inputs, selected * digits) for task in self.tasks})
+        self.scores = NamedModules({task: nn.Linear(inputs, selected) for task in self.tasks})
         for gate in self.digits.values():
             assert isinstance(gate, nn.Linear)
             for parameter in gate.parameters():  # close to the middle of the step, where its slope is greatest

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.nn.maps import at_positions, pooled
 from tlzoo.nn.sharing.base import Sharing
 from tlzoo.types import Backbone
 
@@ -20,14 +21,15 @@ def make_expert(inputs: int, width: int) -> nn.Module:
 
 
 def mixed(weights: Tensor, experts: Tensor) -> Tensor:
-    """Return the sum of experts (B, K, W) with weights (B, K): (B, W)."""
-    return torch.einsum("bk,bkw->bw", weights, experts)
+    """Return the sum of experts (B, K, W, ...) with weights (B, K): (B, W, ...)."""
+    return torch.einsum("bk,bk...->b...", weights, experts)
 
 
 class ExpertSharing(Sharing):
     """Base: a shared backbone, K shared experts on its features, a gate a task.
 
-    Backbone and experts are shared; gates are the tasks' own.
+    Backbone and experts are shared; gates are the tasks' own. On feature maps, experts work at every position, and
+    gates look at the mean over positions.
 
     Args:
         backbone: the shared network below the experts.
@@ -44,9 +46,9 @@ class ExpertSharing(Sharing):
         self.experts = nn.ModuleList(make_expert(backbone.num_features, width) for _ in range(experts))
 
     def shared(self, inputs: Any) -> tuple[Tensor, ...]:
-        """Return the backbone's features (B, D), which gates look at, and the experts' results (B, K, W)."""
+        """Return the features (B, D) that gates look at, and the experts' results (B, K, W), of maps (B, K, W, ...)."""
         features = self.backbone(self.backbone.preprocess(inputs))
-        return features, torch.stack([expert(features) for expert in self.experts], dim=1)
+        return pooled(features), torch.stack([at_positions(expert, features) for expert in self.experts], dim=1)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of backbone and experts."""

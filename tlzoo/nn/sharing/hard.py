@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlzoo.nn.maps import at_positions
 from tlzoo.nn.network import bottleneck_layer
 from tlzoo.nn.sharing.base import Sharing
 from tlzoo.types import Backbone
@@ -31,8 +32,7 @@ class HardSharing(Sharing):
 
     def shared(self, inputs: Any) -> Tensor:
         """Run the network once; every task gets the same features."""
-        features: Tensor = self.bottleneck(self.backbone(self.backbone.preprocess(inputs)))
-        return features
+        return at_positions(self.bottleneck, self.backbone(self.backbone.preprocess(inputs)))
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""

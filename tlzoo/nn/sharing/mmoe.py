@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing.experts import ExpertSharing, mixed
 from tlzoo.types import Backbone
 
@@ -26,7 +27,7 @@ class MMoE(ExpertSharing):
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, experts: int = 3, width: int = 256) -> None:
         super().__init__(backbone, tasks, experts=experts, width=width)
-        self.gates = nn.ModuleDict({task: nn.Linear(backbone.num_features, experts) for task in self.tasks})
+        self.gates = NamedModules({task: nn.Linear(backbone.num_features, experts) for task in self.tasks})
 
     def private(self, shared: tuple[Tensor, ...], task: str) -> Tensor:
         """Mix the experts."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlzoo.nn.maps import pooled
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing.base import Sharing, composed_groups
 from tlzoo.types import Backbone
 
@@ -32,7 +34,7 @@ class _Attention(nn.Module):
         """Return what of output (B, C, ...) is picked, given what was before (B, C', ...)."""
         hidden = self.look(output.movedim(1, -1))
         if self.recall is not None and picked is not None:
-            before = self.recall(picked.flatten(2).mean(dim=2) if picked.ndim > 2 else picked)
+            before = self.recall(pooled(picked))
             hidden = hidden + before.view(len(before), *[1] * (output.ndim - 2), -1)
         mask: Tensor = self.decide(hidden.relu()).sigmoid()
         return output * mask.movedim(-1, 1)
@@ -64,7 +66,7 @@ class MTAN(Sharing):
         self.groups = nn.ModuleList(composed_groups(backbone, by=type(self).__name__))
         widths = _widths(self.groups, backbone)
         pairs = list(zip(widths, [None, *widths[:-1]], strict=True))
-        self.attention = nn.ModuleDict(
+        self.attention = NamedModules(
             {
                 task: nn.ModuleList(_Attention(now, before, max(1, round(reduction * now))) for now, before in pairs)
                 for task in self.tasks

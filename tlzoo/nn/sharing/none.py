@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlzoo.nn.maps import at_positions
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.network import bottleneck_layer
 from tlzoo.nn.sharing.base import Sharing
 from tlzoo.types import Backbone
@@ -28,9 +30,9 @@ class NoSharing(Sharing):
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, bottleneck: int | None = None) -> None:
         super().__init__(backbone, tasks)
-        self.backbones = nn.ModuleDict({task: copy.deepcopy(backbone) for task in tasks})
+        self.backbones = NamedModules({task: copy.deepcopy(backbone) for task in tasks})
         layers = {task: bottleneck_layer(backbone.num_features, bottleneck) for task in tasks}
-        self.bottlenecks = nn.ModuleDict({task: layer for task, (layer, _) in layers.items()})
+        self.bottlenecks = NamedModules({task: layer for task, (layer, _) in layers.items()})
         self.num_features = next(iter(layers.values()))[1]
 
     def shared(self, inputs: Any) -> Any:
@@ -41,8 +43,7 @@ class NoSharing(Sharing):
         """Run the task's own network."""
         backbone = self.backbones[task]
         assert isinstance(backbone, Backbone)
-        features: Tensor = self.bottlenecks[task](backbone(backbone.preprocess(shared)))
-        return features
+        return at_positions(self.bottlenecks[task], backbone(backbone.preprocess(shared)))
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return nothing."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.nn.maps import at_positions, pooled
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing.base import Sharing
 from tlzoo.nn.sharing.experts import make_expert, mixed
 from tlzoo.types import Backbone
@@ -31,25 +33,25 @@ class _Level(nn.Module):
     def __init__(self, inputs: int, width: int, tasks: Sequence[str], experts: int, gated: Sequence[str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
-        self.experts = nn.ModuleDict(
+        self.experts = NamedModules(
             {
                 _key(group): nn.ModuleList(make_expert(inputs, width) for _ in range(experts))
                 for group in (_SHARED, *tasks)
             }
         )
         sizes = {group: experts * (len(tasks) + 1 if group == _SHARED else 2) for group in gated}
-        self.gates = nn.ModuleDict({_key(group): nn.Linear(inputs, size) for group, size in sizes.items()})
+        self.gates = NamedModules({_key(group): nn.Linear(inputs, size) for group, size in sizes.items()})
 
     def run(self, group: str, features: Tensor) -> Tensor:
-        """Return the results (B, K, W) of a group's experts."""
+        """Return the results (B, K, W, ...) of a group's experts."""
         experts = self.experts[_key(group)]
         assert isinstance(experts, nn.ModuleList)
-        return torch.stack([expert(features) for expert in experts], dim=1)
+        return torch.stack([at_positions(expert, features) for expert in experts], dim=1)
 
     def mix(self, group: str, features: Tensor, results: Mapping[str, Tensor]) -> Tensor:
-        """Return the mixture (B, W) of those experts that a group's gate sees: a task's own and the shared ones."""
+        """Return the mixture (B, W, ...) of the experts that a group's gate sees: a task's own and the shared ones."""
         seen = list(results) if group == _SHARED else [group, _SHARED]
-        weights = self.gates[_key(group)](features).softmax(dim=1)
+        weights = self.gates[_key(group)](pooled(features)).softmax(dim=1)
         return mixed(weights, torch.cat([results[name] for name in seen], dim=1))
 
 
@@ -63,7 +65,8 @@ class PLE(Sharing):
 
     At every level each task has experts of its own beside the shared ones, and a gate that sees both; below the last
     level a shared gate sees all experts. What a task's gate and experts of the last level do is the task's own, all
-    below reaches every task and is shared.
+    below reaches every task and is shared. On feature maps, experts work at every position, and gates look at the mean
+    over positions.
 
     Args:
         backbone: the shared network below.
