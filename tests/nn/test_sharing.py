@@ -173,3 +173,26 @@ def test_hard_sharing_gives_all_tasks_the_same():
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make(create_backbone("mlp", num_inputs=5))
+
+
+@pytest.mark.parametrize("name", ["hard", "none", "mmoe", "cgc", "ple", "dselect_k"])
+def test_on_maps_it_does_at_every_position_what_it_does_on_vectors(name):
+    """A map whose positions are alike gives that vector at every position."""
+    torch.manual_seed(0)
+    backbone = create_backbone(nn.Conv2d(3, 6, 1), num_features=6)
+    settings = {"hard": {"bottleneck": 6}, "none": {"bottleneck": 6}}.get(name, SMALL[name])
+    sharing = SHARING[name](backbone, TASKS, **settings)
+    vectors = torch.randn(4, 3, 1, 1)
+    for task, features in sharing(vectors.expand(4, 3, 2, 5)).items():
+        alone = sharing(vectors)[task]
+        assert features.shape == (4, sharing.num_features, 2, 5)
+        torch.testing.assert_close(features, alone.expand_as(features), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mmoe", "cgc", "ple", "dselect_k"])
+def test_a_map_of_one_position_is_a_vector(name):
+    torch.manual_seed(0)
+    sharing = SHARING[name](create_backbone(nn.Identity(), num_features=6), TASKS, **SMALL[name])
+    vectors = torch.randn(4, 6)
+    for task, features in sharing(vectors[:, :, None, None]).items():
+        torch.testing.assert_close(features.flatten(1), sharing(vectors)[task])

@@ -14,13 +14,14 @@ from tlzoo.data.tasks import Target
 from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.task_batches import task_batch
 from tlzoo.methods.base import Method, Weighting
 from tlzoo.nn.gradients import Space, TaskTape
+from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
-from tlzoo.types import TaskBatch
 
 __all__ = ["Multitask"]
 
@@ -73,7 +74,7 @@ class Multitask(TransferModule):
         targets = {task: {"classes": target.classes, "kind": target.kind} for task, target in kinds.items()}
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
-        self.tasks = tuple(kinds)
+        self.tasks, self.targets = tuple(kinds), kinds
         check_choice(space, ("parameters", "features"), what="space")
         if sharing not in SHARING:
             raise ValueError(nearest(sharing, SHARING, kind="sharing architecture"))
@@ -89,7 +90,7 @@ class Multitask(TransferModule):
                 "architecture"
             )
         width = self.sharing.num_features
-        self.heads = nn.ModuleDict({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
+        self.heads = NamedModules({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
         self.register_buffer("loss_counts", torch.zeros(len(kinds)))
@@ -103,8 +104,12 @@ class Multitask(TransferModule):
         features = self.sharing(inputs)
         return {task: self.heads[task](features[task]) for task in self.tasks}
 
-    def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the losses plus what trains the weighting."""
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the weighted sum of the losses plus what trains the weighting.
+
+        The batch is a :class:`~tlzoo.types.TaskBatch` or a mapping of them, such as a ``CombinedLoader`` gives.
+        """
+        batch = task_batch(batch, self.targets)
         tape = self._tape()
         by_task = self._losses(batch, tape)
         losses, present = self._stacked(by_task)
@@ -188,8 +193,9 @@ class Multitask(TransferModule):
                 shown[f"cosine_{first}_{second}"] = (gramian[i, j] / product).clamp(-1, 1)
         return shown
 
-    def _losses(self, batch: TaskBatch, tape: TaskTape | None = None) -> dict[str, Tensor]:
+    def _losses(self, batch: Any, tape: TaskTape | None = None) -> dict[str, Tensor]:
         """Return the loss of every task that has a label in the batch; ``tape`` watches what is shared."""
+        batch = task_batch(batch, self.targets)
         with nullcontext() if tape is None or self.space == "features" else tape:
             shared = self.sharing.shared(batch.inputs)
         shared = shared if tape is None else tape.cut(shared)
@@ -197,7 +203,8 @@ class Multitask(TransferModule):
         for task in self.tasks:
             head = self._head(task)
             output = head(self.sharing.private(shared, task))
-            output, labels, present = (self.joined(rows) for rows in (output, *_labelled(batch, task, head)))
+            output, labels = self.joined(output), self.joined(batch.targets[task])
+            present = head.present(labels)
             losses[task] = head.loss(output[present], labels[present]) if bool(present.any()) else None
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
@@ -217,7 +224,7 @@ class Multitask(TransferModule):
             return losses, None
         return losses, torch.tensor([task in by_task for task in self.tasks], device=losses.device)
 
-    def on_train_batch_end(self, outputs: Any, batch: TaskBatch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show a weighting that wants it the losses of the same batch after the step."""
         if type(self.method).after_step is not Weighting.after_step:
             with torch.no_grad():
@@ -232,25 +239,29 @@ class Multitask(TransferModule):
         sums.zero_()
         counts.zero_()
 
-    def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure every task on validation data."""
-        self.validation_scores.update(self(batch.inputs), batch.targets, batch.present)
+        self._measure(batch, self.validation_scores)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
         self.log_scores("validation/", self.validation_scores)
 
-    def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure every task on test data."""
-        self.test_scores.update(self(batch.inputs), batch.targets, batch.present)
+        self._measure(batch, self.test_scores)
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured: of each task ``test/TASK``, its headline figure, and ``test/TASK/FIGURE``."""
         self.log_scores("test/", self.test_scores)
 
-    def predict_step(self, batch: TaskBatch, batch_idx: int) -> dict[str, Tensor]:
+    def _measure(self, batch: Any, scores: MultitaskScores) -> None:
+        batch = task_batch(batch, self.targets)
+        scores.update(self(batch.inputs), batch.targets)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the outputs by task."""
-        return self(batch.inputs)  # type: ignore[no-any-return]
+        return self(task_batch(batch, self.targets).inputs)  # type: ignore[no-any-return]
 
 
 def _places(rows: Sequence[int], like: Tensor) -> Tensor:
@@ -261,10 +272,3 @@ def _target(given: Target | int | Mapping[str, Any]) -> Target:
     if isinstance(given, Target):
         return given
     return Target(classes=given) if isinstance(given, int) else Target(**given)
-
-
-def _labelled(batch: TaskBatch, task: str, head: TaskHead) -> tuple[Tensor, Tensor]:
-    """Return the labels of a task and which items have one."""
-    labels = batch.targets[task]
-    present = head.present(labels)
-    return labels, present & batch.present[task] if task in batch.present else present

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.labels import is_missing
+from tlzoo.nn.maps import pooled
+
 __all__ = ["HEADS", "ClassHead", "DenseHead", "NormalsHead", "OrdinalHead", "TaskHead", "ValueHead"]
 
 
@@ -31,8 +34,7 @@ class TaskHead(nn.Module):
 
     def present(self, labels: Tensor) -> Tensor:
         """Return (B,) booleans: which items have a label. Missing are NaN, and integers below 0."""
-        there = ~labels.isnan() if labels.is_floating_point() else labels >= 0
-        return there.flatten(1).any(dim=1) if there.ndim > 1 else there
+        return ~is_missing(labels)
 
 
 class ClassHead(TaskHead):
@@ -48,8 +50,8 @@ class ClassHead(TaskHead):
         self.layer = nn.Linear(num_features, classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to logits (B, C)."""
-        return self.layer(features)  # type: ignore[no-any-return]
+        """Map features (B, D), or the mean of a map's positions, to logits (B, C)."""
+        return self.layer(pooled(features))  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy."""
@@ -69,8 +71,8 @@ class ValueHead(TaskHead):
         self.layer = nn.Linear(num_features, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to values (B, 1)."""
-        return self.layer(features)  # type: ignore[no-any-return]
+        """Map features (B, D), or the mean of a map's positions, to values (B, 1)."""
+        return self.layer(pooled(features))  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return the mean squared error."""
@@ -96,8 +98,8 @@ class OrdinalHead(TaskHead):
         self.thresholds = nn.Parameter(torch.linspace(1, -1, classes - 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to logits (B, C - 1)."""
-        return self.layer(features) + self.thresholds  # type: ignore[no-any-return]
+        """Map features (B, D), or the mean of a map's positions, to logits (B, C - 1)."""
+        return self.layer(pooled(features)) + self.thresholds  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return the mean binary cross-entropy of being above each threshold."""
