@@ -160,15 +160,16 @@ def test_registering_in_a_session():
 def test_what_other_processes_can_find(module):
     module()
     mine = method_class("users_own:Mine")
-    assert Extension("adaptation/mine", mine).portable == "users_own:Mine"
-    assert Extension("adaptation/mine", "users_own:Mine").portable == "users_own:Mine"
-    assert Extension("users_own:Mine", "users_own:Mine").portable == "users_own:Mine"
-    assert Extension("adaptation/mine", "package:Mine", "package 1.0").portable == "adaptation/mine"
+    assert Extension("adaptation/mine", mine).reference == "users_own:Mine"
+    assert Extension("adaptation/mine", "users_own:Mine").reference == "users_own:Mine"
+    assert Extension("users_own:Mine", "users_own:Mine").reference == "users_own:Mine"
+    assert Extension("adaptation/mine", "package:Mine", "package 1.0").reference == "adaptation/mine"
 
     class Local(DAN):
         pass
 
-    assert Extension("adaptation/local", Local).portable is None
+    assert Extension("adaptation/local", Local).path is None
+    assert Extension("adaptation/local", Local).reference == "adaptation/local"
 
 
 def origin(path):
@@ -217,7 +218,7 @@ def test_the_origin_of_a_session_covers_what_the_class_uses(tmp_path):
             @property
             def term(self): return helper(2)
         unrelated = {unrelated}
-        print(Extension("adaptation/mine", Mine).origin, Extension("adaptation/mine", Mine).portable)
+        print(Extension("adaptation/mine", Mine).origin, Extension("adaptation/mine", Mine).path)
     """
 
     def shown(**values):
@@ -263,9 +264,9 @@ def test_a_package_registers_by_entry_points():
     assert method_class("theirs").__module__ == "others_methods"
     assert method_class("dan") is DAN, "nobody takes over a built-in name"
     own = EXTENSIONS.get("theirs")
-    assert own.portable == "adaptation/theirs"
+    assert own.reference == "adaptation/theirs"
     assert own.origin.startswith("others 1.2 ")
-    assert registry.extensions_in("theirs+dan") == [own]
+    assert registry.code_of("theirs+dan") == {"method adaptation/theirs": own.origin}
     assert user_code.distribution_of("others_methods") == "others 1.2"
     with pytest.raises(ValueError, match=r"'adaptation/theirs' is a method of others 1\.2; choose another name"):
         register_method("adaptation/theirs", "others_methods:Mine")

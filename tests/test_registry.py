@@ -43,7 +43,7 @@ def test_a_row_is_one_line_of_a_familys_stub():
         package = importlib.import_module(f"tlzoo.methods.{family}")
         assert sorted(package.__all__) == sorted(cls for name, cls in METHODS.items() if name.startswith(f"{family}/"))
         assert all(getattr(package, cls).__name__ == cls for cls in package.__all__)
-        assert set(package.__all__) == set(dir(package))
+        assert set(package.__all__) < set(dir(package))
     with pytest.raises(AttributeError, match=r"module 'tlzoo.methods.confusion' has no attribute 'DAN'"):
         importlib.import_module("tlzoo.methods.confusion").DAN  # noqa: B018
 

@@ -112,29 +112,32 @@ class Extension:
         """
         return import_object(self.target) if isinstance(self.target, str) else self.target
 
-    @property
-    def portable(self) -> str | None:
-        """A name that other processes know it by; None where it lives in this process alone."""
-        if self.distribution or is_import_path(self.name):
-            return self.name
+    @cached_property
+    def path(self) -> str | None:
+        """Its import path; None where it lives in this process alone."""
         return self.target if isinstance(self.target, str) else user_code.import_path(self.target)
+
+    @property
+    def reference(self) -> str:
+        """The name that a benchmark cell holds: one that other processes know it by, where there is one."""
+        return self.name if self.distribution or is_import_path(self.name) else self.path or self.name
 
     @cached_property
     def origin(self) -> str:
         """Identity of its code: version of its package, where it is of one, and a hash of its source.
 
+        Empty for an object without code of its own, such as a task that was made in this process.
+
         Raises:
             ValueError: its source is nowhere to be read.
         """
-        if isinstance(self.target, str):
-            module = self.target.rpartition(":")[0]
-            code, package = user_code.module_hash(module), user_code.distribution_of(module)
-        elif user_code.import_path(self.target):
-            module = self.target.__module__
-            code, package = user_code.module_hash(module), user_code.distribution_of(module)
-        else:
-            code, package = user_code.object_hash(self.target), ""
-        return " ".join(filter(None, (self.distribution or package, code)))
+        if (path := self.path) is None:
+            return user_code.object_hash(self.target) if callable(self.target) else ""
+        module = path.rpartition(":")[0]
+        if user_code.find_file(module) is None:
+            self.load()  # the error of an import says more than that there is no source
+        package = self.distribution or user_code.distribution_of(module)
+        return " ".join(filter(None, (package, user_code.module_hash(module))))
 
 
 class Extensions:
@@ -191,6 +194,33 @@ class Extensions:
         if len(ending) > 1:
             raise ValueError(f"{name!r} is the name of several; write {' or '.join(each.name for each in ending)}")
         return ending[0] if ending else None
+
+    def code(self, name: str) -> dict[str, str]:
+        """Return ``{"KIND NAME": origin}`` of an extension; empty for what is built in."""
+        own = None if self._is_built_in(name) else self.get(name)
+        return {f"{self.kind} {own.reference}": own.origin} if own is not None and own.origin else {}
+
+    def reference(self, name: str) -> str:
+        """Return the name that a benchmark cell holds; the given one for what is built in."""
+        own = None if self._is_built_in(name) else self.get(name)
+        return name if own is None else own.reference
+
+    def is_shared(self, name: str) -> bool:
+        """Whether other processes can find what a name stands for: not what is defined in this session alone."""
+        own = None if self._is_built_in(name) else self.get(name)
+        return own is None or bool(own.distribution) or own.path is not None
+
+    def require_shared(self, name: str) -> None:
+        """Refuse what other processes cannot find.
+
+        Raises:
+            ValueError: it is defined in this session alone.
+        """
+        if not self.is_shared(name):
+            raise ValueError(
+                f"{self.kind} {name!r} is defined in this session, where worker processes cannot import it; move it to "
+                "a module, or run with the executor in_process"
+            )
 
     def named(self, target: Any) -> str | None:
         """Return the name that an object is registered under in this process."""

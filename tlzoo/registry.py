@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from tlzoo.extensions import Extension, Extensions, is_import_path
+from tlzoo import lazy
+from tlzoo.extensions import Extensions, is_import_path
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ __all__ = [
     "FAMILIES",
     "METHODS",
     "accepted_settings",
+    "code_of",
     "create_method",
-    "extensions_in",
     "family_of",
     "lazy_family",
     "list_methods",
     "method_class",
+    "reference",
     "register_method",
     "registered_name",
     "resolve_name",
@@ -71,13 +73,7 @@ _FAMILIES_OF_BASES = {
 def lazy_family(family: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a family's package; classes are imported when used."""
     modules = {cls: f"tlzoo.methods.{name.replace('/', '.')}" for name, cls in METHODS.items() if _is_of(family, name)}
-
-    def attribute(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module 'tlzoo.methods.{family}' has no attribute {name!r}")
-        return getattr(importlib.import_module(modules[name]), name)
-
-    return sorted(modules), attribute, lambda: sorted(modules)
+    return sorted(modules), *lazy.attach(f"tlzoo.methods.{family}", modules)
 
 
 def list_methods(family: str | None = None) -> list[str]:
@@ -205,10 +201,14 @@ def family_of(name: str) -> str:
     return next(_FAMILIES_OF_BASES[base] for base in bases if base in _FAMILIES_OF_BASES)
 
 
-def extensions_in(name: str) -> list[Extension]:
-    """Return those methods of a name, a composition's parts one by one, that are not built in."""
-    parts = resolve_name(name).split("+")
-    return [own for part in parts if _built_in(part) is None and (own := EXTENSIONS.get(part)) is not None]
+def code_of(name: str) -> dict[str, str]:
+    """Return the code of a method that is not built in, of a composition's parts: see :meth:`Extensions.code`."""
+    return {key: origin for part in resolve_name(name).split("+") for key, origin in EXTENSIONS.code(part).items()}
+
+
+def reference(name: str) -> str:
+    """Return the name of a method that a benchmark cell holds: see :attr:`Extension.reference`."""
+    return "+".join(map(EXTENSIONS.reference, resolve_name(name).split("+")))
 
 
 def method_class(name: str) -> type[Method]:

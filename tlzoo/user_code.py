@@ -31,7 +31,9 @@ def folder_of(path: str) -> str | None:
 
 
 def find_file(module: str) -> Path | None:
-    """Return the file of a module without importing it or its packages; None where there is none."""
+    """Return the file of a module, given by its name or as a file, without importing it; None where there is none."""
+    if module.endswith(".py"):
+        return Path(module) if Path(module).is_file() else None
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)  # a name without a dot imports nothing
@@ -64,7 +66,7 @@ def module_hash(module: str) -> str:
     Raises:
         ValueError: there is no such module.
     """
-    file = Path(module) if module.endswith(".py") else _loaded_or_found(module)
+    file = _loaded_or_found(module)
     if file is None or not file.is_file():
         raise ValueError(f"the source of module {module!r} is nowhere to be read")
     depth = 0 if module.endswith(".py") else module.count(".") + (file.stem == "__init__")

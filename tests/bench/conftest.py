@@ -80,9 +80,11 @@ def loaded(monkeypatch):
         if name not in ("a->b", "c->d", "folder", *KINDS):
             raise ValueError(f"unknown task {name!r}; did you mean 'a->b'?")
         return types.SimpleNamespace(
-            kind=KINDS.get(name, "domain"), checksum=f"sum of {name}", sources=() if name == "folder" else ("emoji",)
+            kind=KINDS.get(name, "domain"),
+            checksum=f"sum of {name}",
+            sources=() if name == "folder" else ("emoji",),
+            sets=dict,
         )
 
     monkeypatch.setattr(tlzoo, "load_task", load_task, raising=False)
-    monkeypatch.setattr(tlzoo, "list_backbones", lambda: ["lenet", "mlp"], raising=False)
     return names

@@ -107,7 +107,7 @@ def test_mistakes_of_form_are_named_with_their_line(tmp_path, old, new, message)
     [
         ("- source_only", "- source_onyl", "small.yaml:12: unknown method 'source_onyl'; did you mean 'source_only'"),
         ('"a->b"', '"a->c"', "small.yaml:7: unknown task 'a->c'; did you mean 'a->b'?"),
-        ("[lenet, mlp]", "[lenet, mpl]", "small.yaml:8: unknown backbone 'mpl'; did you mean 'mlp'?"),
+        ("[lenet, mlp]", "[lenet, mpl]", "small.yaml:8: unknown backbone 'mpl'; did you mean 'mlp'"),
         ("entropy: true", "entropi: true", "small.yaml:14: CDAN+E: unknown setting 'entropi'; did you mean 'entropy'?"),
         ("{weight: [0.1, 1]}", "{wait: [1]}", "small.yaml:14: CDAN+E: unknown setting to tune 'wait'"),
         ("{steps: 400}", "{stops: 400}", "small.yaml:12: adaptation/source_only: unknown budget entry 'stops'"),

@@ -92,7 +92,8 @@ def test_the_revision_of_a_transform_is_in_the_hash(tmp_path, monkeypatch):
     def cells(text=DOMAIN):
         path.write_text(text)
         (group,) = load_suite(str(path)).groups
-        monkeypatch.setattr(Facts, "task", lambda *_: {"kind": "domain", "checksum": "c"})
+        fact = {"name": "a->b", "kind": "domain", "checksum": "c", "modality": "image", "code": {}}
+        monkeypatch.setattr(Facts, "task", lambda *_: fact)
         return group.cells(Facts("tlzoo.bench.protocols"))
 
     plain, aligned, chosen = cells()

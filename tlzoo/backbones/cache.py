@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.backbones.extraction import Report, extract, progress_bar
-from tlzoo.backbones.fingerprint import fingerprint
+from tlzoo.backbones.weights_fingerprint import fingerprint
 from tlzoo.inputs import by_position
 from tlzoo.storage import home
 from tlzoo.storage.arrays import ArrayStore

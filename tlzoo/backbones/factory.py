@@ -9,52 +9,22 @@ from typing import Any
 
 from torch import nn
 
-from tlzoo.spelling import nearest
+from tlzoo.backbones.names import ADAPTERS, BUILT_IN, FROM_FOLDERS, loaded, refuse_path
 from tlzoo.types import Backbone
 
-__all__ = ["create_backbone", "list_backbones"]
-
-_BUILT_IN: dict[str, str] = {
-    "conv4": "conv4:conv4",
-    "efficientnet_lite0": "efficientnet_lite0:efficientnet_lite0",
-    "identity": "identity:identity",
-    "lenet": "lenet:lenet",
-    "mlp": "mlp:mlp",
-    "pixels": "pixels:pixels",
-    "resnet12": "resnet12:resnet12",
-    "temporal": "temporal:temporal",
-}
-"""Name -> ``module:function`` in this package."""
-
-_ADAPTERS: dict[str, str] = {
-    "clip": "clip:clip",
-    "sentence": "sentence:sentence",
-    "timm": "timm_network:timm_network",
-}
-"""Prefix before the colon -> ``module:function``; the function takes what follows the colon first."""
-
-_FROM_FOLDERS = ("clip", "sentence")
-"""Prefixes that a folder may follow."""
-
-_WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+__all__ = ["create_backbone"]
 
 
-def list_backbones() -> list[str]:
-    """Return the names that stand for one network each; ``timm:``, ``sentence:`` and ``clip:`` stand for many more.
-
-    >>> "efficientnet_lite0" in list_backbones()
-    True
-    """
-    return sorted([*_BUILT_IN, "sentence:minilm"])
-
-
-def create_backbone(name: str | nn.Module, pretrained: bool = True, **settings: Any) -> Backbone:
+def create_backbone(
+    name: str | nn.Module | Callable[..., nn.Module], pretrained: bool = True, **settings: Any
+) -> Backbone:
     """Make a backbone.
 
     Args:
         name: one of :func:`list_backbones`; ``timm:NAME`` for a network of timm; ``sentence:NAME`` or
             ``sentence:FOLDER`` for one of sentence-transformers; ``clip:FOLDER`` for one that encodes images and texts;
-            or any module that maps (B, ...) to (B, D).
+            any module that maps (B, ...) to (B, D); a class or a function that makes one from settings, or
+            ``"package.module:Name"`` of it.
         pretrained: load weights where the name stands for a network that has any (``efficientnet_lite0``, ``timm:``,
             ``sentence:``, ``clip:``). The other networks always start at random.
         **settings: of the network; an unknown one is answered with the list.
@@ -72,26 +42,30 @@ def create_backbone(name: str | nn.Module, pretrained: bool = True, **settings: 
         return name
     if isinstance(name, nn.Module):
         return _call(type(name).__name__, "wrapped:wrapped", name, settings=settings)
+    if not isinstance(name, str):
+        return _own(getattr(name, "__name__", "backbone"), name, settings)
     prefix, colon, rest = name.partition(":")
-    if colon and prefix in _ADAPTERS:
-        if prefix not in _FROM_FOLDERS:
-            _refuse_path(rest)
-        return _call(name, _ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
-    if name not in _BUILT_IN:
-        _refuse_path(name)
-        raise ValueError(
-            nearest(name, [*list_backbones(), "timm:NAME", "sentence:NAME", "clip:FOLDER"], kind="backbone")
-        )
-    return _call(name, _BUILT_IN[name], settings=settings, pretrained=pretrained)
+    if colon and prefix in ADAPTERS:
+        if prefix not in FROM_FOLDERS:
+            refuse_path(rest)
+        return _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
+    if name.casefold() in BUILT_IN:
+        return _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
+    return _own(name, loaded(name), settings)
 
 
-def _refuse_path(name: str) -> None:
-    """Raise where a name looks like a file: weights are never loaded because of how something is called."""
-    if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
-        raise ValueError(
-            f"{name!r} looks like a path; expected the name of a network. For weights of your own pass the module "
-            "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER or clip:FOLDER"
-        )
+def _own(name: str, make: Any, settings: dict[str, Any]) -> Backbone:
+    """Return the backbone of a class or function of the user's own.
+
+    Settings that it does not take itself are those of the wrapper: ``num_features``, ``input_shape``, ``modality`` ...
+    """
+    taken = inspect.signature(make).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    own = settings if open_ended else {key: value for key, value in settings.items() if key in taken}
+    module = make(**own)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"{name} made a {type(module).__name__}; expected a torch.nn.Module")
+    return create_backbone(module, **{key: value for key, value in settings.items() if key not in own})
 
 
 def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pretrained: bool = False) -> Backbone:

@@ -41,7 +41,7 @@ Report = Callable[[float], None]
 
 _PRESENTATION = ("label", "root")
 
-_LATER = ("search", "trainer")
+_LATER = ("search", "trainer", "code")
 """Fields that came later than the first results: they are no part of the identity while empty, so hashes stay."""
 
 
@@ -107,6 +107,8 @@ class Cell:
         threads: of every library, in every executor.
         task_checksum: identity of data and split.
         revisions: ``method``, ``protocol`` and ``schema``; raised when numbers change.
+        code: what is not built in, as ``"KIND NAME"`` (a method, task or backbone), -> identity of its code: the
+            version of its package and a hash of its source.
         root: folder of the user's own data, or None.
     """
 
@@ -125,12 +127,13 @@ class Cell:
     threads: int = 1
     task_checksum: str = ""
     revisions: Mapping[str, int] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
     root: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions"):
+        for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions", "code"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if not self.label:
             object.__setattr__(self, "label", self.method)

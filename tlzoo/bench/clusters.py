@@ -12,6 +12,7 @@ from typing import Any
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute, provenance
 from tlzoo.bench.executors import Listener
+from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.loggers import FOLDER, NAMES
 from tlzoo.bench.resources import import_path
 from tlzoo.bench.store import Store
@@ -53,7 +54,12 @@ class RayCluster:
         self._ray: Any = ray
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells``; on an error or Ctrl-C those in flight are cancelled."""
+        """Run ``cells``; on an error or Ctrl-C those in flight are cancelled.
+
+        Raises:
+            ValueError: a cell uses something that workers cannot import.
+        """
+        require_shared(cells)
         ray = self._ray
         waiting = list(reversed(cells))
         running: dict[Any, Cell] = {}
@@ -64,7 +70,7 @@ class RayCluster:
                     while waiting and len(running) < (self.workers or len(cells)):
                         cell = waiting.pop()
                         options = task.options(name=str(cell), **_resources(cell))
-                        running[options.remote(cell.to_json(), protocol)] = cell
+                        running[options.remote(cell.to_json(), protocol, os.getcwd())] = cell
                     (done,), _ = ray.wait(list(running), num_returns=1)
                     cell = running.pop(done)
                     listener.finished(cell, self._fetch(done, cell, store))
@@ -113,10 +119,14 @@ def _resources(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _run_apart(cell: Mapping[str, Any], protocol: str) -> tuple[dict[str, bytes], str | None]:
-    """Run a cell into a folder of its own; return its files, and the error where it failed."""
+def _run_apart(cell: Mapping[str, Any], protocol: str, begun_in: str = ".") -> tuple[dict[str, bytes], str | None]:
+    """Run a cell into a folder of its own; return its files, and the error where it failed.
+
+    Names of files in the cell count from the folder ``begun_in``, where this node has it.
+    """
     made = Cell.from_json(cell)
-    with tempfile.TemporaryDirectory() as folder:
+    here = contextlib.chdir(begun_in) if os.path.isdir(begun_in) else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as folder, here:
         store = Store(folder)
         error = execute(made, store, protocol, lambda _: None)
         return store.files(made), error
@@ -148,7 +158,12 @@ class Slurm:
         self._submitit: Any = submitit
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Submit ``cells`` as one array and wait; on an error or Ctrl-C the jobs are cancelled."""
+        """Submit ``cells`` as one array and wait; on an error or Ctrl-C the jobs are cancelled.
+
+        Raises:
+            ValueError: a cell uses something that jobs cannot import.
+        """
+        require_shared(cells)
         executor = self._submitit.AutoExecutor(folder=store.root / "slurm", cluster=self.cluster)
         executor.update_parameters(name="tlzoo", cpus_per_task=max(cell.threads * cell.processes for cell in cells))
         if gpus := max(_resources(cell)["num_gpus"] for cell in cells):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.resources import worker_environment
 from tlzoo.bench.store import Store
 
@@ -29,7 +30,12 @@ _POLL_SECONDS = 0.1
 
 
 def execute_together(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
-    """Run a cell in as many processes as it asks for; see :func:`tlzoo.bench.execute.execute`."""
+    """Run a cell in as many processes as it asks for; see :func:`tlzoo.bench.execute.execute`.
+
+    Raises:
+        ValueError: the cell uses something that other processes cannot import.
+    """
+    require_shared([cell])
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         ranks = [_Rank(cell, protocol, number, port, Path(folder)) for number in range(cell.processes)]

@@ -15,6 +15,7 @@ from typing import IO, Protocol
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.resources import Room, worker_environment
 from tlzoo.bench.store import Store
 
@@ -67,7 +68,12 @@ class Pool:
         self.workers = workers
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells``, each on the worker that is free first."""
+        """Run ``cells``, each on the worker that is free first.
+
+        Raises:
+            ValueError: a cell uses something that workers cannot import.
+        """
+        require_shared(cells)
         waiting = list(reversed(cells))
         events: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
         workers: set[_Worker] = set()

@@ -15,12 +15,15 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tlzoo
-from tlzoo.registry import METHODS, method_class, resolve_name
+from tlzoo import registry
+from tlzoo.backbones import names
+from tlzoo.data import catalog
+from tlzoo.registry import METHODS, family_of, method_class, resolve_name, short_name
 from tlzoo.space import described
 from tlzoo.storage import home, keep_file
 
@@ -84,50 +87,47 @@ class Facts:
     def method(self, name: str) -> dict[str, Any]:
         """Return what planning needs of a method.
 
-        Its ``name`` (full), ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes), ``parts``,
-        ``space``, and ``kinds`` (names of its base classes).
+        Its ``name`` in a cell, ``family``, ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes),
+        ``parts``, ``space``, ``kinds`` (names of its base classes), ``citation`` of its paper, and ``code`` of what is
+        not built in.
 
         Raises:
-            ValueError: the name is unknown or ambiguous.
+            ValueError: the name is unknown or ambiguous, or its module cannot be imported.
         """
         full = resolve_name(name)
-        facts: dict[str, Any] = self._remembered(f"method {full}", lambda: _method_facts(full))
-        return facts
+        code = registry.code_of(full)
+        facts: dict[str, Any] = self._remembered(f"method {full}", lambda: _method_facts(full), code=code)
+        return {**facts, "code": code}
 
     def task(self, name: str, root: str | None = None) -> dict[str, Any]:
-        """Return ``kind`` and ``checksum`` of a task.
+        """Return ``name`` in a cell, ``kind``, ``checksum``, ``modality`` and ``code`` of a task.
 
         Raises:
             ValueError: the name is unknown, or the folder does not hold such a task.
         """
+        code = catalog.code_of(name)
 
         def establish() -> dict[str, Any]:
             task = tlzoo.load_task(name) if root is None else tlzoo.load_task(name, root=root)
-            return {"kind": task.kind, "checksum": task.checksum, "pinned": bool(task.sources)}
+            modality = next((str(examples.modality) for examples in task.sets().values()), None)
+            pinned = bool(task.sources)
+            return {"kind": task.kind, "checksum": task.checksum, "pinned": pinned, "modality": modality}
 
-        key = f"task {name} root {root}"
+        key = _key(f"task {name} root {root}", code)
         fact: dict[str, Any] = self._remembered(key, establish, lasting=False)
         if fact["pinned"] and root is None and key not in self._known:
             self._fresh[key] = fact
-        return fact
+        return {**fact, "name": catalog.reference(name), "code": code}
 
-    def backbone(self, name: str) -> None:
-        """Check that a backbone of this name exists.
+    def backbone(self, name: str) -> dict[str, Any]:
+        """Return ``name`` in a cell, ``modality`` (None where it is not known) and ``code`` of a backbone.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none of this name, or its module cannot be imported.
         """
-
-        def establish() -> bool:
-            from tlzoo.spelling import nearest
-
-            known = tlzoo.list_backbones()
-            # "timm:" and "sentence:" names are checked by who owns them, when the backbone is made
-            if name not in known and ":" not in name:
-                raise ValueError(nearest(name, known, kind="backbone"))
-            return True
-
-        self._remembered(f"backbone {name}", establish)
+        code = names.EXTENSIONS.code(name)
+        modality: str | None = self._remembered(f"backbone {name}", lambda: names.check_backbone(name), code=code)
+        return {"name": names.EXTENSIONS.reference(name), "modality": modality, "code": code}
 
     def protocol_of(self, kind: str) -> dict[str, Any]:
         """Return what planning needs of the protocol of a kind.
@@ -160,7 +160,10 @@ class Facts:
         for path in old[_KEPT_FILES:]:
             path.unlink(missing_ok=True)
 
-    def _remembered(self, key: str, establish: Callable[[], Any], *, lasting: bool = True) -> Any:
+    def _remembered(
+        self, key: str, establish: Callable[[], Any], *, code: Mapping[str, str] | None = None, lasting: bool = True
+    ) -> Any:
+        key = _key(key, code or {})
         if key in self._known:
             return self._known[key]
         if key not in self._session:
@@ -170,12 +173,19 @@ class Facts:
         return self._session[key]
 
 
+def _key(key: str, code: Mapping[str, str]) -> str:
+    """Return the key of a fact that depends on code which is not ours."""
+    return " ".join([key, *(f"[{name} {origin}]" for name, origin in sorted(code.items()))])
+
+
 def _method_facts(full: str) -> dict[str, Any]:
     cls = method_class(full)
     parameters = inspect.signature(cls).parameters.values()
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     return {
-        "name": full,
+        "name": registry.reference(full),
+        "family": family_of(full),
+        "citation": cls.paper.citation if cls.paper else "baseline",
         "revision": cls.revision,
         "sees": sorted(str(item) for item in cls.sees),
         "label": " + ".join(map(_label, full.split("+"))),
@@ -188,4 +198,6 @@ def _method_facts(full: str) -> dict[str, Any]:
 
 def _label(full: str) -> str:
     cls = method_class(full)
-    return cls.label or (METHODS[full] if cls.paper else full.split("/")[1].replace("_", " "))
+    if cls.label:
+        return cls.label
+    return cls.__name__ if cls.paper or full not in METHODS else short_name(full).replace("_", " ")

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlzoo.bench.cell import SCHEMA_REVISION, Cell
 from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.extensions import changed_code
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.store import Record, Store
 
@@ -92,9 +93,10 @@ def _check_revisions(cell: Cell, protocol: str) -> None:
         "data": facts.task(cell.task, cell.root)["checksum"],
     }
     stored: dict[str, Any] = {**cell.revisions, "data": cell.task_checksum}
-    if changed := [
+    changed = [
         f"{name} {stored.get(name)} then, {value} now" for name, value in now.items() if stored.get(name) != value
-    ]:
+    ]
+    if changed := [*changed, *changed_code(cell)]:
         raise ValueError(
             f"cell {cell.hash} cannot be run again as it was: {'; '.join(changed)}; check out the commit that made it"
         )

@@ -28,7 +28,7 @@ class Plan:
     Attributes:
         suite: what was planned.
         groups: each group with its cells.
-        sees: full method name -> what it declares that it sees.
+        sees: name of a cell's method -> what it declares that it sees.
     """
 
     suite: Suite

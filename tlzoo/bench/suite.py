@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -66,16 +66,16 @@ class Group:
         protocol = facts.protocol_of(self.kind)
         self.search.check(self.kind, protocol["search"])
         methods = [self._method(row, facts, protocol) for row in self.rows]
-        for backbone in self.backbones:
-            if backbone.value is not None:
-                _at(backbone, facts.backbone, backbone.value)
-        checksums = {task.value: self._checksum(task, facts) for task in self.tasks}
+        backbones = [self._backbone(backbone, facts) for backbone in self.backbones]
+        tasks = [self._task(task, facts) for task in self.tasks]
+        for place, backbone in zip(self.backbones, backbones, strict=True):
+            _check_modalities(place, backbone, tasks)
         revisions = {"protocol": protocol["revision"], "schema": SCHEMA_REVISION}
         cells = [
             Cell(
                 kind=self.kind,  # type: ignore[arg-type]  # checked when the suite was read
-                task=task.value,
-                backbone=backbone.value,
+                task=task["name"],
+                backbone=backbone["name"],
                 method=method["name"],
                 label=row.label or method["label"],
                 settings=row.settings,
@@ -84,11 +84,12 @@ class Group:
                 trainer=row.trainer,
                 **self._tried(row, method, seed),
                 seed=seed,
-                task_checksum=checksums[task.value],
+                task_checksum=task["checksum"],
                 revisions={**revisions, "method": method["revision"], **method["part_revisions"]},
+                code={**method["code"], **backbone["code"], **task["code"]},
                 root=self.root,
             )
-            for task, backbone in itertools.product(self.tasks, self.backbones)
+            for task, backbone in itertools.product(tasks, backbones)
             for row, method in zip(self.rows, methods, strict=True)
             for seed in self.seeds
         ]
@@ -111,8 +112,12 @@ class Group:
             raise row.method.error(
                 f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
             )
-        inside = _revisions_inside(row, method, protocol["methods_in"], facts)
-        return method | {"part_revisions": dict([*_part_revisions(row, method, row.settings, facts), *inside])}
+        inside = _methods_inside(row, method, protocol["methods_in"], facts)
+        parts = dict([*_parts(row, method, row.settings, facts), *inside])
+        return method | {
+            "part_revisions": {place: part["revision"] for place, part in parts.items()},
+            "code": dict(pair for part in (method, *parts.values()) for pair in part["code"].items()),
+        }
 
     def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Return the candidates of a cell, and the search that they are of."""
@@ -129,11 +134,17 @@ class Group:
         drawn = self.search.candidates(method["name"], space, {**row.module, **row.settings}, seed=seed)
         return {"candidates": drawn, "search": self.search.of_cell()} if drawn else {}
 
-    def _checksum(self, task: Located, facts: Facts) -> str:
+    def _backbone(self, backbone: Located, facts: Facts) -> dict[str, Any]:
+        if backbone.value is None:
+            return {"name": None, "modality": None, "code": {}}
+        found: dict[str, Any] = _at(backbone, facts.backbone, backbone.value)
+        return found
+
+    def _task(self, task: Located, facts: Facts) -> dict[str, Any]:
         fact: dict[str, Any] = _at(task, facts.task, task.value, self.root)
         if self.kind in ("domain", "multitask", "episode", "zeroshot") and fact["kind"] != self.kind:
             raise task.error(f"task {task.value!r} is of kind {fact['kind']!r}, its group of kind {self.kind!r}")
-        return str(fact["checksum"])
+        return fact
 
     def _refuse_twins(self, cells: list[Cell]) -> None:
         labels: dict[str, str] = {}
@@ -147,33 +158,41 @@ class Group:
                 raise self.place.error(f"{self.title!r} has two different rows labelled {cell.label!r}")
 
 
-def _part_revisions(
+def _check_modalities(place: Located, backbone: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a backbone that cannot take the items of a task."""
+    for task in tasks:
+        if None not in (backbone["modality"], task["modality"]) and backbone["modality"] != task["modality"]:
+            taken, held = _ITEMS[backbone["modality"]], _ITEMS[task["modality"]]
+            raise place.error(f"{backbone['name']} takes {taken}, and {task['name']} holds {held}")
+
+
+def _parts(
     row: Row, method: Mapping[str, Any], settings: Mapping[str, Any], facts: Facts, *, of: str = "method"
-) -> Iterator[tuple[str, int]]:
-    """Return the revisions of the methods that a method is made of, and of those that these are made of.
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the facts of the methods that a method is made of, and of those that these are made of.
 
     Raises:
         SuiteError: a part, or one of its settings, does not exist.
     """
-    family = method["name"].split("/")[0]
     for name, own in method["parts"].items():
         if name not in settings:
             continue
         bare = str(settings[name])
-        part: dict[str, Any] = _at(row.method, facts.method, bare if "/" in bare else f"{family}/{bare}")
+        full = bare if "/" in bare or ":" in bare else f"{method['family']}/{bare}"
+        part: dict[str, Any] = _at(row.method, facts.method, full)
         inner = settings.get(own) or {}
         for setting in inner:
             if part["settings"] is not None and setting not in part["settings"]:
                 raise row.method.error(f"{part['name']}: {nearest(setting, part['settings'], kind='setting')}")
         place = f"{of}/{name}"
-        yield place, part["revision"]
-        yield from _part_revisions(row, part, inner, facts, of=place)
+        yield place, part
+        yield from _parts(row, part, inner, facts, of=place)
 
 
-def _revisions_inside(
+def _methods_inside(
     row: Row, method: Mapping[str, Any], names: Mapping[str, Mapping[str, list[str]]], facts: Facts
-) -> Iterator[tuple[str, int]]:
-    """Return the revisions of the methods that settings ``names`` of the module name, or candidates for them.
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the facts of the methods that settings ``names`` of the module name, or candidates for them.
 
     Raises:
         SuiteError: there is no such method, it is of no kind that belongs there, or the row's method takes none.
@@ -187,8 +206,10 @@ def _revisions_inside(
                 raise row.method.error(f"{name}: {inside['name']} is no {' or '.join(rule['kinds'])}")
             if not set(rule["before"]) & set(method["kinds"]):
                 raise row.method.error(f"{method['name']} takes no {name}; only {' or '.join(rule['before'])} do")
-            yield f"{name}/{inside['name']}", inside["revision"]
+            yield f"{name}/{inside['name']}", inside
 
+
+_ITEMS = {"image": "images", "text": "texts", "series": "time series", "features": "features"}
 
 _SINGULAR = {
     "settings": "setting",
@@ -202,7 +223,7 @@ def _at(place: Located, call: Any, *arguments: Any) -> Any:
     """Call, and give an error about a name the place of that name."""
     try:
         return call(*arguments)
-    except (ValueError, KeyError, FileNotFoundError) as error:
+    except (TypeError, ValueError, KeyError, FileNotFoundError) as error:
         raise place.error(str(error.args[0]) if isinstance(error, KeyError) else str(error)) from error
 
 

@@ -7,10 +7,10 @@ True
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tlzoo.data.catalog import list_tasks, load_task
+from tlzoo import lazy
+from tlzoo.data.catalog import list_tasks, load_task, register_task
 
 if TYPE_CHECKING:
     from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
@@ -34,26 +34,23 @@ __all__ = [
     "ZeroShotTask",
     "list_tasks",
     "load_task",
+    "register_task",
 ]
 
-_MODULES = {
-    "BatchSampler": "samplers",
-    "DomainTask": "tasks",
-    "EpisodeIndices": "episodes",
-    "EpisodeList": "episodes",
-    "EpisodeSampler": "episodes",
-    "EpisodeTask": "tasks",
-    "ExampleSet": "example_set",
-    "MultitaskTask": "tasks",
-    "Target": "tasks",
-    "Task": "tasks",
-    "VariedSampler": "varying_episodes",
-    "ZeroShotTask": "tasks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for: names of tasks do not."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'tlzoo.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"tlzoo.data.{_MODULES[name]}"), name)
+__getattr__, __dir__ = lazy.attach(
+    __name__,
+    {
+        "BatchSampler": "tlzoo.data.samplers",
+        "DomainTask": "tlzoo.data.tasks",
+        "EpisodeIndices": "tlzoo.data.episodes",
+        "EpisodeList": "tlzoo.data.episodes",
+        "EpisodeSampler": "tlzoo.data.episodes",
+        "EpisodeTask": "tlzoo.data.tasks",
+        "ExampleSet": "tlzoo.data.example_set",
+        "MultitaskTask": "tlzoo.data.tasks",
+        "Target": "tlzoo.data.tasks",
+        "Task": "tlzoo.data.tasks",
+        "VariedSampler": "tlzoo.data.varying_episodes",
+        "ZeroShotTask": "tlzoo.data.tasks",
+    },
+)

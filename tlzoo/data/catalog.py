@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from tlzoo.extensions import Extension, Extensions
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
-    from tlzoo.data.tasks import Task
+    from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Task, ZeroShotTask
 
-__all__ = ["list_tasks", "load_task"]
+__all__ = ["EXTENSIONS", "code_of", "list_tasks", "load_task", "reference", "register_task"]
 
 Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
@@ -38,11 +40,14 @@ class _Entry:
     lies: str = ""
 
 
+EXTENSIONS = Extensions("task", built_in=lambda name: _named(name) is not None or name.startswith((_FOLDER, _XLSA17)))
+
+
 def list_tasks(kind: Kind | None = None) -> list[str]:
-    """Return the names of all tasks, or of those of one kind.
+    """Return the names of all tasks, built-in ones first; or of the built-in tasks of one kind.
 
     Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, and domain tasks may be pooled
-    and semi-supervised, see :func:`load_task`.
+    and semi-supervised, see :func:`load_task`. The kind of a task that is not built in shows when it is loaded.
 
     >>> list_tasks("episode")[:3]
     ['emoji-oneshot', 'emoji-oneshot-hard', 'glyphs']
@@ -50,43 +55,125 @@ def list_tasks(kind: Kind | None = None) -> list[str]:
     kinds = {entry.kind for entry in _catalog().values()}
     if kind is not None and kind not in kinds:
         raise ValueError(nearest(kind, kinds, kind="kind of task"))
-    return [name for name, entry in _catalog().items() if kind in (None, entry.kind)]
+    if kind is None:
+        return [*_catalog(), *EXTENSIONS.names()]
+    return [name for name, entry in _catalog().items() if entry.kind == kind]
 
 
-def load_task(name: str, root: str | os.PathLike[str] | None = None) -> Task:
+def register_task(name: str, task: Task | Callable[..., Task] | str) -> None:
+    """Register a task for this process: ``register_task("mine", make_task)``; :func:`load_task` then finds it.
+
+    A package that others install registers an entry point ``tlzoo.tasks`` instead; a function in a module need not be
+    registered, ``"package.module:make_task"`` names it.
+
+    Args:
+        name: registering it again replaces what it stood for.
+        task: a task; a function that returns one and takes no argument, or ``root`` alone; or ``"package.module:Name"``
+            of either.
+
+    Raises:
+        ValueError: the name of a built-in task or of an installed package's.
+    """
+    EXTENSIONS.register(name, task)
+
+
+_Root = str | os.PathLike[str] | None
+
+
+@overload
+def load_task(name: str, root: _Root = None, *, kind: Literal["domain"]) -> DomainTask: ...
+@overload
+def load_task(name: str, root: _Root = None, *, kind: Literal["episode"]) -> EpisodeTask: ...
+@overload
+def load_task(name: str, root: _Root = None, *, kind: Literal["multitask"]) -> MultitaskTask: ...
+@overload
+def load_task(name: str, root: _Root = None, *, kind: Literal["zeroshot"]) -> ZeroShotTask: ...
+@overload
+def load_task(name: str, root: _Root = None, *, kind: None = None) -> Task: ...
+def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Task:
     """Return a task by name; what it is made of is fetched at its first use.
 
     Args:
-        name: one of :func:`list_tasks`; or ``folder:SOURCE->TARGET`` for a set laid out as ``root/domain/class/*.jpg``;
+        name: one of :func:`list_tasks`, case does not count; ``package.module:NAME`` of a task of your own, or of a
+            function that makes one; or ``folder:SOURCE->TARGET`` for a set laid out as ``root/domain/class/*.jpg``;
             or ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
             ``att_splits.mat``. In domain tasks SOURCE and TARGET may each be several domains, joined by ``+``; a suffix
             such as ``:3shot`` gives so many labelled target examples a class to every method.
         root: the folder of a set on disk; tasks that are made of sources do not look at it.
+        kind: what the task must be; a type checker then knows its class.
 
     Raises:
-        ValueError: the name is unknown, the nearest are in the message; or the task needs ``root``.
+        ValueError: the name is unknown, the nearest are in the message; the task needs ``root``; or it is of another
+            kind.
+        TypeError: ``package.module:NAME`` is neither a task nor a function that makes one.
         SourceError: a source cannot be fetched or is damaged.
     """
-    if (derived := _derived(name, root)) is not None:
-        return derived
+    task = _derived(name, root) or _loaded(name, root)
+    if kind not in (None, task.kind):
+        raise ValueError(f"{name} is a task of kind {task.kind!r}; expected one of kind {kind!r}")
+    return task
+
+
+def _loaded(name: str, root: _Root) -> Task:
     if name.startswith(_FOLDER):
         entry = _folder_entry(name, root)
     elif name.startswith(_XLSA17):
         entry = _xlsa17_entry(name, root)
-    elif name in _catalog():
-        entry = _rooted(name, _catalog()[name], root)
+    elif (known := _named(name)) is not None:
+        name, entry = known, _rooted(known, _catalog()[known], root)
+    elif (own := EXTENSIONS.get(name)) is not None:
+        return _made(own, root)
     else:
-        raise ValueError(nearest(name, [*_catalog(), *_ON_DISK], kind="task"))
+        raise ValueError(nearest(name, [*list_tasks(), *_ON_DISK], kind="task"))
     build = getattr(importlib.import_module(f"tlzoo.data.datasets.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
+
+
+def _named(name: str) -> str | None:
+    """Return the name of a built-in task as it is written; case does not count."""
+    return name if name in _catalog() else {known.casefold(): known for known in _catalog()}.get(name.casefold())
+
+
+def _made(own: Extension, root: _Root) -> Task:
+    """Return a task of the user's own."""
+    made = own.load()
+    base = importlib.import_module("tlzoo.data.tasks").Task
+    if callable(made):
+        signature = inspect.signature(made)
+        given = {"root": root} if "root" in signature.parameters else {}
+        try:
+            signature.bind(**given)
+        except TypeError as error:
+            raise TypeError(f"{own.name}: {error}; expected a function of no argument, or of root alone") from None
+        made = made(**given)
+    if not isinstance(made, base):
+        raise TypeError(f"{own.name} is a {type(made).__name__}; expected a task, or a function that returns one")
+    task: Task = made
+    return task
+
+
+def code_of(name: str) -> dict[str, str]:
+    """Return the code of a task that is not built in; see :meth:`Extensions.code`."""
+    return EXTENSIONS.code(_without_shots(name)[0])
+
+
+def reference(name: str) -> str:
+    """Return the name of a task that a benchmark cell holds: see :attr:`Extension.reference`."""
+    task, shots = _without_shots(name)
+    return EXTENSIONS.reference(task) + shots
+
+
+def _without_shots(name: str) -> tuple[str, str]:
+    found = _SHOTS.fullmatch(name)
+    return (found["task"], name.removeprefix(found["task"])) if found else (name, "")
 
 
 _SHOTS = re.compile(r"(?P<task>.+):(?P<shots>\d+)shot")
 _SEVERAL = re.compile(r"(?P<family>[^:]+:)(?P<source>[^:]+)->(?P<target>[^:]+)(?P<variant>(:.+)?)")
 
 
-def _derived(name: str, root: str | os.PathLike[str] | None) -> Task | None:
+def _derived(name: str, root: _Root) -> Task | None:
     """Return the task of a name that asks for shots or for several domains; None for any other name."""
     if found := _SHOTS.fullmatch(name):
         task: Any = load_task(found["task"], root)
@@ -106,7 +193,7 @@ def _derived(name: str, root: str | os.PathLike[str] | None) -> Task | None:
     return pooled
 
 
-def _rooted(name: str, entry: _Entry, root: str | os.PathLike[str] | None) -> _Entry:
+def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
     """Return the entry with the folder that it is read from among its arguments, if it is read from disk."""
     if not entry.lies:
         return entry
@@ -115,7 +202,7 @@ def _rooted(name: str, entry: _Entry, root: str | os.PathLike[str] | None) -> _E
     return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
-def _folder_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
+def _folder_entry(name: str, root: _Root) -> _Entry:
     source, arrow, target = name.removeprefix(_FOLDER).partition("->")
     if not (source and arrow and target) or source == target:
         raise ValueError(f"{name!r} names no two domains; write {_FOLDER}SOURCE->TARGET")
@@ -125,7 +212,7 @@ def _folder_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
     return _Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
 
 
-def _xlsa17_entry(name: str, root: str | os.PathLike[str] | None) -> _Entry:
+def _xlsa17_entry(name: str, root: _Root) -> _Entry:
     dataset, _, protocol = name.removeprefix(_XLSA17).partition(":")
     if not dataset or protocol not in ("", "generalized"):
         raise ValueError(f"{name!r} names no data set; write {_ON_DISK[1]} or {_ON_DISK[2]}")

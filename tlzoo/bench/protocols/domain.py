@@ -35,7 +35,7 @@ from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.test_time import TestTime
 from tlzoo.methods.transforms import FeatureTransform
-from tlzoo.registry import method_class
+from tlzoo.registry import family_of, method_class
 from tlzoo.types import Prediction, Sees
 
 __all__ = ["DEPENDENCE_ITEMS", "domain_module", "load", "run"]
@@ -64,7 +64,7 @@ def domain_module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> Dom
     cell, settings = divided(cell, settings)
     frozen = cell.module.get("frozen")
     shape = {"num_features": data.num_features} if frozen else plain(cell.module.get("backbone_settings"))
-    return _MODULES[cell.method.split("/")[0]](
+    return _MODULES[family_of(cell.method)](
         "identity" if frozen else str(cell.backbone),
         cell.method,
         num_classes=data.num_classes,

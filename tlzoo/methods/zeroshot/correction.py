@@ -43,7 +43,7 @@ class Correction(Compatibility):
     ) -> None:
         super().__init__()
         if isinstance(base, str):
-            name = base if "/" in base else f"zeroshot/{base}"
+            name = base if "/" in base or ":" in base else f"zeroshot/{base}"
             shape = accepted_settings(name, num_features=num_features, num_embedding=num_embedding)
             base = create_method(name, **shape | dict(base_settings or {}))  # type: ignore[assignment]
         if not isinstance(base, Compatibility):

@@ -1,0 +1,154 @@
+"""Names of backbones; light, so that they can be listed and checked without torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tlzoo.extensions import Extensions
+from tlzoo.spelling import nearest
+from tlzoo.user_code import find_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tlzoo.types import Modality
+
+__all__ = [
+    "ADAPTERS",
+    "BUILT_IN",
+    "EXTENSIONS",
+    "FROM_FOLDERS",
+    "check_backbone",
+    "list_backbones",
+    "loaded",
+    "refuse_path",
+    "register_backbone",
+    "unknown_backbone",
+]
+
+BUILT_IN: dict[str, str] = {
+    "conv4": "conv4:conv4",
+    "efficientnet_lite0": "efficientnet_lite0:efficientnet_lite0",
+    "identity": "identity:identity",
+    "lenet": "lenet:lenet",
+    "mlp": "mlp:mlp",
+    "pixels": "pixels:pixels",
+    "resnet12": "resnet12:resnet12",
+    "temporal": "temporal:temporal",
+}
+"""Name -> ``module:function`` in this package."""
+
+ADAPTERS: dict[str, str] = {
+    "clip": "clip:clip",
+    "sentence": "sentence:sentence",
+    "timm": "timm_network:timm_network",
+}
+"""Prefix before the colon -> ``module:function``; the function takes what follows the colon first."""
+
+MODALITIES: dict[str, Modality] = {
+    **dict.fromkeys(("conv4", "efficientnet_lite0", "lenet", "pixels", "resnet12", "timm"), "image"),
+    **dict.fromkeys(("identity", "mlp"), "features"),
+    "sentence": "text",
+    "temporal": "series",
+}
+"""What a built-in backbone, or one of a prefix, takes; ``clip:`` takes images and texts."""
+
+FROM_FOLDERS = ("clip", "sentence")
+"""Prefixes that a folder may follow."""
+
+_WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+EXTENSIONS = Extensions(
+    "backbone", built_in=lambda name: name.casefold() in BUILT_IN or name.partition(":")[0] in ADAPTERS
+)
+
+
+def list_backbones() -> list[str]:
+    """Return the names that stand for one network each, built-in ones first.
+
+    ``timm:``, ``sentence:`` and ``clip:`` stand for many more.
+
+    >>> "efficientnet_lite0" in list_backbones()
+    True
+    """
+    return [*sorted([*BUILT_IN, "sentence:minilm"]), *EXTENSIONS.names()]
+
+
+def register_backbone(name: str, network: type[nn.Module] | Callable[..., nn.Module] | str) -> None:
+    """Register a backbone for this process: ``register_backbone("mine", MyNetwork)``.
+
+    A package that others install registers an entry point ``tlzoo.backbones`` instead; a class or function in a module
+    need not be registered, ``"package.module:MyNetwork"`` names it.
+
+    Args:
+        name: registering it again replaces what it stood for.
+        network: what makes the module from settings: a class or a function; or ``"package.module:Name"`` of it.
+
+    Raises:
+        ValueError: the name of a built-in backbone or of an installed package's.
+    """
+    EXTENSIONS.register(name, network)
+
+
+def check_backbone(name: str) -> Modality | None:
+    """Make sure that there is a backbone of this name, without building it; return what it takes, where that is known.
+
+    Names of the model hub are not looked up.
+
+    Raises:
+        ValueError: there is none, or its module cannot be imported.
+        TypeError: it is no class or function.
+    """
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in ADAPTERS:
+        if prefix not in FROM_FOLDERS:
+            refuse_path(rest)
+        if prefix == "timm":
+            import timm
+
+            if not timm.is_model(rest):
+                raise ValueError(nearest(rest, timm.list_models(), kind="network of timm"))
+        return MODALITIES.get(prefix)
+    if name.casefold() in BUILT_IN:
+        return MODALITIES[name.casefold()]
+    modality: Modality | None = getattr(loaded(name), "modality", None)
+    return modality
+
+
+def loaded(name: str) -> Any:
+    """Return what makes a backbone that is not built in.
+
+    Raises:
+        ValueError: there is none of this name, or its module cannot be imported.
+        TypeError: it is no class or function.
+    """
+    prefix, colon, _ = name.partition(":")
+    misspelled = colon and find_file(prefix) is None and difflib.get_close_matches(prefix, ADAPTERS)
+    own = None if misspelled else EXTENSIONS.get(name)
+    if own is None:
+        raise unknown_backbone(name)
+    made = own.load()
+    if not callable(made) or (hasattr(made, "forward") and not isinstance(made, type)):
+        given = type(made).__name__
+        raise TypeError(f"{name} is a {given}; expected a class of modules, or a function that makes one")
+    return made
+
+
+def unknown_backbone(name: str) -> ValueError:
+    """Return the error of a name that is no backbone's."""
+    try:
+        refuse_path(name)
+    except ValueError as error:
+        return error
+    return ValueError(nearest(name, [*list_backbones(), "timm:NAME", "sentence:NAME", "clip:FOLDER"], kind="backbone"))
+
+
+def refuse_path(name: str) -> None:
+    """Raise where a name looks like a file: weights are never loaded because of how something is called."""
+    if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
+        raise ValueError(
+            f"{name!r} looks like a path; expected the name of a network. For weights of your own pass the module "
+            "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER or clip:FOLDER"
+        )

@@ -1,0 +1,56 @@
+"""Cells of methods, tasks and backbones that are not built in: who can run them, and whether their code has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tlzoo import registry
+from tlzoo.backbones import names
+from tlzoo.bench.cell import Cell
+from tlzoo.data import catalog
+from tlzoo.extensions import Extensions
+
+__all__ = ["changed_code", "in_session", "require_shared"]
+
+_KINDS: dict[str, Extensions] = {
+    each.kind: each for each in (registry.EXTENSIONS, catalog.EXTENSIONS, names.EXTENSIONS)
+}
+
+
+def _used(cells: Iterable[Cell]) -> Iterator[tuple[Extensions, str]]:
+    """Yield what cells use that may not be built in."""
+    for used in {each for cell in cells for each in (*cell.code, f"task {cell.task}")}:
+        kind, _, name = used.partition(" ")
+        yield _KINDS[kind], name
+
+
+def require_shared(cells: Iterable[Cell]) -> None:
+    """Refuse cells that other processes cannot run.
+
+    Raises:
+        ValueError: they use something that is defined in this session alone.
+    """
+    for extensions, name in _used(cells):
+        extensions.require_shared(name)
+
+
+def in_session(cells: Iterable[Cell]) -> bool:
+    """Whether cells use something that is defined in this session alone."""
+    return any(not extensions.is_shared(name) for extensions, name in _used(cells))
+
+
+def changed_code(cell: Cell) -> list[str]:
+    """Return what of a cell's code is another now, in words; empty where nothing is.
+
+    Raises:
+        ValueError: something cannot be found any more.
+    """
+    changed = []
+    for used, then in cell.code.items():
+        kind, _, name = used.partition(" ")
+        now = _KINDS[kind].code(name).get(used)
+        if now is None:
+            raise ValueError(f"cell {cell.hash} needs {used}, which is not there any more; register it first")
+        if now != then:
+            changed.append(f"{used} {then} then, {now} now")
+    return changed
