@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import tlzoo
-from tlzoo import cli
+from tlzoo import cli, listing
 from tlzoo.registry import METHODS
 
 SUITE = """\
@@ -34,7 +34,7 @@ def bench(tmp_path, monkeypatch, capsys):
     """Run ``tlzoo bench`` on a tiny suite in an empty folder; returns status, output and error."""
     monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    task = SimpleNamespace(kind="domain", checksum="sum", sources=("emoji",))
+    task = SimpleNamespace(kind="domain", checksum="sum", sources=("emoji",), sets=dict)
     monkeypatch.setattr(tlzoo, "load_task", lambda name: task, raising=False)  # noqa: ARG005
     (tmp_path / "tiny.yaml").write_text(SUITE)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -68,6 +68,30 @@ def test_list_names_every_method(capsys):
     assert "Long et al." in text
 
 
+def test_list_names_tasks_and_backbones(capsys):
+    assert cli.main(["list", "tasks", "backbones"]) == 0
+    text = capsys.readouterr().out
+    assert "emoji/category:SOURCE->TARGET " in text
+    assert "folder:SOURCE->TARGET" in text
+    assert "efficientnet_lite0  image" in text
+    assert "adaptation/dan" not in text
+
+
+def test_a_list_that_is_remembered_loads_no_torch():
+    program = "import sys; from tlzoo.cli import main; main(['list']); print('torch' in sys.modules)"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize("words", [[], ["bench"], ["data"]])
+def test_a_command_that_is_missing_shows_what_there_is(capsys, words):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 0
+    assert "usage: tlzoo" in capsys.readouterr().out
+
+
 def test_list_of_a_family(capsys):
     assert cli.main(["list", "--family", "oneshot"]) == 0
     text = capsys.readouterr().out
@@ -82,7 +106,7 @@ def test_info_says_all_of_a_method(capsys):
         "confusion/cdan (tlzoo.methods.confusion.cdan.CDAN)",
         "https://arxiv.org/abs/1705.10667",
         "sees      source inputs, source labels, target inputs",
-        "entropy: bool = False",
+        "entropy: bool = False\n      weigh examples by their certainty, CDAN+E.\n",
     ):
         assert part in text
     assert "Args:" not in text
@@ -110,7 +134,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, error):
     def broken(family):  # noqa: ARG001
         raise error
 
-    monkeypatch.setattr(cli, "list_methods", broken)
+    monkeypatch.setattr(listing, "list_methods", broken)
     with pytest.raises(type(error)):
         cli.main(["list"])
 
@@ -118,7 +142,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, error):
 def test_an_error_from_inside_a_library_is_a_bug(monkeypatch):
     import json
 
-    monkeypatch.setattr(cli, "list_methods", lambda family: json.loads("{not json"))  # noqa: ARG005
+    monkeypatch.setattr(listing, "list_methods", lambda family: json.loads("{not json"))  # noqa: ARG005
     with pytest.raises(json.JSONDecodeError):
         cli.main(["list"])
 
@@ -226,7 +250,7 @@ def test_an_interrupted_run_says_how_to_go_on(bench, monkeypatch):
     monkeypatch.setattr("tlzoo.bench.runner.run_cells", interrupted)
     status, _, err = bench("run")
     assert status == 130
-    assert err == "interrupted: 0 of 3 cells are finished and stored; the same command goes on from here\n"
+    assert err == "interrupted: 0 of 3 cells are finished and stored; run again to continue\n"
 
 
 def test_compare_answers_in_a_sentence(bench):

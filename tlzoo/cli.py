@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
 import sys
 from collections.abc import Sequence
 
 import tlzoo
-from tlzoo.registry import FAMILIES, list_methods, method_class
+from tlzoo.listing import add_commands
 from tlzoo.spelling import printable
 
 __all__ = ["main"]
@@ -27,13 +26,18 @@ where to begin:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; a user's mistake is one line on stderr and status 2."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # "mymodule:Mine" of the folder at hand, which a console script does not see
     try:
         if words[:1] == ["fit"]:
             return _fit(words)
-        arguments = _parser().parse_args(words)
+        parser = _parser()
+        arguments = parser.parse_args(words)
+        if not hasattr(arguments, "handler"):
+            arguments = parser.parse_args([*words, "--help"])
         status: int = arguments.handler(arguments)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted; run again to continue", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # the reader (head, less) has seen enough; Python must not complain about it on exit
@@ -74,20 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tlzoo {tlzoo.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="list methods", description="List methods with paper and supervision.")
-    listing.add_argument("--family", help=f"one of {', '.join(FAMILIES)}")
-    listing.set_defaults(handler=_list)
-
-    info = commands.add_parser("info", help="describe a method", description="Paper, settings and supervision.")
-    info.add_argument("method", help="name of a method, such as dan or adaptation/dan")
-    info.set_defaults(handler=_info)
-
-    cite = commands.add_parser("cite", help="print BibTeX", description="BibTeX of the papers of methods.")
-    cite.add_argument("methods", nargs="+", metavar="METHOD", help="name of a method, such as dan or adaptation/dan")
-    cite.set_defaults(handler=_cite)
-
+    add_commands(commands)
     data = commands.add_parser("data", help="fetch and check data and weights", description="Data and weights.")
     _add_data_commands(data)
 
@@ -102,61 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     ranking.set_defaults(handler=_rank_backbones)
 
     bench = commands.add_parser("bench", help="run benchmarks, show results", description="Run benchmark suites.")
-    from tlzoo.bench.commands import add_commands
+    from tlzoo.bench.commands import add_commands as add_bench_commands
 
-    add_commands(bench)
+    add_bench_commands(bench)
     commands.add_parser("fit", help="train one model from a config file (tlzoo fit --config FILE)", add_help=False)
     return parser
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    names = list_methods(arguments.family)
-    grid.add_column("method", min_width=max(map(len, names)))
-    grid.add_column("paper", overflow="fold")
-    grid.add_column("sees", overflow="fold")
-    for name in names:
-        cls = method_class(name)
-        grid.add_row(name, cls.paper.citation if cls.paper else "baseline", ", ".join(sorted(cls.sees)) or "nothing")
-    Console().print(grid)
-    return 0
-
-
-def _info(arguments: argparse.Namespace) -> int:
-    from tlzoo.registry import resolve_name
-
-    name = resolve_name(arguments.method)
-    cls = method_class(name)
-    print(f"{name} ({cls.__module__}.{cls.__name__})\n")
-    print(_first_paragraphs(cls) + "\n")
-    if cls.paper:
-        print(f"paper     {cls.paper.title}\n          {cls.paper.citation}, {cls.paper.url or 'no link'}")
-    print(f"sees      {', '.join(sorted(cls.sees)) or 'nothing'}")
-    if cls.needs:
-        print(f"needs     {', '.join(sorted(cls.needs))}")
-    print(f"revision  {cls.revision}")
-    print("settings")
-    for parameter in inspect.signature(cls).parameters.values():
-        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        print(f"  {parameter.name}: {parameter.annotation}{default}")
-    return 0
-
-
-def _cite(arguments: argparse.Namespace) -> int:
-    from tlzoo.citations import bibtex
-    from tlzoo.registry import resolve_name
-
-    # a composition is of several papers, and several methods may be of one
-    names = [part for name in arguments.methods for part in resolve_name(name).split("+")]
-    papers = {name: method_class(name).paper for name in names}
-    for name in (name for name, paper in papers.items() if paper is None):
-        print(f"% {name} is a baseline without a paper")
-    entries = dict.fromkeys(bibtex(paper) for paper in papers.values() if paper is not None)
-    print("\n\n".join(entries), end="\n" if entries else "")
-    return 0
 
 
 def _rank_backbones(arguments: argparse.Namespace) -> int:
@@ -178,14 +121,8 @@ def _rank_backbones(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _first_paragraphs(cls: type) -> str:
-    """Return a class docstring up to its arguments."""
-    text = inspect.getdoc(cls) or ""
-    return text.split("\n\nArgs:")[0].split("\nArgs:")[0].strip()
-
-
 def _add_data_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
     for name, handler, text, names in (
         ("list", _data_list, "list the sources, their licenses and owners", None),
         ("fetch", _data_fetch, "download sources into the cache; all of them where none is named", "*"),

@@ -122,7 +122,7 @@ class Extension:
         """The name that a benchmark cell holds: one that other processes know it by, where there is one."""
         return self.name if self.distribution or is_import_path(self.name) else self.path or self.name
 
-    @cached_property
+    @property
     def origin(self) -> str:
         """Identity of its code: version of its package, where it is of one, and a hash of its source.
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,15 @@ def import_path(target: Any) -> str | None:
 def module_hash(module: str) -> str:
     """Return a hash of the source of a module, given by its name or file, and of what it imports from beside itself.
 
-    Those are modules of the same package, or, for a module of no package, those in the same folder.
+    Those are modules of the same package, or, for a module of no package, those in the same folder. Of a module that
+    is loaded, what was hashed first counts until it is loaded again: this process runs that, whatever the file says.
 
     Raises:
         ValueError: there is no such module.
     """
+    spec = getattr(sys.modules.get(_name(module)), "__spec__", None)
+    if spec is not None and (known := _hashed.get(spec.name)) is not None and known[0] is spec:
+        return known[1]
     file = _loaded_or_found(module)
     if file is None or not file.is_file():
         raise ValueError(f"the source of module {module!r} is nowhere to be read")
@@ -75,7 +79,17 @@ def module_hash(module: str) -> str:
     digest = hashlib.sha256()
     for each in sorted(_with_imports(file, root)):
         digest.update(each.relative_to(root).as_posix().encode() + b"\0" + each.read_bytes() + b"\0")
+    if spec is not None:
+        _hashed[spec.name] = spec, digest.hexdigest()[:_DIGITS]
     return digest.hexdigest()[:_DIGITS]
+
+
+_hashed: dict[str, tuple[ModuleSpec, str]] = {}
+"""Module that is loaded -> how it was loaded, and the hash of its source."""
+
+
+def _name(module: str) -> str:
+    return Path(module).stem if module.endswith(".py") else module
 
 
 def _loaded_or_found(module: str) -> Path | None:

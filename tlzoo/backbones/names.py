@@ -20,6 +20,7 @@ __all__ = [
     "BUILT_IN",
     "EXTENSIONS",
     "FROM_FOLDERS",
+    "PATTERNS",
     "check_backbone",
     "list_backbones",
     "loaded",
@@ -57,6 +58,14 @@ MODALITIES: dict[str, Modality] = {
 
 FROM_FOLDERS = ("clip", "sentence")
 """Prefixes that a folder may follow."""
+
+PATTERNS = {
+    "timm:NAME": "image",
+    "sentence:NAME": "text",
+    "sentence:FOLDER": "text",
+    "clip:FOLDER": "image, text",
+}
+"""Names that stand for many networks, and what they take."""
 
 _WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -142,7 +151,7 @@ def unknown_backbone(name: str) -> ValueError:
         refuse_path(name)
     except ValueError as error:
         return error
-    return ValueError(nearest(name, [*list_backbones(), "timm:NAME", "sentence:NAME", "clip:FOLDER"], kind="backbone"))
+    return ValueError(nearest(name, [*list_backbones(), *PATTERNS], kind="backbone"))
 
 
 def refuse_path(name: str) -> None:

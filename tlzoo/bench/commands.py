@@ -25,7 +25,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands of ``tlzoo bench`` to its parser."""
     from tlzoo.bench.comparison_commands import add_checking_commands
 
-    commands = parser.add_subparsers(dest="bench_command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
     for name, handler, text in (
         ("run", _run, "run what is missing, then show the tables and write the HTML report"),
         ("status", _status, "say what is finished, failed and missing"),
@@ -134,8 +134,8 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         finished = len(store.finished(plan.cells))
-        again = "the same command goes on from here"
-        print(f"interrupted: {finished} of {len(plan.cells)} cells are finished and stored; {again}", file=sys.stderr)
+        stored = f"{finished} of {len(plan.cells)} cells are finished and stored"
+        print(f"interrupted: {stored}; run again to continue", file=sys.stderr)
         return INTERRUPTED
     parts = [f"{done.finished} run", f"{done.stored} stored before", f"{len(done.failed)} failed"]
     _show(plan, store, console)

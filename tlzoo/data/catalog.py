@@ -19,14 +19,19 @@ from tlzoo.spelling import nearest
 if TYPE_CHECKING:
     from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Task, ZeroShotTask
 
-__all__ = ["EXTENSIONS", "code_of", "list_tasks", "load_task", "reference", "register_task"]
+__all__ = ["EXTENSIONS", "ON_DISK", "code_of", "list_tasks", "load_task", "reference", "register_task"]
 
 Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
 _PLACES = ("amazon", "movies", "news", "tweets")
 _FOLDER, _XLSA17 = "folder:", "xlsa17:"
-_ON_DISK = (f"{_FOLDER}SOURCE->TARGET", f"{_XLSA17}DATASET", f"{_XLSA17}DATASET:generalized")
+ON_DISK: dict[str, Kind] = {
+    f"{_FOLDER}SOURCE->TARGET": "domain",
+    f"{_XLSA17}DATASET": "zeroshot",
+    f"{_XLSA17}DATASET:generalized": "zeroshot",
+}
+"""Names of tasks on sets of one's own, and their kinds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +129,7 @@ def _loaded(name: str, root: _Root) -> Task:
     elif (own := EXTENSIONS.get(name)) is not None:
         return _made(own, root)
     else:
-        raise ValueError(nearest(name, [*list_tasks(), *_ON_DISK], kind="task"))
+        raise ValueError(nearest(name, [*list_tasks(), *ON_DISK], kind="task"))
     build = getattr(importlib.import_module(f"tlzoo.data.datasets.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return task
@@ -215,7 +220,7 @@ def _folder_entry(name: str, root: _Root) -> _Entry:
 def _xlsa17_entry(name: str, root: _Root) -> _Entry:
     dataset, _, protocol = name.removeprefix(_XLSA17).partition(":")
     if not dataset or protocol not in ("", "generalized"):
-        raise ValueError(f"{name!r} names no data set; write {_ON_DISK[1]} or {_ON_DISK[2]}")
+        raise ValueError(f"{name!r} names no data set; write {_XLSA17}DATASET or {_XLSA17}DATASET:generalized")
     if root is None:
         raise ValueError(f"{name} is read from disk; give root, the folder that holds {dataset}/res101.mat")
     arguments = {"root": Path(root).expanduser(), "dataset": dataset, "generalized": bool(protocol)}
