@@ -21,7 +21,7 @@ from tlzoo.registry import (
 
 METHOD = """
     from tlzoo.methods.alignment import Alignment
-    from tlzoo.methods.base import Weighting
+    from tlzoo.methods.weighting import Weighting
 
     class Mine(Alignment):
         sees = Alignment.sees

@@ -29,8 +29,8 @@ from torchjd.aggregation import Weighting as JDWeighting
 from torchjd.autogram import Engine
 from torchjd.autojac import jac_to_grad, mtl_backward
 
-from tlzoo.methods.base import Weighting
 from tlzoo.methods.multitask.gramian import GramianWeighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import TaskTape
 from tlzoo.registry import create_method, list_methods, method_class
 

@@ -32,8 +32,8 @@ from tlzoo.data import EpisodeTask
 from tlzoo.data.episodes import EpisodeIndices
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.lit.frozen_features import with_features
-from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.methods.episode_answers import EpisodeAnswers
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.registry import accepted_settings
 from tlzoo.types import Sees
 

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.methods.alignment import Alignment
-from tlzoo.methods.base import Compatibility, Weighting
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.conformance import CHECKS, check_method, scenarios
+from tlzoo.methods.weighting import Weighting
 from tlzoo.types import Need, Sees
 
 
@@ -16,7 +17,7 @@ class InverseNorms(Weighting):
 
     order = "gramian"
 
-    def weights(self, losses, gramian=None):
+    def weigh(self, losses, gramian):
         return 1 / gramian.diagonal().clamp_min(1e-6)
 
 
@@ -27,7 +28,7 @@ class Attached(InverseNorms):
         super().__init__(num_tasks)
         self.scores = nn.Parameter(torch.zeros(num_tasks))
 
-    def weights(self, losses, gramian=None):
+    def weigh(self, losses, gramian):
         return self.scores.softmax(dim=0)
 
 
@@ -36,7 +37,7 @@ class Agreement(Weighting):
 
     order = "jacobian"
 
-    def direction(self, jacobian):
+    def combine(self, jacobian):
         return jacobian.mean(dim=0) * (jacobian.sign().sum(dim=0).abs() == len(jacobian))
 
 
@@ -71,12 +72,12 @@ class Trained(Compatibility):
         super().__init__()
         self.margin, self.map = margin, nn.Linear(num_features, num_embedding, bias=False)
 
-    def loss(self, features, labels, class_embeddings):
+    def batch_loss(self, features, labels, class_embeddings):
         scores = self.map(features) @ class_embeddings.T
         right = scores.gather(1, labels.unsqueeze(1))
         return {"loss": (self.margin + scores - right).relu().sum(dim=1).mean()}
 
-    def bind(self, class_embeddings, *, seen):
+    def scorer(self, class_embeddings, seen):
         return lambda features: self.map(features) @ class_embeddings.T
 
 

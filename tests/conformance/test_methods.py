@@ -5,11 +5,16 @@ import inspect
 
 import pytest
 
-from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.base import Method
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.conformance import CHECKS, scenarios
 from tlzoo.methods.domain_method import DomainMethod
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.meta_learning import MetaLearner
+from tlzoo.methods.strategy import Strategy
 from tlzoo.methods.test_time import TestTime
+from tlzoo.methods.text_compatibility import TextCompatibility
+from tlzoo.methods.weighting import Weighting
 from tlzoo.registry import FAMILIES, METHODS, create_method, list_methods, method_class
 
 BASES = {
@@ -17,7 +22,7 @@ BASES = {
     "confusion": DomainMethod,
     "multitask": Weighting,
     "oneshot": (EpisodeClassifier, MetaLearner),
-    "zeroshot": Compatibility,
+    "zeroshot": (Compatibility, TextCompatibility),
     "finetuning": Strategy,
 }
 

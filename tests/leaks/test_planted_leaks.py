@@ -27,7 +27,10 @@ from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, Zer
 from tlzoo.functional import negative_squared_distances, prototypes
 from tlzoo.lit import DomainAdaptation, DomainData
 from tlzoo.methods.alignment import Alignment
-from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Weighting
+from tlzoo.methods.base import Method
+from tlzoo.methods.compatibility import Compatibility
+from tlzoo.methods.episode_classifier import EpisodeClassifier
+from tlzoo.methods.weighting import Weighting
 from tlzoo.types import Context, Prediction, Sees, SupervisionError
 
 WIDTH, CLASSES = 6, 4
@@ -203,19 +206,19 @@ class AdaptsWhileItAnswers(Alignment):
 
 
 class CentersByQueries(EpisodeClassifier):
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         shift = support.mean(1, keepdim=True) - query.mean(1, keepdim=True)
         return negative_squared_distances(query + shift, prototypes(support, support_labels, way))
 
 
 class BalancesQueries(EpisodeClassifier):
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         logits = negative_squared_distances(query, prototypes(support, support_labels, way))
         return logits - logits.logsumexp(dim=1, keepdim=True)
 
 
 class FollowsQueryOrder(EpisodeClassifier):
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         running = query.cumsum(1) / torch.arange(1, query.shape[1] + 1)[:, None]
         return negative_squared_distances(running, prototypes(support, support_labels, way))
 
@@ -225,7 +228,7 @@ class UsesBaseUndeclared(EpisodeClassifier):
         super().__init__()
         self.task = EPISODE.view(self.sees, by="mutant")
 
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         mean = torch.from_numpy(np.asarray(self.task.base.inputs)).mean(0)
         return negative_squared_distances(query - mean, prototypes(support - mean, support_labels, way))
 
@@ -233,11 +236,11 @@ class UsesBaseUndeclared(EpisodeClassifier):
 class UsesBaseLabelsUndeclared(EpisodeClassifier):
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
-    def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
+    def learn_base(self, features: Tensor, labels: Tensor | None) -> None:
         labels = torch.from_numpy(EPISODE.view(self.sees, by="mutant").base.labels) if labels is None else labels
         self.scatter = torch.bincount(labels)
 
-    def forward(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         return negative_squared_distances(query, prototypes(support, support_labels, way))
 
 
@@ -249,14 +252,14 @@ class _Matching(Compatibility):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(num_features, num_embedding))
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Any:
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Any:
         return lambda features: features @ self.weight @ class_embeddings.T
 
 
 class HubnessCorrectionUndeclared(_Matching):
     sees = frozenset()
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Any:
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Any:
         def score(features: Tensor) -> Tensor:
             scores = features @ self.weight @ class_embeddings.T
             return 2 * scores - scores.mean(0, keepdim=True)
@@ -265,7 +268,7 @@ class HubnessCorrectionUndeclared(_Matching):
 
 
 class FitsOnUnseenDescriptions(_Matching):
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Any:
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         view = ZEROSHOT.view(self.sees, by="mutant")
         self.prior = torch.from_numpy(view.unseen_embeddings).mean(0)
         return self
@@ -283,7 +286,7 @@ class FitsOnLabelsUndeclared(_Matching):
 
 
 class ReadsValidation(Weighting):
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         validation = MULTITASK.view(self.sees, by="mutant").validation
         return torch.ones_like(losses) * len(validation)
 
@@ -291,7 +294,7 @@ class ReadsValidation(Weighting):
 class TrainsWithoutLabelsDeclared(Weighting):
     sees = frozenset({Sees.TARGET_INPUTS})
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         return torch.ones_like(losses)
 
 

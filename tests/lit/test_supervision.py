@@ -7,7 +7,8 @@ import torch
 
 from tlzoo.lit import DomainAdaptation, DomainData, EpisodeData, FineTuning, Multitask, MultitaskData, OneShot
 from tlzoo.methods.alignment import Alignment
-from tlzoo.methods.base import EpisodeClassifier, Weighting
+from tlzoo.methods.episode_classifier import EpisodeClassifier
+from tlzoo.methods.weighting import Weighting
 from tlzoo.types import DomainBatch, Sees, SupervisionError
 
 FEATURES = {"num_features": 8}
@@ -112,10 +113,10 @@ def test_a_method_cannot_reach_the_task_through_the_view(domain_task, make_train
 
 def test_an_episode_method_that_does_not_see_the_base_set_is_not_shown_it(episode_task, make_trainer):
     class Nosy(EpisodeClassifier):
-        def forward(self, support, support_labels, query, *, way):
+        def answer(self, support, support_labels, query, *, way):
             return torch.zeros(*query.shape[:2], way)
 
-        def fit_base(self, features, labels):
+        def learn_base(self, features, labels):
             raise AssertionError("shown")
 
     module = OneShot("identity", Nosy(), backbone_settings=FEATURES)
@@ -127,10 +128,10 @@ def test_a_method_that_sees_base_inputs_gets_no_base_labels(episode_task, make_t
     class Base(EpisodeClassifier):
         sees = EpisodeClassifier.sees | {Sees.SOURCE_INPUTS}
 
-        def forward(self, support, support_labels, query, *, way):
+        def answer(self, support, support_labels, query, *, way):
             return torch.zeros(*query.shape[:2], way)
 
-        def fit_base(self, features, labels):
+        def learn_base(self, features, labels):
             self.shown = features.shape, labels
 
     module = OneShot("identity", Base(), backbone_settings=FEATURES)
@@ -142,7 +143,7 @@ def test_multitask_targets_are_declared(multitask_task, make_trainer):
     class Blind(Weighting):
         sees = frozenset({Sees.TARGET_INPUTS})
 
-        def weights(self, losses, gramian=None):
+        def weigh(self, losses, gramian):
             return torch.ones_like(losses)
 
     module = Multitask("identity", Blind(2), targets={"kind": 3, "height": 0}, backbone_settings=FEATURES)

@@ -21,7 +21,8 @@ from tlzoo.lit import (
     ZeroShot,
     ZeroShotData,
 )
-from tlzoo.methods.base import Compatibility
+from tlzoo.methods.compatibility import Compatibility
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Sees
 
 BACKBONE = {"num_inputs": 8, "hidden": [16]}
@@ -142,10 +143,10 @@ def test_the_interval_is_that_of_the_mean_over_episodes(episode_task, make_train
     assert results["test/interval"] == pytest.approx(1.96 * float(accuracies.std()) / 120**0.5, abs=1e-6)
 
 
-class Fitted(nn.Module):
+class Fitted(EpisodeClassifier):
     """A linear layer trained on the support set, as Baseline++ does."""
 
-    def forward(self, support, support_labels, query, *, way):
+    def answer(self, support, support_labels, query, *, way):
         layers = [nn.Linear(support.shape[-1], way) for _ in support]
         for layer, inputs, labels in zip(layers, support, support_labels, strict=True):
             optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
@@ -157,10 +158,7 @@ class Fitted(nn.Module):
 
 
 def test_episodic_tests_leave_inference_mode(episode_task, make_trainer):
-    class Method(tlzoo.methods.base.EpisodeClassifier):
-        forward = Fitted.forward
-
-    module = OneShot("identity", Method(), backbone_settings={"num_features": 8})
+    module = OneShot("identity", Fitted(), backbone_settings={"num_features": 8})
     data = EpisodeData(episode_task, episodes=10)
     (results,) = make_trainer().test(module, datamodule=data, verbose=False)
     assert results["test/accuracy"] > 0.8
@@ -217,11 +215,11 @@ def test_zeroshot_trains_a_method_that_has_a_loss(zeroshot_task, make_trainer, l
             super().__init__()
             self.weight = nn.Parameter(0.1 * torch.eye(8))
 
-        def loss(self, features, labels, class_embeddings):
+        def batch_loss(self, features, labels, class_embeddings):
             scores = features @ self.weight @ class_embeddings.T
             return {"loss": nn.functional.cross_entropy(scores, labels)}
 
-        def bind(self, class_embeddings, *, seen):
+        def scorer(self, class_embeddings, seen):
             return lambda features: features @ self.weight @ class_embeddings.T
 
     module = ZeroShot(

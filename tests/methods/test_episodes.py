@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tlzoo.data.episodes import EpisodeSampler
-from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.methods.episode_answers import EpisodeAnswers
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.oneshot import ProtoNet, RelationNet, SimpleShot
 from tlzoo.registry import accepted_settings, create_method, list_methods, method_class
 from tlzoo.types import Sees

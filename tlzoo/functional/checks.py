@@ -18,6 +18,7 @@ __all__ = [
     "check_positive_definite",
     "check_shares",
     "is_finite",
+    "read_value",
     "where_not_finite",
 ]
 
@@ -71,8 +72,8 @@ def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None
         )
 
 
-def check_counts(**settings: object) -> None:
-    """Check that settings are integers, 1 or more.
+def check_counts(*, low: int = 1, **settings: object) -> None:
+    """Check that settings are integers, ``low`` or more.
 
     Raises:
         ValueError: one is not; it is named.
@@ -80,8 +81,8 @@ def check_counts(**settings: object) -> None:
     >>> check_counts(neighbors=5)
     """
     for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
-            raise ValueError(f"{name} {value!r}; expected at least 1, an integer")
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
+            raise ValueError(f"{name} {value!r}; expected at least {low}, an integer")
 
 
 def check_at_least(low: float, **settings: object) -> None:
@@ -106,18 +107,20 @@ def check_positive(**settings: object) -> None:
     _check_numbers(settings, lambda value: 0 < value < math.inf, "a number > 0")
 
 
-def check_shares(*, below_one: bool = False, **settings: object) -> None:
-    """Check that settings are numbers from 0 to 1, or below 1.
+def check_shares(*, above_zero: bool = False, below_one: bool = False, **settings: object) -> None:
+    """Check that settings are numbers from 0 to 1; above 0 or below 1 where that is asked for.
 
     Raises:
         ValueError: one is not; it is named.
 
     >>> check_shares(threshold=0.95)
     """
-    if below_one:
-        _check_numbers(settings, lambda value: 0 <= value < 1, "a number in [0, 1)")
-    else:
-        _check_numbers(settings, lambda value: 0 <= value <= 1, "a number in [0, 1]")
+    expected = f"a number in {'(' if above_zero else '['}0, 1{')' if below_one else ']'}"
+
+    def holds(value: float) -> bool:
+        return 0 <= value <= 1 and not (above_zero and value == 0) and not (below_one and value == 1)
+
+    _check_numbers(settings, holds, expected)
 
 
 def _check_numbers(settings: Mapping[str, object], holds: Callable[[float], bool], expected: str) -> None:
@@ -126,7 +129,7 @@ def _check_numbers(settings: Mapping[str, object], holds: Callable[[float], bool
             raise ValueError(f"{name} {value!r}; expected {expected}")
 
 
-def _read(value: Tensor) -> float | None:
+def read_value(value: Tensor) -> float | None:
     """Return the value of a scalar, or None if reading it would cost or fail.
 
     On an accelerator, reading stalls the queue. While compiling and under ``vmap`` there is no value yet.
@@ -151,7 +154,7 @@ def is_finite(value: Tensor) -> bool:
     if value.device.type != "cpu" or not value.is_floating_point():
         return True
     value = value.detach()
-    total = _read(value if value.ndim == 0 else value.sum())
+    total = read_value(value if value.ndim == 0 else value.sum())
     return total is None or math.isfinite(total) or bool(value.isfinite().all())
 
 

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["cosine_similarities", "memberships", "negative_squared_distances", "prototypes"]
+from tlzoo.functional.checks import read_value
+
+__all__ = [
+    "check_support_labels",
+    "cosine_similarities",
+    "memberships",
+    "negative_squared_distances",
+    "prototypes",
+]
 
 
 def prototypes(support: Tensor, labels: Tensor, way: int) -> Tensor:
@@ -38,10 +46,20 @@ def memberships(labels: Tensor, way: int, *, dtype: torch.dtype) -> Tensor:
     >>> memberships(torch.tensor([[1, 0]]), 2, dtype=torch.float32).tolist()
     [[[0.0, 1.0], [1.0, 0.0]]]
     """
-    members = (labels.unsqueeze(2) == torch.arange(way, device=labels.device)).to(dtype)
-    counts = members.sum(dim=1)
-    if bool((counts == 0).any()) or bool(members.sum() != labels.numel()):
-        raise ValueError(_bad_labels(labels, counts, way))
+    return check_support_labels(labels, way).to(dtype)
+
+
+def check_support_labels(labels: Tensor, way: int) -> Tensor:
+    """Return the labels (E, S) of support sets as booleans (E, S, way), once they are checked.
+
+    Raises:
+        ValueError: a label outside ``range(way)``, or a class of an episode without support; the episode is named.
+            Looked at on the CPU only.
+    """
+    members = labels.unsqueeze(2) == torch.arange(way, device=labels.device)
+    missing, outside = ~members.any(dim=1), ~members.any(dim=2)
+    if read_value(missing.any() | outside.any()):
+        raise ValueError(_bad_labels(labels, missing, outside, way))
     return members
 
 
@@ -54,13 +72,12 @@ def cosine_similarities(query: Tensor, centers: Tensor) -> Tensor:
     return F.normalize(query, dim=-1) @ F.normalize(centers, dim=-1).transpose(1, 2)
 
 
-def _bad_labels(labels: Tensor, counts: Tensor, way: int) -> str:
-    outside = torch.nonzero((labels < 0) | (labels >= way))
-    if len(outside):
-        episode, item = outside[0].tolist()
+def _bad_labels(labels: Tensor, missing: Tensor, outside: Tensor, way: int) -> str:
+    if bool(outside.any()):
+        episode, item = outside.nonzero()[0].tolist()
         return f"episode {episode}: label {int(labels[episode, item])}; expected labels in range({way})"
-    episode, missing = torch.nonzero(counts == 0)[0].tolist()
-    return f"episode {episode}: class {missing} of {way} has no support; give each class at least one example"
+    episode, label = missing.nonzero()[0].tolist()
+    return f"episode {episode}: class {label} of {way} has no support; give each class at least one example"
 
 
 def negative_squared_distances(query: Tensor, centers: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Episode
 
 __all__ = ["GradientLearner", "TasksetEpisodes", "as_classifier", "episodes_from_taskset", "load"]
@@ -147,7 +147,7 @@ class GradientLearner(EpisodeClassifier):
         self.learner, self.steps, self.inner_loss = learner, steps, inner_loss
         self.input_shape = None if input_shape is None else tuple(input_shape)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way).
 
         Raises:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from tlzoo.lit.oneshot import OneShot
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.methods.base import EpisodeClassifier, Method
+from tlzoo.methods.base import Method
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Examples
 
 __all__ = ["ClassicalOneShot"]

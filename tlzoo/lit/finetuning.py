@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.methods.base import Method, Strategy
+from tlzoo.methods.base import Method
+from tlzoo.methods.strategy import Strategy
 from tlzoo.nn.network import Network
 from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction
@@ -21,7 +22,7 @@ __all__ = ["FineTuning"]
 
 
 class FineTuning(Classifier):
-    """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.base.Strategy` that says what trains.
+    """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.strategy.Strategy` that says what trains.
 
     Layers that do not train keep the normalization statistics of pretraining.
 

@@ -15,7 +15,8 @@ from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.task_batches import task_batch
-from tlzoo.methods.base import Method, Weighting
+from tlzoo.methods.base import Method
+from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import Space, TaskTape
 from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING
@@ -27,7 +28,7 @@ __all__ = ["Multitask"]
 
 
 class Multitask(TransferModule):
-    """A head a task over a sharing architecture; a :class:`~tlzoo.methods.base.Weighting` weighs losses or gradients.
+    """A head a task over a sharing architecture; a :class:`~tlzoo.methods.weighting.Weighting` weighs the losses.
 
     Under weighted losses, everything follows the gradient of the weighted sum. Under weighted gradients, what is shared
     follows J^T w, and heads (with whatever the architecture gives to a task alone) their own loss; both come out of one

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.methods.base import EpisodeClassifier, Method
+from tlzoo.methods.base import Method
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
 from tlzoo.scoring import EpisodeScores
@@ -25,7 +26,7 @@ __all__ = ["OneShot"]
 class OneShot(TransferModule):
     """A backbone and a method that answers episodes, trained on episodes of the base classes.
 
-    An :class:`~tlzoo.methods.base.EpisodeClassifier` works on the backbone's features. A
+    An :class:`~tlzoo.methods.episode_classifier.EpisodeClassifier` works on the backbone's features. A
     :class:`~tlzoo.methods.meta_learning.MetaLearner` adapts the network itself, the backbone
     with a linear head of ``way`` outputs.
 

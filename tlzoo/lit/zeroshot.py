@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
-from tlzoo.methods.base import Compatibility, Method
+from tlzoo.methods.base import Method
+from tlzoo.methods.compatibility import Compatibility
+from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.scoring import ZeroShotScores, scorer
-from tlzoo.types import Examples, Need, Scorer, Sees, SupervisionError
+from tlzoo.types import Examples, Sees, SupervisionError
 
 __all__ = ["ZeroShot"]
 
 
 class ZeroShot(TransferModule):
-    """A frozen backbone and a :class:`~tlzoo.methods.base.Compatibility`.
+    """A frozen backbone and a :class:`~tlzoo.methods.compatibility.Compatibility`.
 
     ``trainer.fit`` runs once over the seen classes, then fits in closed form; candidate classes are bound when answers
     are asked for. ``test/accuracy`` is top-1, beside it top-5 and the mean per class.
@@ -35,8 +37,8 @@ class ZeroShot(TransferModule):
     """
 
     families: ClassVar[tuple[str, ...]] = ("zeroshot",)
-    takes = (Compatibility,)
-    method: Compatibility
+    takes = (Compatibility, TextCompatibility)
+    method: Compatibility | TextCompatibility
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class ZeroShot(TransferModule):
         self.trained = self.method.trained
         self.automatic_optimization = self.trained
         self._collected: list[tuple[Tensor, Tensor]] = []
-        self._scorer: Scorer | None = None
+        self._scorer: Callable[[Any], Tensor] | None = None
         self.scores: ZeroShotScores | None = None
 
     @property
@@ -78,7 +80,7 @@ class ZeroShot(TransferModule):
     @property
     def reads(self) -> bool:
         """Whether the method takes raw texts, and texts of classes, in place of features and embeddings."""
-        return Need.TEXTS in self.method.needs
+        return isinstance(self.method, TextCompatibility)
 
     def bind(self, candidates: Tensor | Sequence[str], *, seen: Tensor) -> None:
         """Set the candidates of the answers to come.
@@ -87,8 +89,10 @@ class ZeroShot(TransferModule):
             candidates: embeddings (C, A) of the candidate classes; their C texts for a method that reads.
             seen: (C,) True where a class was trained on.
         """
-        known: Any = candidates.to(self.device) if isinstance(candidates, Tensor) else candidates
-        self._scorer = self.method.bind(known, seen=seen.to(self.device))
+        if isinstance(self.method, TextCompatibility):
+            self._scorer = self.method.bind([str(text) for text in candidates], seen=seen)
+        else:
+            self._scorer = self.method.bind(torch.as_tensor(candidates, device=self.device), seen=seen)
         self.scores = ZeroShotScores(seen.cpu().numpy()).to(self.device)
 
     def forward(self, inputs: Any) -> Tensor:
@@ -120,6 +124,7 @@ class ZeroShot(TransferModule):
             self._collected.append((features, batch.labels))
             return None
         features, labels = self.joined(features), self.joined(batch.labels)
+        assert isinstance(self.method, Compatibility)  # one that reads learns nothing
         terms = dict(self.method.loss(features, labels, self._class_embeddings()))
         self.log_terms(terms, len(features))
         return self.check_loss(terms["loss"], terms)
@@ -134,6 +139,7 @@ class ZeroShot(TransferModule):
 
     def _solve(self) -> None:
         features, labels = (self.joined(torch.cat(parts)) for parts in zip(*self._collected, strict=True))
+        assert isinstance(self.method, Compatibility)
         self.method.fit(features, labels, self._class_embeddings())
 
     def _class_embeddings(self) -> Tensor:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
 from tlzoo.functional.checks import is_finite, where_not_finite
+from tlzoo.labels import as_column
 from tlzoo.types import Losses
 
 if TYPE_CHECKING:
     from tlzoo.methods.base import Method
 
-__all__ = ["check_filled", "check_inputs", "check_matrix", "check_output", "check_terms", "required"]
+__all__ = ["as_tensor", "check_inputs", "check_matrix", "check_output", "check_terms", "check_width", "required"]
 
 T = TypeVar("T")
+
+
+def as_tensor(values: Any, *, what: str) -> Tensor:
+    """Return numbers as a tensor of their dtype; a tensor comes back as it is, its graph with it.
+
+    Raises:
+        ValueError: no numbers.
+    """
+    return values if isinstance(values, Tensor) else as_column(values, what=what)
 
 
 def check_output(
@@ -111,7 +121,7 @@ def check_inputs(method: Method, inputs: Mapping[str, Tensor]) -> None:
         )
 
 
-def check_matrix(method: Method, value: Tensor, what: str, shape: str) -> None:
+def check_matrix(method: Method, value: Tensor, what: str, shape: str, **built: int | None) -> None:
     """Check that a value is a finite matrix of one row or more.
 
     Args:
@@ -119,34 +129,37 @@ def check_matrix(method: Method, value: Tensor, what: str, shape: str) -> None:
         value: to look at.
         what: what it is.
         shape: what it should be, for the message.
+        built: the setting that says how wide it should be; None where any width will do.
 
     Raises:
-        ValueError: another number of dimensions, or no row.
+        ValueError: another number of dimensions, no row, or another width.
         FloatingPointError: NaN or Inf; the row is named.
     """
     if value.ndim != 2 or not len(value):
         raise ValueError(
             f"{type(method).__name__}: {what} of shape {tuple(value.shape)}; expected {shape} with at least one row"
         )
+    check_width(method, value, what, **built)
     if not is_finite(value):
         raise FloatingPointError(
             f"{type(method).__name__}: NaN or Inf in {what} ({where_not_finite(value, unit='row')}); drop or repair it"
         )
 
 
-def check_filled(method: Method, **parts: Tensor) -> None:
-    """Check that episodes (E, N, ...) have items.
+def check_width(method: Method, value: Tensor, what: str, **built: int | None) -> None:
+    """Check the last dimension of a value.
 
     Args:
-        method: that is to answer them.
-        parts: support and query, by name.
+        method: that is to take it.
+        value: to look at.
+        what: what it is.
+        built: the setting that says how wide it should be; None where any width will do.
 
     Raises:
-        ValueError: there is no episode, or a part of the episodes is empty.
+        ValueError: it has another width.
     """
-    for name, part in parts.items():
-        if not len(part):
-            raise ValueError(f"{type(method).__name__}: no episode; expected one or more")
-        if not part.shape[1]:
-            which = "episode 0 has" if len(part) == 1 else f"episodes 0 to {len(part) - 1} have"
-            raise ValueError(f"{type(method).__name__}: {which} no {name}; expected one item or more in each")
+    for setting, width in built.items():
+        if width is not None and value.shape[-1] != width:
+            raise ValueError(
+                f"{type(method).__name__}: {what} have width {value.shape[-1]}; it was built with {setting}={width}"
+            )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.functional.isometry import joint_coordinates, split_coordinates
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Sees
 
 __all__ = ["EpisodeAnswers", "Episodes", "Items"]
@@ -74,10 +74,8 @@ class EpisodeAnswers:
                 f"{type(method).__name__} does not declare rotation_invariant; leave coordinates to None or False"
             )
         self.method, self.coordinates = method, coordinates
-        whole = type(method).forward is not EpisodeClassifier.forward  # a forward of its own need not go by the parts
-        self._answer = method if whole else method.classify
         with torch.no_grad():
-            self.items = Items(features if whole else method.transform(features))
+            self.items = Items(method.transform(method.as_features(features)))
 
     def __call__(self, episodes: Episodes, *, way: int, report: Callable[[float], None] = lambda _: None) -> Tensor:
         """Return the query logits (E, Q, way) of E episodes, without gradient.
@@ -108,7 +106,7 @@ class EpisodeAnswers:
                 rows = [torch.from_numpy(np.array(indices[part])) for indices in (episodes.support, episodes.query)]
                 labels = torch.from_numpy(np.array(episodes.support_labels[part]))
                 pair = self.items.in_coordinates(*rows, jointly=jointly) if by_products else self.items.rows(*rows)
-                answers.append(self._answer(pair[0], labels.to(pair[0].device), pair[1], way=way))
+                answers.append(self.method.classify(pair[0], labels.to(pair[0].device), pair[1], way=way))
                 report(min((first + size) / len(episodes.support), 1.0))
         return torch.cat(answers)
 

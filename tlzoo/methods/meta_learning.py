@@ -2,44 +2,118 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import is_finite, where_not_finite
+from tlzoo.labels import class_labels
 from tlzoo.methods.base import Method
-from tlzoo.methods.guards import check_filled, check_output
+from tlzoo.methods.checks import check_output
+from tlzoo.methods.episode_checks import Episodes, take_episodes
 from tlzoo.types import Sees
 
 __all__ = ["MetaLearner", "check_way"]
 
 
-def _guard_adaptation(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Check the shapes of episodes, then the logits."""
+class MetaLearner(Method):
+    """Adapts a network to a support set and answers queries with it; E episodes of one shape at once.
 
-    @functools.wraps(forward)
-    def guarded(
-        self: MetaLearner, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int
-    ) -> Tensor:
-        name = type(self).__name__
-        fits = support.ndim == query.ndim >= 2 and support_labels.shape == support.shape[:2]
-        if not fits or len(support) != len(query) or support.shape[2:] != query.shape[2:]:
-            raise ValueError(
-                f"{name}: support, support_labels and query have shapes {tuple(support.shape)}, "
-                f"{tuple(support_labels.shape)} and {tuple(query.shape)}; expected (E, S, ...), (E, S) and (E, Q, ...)"
-            )
-        check_filled(self, support=support, query=query)
-        _check_inputs(name, {"support": support, "query": query})
-        _check_labels(name, support_labels, way)
-        logits = forward(self, model, support, support_labels, query, way=way)
+    Users call the method; a method implements :meth:`answer`. Inputs are what the network takes, tensors or NumPy
+    arrays.
+    """
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    implements: ClassVar[str] = "answer(model, support, support_labels, query, way=...)"
+
+    def prepare(self, model: nn.Module) -> None:
+        """Make what the method learns beside the model, once its parameters are known."""
+
+    @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
+    def forward(self, model: nn.Module, support: Any, support_labels: Any, query: Any, *, way: int) -> Tensor:
+        """Return the logits (E, Q, way) of E episodes of one shape; (Q, way) of one that comes without E.
+
+        Args:
+            model: maps inputs (N, ...) to logits (N, way); its own parameters stay as they are.
+            support: inputs (E, S, ...) of the network, or (S, ...).
+            support_labels: (E, S) or (S,) in ``range(way)``, each class there.
+            query: inputs (E, Q, ...) of the network, or (Q, ...).
+            way: classes an episode.
+
+        Raises:
+            ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
+            FloatingPointError: NaN or Inf in inputs or logits; the episode is named. Looked at on the CPU only.
+        """
+        episodes = self._taken(support, support_labels, query, way)
+        logits = self.answer(model, episodes.support, episodes.labels, episodes.query, way=way)
         check_way(self, logits, way)
-        check_output(self, logits, {"support": support, "query": query}, what="the logits", unit="episode")
-        return logits
+        inputs: dict[str, Tensor | None] = {"support": episodes.support, "query": episodes.query}
+        check_output(self, logits, inputs, what="the logits", unit="episode")
+        return logits[0] if episodes.alone else logits
 
-    return guarded
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    @final
+    def objective(
+        self, model: nn.Module, support: Any, support_labels: Any, query: Any, query_labels: Any, *, way: int
+    ) -> Tensor:
+        """Return the scalar that a training step goes backward from.
+
+        Args:
+            model: as in :meth:`forward`; the gradient reaches its parameters.
+            support: as in :meth:`forward`.
+            support_labels: as in :meth:`forward`.
+            query: as in :meth:`forward`.
+            query_labels: (E, Q) or (Q,) in ``range(way)``.
+            way: classes an episode.
+
+        Raises:
+            ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
+            FloatingPointError: NaN or Inf in the inputs or the scalar. Looked at on the CPU only.
+        """
+        episodes = self._taken(support, support_labels, query, way)
+        what, dims = f"{type(self).__name__}: query_labels", 1 if episodes.alone else 2
+        labels = class_labels(query_labels, num_classes=way, complete=True, dims=dims, what=what)
+        labels = (labels.unsqueeze(0) if episodes.alone else labels).to(episodes.query.device)
+        if labels.shape != episodes.query.shape[:2]:
+            raise ValueError(
+                f"{type(self).__name__}: query_labels have shape {tuple(labels.shape)}; expected one for each query, "
+                f"{tuple(episodes.query.shape[:2])}"
+            )
+        loss = self.training_loss(model, episodes.support, episodes.labels, episodes.query, labels, way=way)
+        check_output(self, loss, {}, what="the loss")
+        return loss
+
+    def answer(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        """Map support (E, S, ...), support_labels (E, S) and query (E, Q, ...) to logits (E, Q, way)."""
+        raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
+
+    def training_loss(
+        self,
+        model: nn.Module,
+        support: Tensor,
+        support_labels: Tensor,
+        query: Tensor,
+        query_labels: Tensor,
+        *,
+        way: int,
+    ) -> Tensor:
+        """Return the scalar of :meth:`objective` from episodes that were checked; the queries' loss by default."""
+        return self.loss(self.answer(model, support, support_labels, query, way=way), query_labels)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the scalar loss of query logits (E, Q, way) and labels (E, Q)."""
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+
+    def _taken(self, support: Any, support_labels: Any, query: Any, way: int) -> Episodes:
+        episodes = take_episodes(self, support, support_labels, query, way=way)
+        for side, values in {"support": episodes.support, "query": episodes.query}.items():
+            if not is_finite(values):  # what a network makes of them may well be finite
+                where = where_not_finite(values.flatten(1), unit="episode")
+                raise FloatingPointError(f"{type(self).__name__}: NaN or Inf in {side} ({where}); drop or repair it")
+        return episodes
 
 
 def check_way(method: Method, logits: Tensor, way: int) -> None:
@@ -53,63 +127,3 @@ def check_way(method: Method, logits: Tensor, way: int) -> None:
             f"{type(method).__name__}: the network has {logits.shape[-1]} outputs for {way}-way episodes; build it "
             f"for {way}"
         )
-
-
-def _check_inputs(name: str, inputs: Mapping[str, Tensor]) -> None:
-    for side, values in inputs.items():
-        if not is_finite(values):  # what a network makes of them may well be finite
-            where = where_not_finite(values.flatten(1), unit="episode")
-            raise FloatingPointError(f"{name}: NaN or Inf in {side} ({where}); drop or repair it")
-
-
-def _check_labels(name: str, labels: Tensor, way: int) -> None:
-    if labels.device.type != "cpu":  # asking would stall the queue
-        return
-    for episode, row in enumerate(labels.tolist()):
-        if set(row) != set(range(way)):
-            raise ValueError(
-                f"{name}: the support of episode {episode} has labels {sorted(set(row))}; expected each of range({way})"
-            )
-
-
-class MetaLearner(Method):
-    """Adapts a network to a support set and answers queries with it; E episodes of one shape at once."""
-
-    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
-    guarded: ClassVar[Mapping[str, Callable[..., Any]]] = {"forward": _guard_adaptation}
-
-    def prepare(self, model: nn.Module) -> None:
-        """Make what the method learns beside the model, once its parameters are known."""
-
-    def forward(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map support (E, S, ...), support_labels (E, S) and query (E, Q, ...) to logits (E, Q, way).
-
-        Args:
-            model: maps inputs (N, ...) to logits (N, way); its own parameters stay as they are.
-            support: inputs of the network.
-            support_labels: in ``range(way)``, each class there.
-            query: inputs of the network.
-            way: classes an episode.
-
-        Raises:
-            ValueError: shapes that do not fit, or a class of an episode without support.
-            FloatingPointError: NaN or Inf in the logits; the episode is named. Looked at on the CPU only.
-        """
-        raise NotImplementedError
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar of query logits (E, Q, way) and labels (E, Q) that training goes backward from."""
-        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-
-    def objective(
-        self,
-        model: nn.Module,
-        support: Tensor,
-        support_labels: Tensor,
-        query: Tensor,
-        query_labels: Tensor,
-        *,
-        way: int,
-    ) -> Tensor:
-        """Return the scalar that a training step goes backward from; the queries' loss by default."""
-        return self.loss(self(model, support, support_labels, query, way=way), query_labels)

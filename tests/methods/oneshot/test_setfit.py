@@ -1,5 +1,6 @@
 """SetFit: its loss against a loop over pairs, its steps against torch's, and a tiny encoder of texts."""
 
+import math
 from collections import OrderedDict
 
 import numpy as np
@@ -62,25 +63,35 @@ def test_one_shot_has_pairs_of_two_classes_alone():
     assert _pair_weights(torch.tensor([0])).tolist() == [[0.0]]
 
 
-def test_without_steps_it_is_logistic_regression_on_unit_features(network):
+@pytest.mark.parametrize(("normalize", "transform"), [(False, "UN"), (True, "L2N")])
+def test_without_steps_it_is_logistic_regression_on_features(network, normalize, transform):
     support, labels, query = episodes()
-    logits = SetFit(steps=0)(network, support, labels, query, way=3)
+    logits = SetFit(steps=0, normalize=normalize)(network, support, labels, query, way=3)
     encode = network.backbone
-    expected = Logistic(4, transform="L2N").double()(encode(support), labels, encode(query), way=3)
+    expected = Logistic(4, transform=transform).double()(encode(support), labels, encode(query), way=3)
     torch.testing.assert_close(logits, expected)
 
 
-def test_steps_are_those_of_an_optimizer_on_a_copy(network):
+@pytest.mark.parametrize(("warmup", "clip"), [(0.1, 1.0), (0.25, 0.01), (0.0, None)])
+def test_steps_are_those_of_an_optimizer_on_a_copy(network, warmup, clip):
+    from transformers import get_linear_schedule_with_warmup
+
     support, labels, _ = episodes()
     before = {name: p.clone() for name, p in network.named_parameters()}
-    found = SetFit(rate=0.01, steps=4, decay=0.1).adapted(network.backbone, support[0], labels[0])
+    method = SetFit(rate=0.01, steps=8, decay=0.1, warmup=warmup, clip=clip)
+    found = method.adapted(network.backbone, support[0], labels[0])
     copy = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double()
     copy.load_state_dict(network.backbone.state_dict())
     optimizer = torch.optim.AdamW(copy.parameters(), lr=0.01, weight_decay=0.1)
-    for _ in range(4):
+    pace = get_linear_schedule_with_warmup(optimizer, math.ceil(8 * warmup), 8) if warmup else None
+    for _ in range(8):
         optimizer.zero_grad()
         pair_loss(copy(support[0]), labels[0], _pair_weights(labels[0])).backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(copy.parameters(), clip)
         optimizer.step()
+        if pace is not None:
+            pace.step()
     for name, parameter in copy.named_parameters():
         torch.testing.assert_close(found[name], parameter)
     for name, parameter in network.named_parameters():

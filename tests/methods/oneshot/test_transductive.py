@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tlzoo.methods.oneshot import BDCSPN, PTMAP, TIM, AlphaTIM, LabelPropagation, LaplacianShot, TransductiveFinetuning
+from tlzoo.methods.oneshot import (
+    BDCSPN,
+    PTMAP,
+    TIM,
+    AlphaTIM,
+    BaselinePP,
+    Finetune,
+    LabelPropagation,
+    LaplacianShot,
+    TransductiveFinetuning,
+)
 from tlzoo.registry import accepted_settings, create_method, list_methods, method_class
 from tlzoo.types import Sees
 
@@ -62,10 +72,28 @@ def test_bd_cspn(episodes, answered):
     equal(method.double()(*episodes, way=WAY), expected)
 
 
-def test_laplacian_shot(episodes):
+def softly_rectified(support, labels, query, sharpness):
+    """The rectification of LaplacianShot's authors, one class after the other."""
+    query = query + support.mean(dim=0) - query.mean(dim=0)
+    items = torch.cat([support, query])
+    alike = cosines(items, means(support, labels))
+    shares, joined = (sharpness * alike).softmax(dim=1), alike.argmax(dim=1)
+    centers = [(shares[joined == c, c].unsqueeze(1) * items[joined == c]).mean(dim=0) for c in range(WAY)]
+    return torch.stack(centers), query
+
+
+@pytest.mark.parametrize(
+    ("rectification", "prototypes"),
+    [
+        ("softmax", softly_rectified),
+        ("bd_cspn", rectified),
+        ("none", lambda support, labels, query, _: (means(support, labels), query)),
+    ],
+)
+def test_laplacian_shot(episodes, rectification, prototypes):
     expected = []
     for support, labels, query in each(episodes):
-        centers, moved = rectified(support, labels, query, 1.0)
+        centers, moved = prototypes(support, labels, query, 2.0)
         distances = [[((q - c) ** 2).sum().item() for c in centers] for q in moved]
         pairs = torch.cdist(moved, moved).tolist()
         near = [sorted((j for j in range(6) if j != i), key=lambda j, i=i: pairs[i][j])[:2] for i in range(6)]
@@ -76,7 +104,16 @@ def test_laplacian_shot(episodes):
                 [-distances[i][c] + 0.7 * sum(shares[j][c] for j in near[i]) for c in range(WAY)] for i in range(6)
             ]
         expected.append(torch.tensor(logits, dtype=torch.float64))
-    equal(LaplacianShot(5, transform="UN", steps=4).double()(*episodes, way=WAY), expected, 1e-6)
+    method = LaplacianShot(5, transform="UN", steps=4, rectification=rectification, sharpness=2.0)
+    equal(method.double()(*episodes, way=WAY), expected, 1e-6)
+
+
+def test_a_class_that_nothing_joins_keeps_its_mean():
+    support = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [1.0, 0.1], [-1.0, 0.1]]])
+    labels = torch.tensor([[0, 1, 2, 2]])  # both of class 2 are nearer to another class than to their own mean
+    method = LaplacianShot(2, transform="UN")
+    centers, _ = method._prototypes(support, labels, support[:, :2], way=3)
+    torch.testing.assert_close(centers[0, 2], torch.tensor([0.0, 0.1]))
 
 
 def descended(weights, loss, steps, rate):
@@ -95,18 +132,51 @@ def shannon(p):
     return -(p * p.log()).sum(dim=-1)
 
 
-def test_tim_descends_its_loss(episodes):
+def by_cosine(items, w):
+    return 8 * cosines(items, w)
+
+
+def by_distance(items, w):
+    return -4 * torch.cdist(items, w).square()
+
+
+@pytest.mark.parametrize(("distance", "logits"), [("cosine", by_cosine), ("euclidean", by_distance)])
+def test_tim_descends_its_loss(episodes, distance, logits):
     expected = []
     for support, labels, query in each(episodes):
 
         def loss(w, support=support, labels=labels, query=query):
-            p = (8 * cosines(query, w)).softmax(dim=-1)
-            fit = F.cross_entropy(8 * cosines(support, w), labels)
+            p = logits(query, w).softmax(dim=-1)
+            fit = F.cross_entropy(logits(support, w), labels)
             return 0.3 * fit + 0.2 * shannon(p).mean() - shannon(p.mean(dim=0))
 
-        expected.append(8 * cosines(query, descended(means(support, labels), loss, steps=15, rate=0.05)))
-    method = TIM(5, transform="UN", temperature=8.0, support_weight=0.3, conditional_weight=0.2, steps=15).double()
+        expected.append(logits(query, descended(means(support, labels), loss, steps=15, rate=0.05)))
+    weights = {"support_weight": 0.3, "conditional_weight": 0.2}
+    method = TIM(5, transform="UN", distance=distance, temperature=8.0, steps=15, **weights).double()
     equal(method(*episodes, way=WAY), expected, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        TIM(5),
+        TIM(5, support_weight=2.0, conditional_weight=0.5),
+        AlphaTIM(5),
+        AlphaTIM(5, alpha=1.5),
+        TransductiveFinetuning(5),
+        Finetune(5),
+        BaselinePP(5),
+    ],
+)
+def test_the_fast_gradient_is_that_of_the_objective(method, episodes):
+    support, labels, query = episodes
+    items = support if isinstance(method, Finetune | BaselinePP) else torch.cat([support, query], dim=1)
+    logits = (items @ torch.randn(5, WAY, generator=torch.Generator().manual_seed(3)).double()).requires_grad_()
+    members = F.one_hot(labels, WAY).double()
+    objective = method.objective(logits, members)
+    assert objective.shape == (2,)
+    (expected,) = torch.autograd.grad(objective.sum(), logits)
+    torch.testing.assert_close(method.gradient(logits, members), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_alpha_tim_descends_its_loss(episodes):
@@ -213,10 +283,10 @@ def test_answers_depend_on_the_company_of_a_query_but_not_on_its_order(name, epi
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: AlphaTIM(4, alpha=1.0), r"alpha 1.0; expected a number > 1 \(TIM is for 1\)"),
+        (lambda: AlphaTIM(4, alpha=1.0), "alpha 1.0; expected a number > 1"),
         (lambda: PTMAP(queries="equal"), "unknown queries 'equal'; expected balanced or unbalanced"),
-        (lambda: LabelPropagation(4, share=1.0), "share 1.0, width"),
-        (lambda: LaplacianShot(4, neighbors=0), "neighbors 0, steps 20; expected at least 1 of each"),
+        (lambda: LabelPropagation(4, share=1.0), r"share 1.0; expected a number in \(0, 1\)"),
+        (lambda: LaplacianShot(4, neighbors=0), "neighbors 0; expected at least 1, an integer"),
     ],
 )
 def test_refusals(build, message):

@@ -91,7 +91,7 @@ def test_estimated_priors_find_the_true_ones():
 
 
 class _Linear(Cosine):
-    def bind(self, class_embeddings, *, seen):
+    def scorer(self, class_embeddings, seen):
         return lambda features: features @ class_embeddings.T
 
 
@@ -123,8 +123,8 @@ def clusters(seed=0, classes=30, each=8):
 class _Leaning(ESZSL):
     """Scores of seen classes are too high by 2."""
 
-    def bind(self, class_embeddings, *, seen):
-        scorer = super().bind(class_embeddings, seen=seen)
+    def scorer(self, class_embeddings, seen):
+        scorer = super().scorer(class_embeddings, seen)
         return lambda features: scorer(features) + 2.0 * seen
 
 
@@ -194,7 +194,7 @@ def test_corrections_of_corrections():
 @pytest.mark.parametrize(
     ("make_it", "error", "message"),
     [
-        (lambda: CSLS(base="cosine", neighbors=0), ValueError, "0 neighbors"),
+        (lambda: CSLS(base="cosine", neighbors=0), ValueError, "neighbors 0"),
         (lambda: InvertedSoftmax(base="cosine", scale=-1), ValueError, "scale -1"),
         (lambda: ClassPrior(base="cosine", prior="even"), ValueError, "unknown prior 'even'"),
         (lambda: ClassPrior(base="cosine", prior=[0.5, 0.0]), ValueError, "expected a share > 0"),

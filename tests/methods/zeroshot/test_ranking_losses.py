@@ -189,7 +189,7 @@ def test_training_ranks_the_right_class_first(cls, data):
     ("make_it", "message"),
     [
         (lambda: DeViSE(D, A, violators="second"), "unknown violators 'second'"),
-        (lambda: LatEm(D, A, maps=0), "0 maps"),
+        (lambda: LatEm(D, A, maps=0), "maps 0"),
         (lambda: BilinearSoftmax(D, A, scale=0), "scale 0"),
         (lambda: DualEncoder(D, A, hidden=-1), "hidden -1"),
     ],

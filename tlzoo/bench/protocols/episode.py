@@ -25,8 +25,8 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.lit.frozen_features import with_tokens
-from tlzoo.methods.base import EpisodeClassifier
 from tlzoo.methods.episode_answers import EpisodeAnswers
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Backbone, Episode, Sees
 
 __all__ = ["load", "run"]

@@ -16,7 +16,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, Sees
 

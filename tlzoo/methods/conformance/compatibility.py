@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
 from tlzoo.methods.conformance.scenario import (
     SHAPE,
     Inputs,
@@ -99,7 +98,6 @@ class CompatibilityScenario(Scenario):
         """Return fits and candidates that do not fit."""
         usual = self.inputs(fit=True)
         made = {"no candidates": usual | {"class_embeddings": usual["class_embeddings"][:0]}}
-        if self.cls.fit is not Compatibility.fit:
-            made["no example to fit"] = usual | {name: usual[name][:0] for name in ("train.features", "train.labels")}
-            made["a label without class"] = usual | {"train.labels": usual["train.labels"] + 1}
+        made["no example to fit"] = usual | {name: usual[name][:0] for name in ("train.features", "train.labels")}
+        made["a label without class"] = usual | {"train.labels": usual["train.labels"] + 1}
         return made

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
-from tlzoo.methods.base import Compatibility, EpisodeClassifier, Method, Strategy, Weighting
+from tlzoo.methods.base import Method
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.conformance.alignment import AlignmentScenario
 from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
@@ -17,11 +18,14 @@ from tlzoo.methods.conformance.test_time import TestTimeScenario
 from tlzoo.methods.conformance.texts import TextScenario
 from tlzoo.methods.conformance.transforms import TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.strategy import Strategy
 from tlzoo.methods.test_time import TestTime
-from tlzoo.methods.text_methods import TextCompatibility
+from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.methods.weighting import Weighting
 from tlzoo.registry import method_class
 
 __all__ = ["scenarios"]

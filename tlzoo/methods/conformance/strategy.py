@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.backbones import create_backbone
-from tlzoo.methods.base import Method, Strategy
+from tlzoo.methods.base import Method
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered
+from tlzoo.methods.strategy import Strategy
 
 __all__ = ["StrategyScenario"]
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, as_scalar, normal, require_shape
+from tlzoo.methods.weighting import Weighting
 
 __all__ = ["WeightingScenario"]
 
@@ -32,7 +32,7 @@ class WeightingScenario(Scenario):
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
         """Return the weighted total with the objective, or the length of the direction."""
         jacobian = inputs.get("jacobian")
-        if type(subject.method).direction is not Weighting.direction:
+        if type(subject.method).combine is not Weighting.combine:
             assert jacobian is not None
             direction: Tensor = subject.method.direction(jacobian)
             require_shape(self, direction, (jacobian.shape[1],))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlzoo.methods.base import Strategy
+from tlzoo.methods.strategy import Strategy
 from tlzoo.types import Backbone
 
 __all__ = ["FromScratch"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlzoo.methods.base import Strategy
+from tlzoo.methods.strategy import Strategy
 from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 

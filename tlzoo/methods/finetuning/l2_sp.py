@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.methods.base import Strategy
+from tlzoo.functional.checks import check_at_least
+from tlzoo.methods.strategy import Strategy
 from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
@@ -34,6 +35,7 @@ class L2SP(Strategy):
 
     def __init__(self, *, alpha: float = 0.1, beta: float = 0.01) -> None:
         super().__init__()
+        check_at_least(0, alpha=alpha, beta=beta)
         self.alpha, self.beta = alpha, beta
 
     def prepare(self, backbone: Backbone) -> Backbone:
@@ -44,7 +46,7 @@ class L2SP(Strategy):
             self.register_buffer(f"start_{place}", parameter.detach().clone())
         return backbone
 
-    def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor:
+    def regularizer(self, backbone: Backbone, head: nn.Module) -> Tensor:
         """Return the scalar penalty.
 
         Raises:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tlzoo.backbones import layerwise_groups
-from tlzoo.methods.base import Strategy
-from tlzoo.paper import Paper
+from tlzoo.functional.checks import check_shares
+from tlzoo.methods.finetuning.gradual_unfreezing import GradualUnfreezing
+from tlzoo.methods.strategy import Strategy
 from tlzoo.types import Backbone
 
 __all__ = ["Layerwise"]
@@ -22,18 +23,11 @@ class Layerwise(Strategy):
     """
 
     label = "layer-wise rates"
-    paper = Paper(
-        title="Universal Language Model Fine-tuning for Text Classification",
-        authors=("Howard", "Ruder"),
-        venue="ACL",
-        year=2018,
-        arxiv="1801.06146",
-    )
+    paper = GradualUnfreezing.paper
 
     def __init__(self, *, decay: float = 1 / 2.6) -> None:
         super().__init__()
-        if not 0 < decay <= 1:
-            raise ValueError(f"decay {decay}; expected a number in (0, 1]")
+        check_shares(above_zero=True, decay=decay)
         self.decay = decay
 
     def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:

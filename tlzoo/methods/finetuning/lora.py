@@ -6,7 +6,8 @@ import re
 
 from torch import nn
 
-from tlzoo.methods.base import Strategy
+from tlzoo.functional.checks import check_counts, check_positive, check_shares
+from tlzoo.methods.strategy import Strategy
 from tlzoo.paper import Paper
 from tlzoo.types import Backbone
 
@@ -35,6 +36,9 @@ class LoRA(Strategy):
 
     def __init__(self, *, rank: int = 8, alpha: int = 16, dropout: float = 0.0) -> None:
         super().__init__()
+        check_counts(rank=rank)
+        check_positive(alpha=alpha)
+        check_shares(dropout=dropout)
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
 
     def prepare(self, backbone: Backbone) -> Backbone:

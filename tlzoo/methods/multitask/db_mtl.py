@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_at_least, check_shares
 from tlzoo.methods.multitask.jacobian import JacobianWeighting
 from tlzoo.paper import Paper
 
@@ -36,12 +37,12 @@ class DBMTL(JacobianWeighting):
         year=2023,
         arxiv="2308.12029",
     )
-    wide = ("averages",)
+    shaped_by_data = ("averages",)
 
     def __init__(self, num_tasks: int, *, beta: float = 0.9, decay: float = 0.5) -> None:
         super().__init__(num_tasks)
-        if not 0 <= beta <= 1 or decay < 0:
-            raise ValueError(f"beta {beta} and decay {decay}; expected a number in [0, 1] and one >= 0")
+        check_shares(beta=beta)
+        check_at_least(0, decay=decay)
         self.beta, self.decay = beta, decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -50,7 +51,7 @@ class DBMTL(JacobianWeighting):
         return (losses + _EPSILON).log()
 
     @torch.no_grad()
-    def direction(self, jacobian: Tensor) -> Tensor:
+    def combine(self, jacobian: Tensor) -> Tensor:
         """Map J (T, P) of the log-losses to the sum of the averages at one length."""
         averages = self.widened("averages", jacobian)
         kept = self.beta / int(self.get_buffer("steps").add_(1)) ** self.decay

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
@@ -40,12 +41,11 @@ class DWA(Weighting):
 
     def __init__(self, num_tasks: int, *, temperature: float = 2.0) -> None:
         super().__init__(num_tasks)
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        check_positive(temperature=temperature)
         self.temperature = temperature
         self.register_buffer("epochs", torch.full((2, num_tasks), torch.nan))
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return T times the softmax of the last two epochs' rates."""
         before, last = self.get_buffer("epochs")
         if bool(before.isnan().any()):

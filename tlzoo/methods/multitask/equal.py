@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 
 __all__ = ["Equal"]
 
@@ -20,6 +20,6 @@ class Equal(Weighting):
     6.0
     """
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return T ones."""
         return torch.ones_like(losses)

@@ -34,7 +34,7 @@ class ExcessMTL(JacobianWeighting):
         year=2024,
         arxiv="2402.02009",
     )
-    wide = ("squares",)
+    shaped_by_data = ("squares",)
 
     def __init__(self, num_tasks: int, *, step_size: float = 0.01) -> None:
         super().__init__(num_tasks)
@@ -43,7 +43,7 @@ class ExcessMTL(JacobianWeighting):
         self.register_buffer("log_weights", torch.zeros(num_tasks))
 
     @torch.no_grad()
-    def direction(self, jacobian: Tensor) -> Tensor:
+    def combine(self, jacobian: Tensor) -> Tensor:
         """Map J (T, P) to J^T w (P,); the weights move on first."""
         squares = self.widened("squares", jacobian).add_(jacobian.square())
         risks = (jacobian.square() / (squares + _EPSILON).sqrt()).sum(dim=1)

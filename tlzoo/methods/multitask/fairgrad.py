@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.gramians import fair_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
@@ -43,8 +44,7 @@ class FairGrad(GramianWeighting):
 
     def __init__(self, num_tasks: int, *, alpha: float = 2.0) -> None:
         super().__init__(num_tasks)
-        if alpha < 0:
-            raise ValueError(f"alpha {alpha}; expected a number >= 0")
+        check_at_least(0, alpha=alpha)
         self.alpha = alpha
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:

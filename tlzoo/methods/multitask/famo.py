@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.functional.checks import check_at_least, check_positive
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
@@ -44,6 +45,8 @@ class FAMO(Weighting):
         self, num_tasks: int, *, lr: float = 0.025, weight_decay: float = 1e-3, lower_bound: float = 0.0
     ) -> None:
         super().__init__(num_tasks)
+        check_positive(lr=lr)
+        check_at_least(0, weight_decay=weight_decay)
         self.lr, self.weight_decay, self.lower_bound = lr, weight_decay, lower_bound
         for name in ("logits", "mean", "square"):
             self.register_buffer(name, torch.zeros(num_tasks))
@@ -51,7 +54,7 @@ class FAMO(Weighting):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return c z / (L - b + eps)."""
         self.get_buffer("before").copy_(losses)
         shares = self.those_present(self.get_buffer("logits").softmax(dim=0).to(losses) / self._above(losses))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["Fixed"]
@@ -41,6 +41,6 @@ class Fixed(Weighting):
             raise ValueError(f"weights {list(weights)} for {num_tasks} tasks; expected one number >= 0 a task")
         self.register_buffer("values", torch.tensor(weights, dtype=torch.float64))
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the given weights in the losses' dtype."""
         return self.get_buffer("values").to(losses)

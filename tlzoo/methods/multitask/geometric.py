@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["Geometric"]
@@ -35,7 +35,7 @@ class Geometric(Weighting):
         arxiv="1904.08492",
     )
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the geometric mean over (number of tasks times loss), of the tasks that have labels."""
         losses = losses.detach().clamp_min(_LEAST)
         there = torch.ones_like(losses) if self.present is None else self.present.to(losses)

@@ -46,7 +46,7 @@ class GradDrop(JacobianWeighting):
         self.random = RandomStream()
 
     @torch.no_grad()
-    def direction(self, jacobian: Tensor) -> Tensor:
+    def combine(self, jacobian: Tensor) -> Tensor:
         """Map J (T, P) to the sum of the entries that are kept (P,)."""
         absolute = jacobian.abs().sum(dim=0)
         purity = 0.5 * (1 + jacobian.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))

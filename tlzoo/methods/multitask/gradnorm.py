@@ -51,7 +51,7 @@ class GradNorm(GramianWeighting):
         """Return T times the softmax of the logits, of those tasks."""
         return self._weights().detach().cpu().to(gramian)[tasks]
 
-    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the distance of the weighted gradients' lengths from their targets, which trains the logits.
 
         Raises:

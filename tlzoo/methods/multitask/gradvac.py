@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_shares
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
@@ -41,8 +42,7 @@ class GradVac(GramianWeighting):
 
     def __init__(self, num_tasks: int, *, beta: float = 0.01) -> None:
         super().__init__(num_tasks)
-        if not 0 <= beta <= 1:
-            raise ValueError(f"beta {beta}; expected a number in [0, 1]")
+        check_shares(beta=beta)
         self.beta = beta
         self.random = RandomStream()
         self.register_buffer("targets", torch.zeros(num_tasks, num_tasks, dtype=torch.float64))

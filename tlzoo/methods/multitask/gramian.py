@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.gramians import resolved_gramian
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 
 __all__ = ["GramianWeighting"]
 
@@ -24,7 +24,7 @@ class GramianWeighting(Weighting):
     revision = 2
 
     @torch.no_grad()
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the weights (T,); 0 for tasks without labels in the batch.
 
         Raises:

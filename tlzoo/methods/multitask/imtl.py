@@ -43,7 +43,7 @@ class IMTL(GramianWeighting):
         """Return e^s L, with s held constant."""
         return self.log_scales.exp().detach() * losses
 
-    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the sum of e^s L - s, which trains s."""
         return self.those_present(self.log_scales.exp() * losses.detach() - self.log_scales).sum()
 

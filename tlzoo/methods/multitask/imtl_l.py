@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["IMTLL"]
@@ -37,10 +37,10 @@ class IMTLL(Weighting):
         super().__init__(num_tasks)
         self.log_scales = nn.Parameter(torch.full((num_tasks,), initial))
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return e^s, detached."""
         return self.log_scales.exp().detach()
 
-    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the sum of e^s L - s, which trains s; losses (T,) are constants in it."""
         return self.those_present(self.log_scales.exp() * losses.detach() - self.log_scales).sum()

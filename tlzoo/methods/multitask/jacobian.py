@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 
 __all__ = ["JacobianWeighting"]
 
@@ -16,17 +15,17 @@ __all__ = ["JacobianWeighting"]
 class JacobianWeighting(Weighting):
     """Base of the weightings that ask for the Jacobian itself.
 
-    Attributes:
-        wide: names of buffers (T, P), empty until :meth:`widened` is called and as wide as stored once a state is
-            loaded.
+    The buffers that it names as ``shaped_by_data`` are (T, P), empty until :meth:`widened` is called.
+
+    Args:
+        num_tasks: T.
     """
 
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
-    wide: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__(num_tasks)
-        for name in self.wide:
+        for name in self.shaped_by_data:
             self.register_buffer(name, torch.zeros(num_tasks, 0))
 
     def widened(self, name: str, jacobian: Tensor) -> Tensor:
@@ -45,9 +44,3 @@ class JacobianWeighting(Weighting):
                 f"{tuple(buffer.shape)}; make a new weighting for another network"
             )
         return buffer
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        for name in self.wide:
-            if (stored := state_dict.get(f"{prefix}{name}")) is not None:
-                self.register_buffer(name, torch.empty_like(stored, device=self.get_buffer(name).device))
-        super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -45,17 +45,17 @@ class MGDA(GramianWeighting):
         check_choice(normalization, ("none", "l2", "loss", "loss+"), what="normalization")
         self.normalization = normalization
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the weights (T,) of the gradients as they are; normalized ones are what the simplex is of."""
         if gramian is None or self.normalization == "none":
-            return super().weights(losses, gramian)
+            return super().weigh(losses, gramian)
         divisors = torch.ones_like(losses)
         if self.normalization != "l2":
             divisors = divisors * losses.detach().abs()
         if self.normalization != "loss":
             divisors = divisors * gramian.diagonal().clamp_min(0).sqrt()
         factors = divisors.reciprocal().where(divisors > 0, torch.ones_like(divisors))
-        return super().weights(losses, gramian * factors * factors[:, None]) * factors
+        return super().weigh(losses, gramian * factors * factors[:, None]) * factors
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
         """Return the convex weights of the shortest combination."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torchjd.linalg import DualConeProjector
 
+from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.gramians import dual_cone_weights
 
 __all__ = ["Projector"]
@@ -18,8 +19,7 @@ class Projector(DualConeProjector):
     """
 
     def __init__(self, regularization: float) -> None:
-        if regularization < 0:
-            raise ValueError(f"regularization {regularization}; expected a number >= 0")
+        check_at_least(0, regularization=regularization)
         self.regularization = regularization
 
     def __call__(self, vectors: Tensor, gramian: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
@@ -38,7 +38,7 @@ class RLW(Weighting):
         self.random = RandomStream()
 
     @torch.no_grad()
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the softmax of normal numbers."""
         drawn = torch.randn(self.num_tasks, generator=self.random.next(), dtype=torch.float64)
         return drawn.softmax(dim=0).to(losses)

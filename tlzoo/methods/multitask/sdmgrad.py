@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.gramians import min_norm_weights
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
@@ -41,8 +42,7 @@ class SDMGrad(GramianWeighting):
 
     def __init__(self, num_tasks: int, *, lam: float = 0.3) -> None:
         super().__init__(num_tasks)
-        if lam < 0:
-            raise ValueError(f"lam {lam}; expected a number >= 0")
+        check_at_least(0, lam=lam)
         self.lam = lam
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:

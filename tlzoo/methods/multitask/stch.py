@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["STCH"]
@@ -66,7 +66,7 @@ class STCH(Weighting):
         self.register_buffer("ideal", torch.tensor(ideal))
         self.register_buffer("first_epoch", torch.full((num_tasks,), torch.nan))
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return lambda times the softmax, among the tasks that have labels."""
         losses, factors = losses.detach(), torch.ones_like(losses)
         preference, ideal, first = (self.get_buffer(name).to(losses) for name in ("preference", "ideal", "first_epoch"))

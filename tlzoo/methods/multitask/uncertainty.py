@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.methods.base import Weighting
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["Uncertainty"]
@@ -39,14 +40,15 @@ class Uncertainty(Weighting):
 
     def __init__(self, num_tasks: int, *, initial: float = 0.0, factor: float = 0.5) -> None:
         super().__init__(num_tasks)
+        check_positive(factor=factor)
         self.factor = factor
         self.log_variances = nn.Parameter(torch.full((num_tasks,), initial))
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return factor * exp(-s), detached."""
         return self.factor * (-self.log_variances).exp().detach()
 
-    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the sum of factor * exp(-s) L + s / 2, which trains s; losses (T,) are constants in it."""
         terms = self.factor * (-self.log_variances).exp() * losses.detach() + 0.5 * self.log_variances
         return self.those_present(terms).sum()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.methods.base import Weighting
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.weighting import Weighting
 from tlzoo.paper import Paper
 
 __all__ = ["UncertaintySoftmax"]
@@ -38,11 +39,10 @@ class UncertaintySoftmax(Weighting):
 
     def __init__(self, num_tasks: int, *, temperature: float = 1.0) -> None:
         super().__init__(num_tasks)
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the softmax of the inverse losses, among the tasks that have labels."""
         scores = losses.detach().clamp_min(_LEAST).reciprocal() / self.temperature
         if self.present is not None:

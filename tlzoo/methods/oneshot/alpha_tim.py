@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from tlzoo.functional import memberships, negative_squared_distances, prototypes
-from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.methods.oneshot.fitting import fit_euclidean
-from tlzoo.methods.oneshot.tim import information_gradient
+from tlzoo.methods.oneshot.features import Transform
+from tlzoo.methods.oneshot.tim import TIM
 from tlzoo.paper import Paper
-from tlzoo.types import Sees
 
 __all__ = ["AlphaTIM"]
 
 
-class AlphaTIM(FeatureClassifier):
+class AlphaTIM(TIM):
     """Alpha-TIM (Veilleux, Boudiaf, Piantanida & Ben Ayed, NeurIPS 2021), https://arxiv.org/abs/2204.11181.
 
-    TIM's loss with entropies H_a(p) = (1 - sum p^a) / (a - 1), whose pull toward balanced answers is weaker, and logits
-    -temperature / 2 * ||f - w||^2. Transductive.
+    TIM's objective, all weights 1, with entropies H_a(p) = (1 - sum p^a) / (a - 1), whose pull toward balanced answers
+    is weaker; logits are -temperature / 2 * ||f - w||^2. Transductive.
 
     Args:
         num_features: D, the width of the base mean.
@@ -31,6 +27,7 @@ class AlphaTIM(FeatureClassifier):
 
     Differs from the paper: steps have one length in any coordinates, see TIM.
 
+    >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> AlphaTIM(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()
     [[0, 1]]
@@ -44,9 +41,8 @@ class AlphaTIM(FeatureClassifier):
         year=2021,
         arxiv="2204.11181",
     )
-    sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
     variants = ({"steps": 20}, {"transform": "L2N", "steps": 10, "alpha": 5.0})
-    rotation_invariant = True
+    revision = 1
 
     def __init__(
         self,
@@ -58,29 +54,23 @@ class AlphaTIM(FeatureClassifier):
         steps: int = 50,
         rate: float = 0.02,
     ) -> None:
-        super().__init__(num_features, transform)
-        if alpha <= 1:
-            raise ValueError(f"alpha {alpha}; expected a number > 1 (TIM is for 1)")
-        self.alpha, self.temperature, self.steps, self.rate = alpha, temperature, steps, rate
-
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members = memberships(support_labels, way, dtype=support.dtype)
-
-        def slope(probabilities: Tensor) -> Tensor:
-            return -self.alpha / (self.alpha - 1) * probabilities ** (self.alpha - 1)
-
-        def gradient(logits: Tensor) -> Tensor:
-            return information_gradient(
-                logits, members, slope, support_weight=1.0, conditional_weight=1.0, marginal_weight=1.0
-            )
-
-        weights = fit_euclidean(
-            prototypes(support, support_labels, way),
-            torch.cat([support, query], dim=1),
-            gradient,
-            temperature=self.temperature,
-            steps=self.steps,
-            rate=self.rate,
+        super().__init__(
+            num_features,
+            transform=transform,
+            temperature=temperature,
+            support_weight=1.0,
+            conditional_weight=1.0,
+            steps=steps,
+            rate=rate,
         )
-        return self.temperature / 2 * negative_squared_distances(query, weights)
+        if not alpha > 1:
+            raise ValueError(f"alpha {alpha}; expected a number > 1 (TIM is for 1)")
+        self.alpha = alpha
+
+    def entropy_terms(self, probabilities: Tensor) -> Tensor:
+        """Return (p - p^a) / (a - 1), whose sum is the entropy."""
+        return (probabilities - probabilities**self.alpha) / (self.alpha - 1)
+
+    def entropy_slope(self, probabilities: Tensor) -> Tensor:
+        """Return the derivative of an entropy term, but for a constant, which no softmax lets through."""
+        return -self.alpha / (self.alpha - 1) * probabilities ** (self.alpha - 1)

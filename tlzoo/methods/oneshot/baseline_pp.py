@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from tlzoo.functional import cosine_similarities, memberships, prototypes
-from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.methods.oneshot.fitting import fit_cosine
-from tlzoo.paper import Paper
+from tlzoo.methods.oneshot.descent import DescendingClassifier
+from tlzoo.methods.oneshot.features import Transform
+from tlzoo.methods.oneshot.linear_baseline import LinearBaseline
 
 __all__ = ["BaselinePP"]
 
 
-class BaselinePP(FeatureClassifier):
+class BaselinePP(DescendingClassifier):
     """Baseline++ (Chen, Liu, Kira, Wang & Huang, ICLR 2019), https://arxiv.org/abs/1904.04232.
 
     logits = scale * cos(f, w), the class weights w trained on the support by cross-entropy.
@@ -34,15 +31,8 @@ class BaselinePP(FeatureClassifier):
     """
 
     label = "Baseline++"
-    paper = Paper(
-        title="A Closer Look at Few-shot Classification",
-        authors=("Chen", "Liu", "Kira", "Wang", "Huang"),
-        venue="ICLR",
-        year=2019,
-        arxiv="1904.04232",
-    )
+    paper = LinearBaseline.paper
     variants = ({}, {"transform": "UN", "scale": 30.0})
-    rotation_invariant = True
 
     def __init__(
         self,
@@ -53,18 +43,4 @@ class BaselinePP(FeatureClassifier):
         steps: int = 100,
         rate: float = 0.01,
     ) -> None:
-        super().__init__(num_features, transform)
-        self.scale, self.steps, self.rate = scale, steps, rate
-
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members, shots = memberships(support_labels, way, dtype=support.dtype), support.shape[1]
-        weights = fit_cosine(
-            prototypes(support, support_labels, way),
-            support,
-            lambda logits: (logits.softmax(dim=-1) - members) / shots,
-            temperature=self.scale,
-            steps=self.steps,
-            rate=self.rate,
-        )
-        return self.scale * cosine_similarities(query, weights)
+        super().__init__(num_features, transform, distance="cosine", temperature=scale, steps=steps, rate=rate)

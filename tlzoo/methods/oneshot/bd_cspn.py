@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import cosine_similarities, memberships, prototypes
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_choice, check_positive
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
@@ -78,10 +78,11 @@ class BDCSPN(FeatureClassifier):
         answered: Literal["shifted", "given"] = "shifted",
     ) -> None:
         super().__init__(num_features, transform)
+        check_positive(sharpness=sharpness, temperature=temperature)
         check_choice(answered, ("shifted", "given"), what="answered")
         self.sharpness, self.temperature, self.answered = sharpness, temperature, answered
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers, moved = rectified(support, support_labels, query, way=way, sharpness=self.sharpness)
         return self.temperature * cosine_similarities(query if self.answered == "given" else moved, centers)

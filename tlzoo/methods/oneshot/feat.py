@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tlzoo.functional import negative_squared_distances, prototypes
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["FEAT"]
@@ -39,14 +40,14 @@ class FEAT(EpisodeClassifier):
 
     def __init__(self, num_features: int, *, temperature: float = 64.0) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        self.num_features = num_features
+        check_positive(temperature=temperature)
         self.temperature = temperature
         self.queries, self.keys, self.values = (nn.Linear(num_features, num_features, bias=False) for _ in range(3))
         self.output = nn.Linear(num_features, num_features)
         self.norm = nn.LayerNorm(num_features)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers = prototypes(support, support_labels, way)
         scores = self.queries(centers) @ self.keys(centers).transpose(1, 2) / centers.shape[-1] ** 0.5

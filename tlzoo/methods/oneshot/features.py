@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import EpisodeClassifier, fitted
+from tlzoo.methods.base import fitted
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Sees
 
 __all__ = ["FeatureClassifier", "Transform"]
@@ -27,17 +28,21 @@ class FeatureClassifier(EpisodeClassifier):
         transform: which of the three.
     """
 
+    shaped_by_data = ("base_mean",)
+    base_mean: Tensor
+
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
     def __init__(self, num_features: int, transform: Transform) -> None:
         super().__init__()
+        self.num_features = num_features
         check_choice(transform, ("UN", "L2N", "CL2N"), what="transform")
         self.transformation = transform
         self.register_buffer("base_mean", torch.full((num_features,), torch.nan))
 
-    def fit_base(self, features: Tensor, labels: Tensor | None) -> None:
-        """Store the mean of the base features (N, D)."""
-        self.get_buffer("base_mean").copy_(features.mean(dim=0))
+    def learn_base(self, features: Tensor, labels: Tensor | None) -> None:
+        """Keep the mean of the base features (N, D)."""
+        self.base_mean = features.mean(dim=0)
 
     def transform(self, features: Tensor) -> Tensor:
         """Map features (..., D), each on its own, to transformed ones.

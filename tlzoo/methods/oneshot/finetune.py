@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from tlzoo.functional import cosine_similarities, memberships, prototypes
-from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.methods.oneshot.fitting import fit_cosine
+from tlzoo.methods.oneshot.descent import DescendingClassifier
+from tlzoo.methods.oneshot.features import Transform
 from tlzoo.paper import Paper
 
 __all__ = ["Finetune"]
 
 
-class Finetune(FeatureClassifier):
+class Finetune(DescendingClassifier):
     """Fine-tuning from class means (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
 
     The cosine classifier starts as the class means, where Dhillon et al. show it to be good already, and is trained on
@@ -42,7 +39,6 @@ class Finetune(FeatureClassifier):
         arxiv="1909.02729",
     )
     variants = ({}, {"transform": "L2N", "temperature": 10.0})
-    rotation_invariant = True
 
     def __init__(
         self,
@@ -53,18 +49,4 @@ class Finetune(FeatureClassifier):
         steps: int = 200,
         rate: float = 3e-3,
     ) -> None:
-        super().__init__(num_features, transform)
-        self.temperature, self.steps, self.rate = temperature, steps, rate
-
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members, shots = memberships(support_labels, way, dtype=support.dtype), support.shape[1]
-        weights = fit_cosine(
-            prototypes(support, support_labels, way),
-            support,
-            lambda logits: (logits.softmax(dim=-1) - members) / shots,
-            temperature=self.temperature,
-            steps=self.steps,
-            rate=self.rate,
-        )
-        return self.temperature * cosine_similarities(query, weights)
+        super().__init__(num_features, transform, distance="cosine", temperature=temperature, steps=steps, rate=rate)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import memberships, negative_squared_distances
+from tlzoo.functional.checks import check_counts, check_positive, check_shares
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
@@ -56,14 +57,12 @@ class LabelPropagation(FeatureClassifier):
         neighbors: int = 10,
     ) -> None:
         super().__init__(num_features, transform)
-        if not 0 < share < 1 or width <= 0 or neighbors < 1:
-            raise ValueError(
-                f"share {share}, width {width}, neighbors {neighbors}; expected a number in (0, 1), one > 0, "
-                "and at least 1"
-            )
+        check_shares(above_zero=True, below_one=True, share=share)
+        check_positive(width=width)
+        check_counts(neighbors=neighbors)
         self.share, self.width, self.neighbors = share, width, neighbors
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         edges = self._edges(torch.cat([support, query], dim=1))

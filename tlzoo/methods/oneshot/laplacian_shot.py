@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from tlzoo.functional import negative_squared_distances
+from tlzoo.functional import cosine_similarities, negative_squared_distances, prototypes
+from tlzoo.functional.checks import check_at_least, check_choice, check_counts, check_positive
 from tlzoo.methods.oneshot.bd_cspn import rectified
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
@@ -17,16 +21,19 @@ __all__ = ["LaplacianShot"]
 class LaplacianShot(FeatureClassifier):
     """LaplacianShot (Ziko, Dolz, Granger & Ben Ayed, ICML 2020), https://arxiv.org/abs/2006.15486.
 
-    Y <- softmax(-a + weight * W Y), starting at softmax(-a): a are squared distances to rectified prototypes
-    (BD-CSPN's), W says which queries are among the nearest neighbors of which. Transductive. Logits are what stands
-    inside the last softmax.
+    Y <- softmax(-a + weight * W Y), starting at softmax(-a): a are squared distances to rectified prototypes, W says
+    which queries are among the nearest neighbors of which. It goes down sum of Y * (log Y + a - weight * W Y).
+    Transductive. Logits are what stands inside the last softmax.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
         weight: of the neighbors, lambda in the paper.
         neighbors: of each query, without itself; the authors' code says 3 and counts the query among them.
-        sharpness: of the prototypes' rectification, see BDCSPN.
+        rectification: of the prototypes: ``"softmax"``, as in the authors' code: support and queries join the class of
+            the nearest mean by cosine and are averaged, each times its share of that class in softmax(sharpness *
+            cosines); ``"bd_cspn"``, as in BDCSPN; ``"none"``: class means.
+        sharpness: of the rectification.
         steps: of the iteration.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
@@ -42,7 +49,8 @@ class LaplacianShot(FeatureClassifier):
         arxiv="2006.15486",
     )
     sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
-    variants = ({}, {"transform": "L2N", "neighbors": 3})
+    variants = ({}, {"transform": "L2N", "neighbors": 3, "rectification": "bd_cspn"}, {"rectification": "none"})
+    revision = 2
     rotation_invariant = True
 
     def __init__(
@@ -52,17 +60,21 @@ class LaplacianShot(FeatureClassifier):
         transform: Transform = "CL2N",
         weight: float = 0.7,
         neighbors: int = 2,
-        sharpness: float = 1.0,
+        rectification: Literal["softmax", "bd_cspn", "none"] = "softmax",
+        sharpness: float = 10.0,
         steps: int = 20,
     ) -> None:
         super().__init__(num_features, transform)
-        if neighbors < 1 or steps < 1:
-            raise ValueError(f"neighbors {neighbors}, steps {steps}; expected at least 1 of each")
-        self.weight, self.neighbors, self.sharpness, self.steps = weight, neighbors, sharpness, steps
+        check_choice(rectification, ("softmax", "bd_cspn", "none"), what="rectification")
+        check_at_least(0, weight=weight)
+        check_positive(sharpness=sharpness)
+        check_counts(neighbors=neighbors, steps=steps)
+        self.weight, self.neighbors, self.steps = weight, neighbors, steps
+        self.rectification, self.sharpness = rectification, sharpness
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        centers, query = rectified(support, support_labels, query, way=way, sharpness=self.sharpness)
+        centers, query = self._prototypes(support, support_labels, query, way=way)
         # classes before queries: torch's softmax over the last of few classes takes seven times as long
         alone = negative_squared_distances(query, centers).transpose(1, 2).contiguous()
         near = self.weight * _nearest(query, self.neighbors).transpose(1, 2)
@@ -70,6 +82,21 @@ class LaplacianShot(FeatureClassifier):
         for _ in range(self.steps):
             logits = alone + logits.softmax(dim=1) @ near
         return logits.transpose(1, 2)
+
+    def _prototypes(self, support: Tensor, labels: Tensor, query: Tensor, *, way: int) -> tuple[Tensor, Tensor]:
+        """Return the prototypes (E, way, D), and the queries (E, Q, D) moved to the support's mean where rectified."""
+        means = prototypes(support, labels, way)
+        if self.rectification == "none":
+            return means, query
+        if self.rectification == "bd_cspn":
+            return rectified(support, labels, query, way=way, sharpness=self.sharpness)
+        query = query + support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
+        items = torch.cat([support, query], dim=1)
+        cosines = cosine_similarities(items, means)
+        joined = F.one_hot(cosines.argmax(dim=-1), way).to(items.dtype)
+        sums = ((self.sharpness * cosines).softmax(dim=-1) * joined).transpose(1, 2) @ items
+        counts = joined.sum(dim=1).unsqueeze(2)
+        return torch.where(counts > 0, sums / counts.clamp_min(1), means), query
 
 
 def _nearest(query: Tensor, count: int) -> Tensor:

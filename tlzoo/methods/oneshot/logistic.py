@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import memberships
+from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.methods.oneshot.descent import cross_entropy
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
 
@@ -46,15 +48,27 @@ class Logistic(FeatureClassifier):
         self, num_features: int, *, transform: Transform = "CL2N", strength: float = 1.0, steps: int = 200
     ) -> None:
         super().__init__(num_features, transform)
-        if strength <= 0 or steps < 1:
-            raise ValueError(f"strength {strength}, steps {steps}; expected a number > 0 and at least 1")
+        check_positive(strength=strength)
+        check_counts(steps=steps)
         self.strength, self.steps = strength, steps
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         duals, offsets = self._fitted(support @ support.transpose(1, 2), members)
         return query @ (support.transpose(1, 2) @ duals) + offsets
+
+    def objective(self, weights: Tensor, offsets: Tensor, support: Tensor, members: Tensor) -> Tensor:
+        """Return what is minimized (E,): ||W||^2 / 2 + strength * sum of cross-entropies.
+
+        Args:
+            weights: (E, D, way).
+            offsets: (E, 1, way).
+            support: (E, S, D).
+            members: (E, S, way) labels as ones and zeros.
+        """
+        losses = members.shape[1] * cross_entropy(support @ weights + offsets, members)
+        return weights.square().sum(dim=(1, 2)) / 2 + self.strength * losses
 
     def _fitted(self, products: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
         """Return A (E, S, way), with W = X^T A (the minimum has this form), and offsets (E, 1, way)."""

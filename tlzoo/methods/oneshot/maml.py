@@ -55,7 +55,7 @@ class MAML(MetaLearner):
             raise ValueError(f"rate {rate}, steps {steps}; expected a number > 0 and at least 1")
         self.rate, self.steps, self.statistics = rate, steps, statistics
 
-    def forward(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map E episodes of inputs, support (E, S, ...) and query (E, Q, ...), to query logits (E, Q, way)."""
         parameters = self.adapted(model, support, support_labels, way=way)
         if self.statistics == "batch":

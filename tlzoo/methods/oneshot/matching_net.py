@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional import cosine_similarities, memberships
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["MatchingNet"]
@@ -41,11 +42,10 @@ class MatchingNet(EpisodeClassifier):
 
     def __init__(self, *, scale: float = 1.0) -> None:
         super().__init__()
-        if scale <= 0:
-            raise ValueError(f"scale {scale}; expected a number > 0")
+        check_positive(scale=scale)
         self.scale = scale
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to log-probabilities (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         attention = (self.scale * cosine_similarities(query, support)).log_softmax(dim=-1)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import memberships
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["MetaOptNet"]
@@ -42,12 +43,12 @@ class MetaOptNet(EpisodeClassifier):
 
     def __init__(self, *, slack: float = 0.1, steps: int = 50) -> None:
         super().__init__()
-        if slack <= 0 or steps < 1:
-            raise ValueError(f"slack {slack}, steps {steps}; expected a number > 0 and at least 1")
+        check_positive(slack=slack)
+        check_counts(steps=steps)
         self.slack, self.steps = slack, steps
         self.scale = nn.Parameter(torch.ones(()))
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         length = support.square().sum(dim=-1).mean(dim=-1).clamp_min(torch.finfo(support.dtype).tiny)
@@ -55,6 +56,10 @@ class MetaOptNet(EpisodeClassifier):
         support, query = support / size, query / size
         duals = self._duals(support @ support.transpose(1, 2), members)
         return self.scale * (query @ (support.transpose(1, 2) @ duals))
+
+    def objective(self, duals: Tensor, products: Tensor, members: Tensor) -> Tensor:
+        """Return what the dual minimizes (E,): tr(A^T X X^T A) / 2 - sum(A * Y), from A, X X^T and Y."""
+        return ((products @ duals) / 2 - members).mul(duals).sum(dim=(1, 2))
 
     def _duals(self, products: Tensor, members: Tensor) -> Tensor:
         steepest = products.abs().sum(dim=2).amax(dim=1).clamp_min(1)[:, None, None]  # bounds the curvature

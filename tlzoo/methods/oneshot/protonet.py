@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from tlzoo.functional import negative_squared_distances, prototypes
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["ProtoNet"]
@@ -38,11 +39,10 @@ class ProtoNet(EpisodeClassifier):
 
     def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; expected a number > 0")
+        check_positive(temperature=temperature)
         self.temperature = temperature
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers = prototypes(support, support_labels, way)
         return negative_squared_distances(query, centers) / self.temperature

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import memberships, negative_squared_distances, prototypes
-from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_choice, check_counts, check_positive, check_shares
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
@@ -62,6 +62,9 @@ class PTMAP(EpisodeClassifier):
         iterations: int = 30,
     ) -> None:
         super().__init__()
+        check_positive(power=power, strength=strength)
+        check_shares(above_zero=True, rate=rate)
+        check_counts(steps=steps, iterations=iterations)
         check_choice(queries, ("balanced", "unbalanced"), what="queries")
         self.power, self.queries, self.strength, self.rate = power, queries, strength, rate
         self.steps, self.iterations = steps, iterations
@@ -70,7 +73,7 @@ class PTMAP(EpisodeClassifier):
         """Return features (..., D) to a power, of length 1."""
         return F.normalize((features.relu() + 1e-6) ** self.power, dim=-1)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         support, query = _centred(support), _centred(query)
         members = memberships(support_labels, way, dtype=support.dtype)

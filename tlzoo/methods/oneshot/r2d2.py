@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import memberships
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["R2D2"]
@@ -40,13 +41,12 @@ class R2D2(EpisodeClassifier):
 
     def __init__(self, *, penalty: float = 1.0) -> None:
         super().__init__()
-        if penalty <= 0:
-            raise ValueError(f"penalty {penalty}; expected a number > 0")
+        check_positive(penalty=penalty)
         self.log_penalty = nn.Parameter(torch.tensor(float(penalty)).log())
         self.scale = nn.Parameter(torch.ones(()))
         self.offset = nn.Parameter(torch.zeros(()))
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         products = support @ support.transpose(1, 2)

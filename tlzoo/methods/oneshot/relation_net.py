@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import prototypes
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.functional.checks import check_counts
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["RelationNet"]
@@ -43,11 +44,13 @@ class RelationNet(EpisodeClassifier):
 
     def __init__(self, num_features: int, *, hidden: int = 64) -> None:
         super().__init__()
+        self.num_features = num_features
+        check_counts(hidden=hidden)
         self.of_class = nn.Linear(num_features, hidden)
         self.of_query = nn.Linear(num_features, hidden, bias=False)  # together one layer on [c, f]
         self.output = nn.Linear(hidden, 1)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers = prototypes(support, support_labels, way)
         pairs = self.of_class(centers).unsqueeze(1) + self.of_query(query).unsqueeze(2)

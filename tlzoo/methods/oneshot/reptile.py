@@ -34,7 +34,7 @@ class Reptile(FOMAML):
         arxiv="1803.02999",
     )
 
-    def objective(
+    def training_loss(
         self,
         model: nn.Module,
         support: Tensor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_at_least, check_counts, check_positive, check_shares
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.oneshot.logistic import Logistic
 from tlzoo.nn.batch_statistics import statistics_of, uses_batch_statistics
@@ -21,14 +23,18 @@ class SetFit(MetaLearner):
     """SetFit (Tunstall et al., 2022), https://arxiv.org/abs/2209.11055.
 
     A copy of the encoder takes AdamW steps on (cos(f_i, f_j) - [y_i = y_j])^2 over the pairs of the support set, pairs
-    of one class and of two weighing the same; then logistic regression is fitted on the support's features, brought to
-    length 1. Each episode starts from the encoder as it is, which stays so.
+    of one class and of two weighing the same; then logistic regression is fitted on the support's features. Each
+    episode starts from the encoder as it is, which stays so.
 
     Args:
         rate: of the steps.
         steps: over all pairs.
         decay: weight decay of AdamW.
+        warmup: share of the steps in which the rate rises from 0; then it falls to 0 in a straight line. Zero for a
+            constant rate.
+        clip: length that the gradient of a step is brought down to where it is longer; None to leave it.
         strength: weight of the data in the logistic regression, ``C`` of scikit-learn.
+        normalize: bring features to length 1 before the logistic regression.
 
     The network is an encoder called ``backbone`` with a head, which takes no part (``tlzoo.OneShot`` makes it so). With
     one example a class there are pairs of two classes alone; with one class and one example none, and no step is taken.
@@ -45,25 +51,41 @@ class SetFit(MetaLearner):
         year=2022,
         arxiv="2209.11055",
     )
-    variants = ({"rate": 1e-3, "steps": 3}, {"steps": 1, "decay": 0.0, "strength": 10.0})
+    variants = (
+        {"rate": 1e-3, "steps": 3},
+        {"steps": 1, "decay": 0.0, "warmup": 0.0, "clip": None, "strength": 10.0, "normalize": True},
+    )
+    revision = 2
 
-    def __init__(self, *, rate: float = 2e-5, steps: int = 20, decay: float = 0.01, strength: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        rate: float = 2e-5,
+        steps: int = 20,
+        decay: float = 0.01,
+        warmup: float = 0.1,
+        clip: float | None = 1.0,
+        strength: float = 1.0,
+        normalize: bool = False,
+    ) -> None:
         super().__init__()
-        if rate <= 0 or steps < 0 or decay < 0:
-            raise ValueError(f"rate {rate}, steps {steps}, decay {decay}; expected > 0, >= 0 and >= 0")
-        self.rate, self.steps, self.decay, self.strength = rate, steps, decay, strength
+        check_positive(rate=rate, strength=strength, clip=1.0 if clip is None else clip)
+        check_at_least(0, decay=decay)
+        check_shares(warmup=warmup)
+        check_counts(low=0, steps=steps)
+        self.rate, self.steps, self.decay, self.warmup, self.clip = rate, steps, decay, warmup, clip
+        self.strength, self.normalize = strength, normalize
 
-    def forward(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, ...), support_labels (E, S) and query (E, Q, ...) to logits (E, Q, way)."""
         encoder = _encoder(model)
         found = []
         for items, labels, queries in zip(support, support_labels, query, strict=True):
             parameters = self.adapted(encoder, items, labels)
             with _normalizing_by(encoder, len(items)):
-                features = F.normalize(functional_call(encoder, parameters, (torch.cat([items, queries]),)), dim=1)
-            head = Logistic(features.shape[1], transform="UN", strength=self.strength)
-            known, asked = features[: len(items)].unsqueeze(0), features[len(items) :].unsqueeze(0)
-            found.append(head.classify(known, labels.unsqueeze(0), asked, way=way)[0])
+                features = functional_call(encoder, parameters, (torch.cat([items, queries]),))
+            head = Logistic(features.shape[1], transform="L2N" if self.normalize else "UN", strength=self.strength)
+            found.append(head(features[: len(items)], labels, features[len(items) :], way=way))
         return torch.stack(found)
 
     def adapted(self, encoder: nn.Module, items: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -79,13 +101,22 @@ class SetFit(MetaLearner):
         weights = _pair_weights(labels)
         if bool(weights.any()):
             optimizer = torch.optim.AdamW(own.values(), lr=self.rate, weight_decay=self.decay)
-            for _ in range(self.steps):
+            for step in range(self.steps):
+                optimizer.param_groups[0]["lr"] = self.rate * self._share_of_rate(step)
                 with torch.enable_grad(), _normalizing_by(encoder, len(items)):
                     loss = pair_loss(functional_call(encoder, own, (items,)), labels, weights)
                 for parameter, slope in zip(own.values(), _slopes(loss, own), strict=True):
                     parameter.grad = slope
+                if self.clip is not None:
+                    nn.utils.clip_grad_norm_(own.values(), self.clip)
                 optimizer.step()
         return {name: p + (own[name].detach() - p.detach()) for name, p in start.items()}
+
+    def _share_of_rate(self, step: int) -> float:
+        rising = math.ceil(self.warmup * self.steps)
+        if not rising:
+            return 1.0
+        return step / rising if step < rising else (self.steps - step) / max(self.steps - rising, 1)
 
 
 def pair_loss(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

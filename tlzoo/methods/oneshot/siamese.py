@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import memberships
-from tlzoo.methods.base import EpisodeClassifier
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["Siamese"]
@@ -41,10 +41,11 @@ class Siamese(EpisodeClassifier):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
+        self.num_features = num_features
         self.weights = nn.Parameter(torch.full((num_features,), -1.0 / num_features))
         self.offset = nn.Parameter(torch.zeros(()))
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
         # one support item at a time: all pairs at once are E * Q * S * D numbers

@@ -40,6 +40,6 @@ class SimpleShot(FeatureClassifier):
     def __init__(self, num_features: int, *, transform: Transform = "CL2N") -> None:
         super().__init__(num_features, transform)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         return negative_squared_distances(query, prototypes(support, support_labels, way))

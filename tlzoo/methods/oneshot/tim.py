@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from tlzoo.functional import cosine_similarities, memberships, prototypes
-from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.methods.oneshot.fitting import fit_cosine, through_softmax
+from tlzoo.functional.checks import check_at_least
+from tlzoo.methods.oneshot.descent import DescendingClassifier, Distance, cross_entropy, through_softmax
+from tlzoo.methods.oneshot.features import Transform
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
-__all__ = ["TIM", "information_gradient", "shannon_slope"]
+__all__ = ["TIM"]
 
 
-def shannon_slope(probabilities: Tensor) -> Tensor:
-    """Return the derivative of -p log p by p, but for a constant, which no softmax lets through."""
-    return -probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-
-
-def information_gradient(
-    logits: Tensor,
-    members: Tensor,
-    slope: Callable[[Tensor], Tensor],
-    *,
-    support_weight: float,
-    conditional_weight: float,
-    marginal_weight: float,
-) -> Tensor:
-    """Return the gradient by logits (E, S + Q, way) of TIM's loss.
-
-    The loss is support_weight * CE(support) + conditional_weight * H(Y|X) - marginal_weight * H(Y), the entropies those
-    of the queries.
-
-    Args:
-        logits: of support and queries.
-        members: (E, S, way) labels of the support as ones and zeros.
-        slope: the derivative of one term of the entropy by its probability.
-        support_weight: as above.
-        conditional_weight: as above.
-        marginal_weight: as above.
-    """
-    probabilities = logits.softmax(dim=-1)
-    known, guessed = probabilities[:, : members.shape[1]], probabilities[:, members.shape[1] :]
-    marginal = guessed.mean(dim=1, keepdim=True)
-    by_guessed = conditional_weight * slope(guessed) - marginal_weight * slope(marginal)
-    return torch.cat(
-        [
-            support_weight / members.shape[1] * (known - members),
-            through_softmax(guessed, by_guessed) / guessed.shape[1],
-        ],
-        dim=1,
-    )
-
-
-class TIM(FeatureClassifier):
+class TIM(DescendingClassifier):
     """TIM-GD (Boudiaf, Masud, Rony, Dolz, Piantanida & Ben Ayed, NeurIPS 2020), https://arxiv.org/abs/2008.11297.
 
-    The weights of a cosine classifier start at the class means and minimize
-    support_weight * CE(support) + conditional_weight * H(Y|X) - H(Y), entropies of the queries. Transductive; H(Y) asks
-    for balanced queries: AlphaTIM is for others.
+    Class weights start at the class means and minimize support_weight * CE(support) + conditional_weight * H(Y|X) -
+    H(Y), entropies of the queries. Transductive; H(Y) asks for balanced queries: AlphaTIM is for others.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
-        temperature: multiplies the cosines.
+        distance: ``"euclidean"``: logits are -temperature / 2 * ||f - w||^2, as in the authors' code; ``"cosine"``:
+            temperature * cos(f, w).
+        temperature: of the logits.
         support_weight: of the support's cross-entropy, lambda in the paper.
         conditional_weight: of H(Y|X), alpha in the paper.
         steps: of descent; 1,000 in the paper.
@@ -87,45 +49,51 @@ class TIM(FeatureClassifier):
         year=2020,
         arxiv="2008.11297",
     )
-    sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
-    variants = ({"steps": 20}, {"transform": "UN", "steps": 10, "support_weight": 1.0})
-    rotation_invariant = True
+    sees = DescendingClassifier.sees | {Sees.TEST_INPUTS}
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"steps": 20},
+        {"transform": "UN", "steps": 10, "support_weight": 1.0},
+        {"distance": "cosine"},
+    )
+    revision = 2
 
     def __init__(
         self,
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        distance: Distance = "euclidean",
         temperature: float = 15.0,
         support_weight: float = 0.1,
         conditional_weight: float = 0.1,
         steps: int = 50,
         rate: float = 0.05,
     ) -> None:
-        super().__init__(num_features, transform)
-        self.temperature, self.steps, self.rate = temperature, steps, rate
+        super().__init__(num_features, transform, distance=distance, temperature=temperature, steps=steps, rate=rate)
+        check_at_least(0, support_weight=support_weight, conditional_weight=conditional_weight)
         self.support_weight, self.conditional_weight = support_weight, conditional_weight
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members = memberships(support_labels, way, dtype=support.dtype)
+    def objective(self, logits: Tensor, members: Tensor) -> Tensor:
+        """Return support_weight * CE(support) + conditional_weight * H(Y|X) - H(Y)."""
+        known, asked = logits[:, : members.shape[1]], logits[:, members.shape[1] :]
+        answers = asked.softmax(dim=-1)
+        conditional = self.entropy_terms(answers).sum(dim=-1).mean(dim=1)
+        marginal = self.entropy_terms(answers.mean(dim=1)).sum(dim=-1)
+        return self.support_weight * cross_entropy(known, members) + self.conditional_weight * conditional - marginal
 
-        def gradient(logits: Tensor) -> Tensor:
-            return information_gradient(
-                logits,
-                members,
-                shannon_slope,
-                support_weight=self.support_weight,
-                conditional_weight=self.conditional_weight,
-                marginal_weight=1.0,
-            )
+    def gradient(self, logits: Tensor, members: Tensor) -> Tensor:
+        """Return the gradient of the objective by the logits."""
+        probabilities = logits.softmax(dim=-1)
+        known, answers = probabilities[:, : members.shape[1]], probabilities[:, members.shape[1] :]
+        marginal = answers.mean(dim=1, keepdim=True)
+        by_answers = self.conditional_weight * self.entropy_slope(answers) - self.entropy_slope(marginal)
+        by_known = self.support_weight / members.shape[1] * (known - members)
+        return torch.cat([by_known, through_softmax(answers, by_answers) / answers.shape[1]], dim=1)
 
-        weights = fit_cosine(
-            prototypes(support, support_labels, way),
-            torch.cat([support, query], dim=1),
-            gradient,
-            temperature=self.temperature,
-            steps=self.steps,
-            rate=self.rate,
-        )
-        return self.temperature * cosine_similarities(query, weights)
+    def entropy_terms(self, probabilities: Tensor) -> Tensor:
+        """Return -p log p, whose sum is the entropy."""
+        return -probabilities * probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+    def entropy_slope(self, probabilities: Tensor) -> Tensor:
+        """Return the derivative of an entropy term, but for a constant, which no softmax lets through."""
+        return -probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()

@@ -5,17 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.functional import cosine_similarities, memberships, prototypes
-from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
-from tlzoo.methods.oneshot.fitting import fit_cosine
-from tlzoo.methods.oneshot.tim import information_gradient, shannon_slope
-from tlzoo.paper import Paper
+from tlzoo.functional import entropy
+from tlzoo.methods.oneshot.descent import DescendingClassifier, cross_entropy, through_softmax
+from tlzoo.methods.oneshot.features import Transform
+from tlzoo.methods.oneshot.finetune import Finetune
 from tlzoo.types import Sees
 
 __all__ = ["TransductiveFinetuning"]
 
 
-class TransductiveFinetuning(FeatureClassifier):
+class TransductiveFinetuning(DescendingClassifier):
     """Transductive fine-tuning (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
 
     The weights of a cosine classifier start at the class means and minimize the support's cross-entropy plus the mean
@@ -36,16 +35,9 @@ class TransductiveFinetuning(FeatureClassifier):
     """
 
     label = "transductive fine-tuning"
-    paper = Paper(
-        title="A Baseline for Few-Shot Image Classification",
-        authors=("Dhillon", "Chaudhari", "Ravichandran", "Soatto"),
-        venue="ICLR",
-        year=2020,
-        arxiv="1909.02729",
-    )
-    sees = FeatureClassifier.sees | {Sees.TEST_INPUTS}
+    paper = Finetune.paper
+    sees = DescendingClassifier.sees | {Sees.TEST_INPUTS}
     variants = ({}, {"transform": "L2N", "temperature": 1.0})
-    rotation_invariant = True
 
     def __init__(
         self,
@@ -56,24 +48,17 @@ class TransductiveFinetuning(FeatureClassifier):
         steps: int = 25,
         rate: float = 0.01,
     ) -> None:
-        super().__init__(num_features, transform)
-        self.temperature, self.steps, self.rate = temperature, steps, rate
+        super().__init__(num_features, transform, distance="cosine", temperature=temperature, steps=steps, rate=rate)
 
-    def classify(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
-        """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members = memberships(support_labels, way, dtype=support.dtype)
+    def objective(self, logits: Tensor, members: Tensor) -> Tensor:
+        """Return CE(support) + H(Y|X)."""
+        known, asked = logits[:, : members.shape[1]], logits[:, members.shape[1] :]
+        return cross_entropy(known, members) + entropy(asked).mean(dim=1)
 
-        def gradient(logits: Tensor) -> Tensor:
-            return information_gradient(
-                logits, members, shannon_slope, support_weight=1.0, conditional_weight=1.0, marginal_weight=0.0
-            )
-
-        weights = fit_cosine(
-            prototypes(support, support_labels, way),
-            torch.cat([support, query], dim=1),
-            gradient,
-            temperature=self.temperature,
-            steps=self.steps,
-            rate=self.rate,
-        )
-        return self.temperature * cosine_similarities(query, weights)
+    def gradient(self, logits: Tensor, members: Tensor) -> Tensor:
+        """Return the gradient of the objective by the logits."""
+        probabilities = logits.softmax(dim=-1)
+        known, answers = probabilities[:, : members.shape[1]], probabilities[:, members.shape[1] :]
+        by_answers = -answers.clamp_min(torch.finfo(answers.dtype).tiny).log()  # but for a constant
+        by_known = 1 / members.shape[1] * (known - members)
+        return torch.cat([by_known, through_softmax(answers, by_answers) / answers.shape[1]], dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tlzoo.functional.checks import check_positive
 from tlzoo.functional.ranking import harmonic_number, margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.paper import Paper
@@ -48,10 +49,11 @@ class ALE(Bilinear):
 
     def __init__(self, num_features: int, num_embedding: int, *, margin: float = 1.0) -> None:
         super().__init__(num_features, num_embedding)
+        check_positive(margin=margin)
         self.margin = margin
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of a batch."""
         hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
         rank = (hinges > 0).sum(dim=1)
         weight = (harmonic_number(rank) / rank.clamp_min(1)).to(hinges)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.methods.compatibility import LearnedCompatibility
+from tlzoo.types import Scorer
 
 __all__ = ["Bilinear"]
 
 
-class Bilinear(Compatibility):
+class Bilinear(LearnedCompatibility):
     """F(x, c) = f^T W a_c of L2-normalized features f (D,) and L2-normalized class embeddings a_c (A,).
 
     A subclass gives the loss. W starts from small random numbers (drawn when it is built, from torch's generator).
@@ -24,18 +23,14 @@ class Bilinear(Compatibility):
     """
 
     def __init__(self, num_features: int, num_embedding: int) -> None:
-        super().__init__()
+        super().__init__(num_features, num_embedding)
         self.weight = nn.Parameter(torch.randn(num_features, num_embedding) / num_features**0.5)
 
     def scores(self, features: Tensor, class_embeddings: Tensor) -> Tensor:
         """Return (B, C) compatibilities of features (B, D) and class embeddings (C, A)."""
         return F.normalize(features, dim=1) @ self.weight @ F.normalize(class_embeddings, dim=1).T
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
         """Return the scorer of features (B, D) among candidates (C, A)."""
         projected = self.weight @ F.normalize(class_embeddings, dim=1).T
-
-        def score(features: Tensor) -> Tensor:
-            return F.normalize(features, dim=1) @ projected
-
-        return score
+        return lambda features: F.normalize(features, dim=1) @ projected

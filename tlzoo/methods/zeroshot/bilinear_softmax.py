@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_positive
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.types import Losses
 
@@ -32,11 +33,10 @@ class BilinearSoftmax(Bilinear):
 
     def __init__(self, num_features: int, num_embedding: int, *, scale: float = 20.0) -> None:
         super().__init__(num_features, num_embedding)
-        if scale <= 0:
-            raise ValueError(f"scale {scale}; expected a number > 0")
+        check_positive(scale=scale)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the mean cross-entropy of features (B, D), labels (B,) among class_embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean cross-entropy of a batch."""
         logits = self.log_scale.exp() * self.scores(features, class_embeddings)
         return {"loss": F.cross_entropy(logits, labels)}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from tlzoo.functional.checks import check_shares
 from tlzoo.functional.generalized import seen_unseen_curve
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
@@ -66,8 +68,7 @@ class CalibratedStacking(Correction):
         share: float = 0.2,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
-        if not 0 < share < 1:
-            raise ValueError(f"share {share}; expected a number between 0 and 1")
+        check_shares(above_zero=True, below_one=True, share=share)
         if gamma is None and self.base.trained:
             raise ValueError(
                 f"{type(self.base).__name__} is trained step by step, so gamma cannot be chosen in fit; give gamma"
@@ -81,7 +82,7 @@ class CalibratedStacking(Correction):
         """Which examples are left out at the choice of gamma goes by their place."""
         return self.chooses or super().order_matters
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Choose gamma, if none was given, and fit the base.
 
         Raises:
@@ -89,8 +90,7 @@ class CalibratedStacking(Correction):
         """
         if self.chooses:
             self.get_buffer("gamma").fill_(self._chosen(features, labels, class_embeddings))
-        super().fit(features, labels, class_embeddings)
-        return self
+        super().learn(features, labels, class_embeddings)
 
     @torch.no_grad()
     def _chosen(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> float:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_choice, check_counts, check_positive
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
@@ -70,8 +70,8 @@ class ClassPrior(Correction):
         iterations: int = 50,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
-        if scale <= 0:
-            raise ValueError(f"scale {scale}; expected a number > 0")
+        check_positive(scale=scale)
+        check_counts(iterations=iterations)
         if isinstance(prior, str):
             check_choice(prior, ("estimated", "equal"), what="prior")
         elif not prior or min(prior) <= 0:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Self
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import prototypes
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
+from tlzoo.types import Scorer
 
 __all__ = ["ConSE"]
 
 
-class ConSE(Compatibility):
+class ConSE(LearnedCompatibility):
     """Convex combination of semantic embeddings (Norouzi et al., ICLR 2014), https://arxiv.org/abs/1312.5650.
 
     A classifier of the seen classes gives p(c | x); e(x) = sum over the T most probable classes of p(c | x) a_c, their
@@ -45,31 +45,27 @@ class ConSE(Compatibility):
         arxiv="1312.5650",
     )
     variants = ({}, {"top": 2})
-    sized_by_fit: ClassVar[tuple[str, ...]] = ("means", "mixed")
+    shaped_by_data = ("means", "mixed")
+    means: Tensor
+    mixed: Tensor
 
     def __init__(self, num_features: int, num_embedding: int, *, top: int = 10, temperature: float = 0.05) -> None:
-        super().__init__()
-        if top < 1 or temperature <= 0:
-            raise ValueError(f"top {top} and temperature {temperature}; expected top >= 1 and temperature > 0")
+        super().__init__(num_features, num_embedding)
+        check_counts(top=top)
+        check_positive(temperature=temperature)
         self.top, self.temperature = top, temperature
         self.register_buffer("means", torch.full((1, num_features), torch.nan))
         self.register_buffer("mixed", torch.full((1, num_embedding), torch.nan))
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Take in the mean directions of features (N, D) by labels (N,), and class_embeddings (C, A)."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Take in the mean directions of the classes, and their embeddings'."""
         there, places = torch.unique(labels, return_inverse=True)
         x = F.normalize(features, dim=1)
         means = prototypes(x[None], places[None], way=len(there))[0]
-        self.means = F.normalize(means, dim=1).to(self.get_buffer("means"))
-        self.mixed = F.normalize(class_embeddings[there], dim=1).to(self.get_buffer("mixed"))
-        return self
+        self.means, self.mixed = F.normalize(means, dim=1), F.normalize(class_embeddings[there], dim=1)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A), cosines in [-1, 1].
-
-        Raises:
-            RuntimeError: before ``fit``.
-        """
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the cosines of e(x) and the candidates."""
         means, mixed = fitted(self, "means"), fitted(self, "mixed")
         directions = F.normalize(class_embeddings, dim=1)
 

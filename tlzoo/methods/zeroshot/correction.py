@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.registry import accepted_settings, create_method
 from tlzoo.types import Losses, Scorer, Sees
 
@@ -61,23 +61,18 @@ class Correction(Compatibility):
         """Whether the order of a batch matters to its base."""
         return self.base.order_matters
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Fit the base."""
         self.base.fit(features, labels, class_embeddings)
-        return self
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
         """Return the loss of the base."""
         return self.base.loss(features, labels, class_embeddings)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A): the base's scores, corrected."""
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the base's scores, corrected."""
         scorer = self.base.bind(class_embeddings, seen=seen)
-
-        def score(features: Tensor) -> Tensor:
-            return self.corrected(self._scored(scorer, features), seen)
-
-        return score
+        return lambda features: self.corrected(self._scored(scorer, features), seen)
 
     def _scored(self, scorer: Scorer, features: Tensor) -> Tensor:
         try:

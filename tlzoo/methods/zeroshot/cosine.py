@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
-from tlzoo.types import Sees
+from tlzoo.methods.compatibility import Compatibility
+from tlzoo.types import Scorer, Sees
 
 __all__ = ["Cosine"]
 
@@ -26,20 +24,19 @@ class Cosine(Compatibility):
 
     sees = frozenset({Sees.CLASS_DESCRIPTIONS})
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
         """Return the scorer of features (B, A) among candidates (C, A), cosines in [-1, 1].
 
         Raises:
             ValueError: when scoring, features and embeddings of different width.
         """
-        directions = F.normalize(class_embeddings, dim=1)
+        return lambda features: _cosines(features, class_embeddings)
 
-        def score(features: Tensor) -> Tensor:
-            if features.shape[1] != directions.shape[1]:
-                raise ValueError(
-                    f"features of width {features.shape[1]} and class embeddings of width {directions.shape[1]} "
-                    "live in different spaces; encode both with one model, or learn a map (ridge, eszsl)"
-                )
-            return F.normalize(features, dim=1) @ directions.T
 
-        return score
+def _cosines(features: Tensor, class_embeddings: Tensor) -> Tensor:
+    if features.shape[1] != class_embeddings.shape[1]:
+        raise ValueError(
+            f"features of width {features.shape[1]} and class embeddings of width {class_embeddings.shape[1]} live in "
+            "different spaces; encode both with one model, or learn a map (ridge, eszsl)"
+        )
+    return F.normalize(features, dim=1) @ F.normalize(class_embeddings, dim=1).T

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_counts
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.paper import Paper
 
@@ -56,8 +57,7 @@ class CSLS(Correction):
         neighbors: int = 10,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
-        if neighbors < 1:
-            raise ValueError(f"{neighbors} neighbors; expected at least one")
+        check_counts(neighbors=neighbors)
         self.neighbors = neighbors
 
     def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
+from tlzoo.types import Scorer
 
 __all__ = ["DAP"]
 
 
-class DAP(Compatibility):
+class DAP(LearnedCompatibility):
     """Direct attribute prediction (Lampert et al., CVPR 2009; TPAMI 2014), https://doi.org/10.1109/TPAMI.2013.140.
 
     p(a_m = 1 | x) for each attribute m; the score of a class with attributes a is sum over m of log p(a_m | x) - log
@@ -45,32 +45,31 @@ class DAP(Compatibility):
         doi="10.1109/TPAMI.2013.140",
     )
 
+    shaped_by_data = ("weight", "threshold", "prior")
+    weight: Tensor
+    threshold: Tensor
+    prior: Tensor
+
     def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0, iterations: int = 100) -> None:
-        super().__init__()
-        if penalty <= 0:
-            raise ValueError(f"penalty {penalty}; expected a number > 0, or separable attributes have no solution")
+        super().__init__(num_features, num_embedding)
+        check_positive(penalty=penalty)  # at 0 separable attributes have no solution
+        check_counts(iterations=iterations)
         self.penalty, self.iterations = penalty, iterations
         self.register_buffer("weight", torch.full((num_features + 1, num_embedding), torch.nan))
         self.register_buffer("threshold", torch.full((num_embedding,), torch.nan))
         self.register_buffer("prior", torch.full((num_embedding,), torch.nan))
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Fit the attributes' classifiers on features (N, D), labels (N,) and class_embeddings (C, M), in float64."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Fit the attributes' classifiers, in float64."""
         embeddings = class_embeddings.double()
         threshold = embeddings.mean(dim=0)
         attributes = (embeddings > threshold).double()
-        self.get_buffer("threshold").copy_(threshold)
-        self.get_buffer("prior").copy_(attributes.mean(dim=0))
         x = _with_constant(F.normalize(features, dim=1).double())
-        self.get_buffer("weight").copy_(_logistic(x, attributes[labels], self.penalty, self.iterations))
-        return self
+        self.weight = _logistic(x, attributes[labels], self.penalty, self.iterations).to(features)
+        self.threshold, self.prior = threshold.to(features), attributes.mean(dim=0).to(features)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, M).
-
-        Raises:
-            RuntimeError: before ``fit``.
-        """
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the log-odds of the candidates' attributes."""
         weight, prior = fitted(self, "weight"), fitted(self, "prior")
         has = (class_embeddings > fitted(self, "threshold")).to(weight)
         known = (prior > 0) & (prior < 1)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_choice, check_positive
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.nn.random_stream import RandomStream
@@ -59,12 +59,13 @@ class DeViSE(Bilinear):
         violators: Literal["all", "first"] = "all",
     ) -> None:
         super().__init__(num_features, num_embedding)
+        check_positive(margin=margin)
         check_choice(violators, ("all", "first"), what="violators")
         self.margin, self.violators = margin, violators
         self.random = RandomStream()
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of a batch."""
         hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
         if self.violators == "first":
             with torch.no_grad():

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
-from tlzoo.types import Losses
+from tlzoo.types import Losses, Scorer
 
 __all__ = ["DualEncoder"]
 
 
-class DualEncoder(Compatibility):
+class DualEncoder(LearnedCompatibility):
     """Contrast of images and texts (Radford et al., ICML 2021), https://arxiv.org/abs/2103.00020.
 
     Scores are cosines of g(x) and the class embedding, times a learned scale. The loss is the mean of two
@@ -59,9 +59,9 @@ class DualEncoder(Compatibility):
         hidden: int = 512,
         scale: float = 1 / 0.07,
     ) -> None:
-        super().__init__()
-        if scale <= 0 or hidden < 0:
-            raise ValueError(f"scale {scale} and hidden {hidden}; expected scale > 0 and hidden >= 0")
+        super().__init__(num_features, num_embedding)
+        check_positive(scale=scale)
+        check_counts(low=0, hidden=hidden)
         self.project: nn.Module = nn.Linear(num_features, num_embedding, bias=False)
         if hidden:
             first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, num_embedding)
@@ -73,8 +73,8 @@ class DualEncoder(Compatibility):
         """Factor of the cosines, 100 at most."""
         return self.log_scale.exp().clamp_max(100.0)
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the contrastive loss of features (B, D), labels (B,) and class_embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the contrastive loss of a batch."""
         there, places = torch.unique(labels, return_inverse=True)
         logits = self.scale * self._encoded(features) @ F.normalize(class_embeddings[there], dim=1).T
         image = F.cross_entropy(logits, places)
@@ -82,14 +82,10 @@ class DualEncoder(Compatibility):
         text = -(logits.log_softmax(dim=0) * share / share.sum(dim=0)).sum(dim=0).mean()
         return {"loss": (image + text) / 2, "image": image, "text": text, "scale": self.scale}
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A)."""
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the scaled cosines of g(x) and the candidates."""
         directions = F.normalize(class_embeddings, dim=1)
-
-        def score(features: Tensor) -> Tensor:
-            return self.scale * self._encoded(features) @ directions.T
-
-        return score
+        return lambda features: self.scale * self._encoded(features) @ directions.T
 
     def _encoded(self, features: Tensor) -> Tensor:
         """Return (B, A) unit vectors; features are brought to length sqrt(D), entries of order 1."""

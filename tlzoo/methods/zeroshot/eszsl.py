@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_choice, check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
+from tlzoo.types import Scorer
 
 __all__ = ["ESZSL"]
 
 
-class ESZSL(Compatibility):
+class ESZSL(LearnedCompatibility):
     """Embarrassingly simple zero-shot learning (Romera-Paredes & Torr, ICML 2015).
 
     V = (X^T X + gamma I)^-1 X^T Y A (A^T A + lambda I)^-1 for examples X (N, D), coded labels Y (N, C) and class
@@ -48,6 +49,9 @@ class ESZSL(Compatibility):
     space = Space(gamma=LogUniform(0.001, 1000.0), lam=LogUniform(0.001, 1000.0))
     variants = ({}, {"coding": "signed"}, {"normalize": False})
 
+    shaped_by_data = ("weight",)
+    weight: Tensor
+
     def __init__(
         self,
         num_features: int,
@@ -58,15 +62,14 @@ class ESZSL(Compatibility):
         coding: Literal["binary", "signed"] = "binary",
         normalize: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(num_features, num_embedding)
         check_choice(coding, ("binary", "signed"), what="coding")
-        if gamma <= 0 or lam <= 0:
-            raise ValueError(f"gamma {gamma} and lam {lam}; expected numbers > 0, or the solution need not exist")
+        check_positive(gamma=gamma, lam=lam)  # at 0 the solution need not exist
         self.gamma, self.lam, self.coding, self.normalize = gamma, lam, coding, normalize
         self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Solve for V from features (N, D), labels (N,) and class_embeddings (C, E), in float64."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Solve for V, in float64."""
         x, a = self._scaled(features).double(), class_embeddings.double()
         y = F.one_hot(labels, len(a)).double()
         if self.coding == "signed":
@@ -74,21 +77,12 @@ class ESZSL(Compatibility):
         left = x.T @ x + self.gamma * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         right = a.T @ a + self.lam * torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
         solution = torch.linalg.solve(left, x.T @ (y @ a))
-        self.get_buffer("weight").copy_(torch.linalg.solve(right, solution.T).T)
-        return self
+        self.weight = torch.linalg.solve(right, solution.T).T.to(features)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, E): f^T V a.
-
-        Raises:
-            RuntimeError: before ``fit``.
-        """
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return f^T V a."""
         projected = fitted(self, "weight") @ class_embeddings.T
-
-        def score(features: Tensor) -> Tensor:
-            return self._scaled(features) @ projected
-
-        return score
+        return lambda features: self._scaled(features) @ projected
 
     def _scaled(self, features: Tensor) -> Tensor:
         return F.normalize(features, dim=1) if self.normalize else features

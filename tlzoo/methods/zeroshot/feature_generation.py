@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_counts, check_shares
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
-from tlzoo.types import Losses
+from tlzoo.types import Losses, Scorer
 
 __all__ = ["FeatureGeneration"]
 
 _CLASSES_AT_ONCE = 64
 
 
-class FeatureGeneration(Compatibility):
+class FeatureGeneration(LearnedCompatibility):
     """A conditional variational autoencoder (Mishra et al., CVPR Workshops 2018).
 
     Source: https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html.
@@ -67,12 +66,10 @@ class FeatureGeneration(Compatibility):
         generated: int = 50,
         shrinkage: float = 0.1,
     ) -> None:
-        super().__init__()
-        if min(hidden, latent) < 1 or generated < 2 or not 0 < shrinkage <= 1:
-            raise ValueError(
-                f"hidden {hidden}, latent {latent}, generated {generated}, shrinkage {shrinkage}; expected hidden and "
-                "latent >= 1, generated >= 2 and shrinkage in (0, 1]"
-            )
+        super().__init__(num_features, num_embedding)
+        check_counts(hidden=hidden, latent=latent)
+        check_counts(low=2, generated=generated)
+        check_shares(above_zero=True, shrinkage=shrinkage)
         self.latent, self.generated, self.shrinkage = latent, generated, shrinkage
         self.encoder = _network(num_features + num_embedding, hidden, 2 * latent)
         self.decoder = _network(latent + num_embedding, hidden, num_features)
@@ -83,8 +80,8 @@ class FeatureGeneration(Compatibility):
         """Noise is drawn row by row."""
         return True
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the negative evidence bound (but for constants) of features (B, D), labels (B,), embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the negative evidence bound of a batch, but for constants."""
         x, a = _scaled(features), F.normalize(class_embeddings, dim=1)[labels]
         mean, log_variance = self.encoder(torch.cat([x, a], dim=1)).chunk(2, dim=1)
         z = mean + (0.5 * log_variance).exp() * _noise(mean, self.random.next())
@@ -93,17 +90,12 @@ class FeatureGeneration(Compatibility):
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         return {"loss": reconstruction + divergence, "reconstruction": reconstruction, "divergence": divergence}
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A): log-densities, less what classes share."""
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the log-densities of the candidates' normal distributions, less what they share."""
         means, covariance = self._moments(F.normalize(class_embeddings, dim=1))
         weight = torch.linalg.solve(covariance, means.T)
         bias = -0.5 * (means.T * weight).sum(dim=0)
-
-        def score(features: Tensor) -> Tensor:
-            scores: Tensor = _scaled(features) @ weight.to(features) + bias.to(features)
-            return scores
-
-        return score
+        return lambda features: _scaled(features) @ weight.to(features) + bias.to(features)
 
     @torch.no_grad()
     def _moments(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from tlzoo.methods.base import Compatibility
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.paper import Paper
 
@@ -57,8 +58,7 @@ class InvertedSoftmax(Correction):
         scale: float = 20.0,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
-        if scale <= 0:
-            raise ValueError(f"scale {scale}; expected a number > 0")
+        check_positive(scale=scale)
         self.scale = scale
 
     def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.functional.ranking import margin_violations
-from tlzoo.methods.base import Compatibility
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
-from tlzoo.types import Losses
+from tlzoo.types import Losses, Scorer
 
 __all__ = ["LatEm"]
 
 
-class LatEm(Compatibility):
+class LatEm(LearnedCompatibility):
     """Latent embeddings (Xian et al., CVPR 2016), https://arxiv.org/abs/1603.08895.
 
     F(x, c) = max over k of f^T W_k a_c: piecewise linear, each map free to serve one visual variant of the classes. The
@@ -47,26 +46,21 @@ class LatEm(Compatibility):
     variants = ({}, {"maps": 1})
 
     def __init__(self, num_features: int, num_embedding: int, *, maps: int = 4, margin: float = 1.0) -> None:
-        super().__init__()
-        if maps < 1:
-            raise ValueError(f"{maps} maps; expected at least one")
+        super().__init__(num_features, num_embedding)
+        check_counts(maps=maps)
+        check_positive(margin=margin)
         self.margin = margin
         self.weight = nn.Parameter(torch.randn(maps, num_features, num_embedding) / num_features**0.5)
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
-        scores = self._scores(features, F.normalize(class_embeddings, dim=1))
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of a batch."""
+        scores = self._scores(features, class_embeddings)
         return {"loss": margin_violations(scores, labels, margin=self.margin).sum(dim=1).mean()}
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A)."""
-        directions = F.normalize(class_embeddings, dim=1)
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return F(x, c)."""
+        return lambda features: self._scores(features, class_embeddings)
 
-        def score(features: Tensor) -> Tensor:
-            return self._scores(features, directions)
-
-        return score
-
-    def _scores(self, features: Tensor, directions: Tensor) -> Tensor:
+    def _scores(self, features: Tensor, class_embeddings: Tensor) -> Tensor:
         """Return (B, C), the best of the maps' (K, B, C) compatibilities."""
-        return (F.normalize(features, dim=1) @ self.weight @ directions.T).amax(dim=0)
+        return (F.normalize(features, dim=1) @ self.weight @ F.normalize(class_embeddings, dim=1).T).amax(dim=0)

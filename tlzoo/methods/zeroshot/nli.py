@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.cross_encoder import load_pair_classifier
-from tlzoo.methods.text_methods import TextCompatibility
+from tlzoo.methods.text_compatibility import TextCompatibility, TextScorer
 from tlzoo.paper import Paper
 
 __all__ = ["NLI"]
@@ -62,9 +62,7 @@ class NLI(TextCompatibility):
         self.template = template
         self.entailment = _place(self.model) if entailment is None else entailment
 
-    def bind(  # type: ignore[override]  # reads texts
-        self, class_texts: Sequence[str], *, seen: Tensor
-    ) -> Callable[[Sequence[str]], Tensor]:
+    def scorer(self, class_texts: Sequence[str], seen: Tensor) -> TextScorer:
         """Return the scorer of B texts among C candidates, log-probabilities (B, C).
 
         Raises:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import LearnedCompatibility
+from tlzoo.types import Scorer
 
 __all__ = ["Ridge"]
 
 
-class Ridge(Compatibility):
+class Ridge(LearnedCompatibility):
     """A linear map from L2-normalized features to the embedding of their class, by penalized least squares.
 
     W = (X^T X + penalty I)^-1 X^T A with rows of A the embeddings of each example's class; answers by cosine. The
@@ -30,30 +30,23 @@ class Ridge(Compatibility):
     [0, 1]
     """
 
+    shaped_by_data = ("weight",)
+    weight: Tensor
+
     def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0) -> None:
-        super().__init__()
-        if penalty <= 0:
-            raise ValueError(f"penalty {penalty}; expected a number > 0, or the solution need not exist")
+        super().__init__(num_features, num_embedding)
+        check_positive(penalty=penalty)  # at 0 the solution need not exist
         self.penalty = penalty
         self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Solve for the map from features (N, D), labels (N,) and class_embeddings (C, A), in float64."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Solve for the map, in float64."""
         x = F.normalize(features, dim=1).double()
         regularized = x.T @ x + self.penalty * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         solution = torch.linalg.solve(regularized, x.T @ class_embeddings.double()[labels])
-        self.get_buffer("weight").copy_(solution)
-        return self
+        self.weight = solution.to(features)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A).
-
-        Raises:
-            RuntimeError: before ``fit``.
-        """
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the cosines of f W and the candidates."""
         weight, directions = fitted(self, "weight"), F.normalize(class_embeddings, dim=1)
-
-        def score(features: Tensor) -> Tensor:
-            return F.normalize(F.normalize(features, dim=1) @ weight, dim=1) @ directions.T
-
-        return score
+        return lambda features: F.normalize(F.normalize(features, dim=1) @ weight, dim=1) @ directions.T

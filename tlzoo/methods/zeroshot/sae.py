@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_choice
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_choice, check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import LearnedCompatibility
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
+from tlzoo.types import Scorer
 
 __all__ = ["SAE"]
 
 
-class SAE(Compatibility):
+class SAE(LearnedCompatibility):
     """Semantic autoencoder (Kodirov et al., CVPR 2017), https://arxiv.org/abs/1704.08345.
 
     W (A, D) minimizes ||X - W^T S||^2 + penalty ||W X - S||^2 for examples X (D, N) and the embeddings S (A, N) of
@@ -48,6 +49,9 @@ class SAE(Compatibility):
     space = Space(penalty=LogUniform(0.001, 1000.0))
     variants = ({}, {"answer": "decode"})
 
+    shaped_by_data = ("weight",)
+    weight: Tensor
+
     def __init__(
         self,
         num_features: int,
@@ -56,16 +60,15 @@ class SAE(Compatibility):
         penalty: float = 1.0,
         answer: Literal["encode", "decode"] = "encode",
     ) -> None:
-        super().__init__()
+        super().__init__(num_features, num_embedding)
         check_choice(answer, ("encode", "decode"), what="answer")
-        if penalty <= 0:
-            raise ValueError(f"penalty {penalty}; expected a number > 0")
+        check_positive(penalty=penalty)
         self.penalty, self.answer = penalty, answer
         self.register_buffer("weight", torch.full((num_embedding, num_features), torch.nan))
 
     @torch.no_grad()  # eigenvectors have no gradient where eigenvalues are equal
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Solve for W from features (N, D), labels (N,) and class_embeddings (C, A), in float64."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Solve for W, in float64."""
         x = F.normalize(features, dim=1).double()
         s = F.normalize(class_embeddings, dim=1).double()[labels]
         rows, left = torch.linalg.eigh(s.T @ s)
@@ -74,20 +77,12 @@ class SAE(Compatibility):
         inside = left.T @ ((1 + self.penalty) * s.T @ x) @ right
         solvable = divisor > 1e-12 * divisor.max()
         solution = torch.where(solvable, inside / divisor.where(solvable, 1.0), 0.0)
-        self.get_buffer("weight").copy_(left @ solution @ right.T)
-        return self
+        self.weight = (left @ solution @ right.T).to(features)
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A), cosines in [-1, 1].
-
-        Raises:
-            RuntimeError: before ``fit``.
-        """
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return cosines of W f and the candidates, or of f and W^T of them."""
         weight, directions = fitted(self, "weight"), F.normalize(class_embeddings, dim=1)
+        if self.answer == "encode":
+            return lambda features: F.normalize(F.normalize(features, dim=1) @ weight.T, dim=1) @ directions.T
         decoded = F.normalize(directions @ weight, dim=1)
-
-        def score(features: Tensor) -> Tensor:
-            x = F.normalize(features, dim=1)
-            return x @ decoded.T if self.answer == "decode" else F.normalize(x @ weight.T, dim=1) @ directions.T
-
-        return score
+        return lambda features: F.normalize(features, dim=1) @ decoded.T

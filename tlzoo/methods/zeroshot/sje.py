@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tlzoo.functional.checks import check_positive
 from tlzoo.functional.ranking import margin_violations
 from tlzoo.methods.zeroshot.bilinear import Bilinear
 from tlzoo.paper import Paper
@@ -47,9 +48,10 @@ class SJE(Bilinear):
 
     def __init__(self, num_features: int, num_embedding: int, *, margin: float = 1.0) -> None:
         super().__init__(num_features, num_embedding)
+        check_positive(margin=margin)
         self.margin = margin
 
-    def loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the mean loss of features (B, D), labels (B,) into class_embeddings (C, A)."""
+    def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
+        """Return the mean loss of a batch."""
         hinges = margin_violations(self.scores(features, class_embeddings), labels, margin=self.margin)
         return {"loss": hinges.amax(dim=1).mean()}

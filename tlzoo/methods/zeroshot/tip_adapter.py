@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.methods.base import Compatibility, fitted
+from tlzoo.functional.checks import check_at_least, check_positive
+from tlzoo.methods.base import fitted
+from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.paper import Paper
-from tlzoo.types import Sees
+from tlzoo.types import Scorer, Sees
 
 __all__ = ["TipAdapter"]
 
@@ -55,7 +57,7 @@ class TipAdapter(Correction):
     )
     adds = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
     sees = Compatibility.sees
-    sized_by_fit = ("keys", "values")
+    shaped_by_data = ("keys", "values")
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"base": "ridge"},
         {"base": "eszsl", "alpha": 2.0, "beta": 1.0},
@@ -75,8 +77,8 @@ class TipAdapter(Correction):
         scale: float = 100.0,
     ) -> None:
         super().__init__(num_features, num_embedding, base=base, base_settings=base_settings)
-        if alpha < 0 or beta < 0 or scale <= 0:
-            raise ValueError(f"alpha {alpha}, beta {beta}, scale {scale}; expected >= 0, >= 0 and > 0")
+        check_at_least(0, alpha=alpha, beta=beta)
+        check_positive(scale=scale)
         if self.base.trained:
             raise ValueError(
                 f"{self.base.name} is trained step by step, and the cache is filled by a fit; choose another"
@@ -85,15 +87,14 @@ class TipAdapter(Correction):
         self.register_buffer("keys", torch.full((1, 1), torch.nan))
         self.register_buffer("values", torch.full((1, 1), torch.nan))
 
-    def fit(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Self:
-        """Fit the base, and keep features (N, D) with their labels (N,) among class_embeddings (C, A)."""
+    def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
+        """Fit the base, and keep the examples."""
         self.base.fit(features, labels, class_embeddings)
         self.keys = F.normalize(features, dim=1)
         self.values = F.one_hot(labels, len(class_embeddings)).to(features)
-        return self
 
-    def bind(self, class_embeddings: Tensor, *, seen: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the scorer of features (B, D) among candidates (C, A); seen ones stand in the order of the fit.
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
+        """Return the scorer among candidates, of which seen ones stand in the order of the fit.
 
         Raises:
             ValueError: some candidates are seen, but not as many as it was fitted on.

@@ -1,0 +1,81 @@
+"""What is checked of an episode, whether a classifier of features or a network that adapts is to answer it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from tlzoo.functional.prototypes import check_support_labels
+from tlzoo.labels import as_column, class_labels
+from tlzoo.methods.checks import as_tensor
+
+if TYPE_CHECKING:
+    from tlzoo.methods.base import Method
+
+__all__ = ["Episodes", "take_episodes"]
+
+
+class Episodes(NamedTuple):
+    """Episodes as tensors, with the leading dimension of E.
+
+    Attributes:
+        support: (E, S, ...).
+        labels: (E, S), int64.
+        query: (E, Q, ...).
+        alone: whether they came as one episode without the leading dimension.
+    """
+
+    support: Tensor
+    labels: Tensor
+    query: Tensor
+    alone: bool
+
+
+def take_episodes(
+    method: Method, support: Any, support_labels: Any, query: Any, *, way: int, item: str = "..."
+) -> Episodes:
+    """Return checked episodes as tensors.
+
+    Args:
+        method: that is to answer them; the messages name it.
+        support: (E, S, ...), or (S, ...) of a single episode; arrays or tensors.
+        support_labels: (E, S) or (S,), integers.
+        query: (E, Q, ...) or (Q, ...).
+        way: classes an episode.
+        item: dimensions of an item, for the message.
+
+    Raises:
+        ValueError: shapes that do not fit, no item, a label outside ``range(way)`` or a class without support.
+    """
+    name = type(method).__name__
+    if way < 1:
+        raise ValueError(f"{name}: way {way}; expected one class an episode or more")
+    support, query = (as_tensor(items, what=f"{name}: items") for items in (support, query))
+    labels = as_column(support_labels, what=f"{name}: support_labels")
+    alone = labels.ndim == 1
+    labels = class_labels(labels, dims=1 if alone else 2, what=f"{name}: support_labels").to(support.device)
+    if alone:
+        support, labels, query = support.unsqueeze(0), labels.unsqueeze(0), query.unsqueeze(0)
+    fits = support.ndim == query.ndim >= 3 - (item == "...") and labels.shape == support.shape[:2]
+    if not fits or len(support) != len(query) or support.shape[2:] != query.shape[2:]:
+        shapes = [tuple(part.shape[alone:]) for part in (support, labels, query)]
+        raise ValueError(
+            f"{name}: support, support_labels and query have shapes {shapes[0]}, {shapes[1]} and {shapes[2]}; "
+            f"expected (E, S, {item}), (E, S) and (E, Q, {item}), or the same of one episode without E"
+        )
+    _check_filled(name, support=support, query=query)
+    try:
+        check_support_labels(labels, way)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return Episodes(support, labels, query, alone)
+
+
+def _check_filled(name: str, **parts: Tensor) -> None:
+    for part, items in parts.items():
+        if not len(items):
+            raise ValueError(f"{name}: no episode; expected one or more")
+        if not items.shape[1]:
+            which = "episode 0 has" if len(items) == 1 else f"episodes 0 to {len(items) - 1} have"
+            raise ValueError(f"{name}: {which} no {part}; expected one item or more in each")

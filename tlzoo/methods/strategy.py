@@ -1,0 +1,55 @@
+"""Strategies of fine-tuning: how a pretrained network is re-used as the starting point."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, final
+
+from torch import Tensor, nn
+
+from tlzoo.methods.base import Method
+from tlzoo.methods.checks import check_output
+from tlzoo.types import Backbone, Sees
+
+__all__ = ["Strategy"]
+
+
+class Strategy(Method):
+    """How a pretrained network is re-used as the starting point: fine-tuning.
+
+    Attributes:
+        keeps_pretraining: what the network learned before reaches the result, and so does what it saw then.
+    """
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    implements: ClassVar[str] = "regularizer(backbone, head)"
+    keeps_pretraining: ClassVar[bool] = True
+
+    def prepare(self, backbone: Backbone) -> Backbone:
+        """Return the backbone to train: frozen, re-initialized or wrapped."""
+        return backbone
+
+    def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
+        """Return optimizer groups of the backbone's trainable parameters."""
+        parameters = [p for p in backbone.parameters() if p.requires_grad]
+        return [{"params": parameters, "lr": lr}] if parameters else []
+
+    @final
+    def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor | None:
+        """Return a scalar added to the loss, or None.
+
+        Raises:
+            FloatingPointError: it is NaN or Inf; what holds such values is named. Looked at on the CPU only.
+        """
+        value = self.regularizer(backbone, head)
+        if value is not None:
+            networks = {"backbone": backbone, "head": head}
+            inputs = {f"{name}.{key}": p for name, network in networks.items() for key, p in network.named_parameters()}
+            check_output(self, value, inputs, what="the penalty")
+        return value
+
+    def regularizer(self, backbone: Backbone, head: nn.Module) -> Tensor | None:
+        """Return the scalar of :meth:`penalty`, or None where there is none."""
+        return None
+
+    def on_progress(self, backbone: Backbone, progress: float) -> None:
+        """Change what is trainable as training goes on (``progress`` in [0, 1])."""

@@ -1,0 +1,151 @@
+"""Weightings: several task losses, or their gradients, become one update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, Literal, final
+
+from torch import Tensor
+
+from tlzoo.methods.base import Method
+from tlzoo.methods.checks import check_output
+from tlzoo.types import Sees
+
+__all__ = ["Weighting"]
+
+
+class Weighting(Method):
+    """Weights of task losses or gradients.
+
+    The update is J^T w for shared parameters, with J (T, P) the task gradients; ``order`` says what w is made of. A
+    method implements :meth:`weigh` or, where its direction is no weighting of tasks, :meth:`combine`.
+
+    Args:
+        num_tasks: T.
+
+    Attributes:
+        order: ``"losses"``: w comes from the losses, and heads follow the weighted sum as everything else does.
+            ``"gramian"``: from G = J J^T; heads follow their own loss, unweighted. ``"jacobian"``: a
+            :meth:`direction` is made from J itself.
+        present: (T,) booleans, False where a task has no label in the batch at hand; None where all have. Such a
+            task has a loss of 0 and no row. Set by :meth:`among`.
+    """
+
+    sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
+    implements: ClassVar[str] = "weigh(losses, gramian), own_loss(losses, gramian) or combine(jacobian)"
+    order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
+    present: Tensor | None = None
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__()
+        if num_tasks < 1:
+            raise ValueError(f"{num_tasks} tasks; expected at least one")
+        self.num_tasks = num_tasks
+
+    @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
+    def forward(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the scalar to go backward from, for a loop of one's own.
+
+        It is the sum of weights times losses (T,), whose gradient trains the network, plus the objective, whose
+        gradient trains the weighting.
+
+        Raises:
+            ValueError: another number of losses than tasks.
+            FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
+        """
+        constants = losses.detach()
+        total = (self.weights(constants, gramian) * self.transformed(losses)).sum() + self.objective(constants, gramian)
+        return self._checked(total, "the total", losses)
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    @final
+    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return (T,) detached weights from losses (T,) and, where ``order`` asks, the Gramian (T, T).
+
+        Raises:
+            ValueError: shapes that do not fit ``num_tasks``.
+            FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
+        """
+        if gramian is None and self.order == "gramian":
+            raise ValueError(
+                f"{type(self).__name__} asks for the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
+                "gradients; got none: see tlzoo.nn.gradients"
+            )
+        self._check_tasks(losses, gramian)
+        return self._checked(self.weigh(losses, gramian), "the weights", losses)
+
+    @final
+    def objective(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+        """Return the scalar that trains the weighting's own parameters; the errors are those of :meth:`weights`."""
+        self._check_tasks(losses, gramian)
+        return self._checked(self.own_loss(losses, gramian), "the objective", losses)
+
+    @final
+    def direction(self, jacobian: Tensor) -> Tensor:
+        """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
+
+        Raises:
+            ValueError: another number of rows than tasks.
+            FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
+        """
+        self._check_shape(jacobian, (self.num_tasks, *jacobian.shape[1:2]), "jacobian")
+        direction = self.combine(jacobian)
+        check_output(self, direction, {"jacobian": jacobian}, what="the direction", unit="task")
+        return direction
+
+    def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
+        """Return the weights (T,), detached, from losses (T,) and a Gramian (T, T) where ``order`` asks for it."""
+        raise NotImplementedError(f"{type(self).__name__} implements no weigh(losses, gramian)")
+
+    def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
+        """Return the scalar that trains the weighting's own parameters; losses (T,) are constants in it."""
+        return losses.new_zeros(())
+
+    def combine(self, jacobian: Tensor) -> Tensor:
+        """Return the direction (P,) from J (T, P)."""
+        raise NotImplementedError(f"{type(self).__name__} implements no combine(jacobian)")
+
+    def transformed(self, losses: Tensor) -> Tensor:
+        """Return the losses (T,) whose gradients are weighed: logarithms, learned scales. Heads follow them, too."""
+        return losses
+
+    def after_step(self, losses: Tensor) -> None:
+        """Take in the losses (T,) of the same batch after the step."""
+
+    def on_epoch(self, mean_losses: Tensor) -> None:
+        """Take in the mean losses (T,) of the epoch that ended."""
+
+    @contextmanager
+    def among(self, present: Tensor | None) -> Iterator[None]:
+        """Say, for what runs inside, which tasks (T,) have labels in the batch."""
+        before = self.present
+        self.present = present
+        try:
+            yield
+        finally:
+            self.present = before
+
+    def those_present(self, terms: Tensor) -> Tensor:
+        """Return terms (T,) with zeros for tasks that have no label in the batch."""
+        return terms if self.present is None else terms.where(self.present, terms.new_zeros(()))
+
+    def _check_tasks(self, losses: Tensor, gramian: Tensor | None) -> None:
+        self._check_shape(losses, (self.num_tasks,), "losses")
+        if gramian is not None:
+            self._check_shape(gramian, (self.num_tasks, self.num_tasks), "gramian")
+            squares = gramian.diagonal()
+            check_output(self, squares, {"gramian": squares}, what="the squared gradient norm", unit="task")
+
+    def _check_shape(self, value: Tensor, shape: tuple[int, ...], what: str) -> None:
+        if value.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}: {what} of shape {tuple(value.shape)}; it was built with "
+                f"num_tasks={self.num_tasks}"
+            )
+
+    def _checked(self, value: Tensor, what: str, losses: Tensor) -> Tensor:
+        check_output(self, value, {"losses": losses}, what=what, unit="task")
+        return value
