@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from tlzoo.functional import gather_with_gradient
 
 __all__ = ["Block", "DenseBlock", "FeatureBlock", "exact", "stacked", "summed_counts", "world_size"]
 
@@ -47,6 +51,11 @@ class Block:
 
     parameters: tuple[Tensor, ...]
 
+    @property
+    def columns(self) -> int:
+        """Count the columns of the rows."""
+        return sum(parameter.numel() for parameter in self.parameters)
+
     def gramian(self) -> Tensor:
         """Return the inner products (T, T) of the rows, in float64."""
         raise NotImplementedError
@@ -58,6 +67,10 @@ class Block:
     def rows(self) -> tuple[Tensor, ...]:
         """Return the rows (T, numel), one tensor a parameter."""
         raise NotImplementedError
+
+    def parted(self, direction: Tensor) -> tuple[Tensor, ...]:
+        """Return what of a direction (:attr:`columns`,) goes to each of the parameters."""
+        return torch.split(direction, [parameter.numel() for parameter in self.parameters])
 
 
 class DenseBlock(Block):
@@ -91,16 +104,36 @@ class DenseBlock(Block):
 class FeatureBlock(Block):
     """Gradients for a shared result, in place of those for the parameters behind it.
 
-    Each process has the rows of its own examples: inner products are summed over processes, rows are not exchanged.
+    Each process has the rows of its own examples. Inner products are summed over processes; where rows are asked for,
+    they are those of the whole batch, and each process keeps its part of the direction.
 
     Args:
-        shared: the result; what it is given goes on to the parameters behind it.
+        shared: the result (B, ...); what it is given goes on to the parameters behind it.
         gradients: one a task, of its shape; None where a task does not depend on it.
     """
 
     def __init__(self, shared: Tensor, gradients: list[Tensor | None]) -> None:
         self.parameters = (shared,)
         self.matrix = stacked(shared, gradients)
+
+    @property
+    def columns(self) -> int:
+        """Count the columns of the rows: of the examples of all processes."""
+        return super().columns if world_size() == 1 else sum(self._sizes) * self._width
+
+    @property
+    def _width(self) -> int:
+        return self.parameters[0].shape[1:].numel()
+
+    @functools.cached_property
+    def _sizes(self) -> list[int]:
+        """How many examples each process has."""
+        size = torch.tensor([len(self.parameters[0])], device=self.matrix.device)
+        return [int(count) for count in gather_with_gradient(size)]
+
+    def values(self) -> Tensor:
+        """Return the shared result of the whole batch (sum of B, ...), to which the columns belong."""
+        return gather_with_gradient(self.parameters[0].detach())
 
     def gramian(self) -> Tensor:
         """Return the inner products (T, T) of the rows, in float64."""
@@ -115,17 +148,22 @@ class FeatureBlock(Block):
         return ((weights.to(self.matrix) @ self.matrix).view(self.parameters[0].shape),)
 
     def rows(self) -> tuple[Tensor, ...]:
-        """Return the rows (T, numel).
+        """Return the rows (T, columns)."""
+        if (world := world_size()) == 1:
+            return (self.matrix,)
+        tasks = len(self.matrix)
+        by_example = self.matrix.view(tasks, -1, self._width).transpose(0, 1).contiguous()
+        # each process went backward from the loss of the whole batch, and their gradients were summed
+        joint = gather_with_gradient(by_example) / world
+        return (joint.transpose(0, 1).reshape(tasks, -1),)
 
-        Raises:
-            ValueError: there are several processes, each of which has a part alone.
-        """
-        if (world := world_size()) > 1:
-            raise ValueError(
-                f"gradients at the features are spread over {world} processes; methods that ask for the whole "
-                'Jacobian take space="parameters" there'
-            )
-        return (self.matrix,)
+    def parted(self, direction: Tensor) -> tuple[Tensor, ...]:
+        """Return the part of a direction (columns,) that belongs to this process's examples."""
+        if (world := world_size()) == 1:
+            return (direction,)
+        before, own = sum(self._sizes[: dist.get_rank()]), self._sizes[dist.get_rank()]
+        # gradients are averaged over processes, and each of them has the columns of its own examples alone
+        return (world * direction[before * self._width : (before + own) * self._width],)
 
 
 def stacked(parameter: Tensor, gradients: list[Tensor | None]) -> Tensor:

@@ -81,7 +81,7 @@ class TaskTape(TorchFunctionMode):
 
         Args:
             losses: T scalars, one a task; tasks without labels in the batch are left out.
-            private: parameters behind the cut (heads); they get the gradient of the plain sum of the losses.
+            private: parameters behind the cut (heads); they get the gradients of their own tasks' losses.
             space: ``"parameters"``: rows are gradients for the shared parameters. ``"features"``: gradients for what
                 was cut, an upper bound of the former that costs next to nothing (MGDA-UB, IMTL).
 
@@ -170,15 +170,12 @@ _LINEAR_ARGUMENTS = ("input", "weight", "bias")
 
 def _behind_the_cut(
     losses: Sequence[Tensor], leaves: list[Tensor], private: list[Tensor]
-) -> tuple[list[list[Tensor | None]], list[Tensor | None]]:
-    """Return the gradients of each task at the cut, and the summed ones of the private parameters."""
+) -> tuple[list[list[Tensor | None]], list[list[Tensor | None]]]:
+    """Return the gradients of each task at the cut, and of the private parameters."""
     at_cut: list[list[Tensor | None]] = []
-    own: list[Tensor | None] = [None] * len(private)
+    own: list[list[Tensor | None]] = []
     for number, loss in enumerate(losses, start=1):
         found = torch.autograd.grad(loss, [*leaves, *private], retain_graph=number < len(losses), allow_unused=True)
         at_cut.append(list(found[: len(leaves)]))
-        for place, gradient in enumerate(found[len(leaves) :]):
-            if gradient is not None:
-                before = own[place]
-                own[place] = gradient if before is None else before + gradient
+        own.append(list(found[len(leaves) :]))
     return at_cut, own

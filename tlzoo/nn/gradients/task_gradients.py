@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tlzoo.nn.gradients.blocks import Block
+from tlzoo.nn.gradients.blocks import Block, FeatureBlock
 from tlzoo.nn.gradients.deliver import deliver
 from tlzoo.nn.gradients.linear import LinearBlock
 
@@ -24,7 +24,7 @@ class TaskGradients:
         blocks: the parts, each for some of the shared parameters.
         losses: T scalars.
         private: parameters behind the shared part.
-        own: their gradients, of the plain sum of the losses; None where there is none.
+        own: their gradients by task; None where a task does not depend on one.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class TaskGradients:
         *,
         losses: Sequence[Tensor],
         private: Sequence[Tensor],
-        own: Sequence[Tensor | None],
+        own: Sequence[Sequence[Tensor | None]],
     ) -> None:
         self.blocks, self.losses = tuple(blocks), torch.stack(list(losses)).detach()
-        self._own = [(p, gradient) for p, gradient in zip(private, own, strict=True) if gradient is not None]
+        self._private, self._own = tuple(private), tuple(zip(*own, strict=True))
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
@@ -64,28 +64,57 @@ class TaskGradients:
         """Return J^T w for weights (T,), one tensor for each of :attr:`parameters`."""
         return tuple(gradient for block in self.blocks for gradient in block.combined(weights))
 
-    def deliver(self, weights: Tensor) -> Tensor:
+    def features(self) -> tuple[Tensor, ...]:
+        """Return the values (B, ...) of what was cut, where J has a column for each of their entries; else nothing.
+
+        Under several processes they are those of the whole batch, as the columns are.
+        """
+        return tuple(block.values() for block in self.blocks if isinstance(block, FeatureBlock))
+
+    def deliver(self, weights: Tensor, *, private: Tensor | None = None) -> Tensor:
         """Return the weighted loss; backward gives the shared parameters J^T w, and the private ones their own.
 
         Args:
             weights: (T,).
+            private: (T,) weights of the gradients of private parameters; None for ones.
         """
-        return self._deliver((weights.to(self.losses) * self.losses).sum(), self.combined(weights))
+        return self._deliver((weights.to(self.losses) * self.losses).sum(), self.combined(weights), private)
 
-    def deliver_direction(self, direction: Tensor) -> Tensor:
+    def deliver_direction(self, direction: Tensor, *, private: Tensor | None = None) -> Tensor:
         """Return the summed loss; backward gives the shared parameters a direction (P,) in place of J^T w.
+
+        Args:
+            direction: (P,).
+            private: as in :meth:`deliver`.
 
         Raises:
             ValueError: the direction has another length than J has columns.
         """
-        sizes = [p.numel() for p in self.parameters]
+        sizes = [block.columns for block in self.blocks]
         if direction.shape != (sum(sizes),):
             raise ValueError(f"a direction of shape {tuple(direction.shape)}; expected ({sum(sizes)},), one a column")
-        return self._deliver(self.losses.sum(), torch.split(direction, sizes))
+        parts = zip(self.blocks, torch.split(direction, sizes), strict=True)
+        return self._deliver(self.losses.sum(), [own for block, part in parts for own in block.parted(part)], private)
 
-    def _deliver(self, value: Tensor, shared: Sequence[Tensor]) -> Tensor:
-        tensors = [*self.parameters, *[p for p, _ in self._own]]
-        return deliver(value, tensors, [*shared, *[gradient for _, gradient in self._own]])
+    def _deliver(self, value: Tensor, shared: Sequence[Tensor], private: Tensor | None) -> Tensor:
+        weights = [None] * len(self.losses) if private is None else private.unbind()
+        known = [
+            (p, own)
+            for p, by_task in zip(self._private, self._own, strict=True)
+            if (own := _summed(by_task, weights)) is not None
+        ]
+        tensors = [*self.parameters, *[p for p, _ in known]]
+        return deliver(value, tensors, [*shared, *[gradient for _, gradient in known]])
+
+
+def _summed(gradients: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the weighted sum of those that are there; a weight is 1 where it is None."""
+    total: Tensor | None = None
+    for gradient, weight in zip(gradients, weights, strict=True):
+        if gradient is not None:
+            part = gradient if weight is None else weight.to(gradient) * gradient
+            total = part if total is None else total + part
+    return total
 
 
 def _total(gramians: Sequence[Tensor]) -> Tensor:
