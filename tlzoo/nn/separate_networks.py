@@ -1,0 +1,142 @@
+"""One network under many sets of parameters: all at once where that is possible."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tlzoo.nn.batch_statistics import statistics_of, uses_batch_statistics
+
+__all__ = ["SeparateNetworks"]
+
+_SLOW_RULE = "There is a performance drop"
+"""How torch's warning begins that an operation runs for one network after the other within ``vmap``."""
+
+
+class SeparateNetworks:
+    """Runs a network for E episodes, each under parameters of its own.
+
+    One call of ``vmap`` serves all episodes. Where a layer cannot run so (recurrent ones, control flow that depends on
+    values), they run one after the other: the answers are the same, and a warning says so once.
+
+    Args:
+        caller: whom the warning names.
+    """
+
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
+        self._one_by_one: dict[str, bool] = {}
+
+    def __call__(
+        self, model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, *, rows: int, twice: bool = False
+    ) -> Tensor:
+        """Return the outputs (E, N, ...) of a model.
+
+        Args:
+            model: maps (N, ...) to (N, ...).
+            parameters: by name, each with a leading dimension of E; the model's own stand in for those left out.
+            inputs: (E, N, ...).
+            rows: of each episode, by whose statistics batches are normalized.
+            twice: whether the outputs are differentiated twice.
+        """
+        model_kind = _kind(model)
+        alone = self._one_by_one.get(model_kind, _faster_one_by_one(model, inputs.device) or None)
+        # under vmap even where the rows are all: torch's own batch normalization has a wrong second derivative there
+        # (2.14: MAML's gradient through conv4 is off in the third digit)
+        plain = not uses_batch_statistics(model) or (bool(alone) and rows == inputs.shape[1])
+        with nullcontext() if plain else statistics_of(rows):
+            if alone:
+                return _one_after_the_other(model, parameters, inputs, twice=twice)
+            try:
+                outputs = _all_at_once(model, parameters, inputs, strict=alone is None)
+            except (RuntimeError, _SlowRule) as error:
+                if isinstance(error, torch.OutOfMemoryError) or alone is not None:
+                    raise
+                outputs = _one_after_the_other(model, parameters, inputs, twice=twice)
+                self._warn(model, error)
+                self._one_by_one[model_kind] = True
+                return outputs
+            self._one_by_one[model_kind] = False
+            return outputs
+
+    def _warn(self, model: nn.Module, error: Exception) -> None:
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
+        warnings.warn(
+            f"{self.caller}: {type(model).__name__} cannot run for all episodes at once ({reason}); it runs for one "
+            "after the other, which takes longer",
+            stacklevel=2,
+        )
+
+
+class _SlowRule(Exception):
+    """An operation of the network has no rule for vmap."""
+
+
+def _all_at_once(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, *, strict: bool) -> Tensor:
+    """Return the outputs (E, N, ...) of all episodes; ``strict``: refuse operations that vmap only repeats."""
+
+    def output(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        result: Tensor = functional_call(model, parameters, (inputs,))
+        return result
+
+    with ExitStack() as stack:
+        # fused attention has no rule for vmap and no second derivative
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(_without_fused_encoders())
+        if strict:
+            stack.enter_context(_slow_rules_are_errors())
+        stacked: Tensor = vmap(output, randomness="different")(dict(parameters), inputs)
+    return stacked
+
+
+def _one_after_the_other(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, *, twice: bool) -> Tensor:
+    """Return the outputs (E, N, ...) of all episodes."""
+    apart = [{name: p[place] for name, p in parameters.items()} for place in range(len(inputs))]
+    with ExitStack() as stack:
+        if twice:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+                # cuDNN's have no second derivative
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        return torch.stack([functional_call(model, own, (items,)) for own, items in zip(apart, inputs, strict=True)])
+
+
+@contextmanager
+def _slow_rules_are_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=_SLOW_RULE)
+        try:
+            yield
+        except UserWarning as warning:
+            raise _SlowRule(str(warning)) from warning
+
+
+@contextmanager
+def _without_fused_encoders() -> Iterator[None]:
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _faster_one_by_one(model: nn.Module, device: torch.device) -> bool:
+    """Say whether the model convolves on a CPU.
+
+    Filters of each episode's own become a grouped convolution, which takes a CPU 1.3 times as long as the convolutions
+    of conv4 one after the other: these keep it busy already.
+    """
+    return device.type == "cpu" and any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
+
+
+def _kind(model: nn.Module) -> str:
+    """Return the classes of a model's modules, on which it depends whether all episodes can run at once."""
+    classes = sorted({f"{type(m).__module__}.{type(m).__qualname__}" for m in model.modules()})
+    return f"{'training' if model.training else 'evaluating'} {' '.join(classes)}"
