@@ -31,14 +31,14 @@ def two_processes(tmp_path_factory):
     """Return a function that runs a case of ``workers.py`` in two processes and returns what each has found."""
 
     def run(case):
-        folder = tmp_path_factory.mktemp(case)
+        folder, path = tmp_path_factory.mktemp(case), [os.environ.get("PYTHONPATH")]
         finished = subprocess.run(
             [sys.executable, "-W", "error::UserWarning:tlzoo", HERE / "workers.py", case, folder],
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, path)])},
         )
         assert finished.returncode == 0, finished.stderr[-3000:]
         return [torch.load(folder / f"{rank}.pt") for rank in range(2)]

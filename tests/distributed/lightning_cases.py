@@ -77,6 +77,16 @@ def consistency(name, **settings):
     return domain(DomainAdaptation, name, method_settings=settings), domain_data(11)
 
 
+META_LEARNERS = ("maml", "fomaml", "anil", "meta_sgd", "reptile")
+
+
+def meta_learner(name):
+    """Return a network that adapts, and three episodes a step."""
+    settings = {"rate": 0.1, "steps": 2}
+    module = OneShot("mlp", name, way=3, backbone_settings=MLP, method_settings=settings, optimizer={"lr": 0.05})
+    return module, episode_data(3)
+
+
 GRADIENT_WEIGHTINGS = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl")
 
 
@@ -112,6 +122,7 @@ CASES = {
         OneShot("mlp", "protonet", backbone_settings=MLP, method_settings={"temperature": 4.0}),
         episode_data(3),
     ),
+    **{f"oneshot, {name}": partial(meta_learner, name) for name in META_LEARNERS},
 }
 
 

@@ -17,6 +17,7 @@ def found(two_processes):
 MULTITASK = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "features")
 NAMES = ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"]
 NAMES += ["dan, shots", "m3sda, two sources", "fixmatch", "self_ensembling"]
+NAMES += ["oneshot, maml", "oneshot, fomaml", "oneshot, anil", "oneshot, meta_sgd", "oneshot, reptile"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, *[f"multitask, {name}" for name in MULTITASK]])

@@ -6,7 +6,7 @@ from tlzoo.functional.adversarial import (
     multilinear_map,
     reversal_coefficient,
 )
-from tlzoo.functional.distributed import average_gradients, gather_with_gradient
+from tlzoo.functional.distributed import average_gradients, gather_with_gradient, mean_over_processes
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
@@ -54,6 +54,7 @@ __all__ = [
     "joint_mmd",
     "local_mmd",
     "margin_disparity",
+    "mean_over_processes",
     "memberships",
     "minimum_class_confusion",
     "mmd",

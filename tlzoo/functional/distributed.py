@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["average_gradients", "gather_with_gradient"]
+__all__ = ["average_gradients", "gather_with_gradient", "mean_over_processes"]
 
 
 class _Gather(torch.autograd.Function):
@@ -45,6 +45,20 @@ def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
         return local
     gathered: Tensor = _Gather.apply(local, group)
     return gathered
+
+
+def mean_over_processes(mean: Tensor, count: int, group: Any = None) -> Tensor:
+    """Return the mean over the items of all processes, from this process's mean over ``count`` items of its own.
+
+    When gradients are averaged over processes (as DDP does), the result is the gradient of one process with all items,
+    whatever the share of each. In a single process this is the identity.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or (world := dist.get_world_size(group)) == 1:
+        return mean
+    joint = torch.stack([mean.detach() * count, mean.new_tensor(count)])
+    dist.all_reduce(joint, group=group)
+    part = mean * (count * world / joint[1])
+    return part + (joint[0] / joint[1] - part.detach())
 
 
 def average_gradients(parameters: Iterable[Tensor], group: Any = None) -> None:

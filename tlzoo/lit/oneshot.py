@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional import mean_over_processes
 from tlzoo.functional.checks import check_choice
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -145,9 +146,10 @@ class OneShot(TransferModule):
         assert batch.query_labels is not None
         if isinstance(self.method, MetaLearner):
             support, query = self._preprocessed(batch.support), self._preprocessed(batch.query)
-            return self.method.objective(
+            loss = self.method.objective(
                 self.network, support, batch.support_labels, query, batch.query_labels, way=batch.way
             )
+            return mean_over_processes(loss, len(support)) if self.distributed else loss
         return self.method.loss(self.joined(self(batch)), self.joined(batch.query_labels))
 
     def on_train_epoch_start(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from tlzoo.functional.prototypes import check_support_labels
@@ -33,7 +34,14 @@ class Episodes(NamedTuple):
 
 
 def take_episodes(
-    method: Method, support: Any, support_labels: Any, query: Any, *, way: int, item: str = "..."
+    method: Method,
+    support: Any,
+    support_labels: Any,
+    query: Any,
+    *,
+    way: int,
+    item: str = "...",
+    classes: bool = True,
 ) -> Episodes:
     """Return checked episodes as tensors.
 
@@ -44,6 +52,7 @@ def take_episodes(
         query: (E, Q, ...) or (Q, ...).
         way: classes an episode.
         item: dimensions of an item, for the message.
+        classes: whether labels are classes; else they may be any numbers, (E, S, ...), and are not looked at.
 
     Raises:
         ValueError: shapes that do not fit, no item, a label outside ``range(way)`` or a class without support.
@@ -54,10 +63,12 @@ def take_episodes(
     support, query = (as_tensor(items, what=f"{name}: items") for items in (support, query))
     labels = as_column(support_labels, what=f"{name}: support_labels")
     alone = labels.ndim == 1
-    labels = class_labels(labels, dims=1 if alone else 2, what=f"{name}: support_labels").to(support.device)
+    if classes:
+        labels = class_labels(labels, dims=1 if alone else 2, what=f"{name}: support_labels")
+    labels = labels.to(support.device)
     if alone:
         support, labels, query = support.unsqueeze(0), labels.unsqueeze(0), query.unsqueeze(0)
-    fits = support.ndim == query.ndim >= 3 - (item == "...") and labels.shape == support.shape[:2]
+    fits = support.ndim == query.ndim >= 3 - (item == "...") and labels.shape[:2] == support.shape[:2]
     if not fits or len(support) != len(query) or support.shape[2:] != query.shape[2:]:
         shapes = [tuple(part.shape[alone:]) for part in (support, labels, query)]
         raise ValueError(
@@ -65,11 +76,17 @@ def take_episodes(
             f"expected (E, S, {item}), (E, S) and (E, Q, {item}), or the same of one episode without E"
         )
     _check_filled(name, support=support, query=query)
-    try:
-        check_support_labels(labels, way)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return Episodes(support, labels, query, alone)
+    if classes:
+        try:
+            check_support_labels(labels, way)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return Episodes(usable(support), usable(labels), usable(query), alone)
+
+
+def usable(tensor: Tensor) -> Tensor:
+    """Return a tensor that gradients can be taken through: a copy of one that was made under inference mode."""
+    return tensor.clone() if tensor.is_inference() and not torch.is_inference_mode_enabled() else tensor
 
 
 def _check_filled(name: str, **parts: Tensor) -> None:

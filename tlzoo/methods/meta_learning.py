@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import is_finite, where_not_finite
-from tlzoo.labels import class_labels
+from tlzoo.labels import as_column, class_labels
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import check_output
-from tlzoo.methods.episode_checks import Episodes, take_episodes
+from tlzoo.methods.episode_checks import Episodes, take_episodes, usable
 from tlzoo.types import Sees
 
 __all__ = ["MetaLearner", "check_way"]
@@ -21,11 +24,15 @@ class MetaLearner(Method):
     """Adapts a network to a support set and answers queries with it; E episodes of one shape at once.
 
     Users call the method; a method implements :meth:`answer`. Inputs are what the network takes, tensors or NumPy
-    arrays.
+    arrays. Methods take gradient steps under ``torch.no_grad`` and ``torch.inference_mode``, too.
+
+    Attributes:
+        classifies: whether labels are classes in ``range(way)``; else they are what the loss takes, (E, S, ...).
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     implements: ClassVar[str] = "answer(model, support, support_labels, query, way=...)"
+    classifies: bool = True
 
     def prepare(self, model: nn.Module) -> None:
         """Make what the method learns beside the model, once its parameters are known."""
@@ -39,14 +46,15 @@ class MetaLearner(Method):
             support: inputs (E, S, ...) of the network, or (S, ...).
             support_labels: (E, S) or (S,) in ``range(way)``, each class there.
             query: inputs (E, Q, ...) of the network, or (Q, ...).
-            way: classes an episode.
+            way: classes an episode, or outputs of the network.
 
         Raises:
             ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
             FloatingPointError: NaN or Inf in inputs or logits; the episode is named. Looked at on the CPU only.
         """
-        episodes = self._taken(support, support_labels, query, way)
-        logits = self.answer(model, episodes.support, episodes.labels, episodes.query, way=way)
+        with _without_inference_mode():
+            episodes = self._taken(support, support_labels, query, way)
+            logits = self.answer(model, episodes.support, episodes.labels, episodes.query, way=way)
         check_way(self, logits, way)
         inputs: dict[str, Tensor | None] = {"support": episodes.support, "query": episodes.query}
         check_output(self, logits, inputs, what="the logits", unit="episode")
@@ -73,18 +81,26 @@ class MetaLearner(Method):
             ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
             FloatingPointError: NaN or Inf in the inputs or the scalar. Looked at on the CPU only.
         """
-        episodes = self._taken(support, support_labels, query, way)
-        what, dims = f"{type(self).__name__}: query_labels", 1 if episodes.alone else 2
-        labels = class_labels(query_labels, num_classes=way, complete=True, dims=dims, what=what)
-        labels = (labels.unsqueeze(0) if episodes.alone else labels).to(episodes.query.device)
-        if labels.shape != episodes.query.shape[:2]:
-            raise ValueError(
-                f"{type(self).__name__}: query_labels have shape {tuple(labels.shape)}; expected one for each query, "
-                f"{tuple(episodes.query.shape[:2])}"
-            )
-        loss = self.training_loss(model, episodes.support, episodes.labels, episodes.query, labels, way=way)
+        with _without_inference_mode():
+            episodes = self._taken(support, support_labels, query, way)
+            labels = self._query_labels(query_labels, episodes, way)
+            loss = self.training_loss(model, episodes.support, episodes.labels, episodes.query, labels, way=way)
         check_output(self, loss, {}, what="the loss")
         return loss
+
+    def _query_labels(self, query_labels: Any, episodes: Episodes, way: int) -> Tensor:
+        """Return checked labels (E, Q, ...) of the queries."""
+        what = f"{type(self).__name__}: query_labels"
+        labels = as_column(query_labels, what=what)
+        if self.classifies:
+            labels = class_labels(labels, num_classes=way, complete=True, dims=1 if episodes.alone else 2, what=what)
+        labels = (labels.unsqueeze(0) if episodes.alone else labels).to(episodes.query.device)
+        if labels.shape[:2] != episodes.query.shape[:2]:
+            raise ValueError(
+                f"{what} have shape {tuple(labels.shape)}; expected one for each query, "
+                f"{tuple(episodes.query.shape[:2])}"
+            )
+        return usable(labels)
 
     def answer(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, ...), support_labels (E, S) and query (E, Q, ...) to logits (E, Q, way)."""
@@ -108,12 +124,22 @@ class MetaLearner(Method):
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 
     def _taken(self, support: Any, support_labels: Any, query: Any, way: int) -> Episodes:
-        episodes = take_episodes(self, support, support_labels, query, way=way)
+        episodes = take_episodes(self, support, support_labels, query, way=way, classes=self.classifies)
         for side, values in {"support": episodes.support, "query": episodes.query}.items():
             if not is_finite(values):  # what a network makes of them may well be finite
                 where = where_not_finite(values.flatten(1), unit="episode")
                 raise FloatingPointError(f"{type(self).__name__}: NaN or Inf in {side} ({where}); drop or repair it")
         return episodes
+
+
+@contextmanager
+def _without_inference_mode() -> Iterator[None]:
+    """Inside, gradients can be taken; where inference mode was on, results carry none."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def check_way(method: Method, logits: Tensor, way: int) -> None:

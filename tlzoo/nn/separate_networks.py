@@ -55,7 +55,7 @@ class SeparateNetworks:
                 return _one_after_the_other(model, parameters, inputs, twice=twice)
             try:
                 outputs = _all_at_once(model, parameters, inputs, strict=alone is None)
-            except (RuntimeError, _SlowRule) as error:
+            except (RuntimeError, _SlowRuleError) as error:
                 if isinstance(error, torch.OutOfMemoryError) or alone is not None:
                     raise
                 outputs = _one_after_the_other(model, parameters, inputs, twice=twice)
@@ -74,7 +74,7 @@ class SeparateNetworks:
         )
 
 
-class _SlowRule(Exception):
+class _SlowRuleError(Exception):
     """An operation of the network has no rule for vmap."""
 
 
@@ -114,7 +114,8 @@ def _slow_rules_are_errors() -> Iterator[None]:
         try:
             yield
         except UserWarning as warning:
-            raise _SlowRule(str(warning)) from warning
+            operation = str(warning).split("batching rule for ")[-1].split(". ")[0]
+            raise _SlowRuleError(f"torch has no batching rule for {operation}") from warning
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlzoo.methods.oneshot.maml import MAML
+from tlzoo.methods.oneshot.maml import MAML, EpisodeLoss
 from tlzoo.nn.batch_statistics import Statistics
 from tlzoo.paper import Paper
 
@@ -17,6 +17,7 @@ class ANIL(MAML):
     Args:
         rate: of the steps.
         steps: of gradient descent.
+        loss: of an episode, see MAML.
         statistics: of batch normalization, see MAML.
         head: what the names of the head's parameters begin with; ``OneShot`` calls it ``head``.
 
@@ -32,9 +33,15 @@ class ANIL(MAML):
     )
 
     def __init__(
-        self, *, rate: float = 0.01, steps: int = 5, statistics: Statistics = "support", head: str = "head"
+        self,
+        *,
+        rate: float = 0.01,
+        steps: int = 5,
+        loss: str | EpisodeLoss = "cross_entropy",
+        statistics: Statistics = "support",
+        head: str = "head",
     ) -> None:
-        super().__init__(rate=rate, steps=steps, statistics=statistics)
+        super().__init__(rate=rate, steps=steps, loss=loss, statistics=statistics)
         self.head = head
 
     def adapts(self, name: str) -> bool:

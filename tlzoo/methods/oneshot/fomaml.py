@@ -17,6 +17,7 @@ class FOMAML(MAML):
     Args:
         rate: of the steps.
         steps: of gradient descent.
+        loss: of an episode, see MAML.
         statistics: of batch normalization, see MAML.
 
     Differs from the paper: ``statistics="support"``, unless it is set otherwise.

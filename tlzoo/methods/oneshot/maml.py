@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_choice
 from tlzoo.methods.meta_learning import MetaLearner, check_way
-from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_statistics
+from tlzoo.nn.batch_statistics import Statistics
+from tlzoo.nn.separate_networks import SeparateNetworks
 from tlzoo.paper import Paper
 
-__all__ = ["MAML"]
+__all__ = ["MAML", "EpisodeLoss"]
+
+EpisodeLoss = Callable[[Tensor, Tensor], Tensor]
+"""Maps the outputs (N, way) and the labels of an episode to its loss."""
+
+_LOSSES: dict[str, EpisodeLoss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 
 
 class MAML(MetaLearner):
     """MAML (Finn, Abbeel & Levine, ICML 2017), https://arxiv.org/abs/1703.03400.
 
-    The network's parameters take ``steps`` steps of gradient descent on the support's cross-entropy, anew for each
-    episode; the network after them answers the queries, and the queries' loss trains the parameters before them,
-    through the steps. All episodes of a batch step at once.
+    The network's parameters take ``steps`` steps of gradient descent on the support's loss, anew for each episode; the
+    network after them answers the queries, and the queries' loss trains the parameters before them, through the steps.
+    All episodes of a batch step at once, where the network's layers can (:class:`tlzoo.nn.separate_networks`).
+    Parameters that the loss does not depend on stay as they are.
 
     Args:
         rate: of the steps.
         steps: of gradient descent.
+        loss: of an episode, in the steps and of the queries: ``"cross_entropy"``; ``"mse"`` for values, where ``way``
+            is the number of outputs and labels are floats (E, N) or (E, N, way); or a function of the outputs (N, way)
+            and labels of one episode, which are not looked at then.
         statistics: what batch normalization without running statistics takes its own from when queries are answered:
             ``"support"``, so that each query is answered on its own, or ``"batch"``, the queries, as in the authors'
             code. The latter makes answers transductive, and the benchmark refuses it.
@@ -49,19 +59,38 @@ class MAML(MetaLearner):
 
     second_order: ClassVar[bool] = True
 
-    def __init__(self, *, rate: float = 0.01, steps: int = 5, statistics: Statistics = "support") -> None:
+    def __init__(
+        self,
+        *,
+        rate: float = 0.01,
+        steps: int = 5,
+        loss: str | EpisodeLoss = "cross_entropy",
+        statistics: Statistics = "support",
+    ) -> None:
         super().__init__()
         if rate <= 0 or steps < 1:
             raise ValueError(f"rate {rate}, steps {steps}; expected a number > 0 and at least 1")
+        if isinstance(loss, str):
+            check_choice(loss, _LOSSES, what="loss")
         self.rate, self.steps, self.statistics = rate, steps, statistics
+        self.classifies = loss == "cross_entropy"
+        self.criterion = _LOSSES[loss] if isinstance(loss, str) else loss
+        self.networks = SeparateNetworks(type(self).__name__)
 
     def answer(self, model: nn.Module, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map E episodes of inputs, support (E, S, ...) and query (E, Q, ...), to query logits (E, Q, way)."""
         parameters = self.adapted(model, support, support_labels, way=way)
         if self.statistics == "batch":
-            return _outputs(model, parameters, query, rows=query.shape[1])
+            return self.networks(model, parameters, query, rows=query.shape[1])
         shots = support.shape[1]
-        return _outputs(model, parameters, torch.cat([support, query], dim=1), rows=shots)[:, shots:]
+        return self.networks(model, parameters, torch.cat([support, query], dim=1), rows=shots)[:, shots:]
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over episodes of the loss of outputs (E, N, way) and labels (E, N) or (E, N, way)."""
+        if self.classifies:
+            return super().loss(logits, labels)
+        losses = [self.criterion(*_fitted(own, wanted)) for own, wanted in zip(logits, labels, strict=True)]
+        return torch.stack(losses).mean()
 
     def adapted(self, model: nn.Module, inputs: Tensor, labels: Tensor, *, way: int) -> dict[str, Tensor]:
         """Return the adapted parameters, each with a leading dimension of E episodes.
@@ -73,10 +102,10 @@ class MAML(MetaLearner):
             way: classes an episode.
 
         Raises:
-            ValueError: nothing to adapt, a network of another number of outputs, or normalization layers that update
-                running statistics.
+            ValueError: nothing to adapt, a network of another number of outputs, normalization layers that update
+                running statistics, or a network that was made under ``torch.inference_mode``.
         """
-        _refuse_running_statistics(model)
+        _refuse(model)
         start = {name: p for name, p in model.named_parameters() if p.requires_grad}
         chosen = [name for name in start if self.adapts(name)]
         if not chosen:
@@ -86,13 +115,15 @@ class MAML(MetaLearner):
             parameters = {name: p.expand(len(inputs), *p.shape) for name, p in start.items()}
         for _ in range(self.steps):
             with torch.enable_grad():
-                logits = _outputs(model, parameters, inputs, rows=inputs.shape[1])
+                logits = self.networks(model, parameters, inputs, rows=inputs.shape[1], twice=through)
                 check_way(self, logits, way)
                 # the sum over episodes: each has its own parameters, and they get its own gradient
-                loss = len(inputs) * F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+                loss = len(inputs) * self.loss(logits, labels)
                 part = [parameters[name] for name in chosen]
-                slopes = torch.autograd.grad(loss, part, create_graph=through)
+                slopes = torch.autograd.grad(loss, part, create_graph=through, allow_unused=True)
             for name, slope in zip(chosen, slopes, strict=True):
+                if slope is None:
+                    continue
                 parameters[name] = self.moved(name, parameters[name], slope)
                 if not torch.is_grad_enabled():
                     parameters[name].requires_grad_()
@@ -107,38 +138,19 @@ class MAML(MetaLearner):
         return parameter - self.rate * slope
 
 
-def _outputs(model: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, *, rows: int) -> Tensor:
-    """Return the outputs (E, N, ...) of a model for inputs (E, N, ...), each episode under its own parameters.
-
-    Batches are normalized by the statistics of the first ``rows``.
-    """
-
-    def output(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        result: Tensor = functional_call(model, parameters, (inputs,))
-        return result
-
-    one_by_one = _faster_one_by_one(model, inputs.device)
-    # under vmap even where the rows are all: torch's own batch normalization has a wrong second derivative there (2.14:
-    # MAML's gradient through conv4 is off in the third digit)
-    plain = not uses_batch_statistics(model) or (one_by_one and rows == inputs.shape[1])
-    with nullcontext() if plain else statistics_of(rows):
-        if one_by_one:
-            apart = [{name: p[place] for name, p in parameters.items()} for place in range(len(inputs))]
-            return torch.stack([output(own, episode) for own, episode in zip(apart, inputs, strict=True)])
-        stacked: Tensor = vmap(output)(parameters, inputs)
-        return stacked
+def _fitted(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the outputs (N, way) of an episode and its labels as a loss takes them: one value an item is (N,)."""
+    values = labels.is_floating_point() and labels.ndim == 1 and outputs.shape[1] == 1
+    return outputs.squeeze(1) if values else outputs, labels
 
 
-def _faster_one_by_one(model: nn.Module, device: torch.device) -> bool:
-    """Say whether the model convolves on a CPU.
-
-    Filters of each episode's own become a grouped convolution, which takes a CPU 1.3 times as long as the convolutions
-    of conv4 one after the other: these keep it busy already.
-    """
-    return device.type == "cpu" and any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
-
-
-def _refuse_running_statistics(model: nn.Module) -> None:
+def _refuse(model: nn.Module) -> None:
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_inference():
+            raise ValueError(
+                f"{name} was made under torch.inference_mode, which forbids gradients of it; build or load the network "
+                "outside"
+            )
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats and module.training:
             raise ValueError(

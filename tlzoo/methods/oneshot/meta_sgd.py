@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.methods.oneshot.maml import MAML
+from tlzoo.methods.oneshot.maml import MAML, EpisodeLoss
 from tlzoo.nn.batch_statistics import Statistics
+from tlzoo.nn.named_modules import attribute_name
 from tlzoo.paper import Paper
 
 __all__ = ["MetaSGD"]
@@ -20,6 +21,7 @@ class MetaSGD(MAML):
     Args:
         rate: where the rates start.
         steps: of gradient descent, 1 in the paper.
+        loss: of an episode, see MAML.
         statistics: of batch normalization, see MAML.
 
     Differs from the paper: rates start at one value rather than at random; ``statistics="support"``, unless it is set
@@ -35,8 +37,15 @@ class MetaSGD(MAML):
         arxiv="1707.09835",
     )
 
-    def __init__(self, *, rate: float = 0.01, steps: int = 1, statistics: Statistics = "support") -> None:
-        super().__init__(rate=rate, steps=steps, statistics=statistics)
+    def __init__(
+        self,
+        *,
+        rate: float = 0.01,
+        steps: int = 1,
+        loss: str | EpisodeLoss = "cross_entropy",
+        statistics: Statistics = "support",
+    ) -> None:
+        super().__init__(rate=rate, steps=steps, loss=loss, statistics=statistics)
         self.rates = nn.ParameterDict()
 
     def prepare(self, model: nn.Module) -> None:
@@ -58,4 +67,4 @@ class MetaSGD(MAML):
 
 
 def _key(name: str) -> str:
-    return name.replace(".", "/")  # torch keeps dots for itself
+    return attribute_name(name.replace(".", "/"), nn.ParameterDict)  # torch keeps dots for itself

@@ -20,6 +20,7 @@ class Reptile(FOMAML):
     Args:
         rate: of the steps.
         steps: of gradient descent.
+        loss: of an episode, see MAML.
         statistics: of batch normalization, see MAML.
 
     Differs from the paper: each step takes the whole episode rather than a part of it; ``statistics="support"``, unless
