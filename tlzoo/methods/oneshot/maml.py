@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -120,6 +120,7 @@ class MAML(MetaLearner):
                 # the sum over episodes: each has its own parameters, and they get its own gradient
                 loss = len(inputs) * self.loss(logits, labels)
                 part = [parameters[name] for name in chosen]
+                slopes: Sequence[Tensor | None]
                 slopes = torch.autograd.grad(loss, part, create_graph=through, allow_unused=True)
             for name, slope in zip(chosen, slopes, strict=True):
                 if slope is None:
