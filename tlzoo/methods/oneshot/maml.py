@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -120,11 +120,10 @@ class MAML(MetaLearner):
                 # the sum over episodes: each has its own parameters, and they get its own gradient
                 loss = len(inputs) * self.loss(logits, labels)
                 part = [parameters[name] for name in chosen]
-                slopes: Sequence[Tensor | None]
                 slopes = torch.autograd.grad(loss, part, create_graph=through, allow_unused=True)
-            for name, slope in zip(chosen, slopes, strict=True):
-                if slope is None:
-                    continue
+            # None for parameters that the loss does not depend on, which torch's types leave out
+            steps = {name: slope for name, slope in zip(chosen, slopes, strict=True) if isinstance(slope, Tensor)}
+            for name, slope in steps.items():
                 parameters[name] = self.moved(name, parameters[name], slope)
                 if not torch.is_grad_enabled():
                     parameters[name].requires_grad_()
