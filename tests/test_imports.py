@@ -32,8 +32,15 @@ def test_the_package_itself_loads_no_torch():
     assert loaded_by("import tlzoo", "torch", "numpy", *HEAVY) == []
 
 
-def test_the_list_of_methods_loads_no_torch():
-    assert loaded_by("import tlzoo; tlzoo.list_methods()", "torch", *HEAVY) == []
+def test_names_load_no_torch():
+    statement = "import tlzoo; tlzoo.list_methods(); tlzoo.list_tasks(); tlzoo.list_backbones()"
+    assert loaded_by(statement, "torch", *HEAVY) == []
+
+
+def test_a_subpackage_is_there_without_an_import_of_its_own():
+    assert loaded_by("import tlzoo; tlzoo.functional.mmd, tlzoo.nn.Network", "torch", *HEAVY) == ["torch"]
+    assert loaded_by("import tlzoo; tlzoo.methods.confusion.CDAN, tlzoo.methods.Alignment", *HEAVY) == []
+    assert loaded_by("import tlzoo; tlzoo.run_suite, tlzoo.stats.iqm, tlzoo.bench.load_suite", "torch") == []
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,13 @@ def test_layers_below_lightning(module):
 def test_all_families_of_methods():
     statement = "\n".join(f"from tlzoo.methods.{family} import *" for family in FAMILIES)
     assert loaded_by(statement, "torch", *HEAVY) == ["torch"]
+
+
+def test_an_import_changes_no_warning_filter():
+    program = "import warnings, torch, pytorch_lightning; before = list(warnings.filters); import {}; "
+    program += "assert warnings.filters == before, set(warnings.filters) - set(before)"
+    for module in ("tlzoo.lit", "tlzoo.bench.protocols.domain"):
+        subprocess.run([sys.executable, "-c", program.format(module)], check=True)
 
 
 def test_the_public_names_are_there():

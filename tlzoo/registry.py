@@ -65,6 +65,7 @@ _FAMILIES_OF_BASES = {
     "EpisodeClassifier": "oneshot",
     "MetaLearner": "oneshot",
     "Compatibility": "zeroshot",
+    "TextCompatibility": "zeroshot",
     "Strategy": "finetuning",
 }
 """Base class -> family of a method that does not name its own."""
@@ -234,7 +235,7 @@ def _checked_class(name: str, cls: Any) -> type[Method]:
     base: type[Method] = importlib.import_module("tlzoo.methods.base").Method
     if not (isinstance(cls, type) and issubclass(cls, base)):
         given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
-        raise TypeError(f"{name} is no method but {given}; expected a subclass of one in tlzoo.methods.base")
+        raise TypeError(f"{name} is no method but {given}; expected a subclass of one in tlzoo.methods")
     if not any(each.__name__ in _FAMILIES_OF_BASES for each in cls.__mro__):
         raise TypeError(f"{name} inherits from Method alone; expected a base class of a family, such as Alignment")
     return cls

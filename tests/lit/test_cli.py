@@ -101,6 +101,14 @@ def test_a_run_leaves_metrics_and_a_checkpoint_that_loads(pictures, tmp_path):
     assert torch.load(later, weights_only=True)["global_step"] == 5
 
 
+def test_the_root_of_a_run_is_the_users(pictures, tmp_path):
+    options = [option for option in QUIET if "logger" not in option and "checkpointing" not in option]
+    root = tmp_path / "elsewhere"
+    assert main(["fit", f"--config={EXAMPLE}", *pictures, *options, f"--trainer.default_root_dir={root}"]) == 0
+    assert "train/loss" in (root / "lightning_logs" / "version_0" / "metrics.csv").read_text()
+    assert not (tmp_path / "lightning_logs").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
-    from tlzoo.bench.runner import Plan
-    from tlzoo.bench.store import Store
+    from tlzoo.bench.runs import SuiteRun
 
 __all__ = ["add_commands", "add_suite", "planned"]
 
@@ -87,22 +84,18 @@ _OPTIONS = {
 }
 
 
-def planned(arguments: argparse.Namespace) -> tuple[Plan, Store]:
-    """Return the plan of the suite that was asked for, and the store of its results."""
+def planned(arguments: argparse.Namespace) -> SuiteRun:
+    """Return the suite that was asked for, with the store of its results."""
     from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-    from tlzoo.bench.runner import make_plan
-    from tlzoo.bench.store import Store
-    from tlzoo.bench.suite_reader import load_suite
+    from tlzoo.bench.runs import open_suite
 
-    suite = load_suite(arguments.suite)
-    if arguments.seeds is not None:
-        suite = suite.with_seeds(arguments.seeds)
-    if arguments.root is not None:
-        # absolute: workers may start elsewhere
-        root = str(arguments.root.expanduser().resolve())
-        suite = replace(suite, groups=tuple(replace(group, root=root) for group in suite.groups))
-    plan = make_plan(suite, arguments.protocol or DEFAULT_PROTOCOL)
-    return plan, Store(arguments.store or Path("runs") / suite.name)
+    return open_suite(
+        arguments.suite,
+        store=arguments.store,
+        seeds=arguments.seeds,
+        root=arguments.root,
+        protocol=arguments.protocol or DEFAULT_PROTOCOL,
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -110,76 +103,48 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from tlzoo.bench.executors import EXECUTORS
     from tlzoo.bench.loggers import check_loggers, choose_loggers
-    from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-    from tlzoo.bench.report.tables import build_tables
-    from tlzoo.bench.runner import run_cells
 
     name = arguments.executor or "pool"
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     check_loggers(arguments.logger)
     executor = EXECUTORS[name](arguments.workers, arguments.address)
-    plan, store = planned(arguments)
+    suite = planned(arguments)
+    cells, store = suite.plan.cells, suite.store
     if arguments.logger:
         choose_loggers(arguments.logger, store.root / "logs")
-    build_tables(plan, store)  # a suite without its baselines is refused before hours of work, not after
     console = Console()
     try:
-        done = run_cells(
-            plan.cells,
-            store,
-            executor=executor,
-            protocol=arguments.protocol or DEFAULT_PROTOCOL,
-            console=console,
-        )
+        done = suite.run(executor, console=console)
     except KeyboardInterrupt:
-        finished = len(store.finished(plan.cells))
-        stored = f"{finished} of {len(plan.cells)} cells are finished and stored"
+        stored = f"{len(store.finished(cells))} of {len(cells)} cells are finished and stored"
         print(f"interrupted: {stored}; run again to continue", file=sys.stderr)
         return INTERRUPTED
     parts = [f"{done.finished} run", f"{done.stored} stored before", f"{len(done.failed)} failed"]
-    _show(plan, store, console)
-    console.print(f"{len(plan.cells)} cells: {', '.join(parts)}", highlight=False)
-    path = arguments.html or store.root / "report.html"
-    _write_html(path, plan, store, arguments)
+    _show(suite, console)
+    console.print(f"{len(cells)} cells: {', '.join(parts)}", highlight=False)
+    path = suite.report(arguments.html)
     console.print(f"report: {path}", soft_wrap=True, highlight=False)
     return 1 if done.failed else 0
 
 
-def _show(plan: Plan, store: Store, console: object = None) -> None:
+def _show(suite: SuiteRun, console: object = None) -> None:
     from rich.console import Console
 
     from tlzoo.bench.report.auxiliary_tables import sheets
     from tlzoo.bench.report.table_layout import grid
-    from tlzoo.bench.report.tables import build_tables
     from tlzoo.bench.report.terminal import terminal
 
     shown = console if isinstance(console, Console) else Console()
-    tables = build_tables(plan, store)
-    for each in (*map(grid, tables), *sheets(tables, store)):
+    tables = suite.tables()
+    for each in (*map(grid, tables), *sheets(tables, suite.store)):
         shown.print(terminal(each), soft_wrap=True)
 
 
-def _write_html(path: Path, plan: Plan, store: Store, arguments: argparse.Namespace) -> None:
-    from tlzoo.bench.report.page import write_page
-    from tlzoo.bench.report.tables import build_tables
-
-    write_page(path, plan, store, build_tables(plan, store), command=_command(arguments))
-
-
-def _command(arguments: argparse.Namespace) -> str:
-    """Return the command that makes the figures again, whatever way the report was asked for."""
-    words = ["tlzoo", "bench", "run", arguments.suite]
-    if arguments.seeds is not None:
-        words += ["--seeds", str(arguments.seeds)]
-    if arguments.root is not None:
-        words += ["--root", str(arguments.root)]
-    return shlex.join(words)
-
-
 def _status(arguments: argparse.Namespace) -> int:
-    plan, store = planned(arguments)
-    for group, cells in plan.groups:
+    suite = planned(arguments)
+    store = suite.store
+    for group, cells in suite.plan.groups:
         finished = store.finished(cells)
         failures = [failure for cell in cells if (failure := store.failure(cell)) is not None]
         missing = len(cells) - len(finished) - len(failures)
@@ -193,19 +158,15 @@ def _status(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     if arguments.format not in _FORMATS:
         raise ValueError(nearest(arguments.format, _FORMATS, kind="format"))
-    plan, store = planned(arguments)
+    suite = planned(arguments)
     if arguments.format == "html":
-        path = arguments.output or store.root / "report.html"
-        _write_html(path, plan, store, arguments)
-        print(path)
+        print(suite.report(arguments.output))
     elif arguments.format == "terminal" and arguments.output is None:
-        _show(plan, store)
+        _show(suite)
     else:
-        from tlzoo.bench.report import build_tables, render, sheets
         from tlzoo.storage import replace_file
 
-        tables = build_tables(plan, store)
-        text = render(tables, arguments.format, sheets(tables, store))
+        text = suite.render(arguments.format)
         if arguments.output is None:
             print(text, end="")
         else:
@@ -217,7 +178,8 @@ def _report(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from tlzoo.bench.export import write_metrics, write_parquet
 
-    plan, store = planned(arguments)
+    suite = planned(arguments)
+    plan, store = suite.plan, suite.store
     if arguments.metrics:
         path = arguments.output or Path("benchmarks/results") / f"{plan.suite.name}.json"
         count = write_metrics(path, plan, store)

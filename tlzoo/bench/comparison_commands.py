@@ -35,10 +35,8 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from tlzoo.bench.commands import planned
     from tlzoo.bench.compare import compare
-    from tlzoo.bench.report.tables import build_tables
 
-    plan, store = planned(arguments)
-    found = compare(build_tables(plan, store), arguments.first, arguments.second)
+    found = compare(planned(arguments).tables(), arguments.first, arguments.second)
     for comparison in found:
         print(printable(f"{comparison.title}: {comparison.answer}"))
         for line in comparison.evidence:

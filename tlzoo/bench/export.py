@@ -5,37 +5,44 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tlzoo.bench.report.validators import judged
 from tlzoo.bench.runner import Plan
-from tlzoo.bench.store import Store
+from tlzoo.bench.store import Record, Store
 from tlzoo.storage import replace_file
 
-__all__ = ["write_metrics", "write_parquet"]
+__all__ = ["described", "write_metrics", "write_parquet"]
 
 _MANIFEST = ("tlzoo", "commit", "python", "platform", "processor", "versions")
+
+
+def described(plan: Plan, store: Store) -> Iterator[tuple[dict[str, Any], Record]]:
+    """Yield every finished cell: what was run, in plain columns, and its record."""
+    for group, cells in plan.groups:
+        for cell, record in store.finished(cells).items():
+            about = {
+                **{"hash": cell.hash, "group": group.title},
+                **{name: getattr(cell, name) for name in ("kind", "task", "backbone", "method", "label", "seed")},
+                **{name: json.dumps(cell.to_json()[name]) for name in ("settings", "module", "budget", "candidates")},
+                "sees": "; ".join(record.receipt.get("sees", plan.sees[cell.method])),
+                "seconds": record.provenance.get("seconds"),
+            }
+            yield about, record
 
 
 def write_parquet(path: Path, plan: Plan, store: Store) -> int:
     """Write one line a cell and metric; return how many lines."""
     import pandas as pd
 
-    lines = []
-    for group, cells in plan.groups:
-        for cell, record in store.finished(cells).items():
-            about = {
-                **{name: getattr(cell, name) for name in ("kind", "task", "backbone", "method", "label", "seed")},
-                **{name: json.dumps(cell.to_json()[name]) for name in ("settings", "module", "budget", "candidates")},
-                "sees": "; ".join(record.receipt.get("sees", plan.sees[cell.method])),
-                "seconds": record.provenance.get("seconds"),
-            }
-            lines += [
-                {"hash": cell.hash, "group": group.title, **about, "metric": name, "value": value}
-                for name, value in record.metrics.items()
-            ]
+    lines = [
+        {**about, "metric": name, "value": value}
+        for about, record in described(plan, store)
+        for name, value in record.metrics.items()
+    ]
     buffer = io.BytesIO()
     pd.DataFrame(lines).to_parquet(buffer, index=False)
     replace_file(path, buffer.getvalue())

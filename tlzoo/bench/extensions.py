@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tlzoo import registry
 from tlzoo.backbones import names
 from tlzoo.bench.cell import Cell
 from tlzoo.data import catalog
 from tlzoo.extensions import Extensions
+from tlzoo.user_code import import_path
 
-__all__ = ["changed_code", "in_session", "require_shared"]
+__all__ = ["changed_code", "in_session", "name_of", "require_shared"]
 
 _KINDS: dict[str, Extensions] = {
     each.kind: each for each in (registry.EXTENSIONS, catalog.EXTENSIONS, names.EXTENSIONS)
@@ -37,6 +39,21 @@ def require_shared(cells: Iterable[Cell]) -> None:
 def in_session(cells: Iterable[Cell]) -> bool:
     """Whether cells use something that is defined in this session alone."""
     return any(not extensions.is_shared(name) for extensions, name in _used(cells))
+
+
+def name_of(target: Any) -> str:
+    """Return the name under which a class or a function is found: as what it is registered, or its import path.
+
+    Raises:
+        ValueError: it is neither registered nor to be imported.
+    """
+    name = next((name for extensions in _KINDS.values() if (name := extensions.named(target))), None)
+    if name is None and (name := import_path(target)) is None:
+        given = getattr(target, "__qualname__", repr(target))
+        raise ValueError(
+            f"{given} is defined in this session; register it and use its name: register_method(NAME, ...)"
+        )
+    return name
 
 
 def changed_code(cell: Cell) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tlzoo.bench.cell import KINDS
+from tlzoo.bench.extensions import name_of
 from tlzoo.bench.search import Search, read_search
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
@@ -50,16 +54,22 @@ def find_suite(name: str) -> Path:
     return _SHIPPED / f"{name}.yaml"
 
 
-def load_suite(name: str) -> Suite:
-    """Read and check a suite given by name or path; see :func:`find_suite`.
+def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
+    """Read and check a suite given by name or path, see :func:`find_suite`, or as what a file would hold.
 
-    Names of methods, tasks and backbones are checked when it is expanded (:meth:`Group.cells`).
+    Names of methods, tasks and backbones are checked when it is expanded (:meth:`Group.cells`). In place of a name a
+    mapping may have the class or function itself.
 
     Raises:
-        SuiteError: a mistake, with file and line.
+        SuiteError: a mistake, with file and line; of a mapping, the line of the file that it would make.
     """
-    path = find_suite(name)
-    top = parse(path.read_text(encoding="utf-8"), path.name)
+    if isinstance(suite, Mapping):
+        path = Path(f"{suite.get('suite', 'suite')}.yaml")
+        text = yaml.safe_dump(_named(suite), sort_keys=False, allow_unicode=True)
+    else:
+        path = find_suite(os.fspath(suite))
+        text = path.read_text(encoding="utf-8")
+    top = parse(text, path.name)
     parts = top.mapping(_SUITE_KEYS, what="a suite")
     _require(top, parts, ("suite", "groups"), what="a suite")
     seeds = _seeds(parts["seeds"]) if "seeds" in parts else (0,)
@@ -79,6 +89,15 @@ def _file_name(place: Located) -> str:
     if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
         raise place.error(f"suite is {name!r}; expected {expected}: results are stored under it")
     return name
+
+
+def _named(value: Any) -> Any:
+    """Return plain data of a suite: a class or function by the name that it is found under."""
+    if isinstance(value, Mapping):
+        return {str(key): _named(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_named(item) for item in value]
+    return name_of(value) if callable(value) else value
 
 
 def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, what: str) -> None:

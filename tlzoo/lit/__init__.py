@@ -1,7 +1,5 @@
 """The Lightning modules, one a type of transfer learning, and their data: the only part that knows Lightning."""
 
-import warnings
-
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData
 from tlzoo.lit.domains import DomainAdaptation, DomainConfusion
@@ -29,8 +27,3 @@ __all__ = [
     "ZeroShot",
     "ZeroShotData",
 ]
-
-# neither is for a user to act on: Lightning 2.6 on a torch that renames what it uses, and a method without validation
-# data, for which an empty list of loaders is our intention
-warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\). is deprecated", module="pytorch_lightning")
-warnings.filterwarnings("ignore", "Total length of .list. across ranks is zero", module="pytorch_lightning")

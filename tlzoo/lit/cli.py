@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentError, Namespace
+from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
 
 from tlzoo import lit
 from tlzoo.lit.data import MultitaskData, TaskData, ZeroShotData
+from tlzoo.lit.data.loaders import without_leaf_warning
 from tlzoo.lit.module import TransferModule
 from tlzoo.spelling import nearest
 
@@ -51,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             cli = _Command(words[1:] if words[:1] == ["fit"] else words)
         trainer, module, data = cli.trainer, cli.model, cli.datamodule
-        if module.learns:
-            trainer.fit(module, datamodule=data, ckpt_path=cli.config.get("ckpt_path"))
-        results = trainer.test(module, datamodule=data, verbose=False)
+        with without_leaf_warning():
+            if module.learns:
+                trainer.fit(module, datamodule=data, ckpt_path=cli.config.get("ckpt_path"))
+            results = trainer.test(module, datamodule=data, verbose=False)
     except (ArgumentError, TypeError, ValueError) as error:
         if not isinstance(error, ArgumentError) and not _is_mistake(error):
             raise
@@ -63,10 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in metrics.items():
         print(f"{name:{width}}  {value:.4f}")
     return 0
-
-
-# metrics of every run in lightning_logs/version_N/metrics.csv; Lightning's own default wants a package more
-_LOGGER = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": {"save_dir": "."}}
 
 
 class _Command(LightningCLI):
@@ -81,11 +81,21 @@ class _Command(LightningCLI):
             seed_everything_default=0,
             save_config_callback=None,
             auto_configure_optimizers=False,
-            trainer_defaults={"logger": _LOGGER},
             run=False,
             parser_kwargs={"prog": "tlzoo fit", "description": _DESCRIPTION, "exit_on_error": False},
             args=words,
         )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer.
+
+        Its usual logger writes the metrics of every run to lightning_logs/version_N/metrics.csv in
+        ``default_root_dir``; that of Lightning wants a package more.
+        """
+        given = self.config_init.trainer
+        if given.logger is None or given.logger is True:
+            kwargs["logger"] = CSVLogger(given.default_root_dir or ".")
+        return super().instantiate_trainer(**kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Fill in what the data tells a module; a setting that the module does not have is left out."""

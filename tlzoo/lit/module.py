@@ -212,6 +212,7 @@ _TAKERS = {
     "MetaLearner": "OneShot",
     "Weighting": "Multitask",
     "Compatibility": "ZeroShot",
+    "TextCompatibility": "ZeroShot",
     "Strategy": "FineTuning",
 }
 """Kind of method -> what takes it, the special kinds first."""

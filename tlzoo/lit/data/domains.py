@@ -15,7 +15,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainView
 from tlzoo.lit.data.base import TaskData
-from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.lit.module import TransferModule
 from tlzoo.methods.transforms import FeatureTransform
@@ -188,7 +188,7 @@ class DomainData(TaskData[DomainTask]):
     def _sampler(self, examples: ExampleSet, *, stream: Stream) -> BatchSampler:
         return BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
 
-    def val_dataloader(self) -> list[Passes[Examples]]:
+    def val_dataloader(self) -> list[Passes[Examples]] | NoLoaders:
         """Return source test data where the method sees source labels, and target training inputs.
 
         Target inputs are left out for a method that sees target labels, which has no use for label-free scores.
@@ -196,7 +196,7 @@ class DomainData(TaskData[DomainTask]):
         sees, _ = self._method()
         source = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
         label_free = Sees.TARGET_INPUTS in sees and (source or Sees.TARGET_LABELS not in sees)
-        return [*source, *([self.passes(self.view.target)] if label_free else [])]
+        return [*source, *([self.passes(self.view.target)] if label_free else [])] or NoLoaders()
 
     def target_batches(self) -> Iterable[Examples]:
         """Return one pass over the whole target training set as the method may see it, in every process."""

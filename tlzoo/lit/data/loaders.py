@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
-__all__ = ["Passes", "StepLoader"]
+__all__ = ["NoLoaders", "Passes", "StepLoader", "without_leaf_warning"]
 
 Batch = TypeVar("Batch")
 
@@ -67,3 +70,27 @@ class Passes(Generic[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         for begin in range(0, self.size, self.batch_size):
             yield self.batch_of(self.first + np.arange(begin, min(begin + self.batch_size, self.size)))
+
+
+class NoLoaders(CombinedLoader):
+    """Nothing to evaluate on: Lightning skips the evaluation, where it would warn of an empty list."""
+
+    def __init__(self) -> None:
+        with without_leaf_warning():
+            super().__init__([], "sequential")
+
+    @property
+    def flattened(self) -> list[Any]:
+        """No loader."""
+        return []
+
+    @flattened.setter
+    def flattened(self, flattened: list[Any]) -> None: ...
+
+
+@contextmanager
+def without_leaf_warning() -> Iterator[None]:
+    """Silence what only Lightning can change: its 2.6 uses a name that torch 2.14 deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\). is deprecated", FutureWarning)
+        yield

@@ -15,7 +15,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import ZeroShotTask, ZeroShotView
 from tlzoo.lit.data.base import TaskData
-from tlzoo.lit.data.loaders import Passes, StepLoader
+from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import encode_prompts, mean_direction
 from tlzoo.types import Backbone, Examples, Sees
 
@@ -112,9 +112,9 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         sampler = BatchSampler(len(self.view.train), self.batch_size, seed=self.seed)
         return self._stream(lambda step: self.view.train.batch(self._training_share(sampler(step))), sampler)
 
-    def val_dataloader(self) -> list[Passes[Examples]]:
+    def val_dataloader(self) -> list[Passes[Examples]] | NoLoaders:
         """Return examples of the held-out classes, which play unseen; nothing where there are none."""
-        return [] if self.task.validation is None else [self.answers("validation", self._method()[0])]
+        return NoLoaders() if self.task.validation is None else [self.answers("validation", self._method()[0])]
 
     def test_dataloader(self) -> list[Passes[Examples]]:
         """Return test examples: of unseen classes, in the generalized protocol followed by those of seen ones."""
