@@ -57,6 +57,8 @@ class Stream(IntEnum):
     """Search by tree-structured Parzen estimators; key: (method)."""
     CORRUPTIONS = 16
     """Corruption of a test picture; key: (corruption, item)."""
+    TARGET_START = 17
+    """Order in which the target reaches a source-free method before training; no key."""
 
 
 _SEEDS = 2**64

@@ -79,9 +79,11 @@ def entropy_weights(
     *,
     normalization: Literal["per_domain", "joint"] = "per_domain",
 ) -> tuple[Tensor, Tensor]:
-    r"""Return the entropy weights of CDAN+E for source (N,) and target (M,) examples, detached.
+    r"""Return the entropy weights of CDAN+E for source (N,) and target (M,) examples.
 
     .. math:: w(x) \propto 1 + e^{-H(x)}
+
+    The sums that they are divided by are detached; the entropies are not, so detach or reverse them.
 
     Args:
         source_entropy: (N,) entropies in nats.
@@ -101,9 +103,9 @@ def entropy_weights(
         raise ValueError(
             f"{len(source_entropy)} source and {len(target_entropy)} target examples; expected one or more a side"
         )
-    source = 1.0 + torch.exp(-source_entropy.detach())
-    target = 1.0 + torch.exp(-target_entropy.detach())
+    source = 1.0 + torch.exp(-source_entropy)
+    target = 1.0 + torch.exp(-target_entropy)
     if normalization == "per_domain":
-        return source / source.sum(), target / target.sum()
-    factor = (len(source) + len(target)) / (source.sum() + target.sum())
+        return source / source.sum().detach(), target / target.sum().detach()
+    factor = (len(source) + len(target)) / (source.sum() + target.sum()).detach()
     return source * factor, target * factor

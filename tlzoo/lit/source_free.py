@@ -72,7 +72,7 @@ class SourceFreeAdaptation(TargetModule):
             self.method.start(self.network, self._target_inputs())
 
     def _target_inputs(self) -> Iterator[Any]:
-        for batch in self.trainer.datamodule.target_batches():  # type: ignore[attr-defined]
+        for batch in self.trainer.datamodule.target_batches(shuffle=True):  # type: ignore[attr-defined]
             yield batch.to(self.device).inputs
 
     def configure_optimizers(self) -> Any:

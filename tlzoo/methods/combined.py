@@ -62,6 +62,11 @@ class Combined(Alignment):
         return any(part.order_matters for part in self._alignments.values())
 
     @property
+    def transformable(self) -> bool:
+        """Whether that of every part is."""
+        return all(part.transformable for part in self._alignments.values())
+
+    @property
     def _alignments(self) -> dict[str, Alignment]:
         return {name: part for name, part in self.alignments.items() if isinstance(part, Alignment)}
 
@@ -154,7 +159,6 @@ def composition(names: tuple[str, ...]) -> type[Combined]:
             "__reduce__": lambda self: (_blank, (names,), self.__dict__),
             "sees": frozenset().union(*(cls.sees for cls in classes.values())),
             "needs": frozenset().union(*(cls.needs for cls in classes.values())),
-            "transformable": all(cls.transformable for cls in classes.values()),
             "revision": sum(cls.revision for cls in classes.values()),  # it grows when one of them does
         },
     )

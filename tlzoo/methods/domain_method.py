@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from tlzoo.functional.checks import check_counts
@@ -23,19 +21,22 @@ class DomainMethod(Method):
     Args:
         num_features: D, width of the features.
         num_classes: C.
-
-    Attributes:
-        transformable: whether ``torch.func.grad`` and ``vmap`` take its loss: not that of a method with a memory,
-            random numbers, gradients within the loss, or a solver outside torch.
     """
 
-    transformable: ClassVar[bool] = True
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()
         check_counts(num_features=num_features, num_classes=num_classes)
         self.num_features, self.num_classes = num_features, num_classes
+
+    @property
+    def transformable(self) -> bool:
+        """Whether ``torch.func.grad`` and ``vmap`` take its loss.
+
+        Not that of a method with a memory, random numbers, gradients within the loss, or a solver outside torch.
+        """
+        return True
 
     def make_head(self) -> nn.Module | None:
         """Return a head of the method's own, used for training and prediction, or None for the usual one.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_counts
 
-__all__ = ["DomainDiscriminator", "domain_loss"]
+__all__ = ["DomainDiscriminator", "domain_loss", "domain_losses"]
 
 
 class DomainDiscriminator(nn.Sequential):
@@ -38,6 +38,26 @@ class DomainDiscriminator(nn.Sequential):
         )
 
 
+def domain_losses(logits: Tensor, num_source: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cross-entropies of source (N,) and target (M,) examples, and the discriminator's accuracy.
+
+    Args:
+        logits: (N + M, 1) logits of "source"; the first ``num_source`` rows are the source.
+        num_source: N.
+
+    Raises:
+        ValueError: not (N + M, 1) logits, or an empty side.
+    """
+    if logits.ndim != 2 or logits.shape[1] != 1 or not 0 < num_source < len(logits):
+        raise ValueError(
+            f"logits of shape {tuple(logits.shape)} with {num_source} source rows; expected (N + M, 1), N and M > 0"
+        )
+    ours, theirs = logits[:num_source, 0], logits[num_source:, 0]
+    with torch.no_grad():
+        accuracy = 0.5 * ((ours > 0).float().mean() + (theirs <= 0).float().mean())
+    return F.softplus(-ours), F.softplus(theirs), accuracy
+
+
 def domain_loss(logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Return the discriminator's loss, the mean cross-entropy, and its accuracy.
 
@@ -46,8 +66,8 @@ def domain_loss(logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] 
     Args:
         logits: (N + M, 1) logits of "source"; the first ``num_source`` rows are the source.
         num_source: N.
-        weights: (N,) and (M,) weights of the examples, used as weighted sum divided by the total of all; weights that
-            sum to 1 in each domain make both count one half.
+        weights: (N,) and (M,) weights of the examples, used as weighted sum divided by the total of all, detached;
+            weights that sum to 1 in each domain make both count one half.
 
     Raises:
         ValueError: not (N + M, 1) logits, or an empty side.
@@ -56,17 +76,8 @@ def domain_loss(logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] 
     >>> accuracy.item()
     1.0
     """
-    if logits.ndim != 2 or logits.shape[1] != 1 or not 0 < num_source < len(logits):
-        raise ValueError(
-            f"logits of shape {tuple(logits.shape)} with {num_source} source rows; expected (N + M, 1), N and M > 0"
-        )
-    logits = logits.squeeze(1)
-    source, target = F.softplus(-logits[:num_source]), F.softplus(logits[num_source:])
+    source, target, accuracy = domain_losses(logits, num_source)
     if weights is None:
-        loss = 0.5 * (source.mean() + target.mean())
-    else:
-        total = weights[0].sum() + weights[1].sum()
-        loss = ((weights[0] * source).sum() + (weights[1] * target).sum()) / total
-    with torch.no_grad():
-        correct = 0.5 * ((logits[:num_source] > 0).float().mean() + (logits[num_source:] <= 0).float().mean())
-    return loss, correct
+        return 0.5 * (source.mean() + target.mean()), accuracy
+    total = (weights[0].sum() + weights[1].sum()).detach()
+    return ((weights[0] * source).sum() + (weights[1] * target).sum()) / total, accuracy

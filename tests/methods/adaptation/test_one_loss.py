@@ -87,12 +87,13 @@ def test_pseudo_labels_are_ramped_and_cut():
     method = PseudoLabel(D, C, threshold=0.5, begin=0.2, end=0.6)
     expected = ((p >= 0.5) * losses).mean().item()
     assert value(method, progress=0.1) == 0.0
-    assert value(method, progress=0.4) == pytest.approx(0.5 * expected)
-    assert value(method) == pytest.approx(expected)
+    assert value(method, progress=0.4) == pytest.approx(0.5 * 3 * expected)  # the paper's alpha_f is 3
+    assert value(method) == pytest.approx(3 * expected)
 
 
-def test_atdoc_learns_what_neighbors_say():
-    method = ATDOC(D, C, neighbors=2).double()
+@pytest.mark.parametrize("confidence_is", ["mass", "share"])
+def test_atdoc_learns_what_neighbors_say(confidence_is):
+    method = ATDOC(D, C, neighbors=2, confidence=confidence_is).double()
     memory = side(5, 2)
     method.on_epoch(memory)
     found = value(method, progress=0.5)
@@ -103,7 +104,7 @@ def test_atdoc_learns_what_neighbors_say():
     for i in range(5):
         order = sorted((j for j in range(5) if j != i), key=lambda j: -float(features[i] @ features[j]))[:2]
         mean = squares[order].mean(dim=0)
-        confidence = (mean / mean.sum()).max().item()
+        confidence = (mean / mean.sum() if confidence_is == "share" else mean).max().item()
         answer = mean.argmax()
         total += confidence * F.cross_entropy(TARGET.logits[i], answer).item()
         mass += confidence

@@ -198,10 +198,17 @@ class DomainData(TaskData[DomainTask]):
         label_free = Sees.TARGET_INPUTS in sees and (source or Sees.TARGET_LABELS not in sees)
         return [*source, *([self.passes(self.view.target)] if label_free else [])] or NoLoaders()
 
-    def target_batches(self) -> Iterable[Examples]:
-        """Return one pass over the whole target training set as the method may see it, in every process."""
+    def target_batches(self, *, shuffle: bool = False) -> Iterable[Examples]:
+        """Return one pass over the whole target training set as the method may see it, in every process.
+
+        Args:
+            shuffle: in an order that ``seed`` draws: the batches of a sorted set are of one class.
+        """
         target = self.view.target
-        return Passes(target.batch, len(target), 256)
+        order = np.arange(len(target))
+        if shuffle:
+            order = numpy_generator(self.seed, Stream.TARGET_START).permutation(order)
+        return Passes(lambda places: target.batch(order[places]), len(target), 256)
 
     def test_dataloader(self) -> Passes[Examples]:
         """Return target test data.

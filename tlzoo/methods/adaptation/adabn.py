@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlzoo.methods.source_free import SourceFree
@@ -19,10 +19,13 @@ __all__ = ["AdaBN"]
 class AdaBN(SourceFree):
     """Adaptive batch normalization (Li et al., ICLR Workshops 2017), https://arxiv.org/abs/1603.04779.
 
-    The running statistics of all batch normalization layers are computed anew on the whole unlabelled target, as a
-    cumulative average over its batches, each seen under the statistics of that batch; weights stay as they are.
+    The running statistics of all batch normalization layers become the mean and variance of the layer's inputs over the
+    whole unlabelled target, by the paper's running update: with n examples so far and k in the batch, the mean moves by
+    k / (n + k) of the way to the batch's, and the variances combine with the spread between the means. Each batch
+    passes under its own statistics; weights stay as they are.
 
-    Differs from the paper: one pass over the target during training, none over the test set.
+    Differs from the paper: one pass over the target during training, none over the test set; the variance is divided by
+    N - 1, as torch has it.
 
     Args:
         num_features: D.
@@ -38,25 +41,69 @@ class AdaBN(SourceFree):
     )
     learns = False
 
+    revision = 2
+
     @torch.no_grad()
     def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
-        """Recompute the statistics of the network on raw inputs (B, ...) of the target.
+        """Recompute the statistics of the network on raw inputs (B, ...) of the target, in a random order.
 
         Raises:
-            ValueError: it has no batch normalization with running statistics.
+            ValueError: a batch normalization layer without running statistics, no such layer, or fewer than two
+                examples.
         """
         layers = normalization_layers(network, _BatchNorm)
-        momenta = [layer.momentum for layer in layers]
+        if any(layer.running_mean is None for layer in layers):
+            raise ValueError(
+                "AdaBN: batch normalization of the network keeps no running statistics, it takes those of each batch "
+                "already; give it a network with track_running_stats=True"
+            )
         modes = {module: module.training for module in network.modules()}
         network.eval()  # dropout rests; normalization alone takes in the batches
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # a cumulative average
-            layer.train()
+        moments = [Moments(layer) for layer in layers]
         for inputs in batches:
-            if len(inputs) > 1:  # a single item has no spread
-                network(inputs)
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+            network(inputs)
         for module, mode in modes.items():
             module.training = mode
+        for found in moments:
+            found.finish()
+
+
+class Moments:
+    """Mean and variance of what goes into a batch normalization layer, over all batches; the layer uses the batch's.
+
+    Args:
+        layer: with running statistics; they change in :meth:`finish`.
+    """
+
+    def __init__(self, layer: _BatchNorm) -> None:
+        self.layer, self.count = layer, 0
+        self.mean, self.spread = (torch.zeros(layer.num_features, dtype=torch.float64) for _ in range(2))
+        self.hook = layer.register_forward_pre_hook(self._take_in)
+
+    def _take_in(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Count a batch, and put its statistics into the layer."""
+        values = inputs[0].transpose(0, 1).flatten(1).double()  # (C, n)
+        self.mean, self.spread = self.mean.to(values.device), self.spread.to(values.device)
+        n, k = self.count, values.shape[1]
+        mean = values.mean(dim=1)
+        spread = (values - mean[:, None]).square().sum(dim=1)
+        moved = mean - self.mean
+        self.count, self.mean = n + k, self.mean + moved * k / (n + k)
+        self.spread = self.spread + spread + moved.square() * n * k / (n + k)
+        if k > 1:  # a single item has no spread; it passes under what was there before
+            self._set(mean, spread / k)
+
+    def _set(self, mean: Tensor, variance: Tensor) -> None:
+        self.layer.get_buffer("running_mean").copy_(mean)
+        self.layer.get_buffer("running_var").copy_(variance)
+
+    def finish(self) -> None:
+        """Put the statistics of all batches into the layer.
+
+        Raises:
+            ValueError: fewer than two values a channel.
+        """
+        self.hook.remove()
+        if self.count < 2:
+            raise ValueError(f"AdaBN: {self.count} target examples; expected two or more, one has no variance")
+        self._set(self.mean, self.spread / (self.count - 1))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.functional.checks import check_at_least, check_choice, check_counts
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
@@ -22,17 +24,21 @@ class ATDOC(Alignment):
 
     Source: https://arxiv.org/abs/2007.04171.
 
-    A memory holds the normalized features and the sharpened, class-balanced predictions of all target examples. The
-    mean prediction of the nearest ``neighbors`` gives each example a label and a confidence, which weighs its
-    cross-entropy. loss = weight * p * weighted mean, growing with training progress p.
+    A memory holds the normalized features and the sharpened, class-balanced predictions of all target examples, q_c =
+    p_c^2 / mean p_c^2, the mean being that of the batch. The mean q of the nearest ``neighbors`` gives each example a
+    label and a confidence, which weighs its cross-entropy. loss = weight * p * weighted mean, growing with training
+    progress p.
 
-    Differs from the paper: the memory starts from the network's answers at the first epoch instead of random ones, and
+    Differs from the paper: q is divided by the mean of a class instead of its sum, so that it does not depend on the
+    size of the batch; the memory starts from the network's answers at the first epoch instead of random ones, and
     takes a batch in before its neighbors are asked: the same batch twice gives the same loss.
 
     Args:
         num_features: D.
         num_classes: C.
         neighbors: how many are asked.
+        confidence: ``"mass"``: the largest entry of the mean q, as in the authors' code; ``"share"``: that entry
+            divided by the sum of all, a probability.
         weight: trade-off of the term.
     """
 
@@ -45,15 +51,29 @@ class ATDOC(Alignment):
     )
     space = Space(weight=LogUniform(0.1, 10.0))
     needs = frozenset({Need.INDICES})
-    transformable = False
-    variants = ({}, {"neighbors": 2})
+    revision = 2
+    variants = ({}, {"neighbors": 2}, {"confidence": "share"})
 
-    def __init__(self, num_features: int, num_classes: int, *, neighbors: int = 5, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        neighbors: int = 5,
+        confidence: Literal["mass", "share"] = "mass",
+        weight: float = 1.0,
+    ) -> None:
         super().__init__(num_features, num_classes)
         check_counts(neighbors=neighbors)
         check_at_least(0, weight=weight)
-        self.neighbors, self.weight = neighbors, weight
+        check_choice(confidence, ("mass", "share"), what="confidence")
+        self.neighbors, self.confidence, self.weight = neighbors, confidence, weight
         self.memory = MemoryBank(num_features, num_classes)
+
+    @property
+    def transformable(self) -> bool:
+        """It has a memory."""
+        return False
 
     def on_epoch(self, target: Prediction) -> None:
         """Fill the memory with the whole target, once."""
@@ -79,11 +99,11 @@ class ATDOC(Alignment):
         self.memory.update(indices, features, _sharpened(target.logits))
         nearest = self.memory.neighbors(indices, features, self.neighbors)
         mean = self.memory.probabilities[nearest].mean(dim=1)
-        confidence, answers = (mean / mean.sum(dim=1, keepdim=True)).max(dim=1)
-        return confidence, answers
+        confidence, answers = mean.max(dim=1)
+        return confidence / mean.sum(dim=1) if self.confidence == "share" else confidence, answers
 
 
 def _sharpened(logits: Tensor) -> Tensor:
-    """Return squared class probabilities (M, C), each class divided by its sum over the batch."""
+    """Return squared class probabilities (M, C), each class divided by its mean over the batch."""
     squares = logits.detach().softmax(dim=1).square()
-    return squares / squares.sum(dim=0).clamp_min(torch.finfo(squares.dtype).tiny)
+    return squares / squares.mean(dim=0).clamp_min(torch.finfo(squares.dtype).tiny)

@@ -35,7 +35,6 @@ class DeepJDOT(Statistic):
         year=2018,
         arxiv="1803.10081",
     )
-    transformable = False
     logged = "transport_cost"
 
     def __init__(
@@ -44,6 +43,11 @@ class DeepJDOT(Statistic):
         super().__init__(num_features, num_classes, weight=weight)
         check_at_least(0, alpha=alpha, beta=beta)
         self.alpha, self.beta = alpha, beta
+
+    @property
+    def transformable(self) -> bool:
+        """POT solves outside torch."""
+        return False
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
         """Return the cost of the plan between source (N, D), labels (N,) and target (M, D), (M, C).

@@ -16,7 +16,7 @@ from tlzoo.methods.test_time import Online
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
 
-__all__ = ["EATA"]
+__all__ = ["EATA", "redundancy_by_classes"]
 
 
 class EATA(Online):
@@ -32,7 +32,7 @@ class EATA(Online):
         lr: of SGD with momentum.
         momentum: of SGD.
         margin: share of the largest entropy.
-        redundancy: largest cosine of an answer to the running mean.
+        redundancy: largest cosine of an answer to the running mean; None for :func:`redundancy_by_classes`.
         anchoring: weight of the penalty.
     """
 
@@ -43,7 +43,7 @@ class EATA(Online):
         year=2022,
         arxiv="2204.02610",
     )
-    revision = 2
+    revision = 3
     variants = ({}, {"margin": 1.0, "redundancy": 1.0})
 
     def __init__(
@@ -53,7 +53,7 @@ class EATA(Online):
         lr: float = 2.5e-4,
         momentum: float = 0.9,
         margin: float = 0.4,
-        redundancy: float = 0.05,
+        redundancy: float | None = None,
         anchoring: float = 2000.0,
     ) -> None:
         self.lr, self.momentum = lr, momentum
@@ -95,7 +95,8 @@ class EATA(Online):
         """Return (B,) which answers count, and take them into the running mean."""
         mean = self.mean.get_buffer("probabilities")
         if len(mean):
-            certain = certain & (F.cosine_similarity(mean[None], probabilities, dim=1).abs() < self.redundancy)
+            limit = redundancy_by_classes(probabilities.shape[1]) if self.redundancy is None else self.redundancy
+            certain = certain & (F.cosine_similarity(mean[None], probabilities, dim=1).abs() < limit)
         if bool(certain.any()):
             fresh = probabilities[certain].mean(dim=0)
             self.mean.probabilities = 0.9 * mean + 0.1 * fresh if len(mean) else fresh
@@ -112,3 +113,17 @@ class EATA(Online):
         """Forget everything but the source model and what :meth:`remember` measured."""
         super().reset()
         self.mean.probabilities = self.mean.get_buffer("probabilities").new_zeros(0)
+
+
+def redundancy_by_classes(num_classes: int) -> float:
+    """Return EATA's bound on the cosine of an answer to the mean of answers: 0.4 for 10 classes, 0.1, 0.05.
+
+    What was published for 10, 100 and 1,000 classes, powers of their number between and beyond. It cannot be one number
+    for all: a certain answer's cosine to a mean that is spread over C classes is C^-1/2.
+
+    >>> [round(redundancy_by_classes(c), 2) for c in (5, 10, 100, 1000)]
+    [0.61, 0.4, 0.1, 0.05]
+    """
+    if num_classes < 100:
+        return min(0.4 * math.pow(10 / num_classes, math.log10(4)), 1.0)
+    return 0.1 * math.pow(100 / num_classes, math.log10(2))

@@ -41,7 +41,6 @@ class NRC(SourceFree):
         arxiv="2110.04202",
     )
     needs = frozenset({Need.INDICES})
-    transformable = False
     variants = ({"neighbors": 2, "expanded": 2}, {})
 
     def __init__(
@@ -52,6 +51,11 @@ class NRC(SourceFree):
         check_at_least(0, affinity=affinity)
         self.neighbors, self.expanded, self.affinity = neighbors, expanded, affinity
         self.memory = MemoryBank(num_features, num_classes)
+
+    @property
+    def transformable(self) -> bool:
+        """It has a memory."""
+        return False
 
     def on_epoch(self, target: Prediction) -> None:
         """Fill the memory with the whole target, once."""

@@ -16,7 +16,8 @@ class PseudoLabel(Alignment):
     """Pseudo-label (Lee, ICML Workshops 2013), https://dblp.org/rec/conf/icml/Lee13.
 
     loss = weight * alpha(p) * mean CE(logits_t, argmax logits_t), over all target examples of the batch, those below
-    ``threshold`` counting 0. alpha rises from 0 to 1 between two points of training progress p.
+    ``threshold`` counting 0. alpha rises from 0 to 1 between two points of training progress p; ``weight`` is the
+    paper's alpha_f, 3.
 
     Differs from the paper: steps are given as shares of training, and a threshold may be set, as is usual since.
 
@@ -26,7 +27,7 @@ class PseudoLabel(Alignment):
         threshold: least probability of an answer that is learned; the paper has none.
         begin: progress until which alpha is 0.
         end: progress from which alpha is 1.
-        weight: trade-off of the term.
+        weight: trade-off of the term, once alpha is 1.
     """
 
     label = "pseudo-labels"
@@ -37,6 +38,7 @@ class PseudoLabel(Alignment):
         year=2013,
         page="https://dblp.org/rec/conf/icml/Lee13",
     )
+    revision = 2
     variants = ({}, {"threshold": 0.4})
 
     def __init__(
@@ -47,7 +49,7 @@ class PseudoLabel(Alignment):
         threshold: float = 0.0,
         begin: float = 0.1,
         end: float = 0.6,
-        weight: float = 1.0,
+        weight: float = 3.0,
     ) -> None:
         super().__init__(num_features, num_classes)
         check_shares(threshold=threshold)

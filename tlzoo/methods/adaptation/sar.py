@@ -13,6 +13,7 @@ from torch.optim import SGD, Optimizer
 from tlzoo.functional import entropy
 from tlzoo.methods.test_time import Online
 from tlzoo.paper import Paper
+from tlzoo.types import Prediction
 
 __all__ = ["SAR"]
 
@@ -24,7 +25,9 @@ class SAR(Online):
     ``radius`` uphill, of those answers that are still certain there. Where the running mean of that loss falls below
     ``floor``, the model is set back to the source model.
 
-    Differs from the paper: the scales and shifts of all normalization layers are trained, the last ones too.
+    Differs from the paper: the scales and shifts of all normalization layers are trained, the last ones too. Differs
+    from the authors' code: the running mean begins anew with the model, where theirs keeps the value that made it start
+    again.
 
     Args:
         model: the source model; copied.
@@ -33,6 +36,8 @@ class SAR(Online):
         margin: share of the largest entropy.
         radius: of the step uphill.
         floor: of the running mean of the loss.
+        coasts: where no answer is certain, take a step with gradient 0, which is the momentum's, as in the authors'
+            code; else take none.
     """
 
     paper = Paper(
@@ -42,8 +47,8 @@ class SAR(Online):
         year=2023,
         arxiv="2302.12400",
     )
-    revision = 2
-    variants = ({}, {"margin": 1.0, "floor": 0.0})
+    revision = 3
+    variants = ({}, {"margin": 1.0, "floor": 0.0}, {"coasts": False})
     running: Tensor
 
     def __init__(
@@ -55,10 +60,11 @@ class SAR(Online):
         margin: float = 0.4,
         radius: float = 0.05,
         floor: float = 0.2,
+        coasts: bool = True,
     ) -> None:
         self.lr, self.momentum = lr, momentum
         super().__init__(model)
-        self.margin, self.radius, self.floor = margin, radius, floor
+        self.margin, self.radius, self.floor, self.coasts = margin, radius, floor, coasts
         self.register_buffer("running", torch.tensor(-1.0))  # below 0: none yet
 
     def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
@@ -71,27 +77,29 @@ class SAR(Online):
         uncertainty = entropy(logits)
         certain = uncertainty.detach() < limit
         if bool(certain.any()):
-            self._step(inputs, uncertainty, certain, limit)
+            uncertainty = self._uphill(inputs, uncertainty[certain].mean())
+            certain = certain & (uncertainty.detach() < limit)
+        if bool(certain.any()):
+            loss = uncertainty[certain].mean()
+            self.step(loss)
+            self._watch(loss.detach())
+        elif self.coasts:
+            self.step(uncertainty[certain].sum())  # of none: its gradient is 0
 
-    def _step(self, inputs: Any, uncertainty: Tensor, certain: Tensor, limit: float) -> None:
-        before = [parameter.detach().clone() for parameter in self.trained]
-        self.gradients(uncertainty[certain].mean())
-        uphill = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.trained]
-        length = torch.stack([g.norm() for g in uphill]).norm().clamp_min(1e-12)
-        with torch.no_grad():
-            for parameter, gradient in zip(self.trained, uphill, strict=True):
-                parameter.add_(gradient / length, alpha=self.radius)
-        there = entropy(self.answer(inputs).logits)[certain]
-        there = there[there.detach() < limit]
-        if len(there):
-            self.gradients(there.mean())
-        with torch.no_grad():
-            for parameter, value in zip(self.trained, before, strict=True):
-                parameter.copy_(value)
-        if len(there):
-            self.optimizer.step()
-            self._watch(there.detach().mean())
-        self.optimizer.zero_grad()
+    def _uphill(self, inputs: Any, loss: Tensor) -> Tensor:
+        """Return the entropies (B,) that the model has ``radius`` up the gradient of a loss.
+
+        They are functions of the parameters as they are, by the gradient there.
+        """
+        gradients = torch.autograd.grad(loss, self.trained, allow_unused=True, materialize_grads=True)
+        length = torch.stack([gradient.norm() for gradient in gradients]).norm().clamp_min(1e-12)
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        moved = {
+            names[id(parameter)]: parameter + self.radius * gradient / length
+            for parameter, gradient in zip(self.trained, gradients, strict=True)
+        }
+        prediction: Prediction = torch.func.functional_call(self.model, moved, (inputs,))
+        return entropy(prediction.logits)
 
     def _watch(self, loss: Tensor) -> None:
         """Take the loss into the running mean; start again where that collapses."""

@@ -41,6 +41,7 @@ class SHOT(SourceFree):
         arxiv="2002.08546",
     )
     needs = frozenset({Need.INDICES})
+    revision = 2
     variants = ({}, {"weight": 0.0})
 
     def __init__(self, num_features: int, num_classes: int, *, rounds: int = 2, weight: float = 0.3) -> None:
@@ -89,15 +90,14 @@ class SHOT(SourceFree):
 def cluster_labels(features: Tensor, probabilities: Tensor, *, rounds: int = 2) -> Tensor:
     """Return (N,) pseudo-labels: nearest centroid by cosine of features (N, D) with an appended 1.
 
-    Centroids are means weighted by probabilities (N, C), then by the labels found. A class that lost all its members
-    is out of the race.
+    Centroids are means weighted by probabilities (N, C), then by the labels found. A class without a member (by the
+    largest probability first, then by the labels found) is out of the race, as in the authors' code.
     """
     points = F.normalize(torch.cat([features, features.new_ones(len(features), 1)], dim=1), dim=1)
-    membership, labels = probabilities, probabilities.argmax(dim=1)
+    weights, labels = probabilities, probabilities.argmax(dim=1)
     for _ in range(rounds):
-        mass = membership.sum(dim=0)
-        centroids = membership.T @ points / mass.clamp_min(torch.finfo(points.dtype).eps)[:, None]
-        similarity = points @ F.normalize(centroids, dim=1).T
-        labels = similarity.masked_fill(mass == 0, -torch.inf).argmax(dim=1)
-        membership = F.one_hot(labels, probabilities.shape[1]).to(points)
+        members = F.one_hot(labels, probabilities.shape[1]).sum(dim=0)
+        similarity = points @ F.normalize(weights.T @ points, dim=1).T
+        labels = similarity.masked_fill(members == 0, -torch.inf).argmax(dim=1)
+        weights = F.one_hot(labels, probabilities.shape[1]).to(points)
     return labels

@@ -13,9 +13,9 @@ __all__ = ["check_function_transforms"]
 def check_function_transforms(scenario: Scenario) -> None:
     """Under ``torch.func.grad`` and ``vmap`` the loss is what autograd and a loop over batches find.
 
-    Asked of methods on source and target that do not declare ``transformable = False``.
+    Asked of methods on source and target that are :attr:`~tlzoo.methods.domain_method.DomainMethod.transformable`.
     """
-    if not getattr(scenario.cls, "transformable", False):
+    if not getattr(scenario.create(), "transformable", False):
         return
     inputs = scenario.inputs()
     names = [name for name, value in inputs.items() if name.startswith("target") and value.is_floating_point()]

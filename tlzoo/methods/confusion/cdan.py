@@ -41,7 +41,9 @@ class CDAN(Alignment):
     """Conditional adversarial domain adaptation (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
 
     The discriminator of DANN on the outer product of softmax(logits), detached, and features; with ``entropy=True``
-    (CDAN+E) each example weighs 1 + exp(-H).
+    (CDAN+E) each example weighs 1 + exp(-H), through which the game goes on: its gradient is reversed, too.
+
+    Differs from the paper: the discriminator has batch normalization instead of dropout.
 
     Args:
         num_features: D.
@@ -49,6 +51,8 @@ class CDAN(Alignment):
         entropy: weigh examples by their certainty, CDAN+E.
         normalization: of those weights: ``"per_domain"`` (the authors' code) or ``"joint"``, see
             :func:`tlzoo.functional.entropy_weights`.
+        weight_gradient: ``"reversed"``, as in the paper's minimax and the authors' code, or ``"none"``: weights are
+            constants.
         random_width: None for the full outer product; a width for the randomized one, which the paper uses where
             D * C exceeds 4,096.
         hidden: width of the discriminator.
@@ -68,11 +72,13 @@ class CDAN(Alignment):
         year=2018,
         arxiv="1705.10667",
     )
+    revision = 2
     space = Space(weight=LogUniform(0.1, 10.0))
     variants = (
         {},
         {"entropy": True},
         {"entropy": True, "normalization": "joint"},
+        {"entropy": True, "weight_gradient": "none"},
         {"random_width": 7},
     )
 
@@ -83,6 +89,7 @@ class CDAN(Alignment):
         *,
         entropy: bool = False,
         normalization: Literal["per_domain", "joint"] = "per_domain",
+        weight_gradient: Literal["reversed", "none"] = "reversed",
         random_width: int | None = None,
         hidden: int = 1024,
         gamma: float = 10.0,
@@ -90,22 +97,23 @@ class CDAN(Alignment):
     ) -> None:
         super().__init__(num_features, num_classes)
         check_choice(normalization, ("per_domain", "joint"), what="normalization")
+        check_choice(weight_gradient, ("reversed", "none"), what="gradient of weights")
         check_counts(random_width=1 if random_width is None else random_width)
         check_at_least(0, gamma=gamma, weight=weight)
         self.entropy, self.normalization, self.gamma, self.weight = entropy, normalization, gamma, weight
+        self.weight_gradient = weight_gradient
         self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
         self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D), (N, C) and target (M, D), (M, C)."""
-        features = torch.cat([source.features, target.features])
-        probabilities = torch.cat([source.logits, target.logits]).detach().softmax(dim=1)
-        features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
-        joint = (self.random or multilinear_map)(features, probabilities)
-        weights = (
-            entropy_weights(entropy(source.logits), entropy(target.logits), normalization=self.normalization)
-            if self.entropy
-            else None
-        )
-        loss, accuracy = domain_loss(self.discriminator(joint), len(source), weights)
+        n, coefficient = len(source), reversal_coefficient(context.progress, gamma=self.gamma)
+        features = gradient_reversal(torch.cat([source.features, target.features]), coefficient)
+        logits = torch.cat([source.logits, target.logits])
+        joint = (self.random or multilinear_map)(features, logits.detach().softmax(dim=1))
+        weights = None
+        if self.entropy:
+            uncertainty = gradient_reversal(entropy(logits), coefficient if self.weight_gradient == "reversed" else 0.0)
+            weights = entropy_weights(uncertainty[:n], uncertainty[n:], normalization=self.normalization)
+        loss, accuracy = domain_loss(self.discriminator(joint), n, weights)
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -41,7 +41,6 @@ class DIRTT(SourceFree):
     needs = frozenset({Need.MODEL, Need.INDICES})
     starts_from = "confusion/vada"
     space = Space(radius=LogUniform(0.5, 8.0), anchoring=LogUniform(0.1, 10.0))
-    transformable = False
     variants = ({"radius": 0.5}, {"radius": 0.5, "interval": 2})
     epoch: Tensor
 
@@ -61,6 +60,11 @@ class DIRTT(SourceFree):
         self.adversary = VirtualAdversary(radius)
         self.teacher = Memory(logits=torch.zeros(0, num_classes))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def transformable(self) -> bool:
+        """It draws random numbers."""
+        return False
 
     @property
     def order_matters(self) -> bool:

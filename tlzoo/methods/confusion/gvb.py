@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
-from tlzoo.functional.checks import check_at_least
+from tlzoo.functional.checks import check_at_least, check_choice
 from tlzoo.methods.alignment import Alignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
@@ -35,7 +37,7 @@ class GVB(Alignment):
 
     The head answers with W f - bridge(f); a discriminator of softmax(logits), behind a gradient reversal, answers with
     a difference, too. loss = weight * weighted BCE + head_bridge * mean |bridge(f)| + discriminator_bridge * mean
-    |bridge(d)|, examples weighing exp(-H) in the BCE, each domain one half.
+    |bridge(d)|, examples weighing exp(-H) in the BCE, each domain one half; the gradient of weights is reversed, too.
 
     Differs from the paper: the discriminator has batch normalization instead of dropout.
 
@@ -45,6 +47,7 @@ class GVB(Alignment):
         hidden: width of the discriminator.
         head_bridge: weight of the head's bridge (GVB-G).
         discriminator_bridge: weight of the discriminator's bridge (GVB-D).
+        weight_gradient: ``"reversed"``, as in the authors' code, or ``"none"``: weights are constants.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.
     """
@@ -56,6 +59,8 @@ class GVB(Alignment):
         year=2020,
         arxiv="2003.13183",
     )
+    revision = 2
+    variants = ({}, {"weight_gradient": "none"})
     space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
@@ -66,6 +71,7 @@ class GVB(Alignment):
         hidden: int = 1024,
         head_bridge: float = 1.0,
         discriminator_bridge: float = 1.0,
+        weight_gradient: Literal["reversed", "none"] = "reversed",
         gamma: float = 10.0,
         weight: float = 1.0,
     ) -> None:
@@ -74,7 +80,8 @@ class GVB(Alignment):
             0, head_bridge=head_bridge, discriminator_bridge=discriminator_bridge, gamma=gamma, weight=weight
         )
         self.head_bridge, self.discriminator_bridge = head_bridge, discriminator_bridge
-        self.gamma, self.weight = gamma, weight
+        check_choice(weight_gradient, ("reversed", "none"), what="gradient of weights")
+        self.gamma, self.weight, self.weight_gradient = gamma, weight, weight_gradient
         self.head = BridgedHead(num_features, num_classes)
         self.trunk = nn.Sequential(*list(DomainDiscriminator(num_classes, hidden))[:-1])
         self.judge, self.bridge = nn.Linear(hidden, 1), nn.Linear(hidden, 1)
@@ -86,9 +93,9 @@ class GVB(Alignment):
         coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
         hidden = self.trunk(gradient_reversal(logits.softmax(dim=1), coefficient))
         bridge = self.bridge(hidden)
-        certainty = torch.exp(-entropy(logits.detach()))
-        sides = certainty[: len(source)], certainty[len(source) :]
-        weights = sides[0] / sides[0].sum(), sides[1] / sides[1].sum()
+        uncertainty = gradient_reversal(entropy(logits), coefficient if self.weight_gradient == "reversed" else 0.0)
+        sides = torch.split(torch.exp(-uncertainty), [len(source), len(target)])
+        weights = sides[0] / sides[0].sum().detach(), sides[1] / sides[1].sum().detach()
         told_apart, accuracy = domain_loss(self.judge(hidden) - bridge, len(source), weights)
         vanishing = self.head.bridge(features).abs().mean(), bridge.abs().mean()
         loss = self.weight * told_apart + self.head_bridge * vanishing[0] + self.discriminator_bridge * vanishing[1]

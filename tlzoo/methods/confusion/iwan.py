@@ -22,13 +22,16 @@ class IWAN(Alignment):
     by the mean, in the loss of a second discriminator behind a gradient reversal. The entropy of target predictions is
     minimized beside it.
 
-    Differs from the paper: one feature extractor for both domains instead of a frozen one for the source.
+    Differs from the paper: one feature extractor for both domains instead of a frozen one for the source; the
+    discriminators have batch normalization instead of dropout. The authors' code multiplies the gradient of the entropy
+    by the reversal's coefficient, too, and its schedule is that of ``gamma=5``.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the discriminators.
-        gamma: steepness of the schedule of the reversal.
+        reversal: largest coefficient of the reversal; the paper's and the authors' 0.1.
+        gamma: steepness of its schedule.
         entropy_weight: trade-off of the entropy.
         weight: trade-off of the term.
     """
@@ -40,6 +43,7 @@ class IWAN(Alignment):
         year=2018,
         arxiv="1803.09210",
     )
+    revision = 2
     space = Space(weight=LogUniform(0.1, 10.0), entropy_weight=LogUniform(0.01, 1.0))
 
     def __init__(
@@ -48,13 +52,14 @@ class IWAN(Alignment):
         num_classes: int,
         *,
         hidden: int = 1024,
+        reversal: float = 0.1,
         gamma: float = 10.0,
         entropy_weight: float = 0.1,
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
-        check_at_least(0, gamma=gamma, entropy_weight=entropy_weight, weight=weight)
-        self.gamma, self.entropy_weight, self.weight = gamma, entropy_weight, weight
+        check_at_least(0, reversal=reversal, gamma=gamma, entropy_weight=entropy_weight, weight=weight)
+        self.reversal, self.gamma, self.entropy_weight, self.weight = reversal, gamma, entropy_weight, weight
         self.first_discriminator = DomainDiscriminator(num_features, hidden)
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
@@ -66,7 +71,7 @@ class IWAN(Alignment):
         told_apart, _ = domain_loss(first, n)
         ours = torch.sigmoid(-first.detach()[:n, 0])
         weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
-        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
+        coefficient = self.reversal * reversal_coefficient(context.progress, gamma=self.gamma)
         loss, accuracy = domain_loss(self.discriminator(gradient_reversal(features, coefficient)), n, weights)
         uncertainty = entropy(target.logits).mean()
         total = told_apart + self.weight * loss + self.entropy_weight * uncertainty

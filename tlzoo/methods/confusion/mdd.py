@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
 from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
-from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.functional.checks import check_at_least, check_choice, check_counts
 from tlzoo.methods.alignment import Alignment
+from tlzoo.nn.dropout import StreamDropout
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
 from tlzoo.types import Context, Losses, Prediction
@@ -21,14 +24,17 @@ class MDD(Alignment):
     loss = -weight * MDD, see :func:`tlzoo.functional.margin_disparity`; the adversary is a second classifier behind a
     gradient reversal, whose coefficient grows to ``reversal`` with training progress.
 
-    Differs from the paper: no dropout in the adversary, which draws no random numbers so.
+    Differs from the paper: the classifier is the network's head, where the paper has two layers, as the adversary does.
 
     Args:
         num_features: D.
         num_classes: C.
-        margin: gamma, the log of the margin.
+        margin: the log of the margin (the paper's gamma).
+        adversary: its hidden layer: ``"paper"``: linear, ReLU, dropout of one half, small initial weights, as in the
+            authors' code; ``"batch_norm"``: linear, batch normalization, ReLU.
         hidden: width of the adversary.
         reversal: largest coefficient of the reversal, as in the authors' code.
+        gamma: steepness of its schedule; the authors' 100 brings the coefficient near its largest soon.
         weight: trade-off of the term.
     """
 
@@ -39,6 +45,8 @@ class MDD(Alignment):
         year=2019,
         arxiv="1904.05801",
     )
+    revision = 2
+    variants = ({}, {"adversary": "batch_norm"})
     space = Space(weight=LogUniform(0.1, 10.0), margin=Choice((1.0, 2.0, 3.0, 4.0)))
 
     def __init__(
@@ -47,20 +55,39 @@ class MDD(Alignment):
         num_classes: int,
         *,
         margin: float = 4.0,
+        adversary: Literal["paper", "batch_norm"] = "paper",
         hidden: int = 1024,
         reversal: float = 0.1,
+        gamma: float = 100.0,
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
         check_counts(hidden=hidden)
-        check_at_least(0, margin=margin, reversal=reversal, weight=weight)
-        self.margin, self.reversal, self.weight = margin, reversal, weight
-        self.adversary = nn.Sequential(
-            nn.Linear(num_features, hidden),
-            nn.BatchNorm1d(hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, num_classes),
-        )
+        check_at_least(0, margin=margin, reversal=reversal, gamma=gamma, weight=weight)
+        check_choice(adversary, ("paper", "batch_norm"), what="adversary")
+        self.margin, self.reversal, self.gamma, self.weight = margin, reversal, gamma, weight
+        first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, num_classes)
+        if adversary == "paper":
+            for layer in (first, last):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
+            self.adversary = nn.Sequential(first, nn.ReLU(), StreamDropout(0.5), last)
+        else:
+            self.adversary = nn.Sequential(first, nn.BatchNorm1d(hidden), nn.ReLU(), last)
+
+    @property
+    def order_matters(self) -> bool:
+        """Dropout draws for each place of the batch."""
+        return self._drops
+
+    @property
+    def transformable(self) -> bool:
+        """Whether it draws no random numbers."""
+        return not self._drops
+
+    @property
+    def _drops(self) -> bool:
+        return any(isinstance(layer, StreamDropout) for layer in self.adversary)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative disparity on source (N, D), (N, C) and target (M, D), (M, C).
@@ -68,7 +95,7 @@ class MDD(Alignment):
         Raises:
             ValueError: fewer than two classes.
         """
-        coefficient = self.reversal * reversal_coefficient(context.progress)
+        coefficient = self.reversal * reversal_coefficient(context.progress, gamma=self.gamma)
         features = torch.cat([source.features, target.features])
         answers = self.adversary(gradient_reversal(features, coefficient))
         n = len(source)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.functional.checks import check_at_least
+from tlzoo.functional.checks import check_at_least, check_choice
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
-from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
+from tlzoo.nn.discriminator import DomainDiscriminator, domain_losses
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Context, Losses, Prediction
@@ -20,15 +22,18 @@ __all__ = ["PADA"]
 class PADA(Alignment):
     """Partial adversarial domain adaptation (Cao et al., ECCV 2018), https://arxiv.org/abs/1808.04205.
 
-    A class weighs its mean probability over the whole unlabelled target, divided by the largest; the supervised loss
-    and the discriminator's loss of a source example weigh as much as its class. Otherwise DANN.
+    A class weighs its mean probability over the whole unlabelled target, divided by the largest, g. The supervised loss
+    is mean g(y_i) CE_i; loss = weight * (mean g(y_i) BCE(d(f_s_i), 1) + mean BCE(d(f_t), 0)) / 2. Otherwise DANN.
 
-    Differs from the paper: weights are made anew at each epoch of the trainer instead of every 500 steps.
+    Differs from the paper: weights are made anew at each epoch of the trainer instead of every 500 steps; the
+    discriminator has batch normalization instead of dropout.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the discriminator.
+        weighting: ``"paper"``, or ``"code"``: in the authors' code the supervised loss is divided by the batch's mean
+            weight, and weights in the discriminator's loss by the batch's largest.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.
     """
@@ -40,6 +45,8 @@ class PADA(Alignment):
         year=2018,
         arxiv="1808.04205",
     )
+    revision = 2
+    variants = ({}, {"weighting": "code"})
     space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
@@ -48,12 +55,14 @@ class PADA(Alignment):
         num_classes: int,
         *,
         hidden: int = 1024,
+        weighting: Literal["paper", "code"] = "paper",
         gamma: float = 10.0,
         weight: float = 1.0,
     ) -> None:
         super().__init__(num_features, num_classes)
         check_at_least(0, gamma=gamma, weight=weight)
-        self.gamma, self.weight = gamma, weight
+        check_choice(weighting, ("paper", "code"), what="weighting")
+        self.gamma, self.weight, self.weighting = gamma, weight, weighting
         self.discriminator = DomainDiscriminator(num_features, hidden)
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(num_classes))
@@ -66,17 +75,23 @@ class PADA(Alignment):
         """
         features = torch.cat([source.features, target.features])
         reversed_features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
-        ours = self.source_weights(source)
-        weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
-        loss, accuracy = domain_loss(self.discriminator(reversed_features), len(source), weights)
+        weights = self._of_classes(source)
+        if self.weighting == "code":
+            weights = weights / weights.max()
+        ours, theirs, accuracy = domain_losses(self.discriminator(reversed_features), len(source))
+        loss = 0.5 * ((weights * ours).mean() + theirs.mean())
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}
 
     def source_weights(self, source: Prediction) -> Tensor:
-        """Return (N,) class weights of the source examples.
+        """Return (N,) weights of the source examples in the supervised loss.
 
         Raises:
             ValueError: the source has no labels.
         """
+        weights = self._of_classes(source)
+        return weights / weights.mean() if self.weighting == "code" else weights
+
+    def _of_classes(self, source: Prediction) -> Tensor:
         labels = required(self, source.labels, "source.labels")
         return self.class_weights[labels]
 

@@ -54,7 +54,6 @@ class VADA(Alignment):
     revision = 2
     needs = frozenset({Need.MODEL})
     space = Space(radius=LogUniform(0.5, 8.0), target_weight=LogUniform(0.01, 0.1))
-    transformable = False
     variants = ({"hidden": 64, "radius": 0.5}, {"hidden": 64, "radius": 0.5, "source_weight": 0.0})
 
     def __init__(
@@ -73,6 +72,11 @@ class VADA(Alignment):
         self.domain_weight, self.source_weight, self.target_weight = domain_weight, source_weight, target_weight
         self.discriminator = DomainDiscriminator(num_features, hidden)
         self.adversary = VirtualAdversary(radius)
+
+    @property
+    def transformable(self) -> bool:
+        """It draws random numbers."""
+        return False
 
     @property
     def order_matters(self) -> bool:

@@ -42,7 +42,6 @@ class WDGRL(Alternating):
         year=2018,
         arxiv="1707.01217",
     )
-    transformable = False
 
     def __init__(
         self,
@@ -60,6 +59,11 @@ class WDGRL(Alternating):
         check_at_least(0, penalty=penalty, rate=rate, weight=weight)
         self.repeats, self.penalty, self.rate, self.weight = repeats, penalty, rate, weight
         self.critic = nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    @property
+    def transformable(self) -> bool:
+        """The critic's gradient is part of the loss."""
+        return False
 
     @property
     def order_matters(self) -> bool:
