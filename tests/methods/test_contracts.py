@@ -302,6 +302,7 @@ def test_settings_are_shown():
         "num_classes": 3,
         "entropy": False,
         "normalization": "per_domain",
+        "weight_gradient": "reversed",
         "random_width": 5,
         "hidden": 1024,
         "gamma": 10.0,

@@ -54,7 +54,7 @@ def test_domain_confusion_trains_each_side_on_its_own_term():
 
 
 def test_mdd_reverses_what_the_adversary_learns():
-    method = MDD(D, C, hidden=8, margin=2.0, reversal=0.1, adversary="batch_norm").double()
+    method = MDD(D, C, hidden=8, margin=2.0, reversal=0.1, gamma=10.0, adversary="batch_norm").double()
     source, target = with_gradient(SOURCE), with_gradient(TARGET)
     loss = method(source, target, progress=0.5)["loss"]
     answers = method.adversary(torch.cat([source.features, target.features]))
