@@ -1,4 +1,4 @@
-"""BibTeX entries of the papers that methods come from."""
+"""BibTeX entries for the papers of methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMALL = frozenset(
 
 
 def bibtex(paper: Paper) -> str:
-    """Return the entry of a paper; authors are known by their family names, venues by their short ones.
+    """Return the BibTeX entry of a paper, with the family names of its authors and the short name of its venue.
 
     >>> paper = Paper(title="Attention Is All", authors=("Vaswani", "Shazeer"), venue="NIPS", year=2017, arxiv="1706.0")
     >>> print(bibtex(paper))
@@ -50,7 +50,7 @@ def bibtex(paper: Paper) -> str:
 
 
 def _key(paper: Paper) -> str:
-    """Return family name, year and the first word of the title that says something."""
+    """Return a key made of the first author's name, the year, and the first significant word of the title."""
     words = re.findall(r"[a-z0-9]+", _ascii(paper.title).lower())
     word = next((word for word in words if word not in _SMALL), "")
     author = "".join(re.findall(r"[a-z]+", _ascii(paper.authors[0]).lower()))

@@ -18,13 +18,13 @@ USAGE_ERROR = 2
 _EPILOG = """\
 where to begin:
   tlzoo bench run quickstart    all five types of transfer learning on real data, in minutes
-  tlzoo list                    every method, by family
-  tlzoo info cdan               one method: paper, settings, what it sees
+  tlzoo list                    all methods, by family
+  tlzoo info cdan               paper, settings and supervision of one method
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; a user's mistake is one line on stderr and status 2."""
+    """Run a command and return its exit status; a user's mistake prints one line on stderr and returns 2."""
     words = list(sys.argv[1:] if argv is None else argv)
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # "mymodule:Mine" of the folder at hand, which a console script does not see
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; run again to continue", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # the reader (head, less) has seen enough; Python must not complain about it on exit
+        # the reader (head, less) has closed the pipe; Python must not complain about it on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_mistake(error: Exception) -> bool:
-    """Whether an error tells a user what to mend: ours by type, or one of Python's that our own code raised.
+    """Return whether an error is a user's mistake: one of our types, or a Python error that our own code raised.
 
-    A ValueError out of a library is a bug of ours, and its traceback is wanted.
+    A ValueError from a library is a bug of ours, so its traceback should appear.
     """
     if type(error).__name__ in ("SupervisionError", "SourceError"):  # by name: their modules may not be loaded
         return type(error).__module__.startswith("tlzoo.")
@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND")
 
     add_commands(commands)
-    data = commands.add_parser("data", help="fetch and check data and weights", description="Data and weights.")
+    data = commands.add_parser(
+        "data", help="fetch and check data and weights", description="Fetch and check data and weights."
+    )
     _add_data_commands(data)
 
     ranking = commands.add_parser(
@@ -125,9 +127,9 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, handler, text, names in (
         ("list", _data_list, "list the sources, their licenses and owners", None),
-        ("fetch", _data_fetch, "download sources into the cache; all of them where none is named", "*"),
+        ("fetch", _data_fetch, "download sources into the cache; without names, all of them", "*"),
         ("verify", _data_verify, "check fetched sources against their pinned hashes", "*"),
-        ("path", _data_path, "print where a source lies", 1),
+        ("path", _data_path, "print the path of a source", 1),
     ):
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if names is not None:

@@ -1,7 +1,7 @@
-"""Search spaces of settings, declared by methods and suites; every draw stands on its own.
+"""Search spaces of settings, declared by methods and suites; every draw is independent.
 
-A draw depends on (seed, method, parameter name, number of the trial) alone: a method that gains a parameter, or a suite
-that gains a method, moves no other draw.
+A draw depends only on the seed, the method, the name of the parameter and the number of the trial. If a method gains a
+parameter or a suite gains a method, all other draws stay the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Choice", "Distribution", "LogUniform", "Space", "Uniform", "describe
 
 @dataclass(frozen=True)
 class Uniform:
-    """Numbers between two, all as likely."""
+    """A number between two bounds, uniformly distributed."""
 
     low: float
     high: float
@@ -35,7 +35,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Positive numbers between two whose logarithms are all as likely: for weights and rates.
+    """A positive number between two bounds with a uniformly distributed logarithm, for weights and learning rates.
 
     >>> LogUniform(0.1, 10.0).at(0.5)
     1.0
@@ -55,7 +55,7 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, all as likely."""
+    """One of a few values, all equally likely."""
 
     options: tuple[Any, ...]
 
@@ -72,7 +72,7 @@ Distribution: TypeAlias = Uniform | LogUniform | Choice
 
 
 class Space(Mapping[str, Distribution]):
-    """Setting -> what it is drawn from; nobody changes it.
+    """An immutable mapping from each setting to its distribution.
 
     >>> Space(weight=LogUniform(0.1, 10.0))["weight"].at(0.0)
     0.1
@@ -95,17 +95,17 @@ def draw(distribution: Distribution, *, seed: int, method: str, parameter: str, 
     """Return the value of one parameter in one trial.
 
     Args:
-        distribution: what it is drawn from.
-        seed: of the run.
-        method: full name.
-        parameter: its name.
-        trial: counted from 0.
+        distribution: distribution of the parameter.
+        seed: seed of the run.
+        method: full name of the method.
+        parameter: name of the parameter.
+        trial: number of the trial, counted from 0.
     """
     return distribution.at(numpy_generator(seed, Stream.SEARCH, method, parameter, trial).random())
 
 
 def described(distribution: Distribution) -> dict[str, list[Any]]:
-    """Return a distribution as plain data, which :func:`read_distribution` reads."""
+    """Return a distribution as plain data; :func:`read_distribution` reads it back."""
     if isinstance(distribution, Choice):
         return {"choice": list(distribution.options)}
     name = "uniform" if isinstance(distribution, Uniform) else "log_uniform"
@@ -113,10 +113,10 @@ def described(distribution: Distribution) -> dict[str, list[Any]]:
 
 
 def read_distribution(data: Any) -> Distribution:
-    """Return the distribution of plain data such as ``{"log_uniform": [0.1, 10]}``.
+    """Return the distribution described by plain data such as ``{"log_uniform": [0.1, 10]}``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the data describe no distribution.
 
     >>> read_distribution({"choice": ["a", "b"]}).at(0.5)
     'b'

@@ -1,4 +1,4 @@
-"""Backbones: networks that turn raw items into features, and the cache of what a frozen one says.
+"""Backbones: networks that turn raw items into features, and the cache for the features of frozen ones.
 
 >>> from tlzoo.backbones import create_backbone
 >>> backbone = create_backbone("lenet")

@@ -1,4 +1,4 @@
-"""The feature cache: a frozen backbone is run once, and every cell, method and seed reads what it said."""
+"""The feature cache: a frozen backbone runs once, and every cell, method and seed reads its features."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SAMPLES = 8
 
 
 class _Subset(Protocol):
-    """What :meth:`FeatureCache.apply` asks of a set; ``tlzoo.data.ExampleSet`` has it."""
+    """What :meth:`FeatureCache.apply` needs of a set; ``tlzoo.data.ExampleSet`` provides it."""
 
     @property
     def modality(self) -> str: ...
@@ -45,11 +45,11 @@ S = TypeVar("S", bound=_Subset)
 
 
 class FeatureRows:
-    """Some rows of a feature array, read when asked for.
+    """Some rows of a feature array, read on demand.
 
     Args:
         features: (N, D).
-        indices: (M,) rows of it.
+        indices: (M,) indices of rows.
     """
 
     def __init__(self, features: NDArray[Any], indices: NDArray[np.int64]) -> None:
@@ -66,14 +66,14 @@ class FeatureRows:
 class FeatureCache:
     """Features of frozen backbones, memory-mapped.
 
-    An entry's key is made of the weights, the architecture and name, the preprocessing, the data's checksum and the
-    dtype, so a change of any of them is another entry. Entries are verified by their hash when a process first opens
-    them; a damaged or half-written one is made again. Several processes may fill the same entry.
+    The key of an entry covers the weights, the architecture and name, the preprocessing, the data's checksum and the
+    dtype; if any of them changes, a new entry is computed. A process verifies the hash of an entry when it first opens
+    it, and computes a damaged or half-written entry again. Several processes may fill the same entry.
 
-    Features are those of evaluation mode. Batches of another size give them up to float noise.
+    Features are computed in evaluation mode. Other batch sizes give the same features up to float noise.
 
     Args:
-        root: folder of the entries; ``features`` in the cache folder (``TLZOO_HOME``) where it is None.
+        root: folder of the entries; by default ``features`` in the cache folder (``TLZOO_HOME``).
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
@@ -90,17 +90,17 @@ class FeatureCache:
         batch_size: int = 64,
         progress: bool | Report = True,
     ) -> NDArray[Any]:
-        """Return the features (N, D) of all inputs, computed where they are not stored.
+        """Return the features (N, D) of all inputs; compute and store them if necessary.
 
         Args:
-            backbone: run in evaluation mode and without gradients, on the device it is on; left as it was.
+            backbone: runs in evaluation mode and without gradients, on its own device; its state stays unchanged.
             inputs: N raw items: an array, a list or a column of a table, read by position; or a reader whose rows can
                 be read by an index array.
-            checksum: identity of the inputs. A few rows are hashed beside it, which catches a checksum that was kept
-                while the inputs changed.
-            dtype: of what is stored: ``float16``, ``float32`` or ``float64``.
-            batch_size: items that pass through the backbone at once.
-            progress: True for a bar when it takes over two seconds; or a function of (done, total).
+            checksum: identity of the inputs. A few rows are hashed as well, which catches inputs that changed under the
+                same checksum.
+            dtype: stored type: ``float16``, ``float32`` or ``float64``.
+            batch_size: number of items that pass through the backbone at once.
+            progress: True for a progress bar after two seconds; or a function of (done, total).
 
         Returns:
             An array mapped from the file, copied on write.
@@ -147,8 +147,8 @@ class FeatureCache:
     ) -> S:
         """Return a set with its raw inputs replaced by their features.
 
-        The features of the whole raw set behind a subset are computed and stored, so that many tasks made of the same
-        images extract once. ``task.map_sets(lambda examples: cache.apply(backbone, examples))`` changes a whole task.
+        For a subset, the features of the whole raw set are computed and stored, so tasks that share images extract them
+        only once. ``task.map_sets(lambda examples: cache.apply(backbone, examples))`` converts a whole task.
 
         Args:
             backbone: as in :meth:`features`.
@@ -158,7 +158,7 @@ class FeatureCache:
             progress: as in :meth:`features`.
 
         Raises:
-            ValueError: the backbone takes another modality, or what :meth:`features` raises.
+            ValueError: the backbone takes another modality; see also :meth:`features`.
         """
         if examples.modality != backbone.modality:
             raise ValueError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
@@ -170,7 +170,7 @@ class FeatureCache:
 
 
 def _sample_hash(inputs: Any) -> str:
-    """Hash the rows at a few fixed places."""
+    """Return a hash of the rows at a few fixed positions."""
     places = np.unique(np.linspace(0, len(inputs) - 1, _SAMPLES).astype(np.int64))
     rows = np.asarray(inputs[places])
     digest = hashlib.sha256(f"{rows.dtype.kind}{rows.shape}".encode())

@@ -1,4 +1,4 @@
-"""Networks that encode images and texts into one space: CLIP and its kin, from a folder or a file."""
+"""Networks that encode images and texts into one space, such as CLIP, from a folder or a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPEN_CLIP_CONFIG = "open_clip_config.json"
 
 
 class Towers(nn.Module):
-    """What an :class:`ImageTextEncoder` asks of a pair of networks."""
+    """What an :class:`ImageTextEncoder` needs of a pair of networks."""
 
     @abstractmethod
     def pixels(self, images: list[Image.Image]) -> Tensor:
@@ -48,12 +48,12 @@ class Towers(nn.Module):
 
 
 class ImageTextEncoder(Backbone):
-    """One encoder of images and of texts: as a backbone it encodes either, whichever it is given.
+    """An encoder of images and texts; as a backbone it takes either.
 
     Args:
-        name: what it was created as.
+        name: name that it was created by.
         towers: the two networks.
-        batch_size: texts that pass through the network at once.
+        batch_size: number of texts that pass through the network at once.
     """
 
     modality = "image"
@@ -131,7 +131,7 @@ def _short_hash(text: str) -> str:
 
 
 class _SentenceTowers(Towers):
-    """A CLIP of sentence-transformers, or of transformers as it opens one."""
+    """A CLIP model from sentence-transformers, or from transformers through it."""
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class _SentenceTowers(Towers):
 
 
 class _OpenClipTowers(Towers):
-    """A network of open_clip."""
+    """A network from open_clip."""
 
     def __init__(self, network: nn.Module, transform: Any, tokenizer: Any) -> None:
         super().__init__()
@@ -195,23 +195,23 @@ class _OpenClipTowers(Towers):
 def clip(
     name: str, *, pretrained: bool = True, checkpoint_path: str | Path | None = None, batch_size: int = 32
 ) -> Backbone:
-    """Make a frozen encoder of images and texts from what is on disk.
+    """Make a frozen encoder of images and texts from files on disk.
 
-    As the ``features`` of a data module it encodes images, as its ``descriptions`` texts, both into one space, where
-    ``cosine`` compares them.
+    As the ``features`` of a data module it encodes images, as its ``descriptions`` it encodes texts, both into one
+    space where ``cosine`` compares them.
 
     Args:
-        name: a folder that sentence-transformers or transformers saved a CLIP to; a folder of open_clip
-            (``open_clip_config.json`` with weights beside it); or an architecture of open_clip such as ``ViT-B-32``,
-            with ``checkpoint_path``.
+        name: a folder with a CLIP model saved by sentence-transformers or transformers; a folder of open_clip
+            (``open_clip_config.json`` and weights); or an open_clip architecture such as ``ViT-B-32``, with
+            ``checkpoint_path``.
         pretrained: must be True; an untrained encoder is of no use.
-        checkpoint_path: weights of that architecture, in open_clip's layout; read without unpickling code.
-        batch_size: texts that pass through the network at once.
+        checkpoint_path: weights for the architecture, in open_clip's layout; read without unpickling code.
+        batch_size: number of texts that pass through the network at once.
 
     Raises:
-        ValueError: ``pretrained`` is False; no such folder or architecture; a folder that does not hold a CLIP.
+        ValueError: ``pretrained`` is False, there is no such folder or architecture, or the folder has no CLIP model.
         FileNotFoundError: ``checkpoint_path`` does not exist.
-        ModuleNotFoundError: open_clip is asked for and not installed.
+        ModuleNotFoundError: the model needs open_clip, which is not installed.
 
     Source: Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020.
     """

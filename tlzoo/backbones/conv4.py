@@ -20,22 +20,21 @@ def conv4(
     mean: float = 0.5,
     std: float = 0.5,
 ) -> Backbone:
-    """Make the network of matching and prototypical networks: 64-64-64-64.
+    """Make the 64-64-64-64 network of matching and prototypical networks.
 
-    Four times conv 3x3 - batch norm - ReLU - max pool, then the map is flattened: 64 features at
-    28x28, 1600 at 84x84.
+    Four blocks of conv 3x3, batch norm, ReLU and max pool, then a flattened map: 64 features at 28x28, 1600 at 84x84.
 
-    Batch norm uses the statistics of the batch at hand, in training and evaluation, and keeps no running buffers, as
-    MAML and its kin need. Predictions on a query batch then depend on that batch (they are transductive), and
+    In training and in evaluation, batch norm uses the statistics of the current batch and keeps no running buffers, as
+    MAML and similar methods need. Predictions for a query batch then depend on that batch (they are transductive), and
     :class:`~tlzoo.backbones.FeatureCache` refuses the network.
 
     Args:
         in_channels: 1 or 3.
-        image_size: raw images are resized to it (bicubic); at least 16.
+        image_size: size that raw images are resized to (bicubic); at least 16.
         width: channels of each layer.
         running_statistics: keep running statistics and evaluate with them.
-        mean: of pixels in [0, 1].
-        std: of pixels in [0, 1].
+        mean: mean of pixels in [0, 1].
+        std: standard deviation of pixels in [0, 1].
 
     Raises:
         ValueError: ``image_size`` is below 16.

@@ -1,4 +1,4 @@
-"""Networks that read two texts at once: cross-encoders, trained to say whether one follows from the other."""
+"""Cross-encoders: networks that read two texts at once and predict whether one entails the other."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class PairClassifier(nn.Module):
-    """A cross-encoder of sentence-transformers on pairs of strings, frozen.
+    """A frozen cross-encoder from sentence-transformers for pairs of strings.
 
     Args:
         encoder: a ``CrossEncoder``.
         labels: names of its outputs, in order.
-        batch_size: pairs that pass through the network at once.
+        batch_size: number of pairs that pass through the network at once.
     """
 
     def __init__(self, encoder: nn.Module, labels: Sequence[str], *, batch_size: int = 64) -> None:
@@ -31,7 +31,7 @@ class PairClassifier(nn.Module):
         self.eval()
 
     def forward(self, pairs: Pairs) -> Tensor:
-        """Map N pairs to logits (N, L); pairs of like length share a batch, so that little is padded."""
+        """Map N pairs to logits (N, L); pairs of similar length share a batch, which saves padding."""
         encoder: Any = self.encoder
         logits: Tensor = encoder.predict(
             list(pairs),
@@ -44,15 +44,15 @@ class PairClassifier(nn.Module):
 
 
 def load_pair_classifier(folder: str | Path, *, batch_size: int = 64) -> PairClassifier:
-    """Load a cross-encoder from a folder: one that sentence-transformers or transformers saved.
+    """Load a cross-encoder from a folder saved by sentence-transformers or transformers.
 
     Args:
-        folder: with the weights, the configuration and the tokenizer; nothing is fetched.
-        batch_size: pairs that pass through the network at once.
+        folder: has the weights, the configuration and the tokenizer; nothing is fetched.
+        batch_size: number of pairs that pass through the network at once.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no classifier of pairs.
+        ValueError: the folder has no classifier of pairs.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():

@@ -16,20 +16,19 @@ __all__ = ["efficientnet_lite0", "imagenet_classifier"]
 
 
 def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 96, drop_path_rate: float = 0.0) -> Backbone:
-    """Make EfficientNet-Lite0 (1280 features): timm's architecture, with the weights of the source ``lite0``.
+    """Make EfficientNet-Lite0 (1280 features): timm's architecture with the weights of the source ``lite0``.
 
-    Raw images are resized to ``image_size`` (bicubic, as Pillow does), then (pixel - 127) / 128.
+    Raw images are resized to ``image_size`` (bicubic, like Pillow) and scaled to (pixel - 127) / 128.
 
     Args:
-        pretrained: load the ImageNet weights, fetched once into the cache.
+        pretrained: load the ImageNet weights, which are fetched once into the cache.
         image_size: height and width; the weights were trained at 224.
-        drop_path_rate: stochastic depth while training (0.2 in the paper).
+        drop_path_rate: stochastic depth during training (0.2 in the paper).
 
     Raises:
         SourceError: the weights cannot be fetched or are damaged.
 
-    Source: Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946; "Lite" leaves out squeeze-and-excitation and
-    swish.
+    Source: Tan and Le, ICML 2019, https://arxiv.org/abs/1905.11946; "Lite" omits squeeze-and-excitation and swish.
     """
     import timm
 
@@ -53,7 +52,7 @@ def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 96, drop_pa
 def imagenet_classifier() -> nn.Linear:
     """Return the ImageNet head (1280 -> 1000) that the weights were trained with.
 
-    It is no part of the backbone: a classifier that nothing trains would be an unused parameter.
+    It is not part of the backbone, where it would be an unused parameter.
 
     Raises:
         SourceError: the weights cannot be fetched or are damaged.
@@ -70,10 +69,10 @@ def _shipped_weights() -> dict[str, Tensor]:
 
 
 def _named_as(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the given tensors under the wanted names: both list the same tensors in the same order.
+    """Return the given tensors under the wanted names; both must list the same tensors in the same order.
 
     Raises:
-        RuntimeError: they do not.
+        RuntimeError: the lists differ.
     """
     shapes = [[tuple(tensor.shape) for tensor in tensors.values()] for tensors in (wanted, given)]
     if shapes[0] != shapes[1]:

@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Temporary evaluation mode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["evaluation"]
 
 @contextmanager
 def evaluation(network: nn.Module) -> Iterator[None]:
-    """Run a network in evaluation mode and without gradients; afterwards every module is in the mode it was in."""
+    """Run a network in evaluation mode and without gradients; afterwards, restore the mode of every module."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""Running a frozen network over a whole set, once."""
+"""Runs a frozen network over a whole set, once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATIENCE = 2.0
 
 
 def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: int, report: Report | None) -> None:
-    """Write the features of all inputs (N, ...) into ``out`` (N, D); the network is left as it was.
+    """Write the features of all inputs (N, ...) into ``out`` (N, D); the network stays unchanged.
 
     Raises:
         ValueError: features are not finite, have another shape, or depend on how the set is batched.
@@ -44,7 +44,7 @@ def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: i
 
 
 def _order(backbone: Backbone, inputs: Any, count: int) -> NDArray[np.int64]:
-    """Return the order of the work: as it comes, but texts by falling length, so that little is padded."""
+    """Return the order of the work: texts by decreasing length, which saves padding; all else as it comes."""
     rows = np.arange(count, dtype=np.int64)
     if backbone.modality != "text":
         return rows
@@ -80,7 +80,7 @@ def _checked(backbone: Backbone, features: Tensor, rows: NDArray[np.int64], out:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """Yield a function that shows progress on the standard error stream once the work takes over two seconds."""
+    """Yield a function that shows progress on standard error once the work takes more than two seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""The list of backbones, and how one is made from its name."""
+"""The list of backbones, and their creation by name."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def create_backbone(
             ``sentence:FOLDER`` for one of sentence-transformers; ``clip:FOLDER`` for one that encodes images and texts;
             any module that maps (B, ...) to (B, D); a class or a function that makes one from settings, or
             ``"package.module:Name"`` of it.
-        pretrained: load weights where the name stands for a network that has any (``efficientnet_lite0``, ``timm:``,
-            ``sentence:``, ``clip:``). The other networks always start at random.
-        **settings: of the network; an unknown one is answered with the list.
+        pretrained: load weights if the network has any (``efficientnet_lite0``, ``timm:``, ``sentence:``,
+            ``clip:``). All other networks start with random weights.
+        **settings: settings of the network; the error for an unknown one lists them.
 
     Raises:
         ValueError: the name is unknown, or looks like a path.
@@ -69,7 +69,7 @@ def _own(name: str, make: Any, settings: dict[str, Any]) -> Backbone:
 
 
 def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pretrained: bool = False) -> Backbone:
-    """Call the function of a network, its signature held against the settings first."""
+    """Call the function of a network after checking the settings against its signature."""
     module, function_name = target.split(":")
     function: Callable[..., Backbone] = getattr(importlib.import_module(f"tlzoo.backbones.{module}"), function_name)
     signature = inspect.signature(function)

@@ -1,4 +1,4 @@
-"""The backbone of features that are there already."""
+"""The backbone for features that already exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["identity"]
 
 
 def identity(*, num_features: int) -> Backbone:
-    """Make the backbone that returns its inputs (B, num_features): for cached features."""
+    """Make the backbone that returns its inputs (B, num_features), for cached features."""
     return Staged(
         "identity",
         "features",

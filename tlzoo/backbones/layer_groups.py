@@ -1,4 +1,4 @@
-"""Parts of networks in order: for freezing, unfreezing and layer-wise learning rates."""
+"""Ordered parts of networks, for freezing, unfreezing and layer-wise learning rates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["groups_by_name", "layerwise_groups"]
 def layerwise_groups(backbone: Backbone, lr: float, decay: float) -> list[dict[str, Any]]:
     r"""Return optimizer groups whose learning rate falls from the head to the stem (Howard & Ruder, ACL 2018).
 
-    The rate of a layer group is :math:`lr \cdot decay^{k}`, k its distance from the last group of the backbone, which
-    gets ``lr``. Frozen parameters are left out, and so are groups that have no others; the rates of the rest stay.
+    The rate of a layer group is :math:`\eta \, d^k` with the rate ``lr`` of the last group, the ``decay`` d, and the
+    distance k from the last group. Frozen parameters and groups with only frozen parameters are omitted; the rates of
+    the other groups stay the same.
 
     Args:
-        backbone: its ``layer_groups()`` are taken, stem first.
-        lr: rate of the last group.
-        decay: factor a group, in (0, 1]; 1 gives all the same rate.
+        backbone: network with ``layer_groups()``, stem first.
+        lr: learning rate of the last group.
+        decay: factor per group, in (0, 1]; 1 gives all groups the same rate.
 
     Raises:
         ValueError: ``decay`` is outside (0, 1] or ``lr`` is negative.
@@ -46,13 +47,13 @@ def groups_by_name(
 ) -> tuple[LayerGroup, ...]:
     """Group a network by the names of its parameters.
 
-    A group holds the largest modules whose parameters all belong to it. Parameters that hang on a module of
-    several groups (class tokens, position embeddings) are held by a module made for them.
+    A group holds the largest modules whose parameters all belong to it. A new module holds the parameters that hang
+    directly on a module of several groups (class tokens, position embeddings).
 
     Args:
         network: any module.
         group_of: maps a parameter's name to the name of its group.
-        order: names of the groups, stem first; the order of first appearance where it is None.
+        order: names of the groups, stem first; by default in the order of first appearance.
     """
     owners = {id(p): group_of(name) for name, p in network.named_parameters()}
     names = list(dict.fromkeys(owners.values())) if order is None else order
@@ -63,7 +64,7 @@ def groups_by_name(
 
 
 def _cover(module: nn.Module, owners: dict[int, str], seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
-    """Yield modules with their group, so that each parameter is in exactly one; tied ones count where met first."""
+    """Yield modules with their groups, so that each parameter is in exactly one; tied ones count where first met."""
     parameters = list(module.parameters())
     groups = {owners[id(p)] for p in parameters}
     if len(groups) == 1 and not any(id(p) in seen for p in parameters):

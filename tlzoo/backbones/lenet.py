@@ -17,19 +17,19 @@ def lenet(
     """Make the LeNet of the domain-adaptation literature (500 features), as in the digit experiments of MCD and CDAN.
 
     conv 5x5, 20 - max pool - ReLU; conv 5x5, 50 - channel dropout - max pool - ReLU; linear, 500 - ReLU - dropout.
-    At 28x28 the linear layer has 800 inputs, at 32x32 it has 1250.
+    The linear layer has 800 inputs at 28x28 and 1250 at 32x32.
 
     Args:
         in_channels: 1 or 3.
-        image_size: raw images are resized to it (bilinear); at least 16.
-        dropout: of both dropouts.
-        mean: of pixels in [0, 1].
-        std: of pixels in [0, 1].
+        image_size: size that raw images are resized to (bilinear); at least 16.
+        dropout: rate of both dropouts.
+        mean: mean of pixels in [0, 1].
+        std: standard deviation of pixels in [0, 1].
 
     Raises:
         ValueError: ``image_size`` is below 16.
 
-    Source: LeCun et al., Proc. IEEE 1998, https://doi.org/10.1109/5.726791, in the variant that Caffe shipped.
+    Source: LeCun et al., Proc. IEEE 1998, https://doi.org/10.1109/5.726791, in the variant shipped with Caffe.
     """
     side = ((image_size - 4) // 2 - 4) // 2
     if side < 1:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron on vectors."""
+"""A multilayer perceptron for vectors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def mlp(
     mean: float | Sequence[float] = 0.0,
     std: float | Sequence[float] = 1.0,
 ) -> Backbone:
-    """Make a multilayer perceptron: linear - ReLU - dropout for each entry of ``hidden``; the last one is D.
+    """Make a multilayer perceptron: linear - ReLU - dropout for each entry of ``hidden``; the last entry is D.
 
     Args:
         num_inputs: width of the inputs (B, num_inputs).
         hidden: widths of the layers.
-        dropout: after each layer.
-        mean: taken off the raw inputs; one for all or one each.
-        std: they are divided by.
+        dropout: dropout rate after each layer.
+        mean: subtracted from the raw inputs; one value for all, or one per input.
+        std: divides the centered inputs; one value for all, or one per input.
 
     Raises:
         ValueError: ``hidden`` is empty.

@@ -1,4 +1,4 @@
-"""The pixels themselves: what any trained network must beat."""
+"""Raw pixels as features: the baseline for any trained network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["pixels"]
 
 
 def pixels(*, in_channels: int = 1, image_size: int = 28) -> Backbone:
-    """Make the backbone whose features are the pixels in [0, 1], row by row: in_channels * image_size² of them.
+    """Make the backbone whose in_channels * image_size² features are the pixels in [0, 1], row by row.
 
-    It has nothing to train: the baseline of networks that are trained from scratch.
+    It has nothing to train, so it is the baseline for networks trained from scratch.
 
     Args:
         in_channels: 1 or 3.
-        image_size: raw images are resized to it (bicubic).
+        image_size: size that raw images are resized to (bicubic).
     """
     return Staged(
         "pixels",

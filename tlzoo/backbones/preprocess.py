@@ -1,4 +1,4 @@
-"""What turns raw items into tensors."""
+"""Preprocessing of raw items into tensors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _as_tensor(items: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class ImagePreprocess:
-    """Images uint8 (B, H, W, C) to float32 (B, channels, size, size): resized whole, then (x - mean) / std.
+    """Turns uint8 images (B, H, W, C) into float32 (B, channels, size, size): resized without a crop, then normalized.
 
     Attributes:
-        channels: 1 or 3; gray images are repeated, colored ones are weighted to gray (ITU-R 601).
-        size: height and width; None leaves them.
-        mean: one a channel or one for all, of pixels in [0, 1].
-        std: the same.
-        interpolation: how to resize; equal to Pillow's.
+        channels: 1 or 3; gray images are repeated, color images are weighted to gray (ITU-R 601).
+        size: height and width; None keeps the size.
+        mean: mean of pixels in [0, 1], one per channel or one for all.
+        std: standard deviation of pixels in [0, 1], one per channel or one for all.
+        interpolation: how to resize; the result equals Pillow's.
     """
 
     channels: int
@@ -60,11 +60,11 @@ class ImagePreprocess:
     def __call__(self, items: Any) -> Tensor:
         """Turn images (B, H, W, C) into a tensor (B, channels, size, size), channels last in memory.
 
-        It is of torch's default type, which trainers change for networks in other precisions.
+        It has torch's default type, which trainers change for networks in other precisions.
 
         Raises:
             TypeError: the pixels are not uint8.
-            ValueError: the shape is another, or there is an alpha channel.
+            ValueError: the shape differs, or there is an alpha channel.
         """
         images = self._colored(self._checked(_as_tensor(items)).permute(0, 3, 1, 2))
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
@@ -97,11 +97,11 @@ class ImagePreprocess:
 
 @dataclass(frozen=True)
 class ArrayPreprocess:
-    """Float arrays (B, ..., C) to float32: (x - mean) / std along the last dimension.
+    """Turns float arrays (B, ..., C) into float32, normalized along the last dimension.
 
     Attributes:
-        mean: one a channel or one for all.
-        std: the same.
+        mean: one value per channel or one for all.
+        std: one value per channel or one for all.
     """
 
     mean: float | Sequence[float] = 0.0

@@ -1,7 +1,7 @@
-"""Resizing that equals Pillow's to the bit, on whole batches and on any device.
+"""Resizing that equals Pillow's bit for bit, on whole batches and on any device.
 
-torch's own antialiased resize differs from Pillow's (its weights have fewer bits; on floats it does not round between
-the two passes), so features would depend on which of the two prepared the images.
+torch's own antialiased resize differs from Pillow's: its weights have fewer bits, and on floats it does not round
+between the two passes. Features would then depend on which of the two prepared the images.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _triangle(x: _Array) -> _Array:
 
 
 def _cubic(x: _Array, a: float = -0.5) -> _Array:
-    """Keys' cubic with the constant that Pillow uses."""
+    """Keys' cubic kernel with Pillow's constant."""
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
@@ -67,10 +67,10 @@ def _weights(old: int, new: int, interpolation: str) -> Tensor:
 
 
 def resize(images: Tensor, size: int, interpolation: Interpolation = "bicubic") -> Tensor:
-    """Resize images (B, C, H, W) of whole numbers in [0, 255] to (B, C, size, size), whole numbers again.
+    """Resize images (B, C, H, W) of integers in [0, 255] to (B, C, size, size), again integers.
 
-    The aspect is not kept. The result is in float64 (float32 on devices without it, where single pixels may be off by
-    one) and equals ``PIL.Image.resize``.
+    The aspect ratio is not kept. The result equals ``PIL.Image.resize`` and is in float64, or in float32 on devices
+    without float64, where single pixels may be off by one.
 
     Raises:
         ValueError: the interpolation is unknown.

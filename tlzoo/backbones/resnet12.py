@@ -23,7 +23,7 @@ def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 class _Block(nn.Module):
-    """Three 3x3 convolutions beside a 1x1 shortcut, max pool, dropout."""
+    """Three 3x3 convolutions with a 1x1 shortcut, then max pool and dropout."""
 
     def __init__(self, inputs: int, outputs: int, drop_rate: float) -> None:
         super().__init__()
@@ -55,16 +55,16 @@ def resnet12(
 
     Args:
         in_channels: 1 or 3.
-        image_size: raw images are resized to it (bicubic); the network takes any size from 16.
+        image_size: size that raw images are resized to (bicubic); the network takes any size from 16.
         widths: channels of the blocks; the last is the number of features.
-        drop_rate: dropout at the end of each block; one for all or one each (MetaOptNet: 0.1).
-        mean: of pixels in [0, 1]; ImageNet's for 3 channels, 0.5 for 1.
-        std: the same.
+        drop_rate: dropout rate at the end of each block, one for all or one each (MetaOptNet: 0.1).
+        mean: mean of pixels in [0, 1]; by default ImageNet's for 3 channels, 0.5 for 1.
+        std: standard deviation of pixels in [0, 1]; by default ImageNet's for 3 channels, 0.5 for 1.
 
     Raises:
         ValueError: ``drop_rate`` and ``widths`` differ in length.
 
-    Differs from the papers: plain dropout in all blocks, where MetaOptNet has DropBlock in the last two.
+    Differs from the papers: plain dropout in all blocks; MetaOptNet has DropBlock in the last two.
 
     Source: Oreshkin et al., NeurIPS 2018, https://arxiv.org/abs/1805.10123; Lee et al., CVPR 2019,
     https://arxiv.org/abs/1904.03758.

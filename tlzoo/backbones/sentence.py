@@ -1,4 +1,4 @@
-"""Sentence encoders of sentence-transformers."""
+"""Sentence encoders from sentence-transformers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 
 
 class SentenceEncoder(Backbone):
-    """A sentence encoder on strings.
+    """A sentence encoder for strings.
 
     Args:
-        name: what it was created as.
+        name: name that it was created by.
         encoder: a ``SentenceTransformer``.
-        batch_size: texts that pass through the network at once.
-        max_characters: longer texts are cut before they are split into tokens; None leaves that to the encoder's own
-            limit of tokens.
+        batch_size: number of texts that pass through the network at once.
+        max_characters: longer texts are cut before tokenization; None leaves it to the encoder's own token limit.
     """
 
     modality = "text"
@@ -55,9 +54,10 @@ class SentenceEncoder(Backbone):
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
     def forward(self, inputs: Sequence[str] | Tensor) -> Tensor:
-        """Map B strings to features (B, D); texts of like length share a batch, so that little is padded.
+        """Map B strings to features (B, D); texts of similar length share a batch, which saves padding.
 
-        Or tokens (B, L), from :meth:`tokens`, which pass through the network at once: for what needs texts as tensors.
+        Callers that need texts as tensors can pass tokens (B, L) from :meth:`tokens`, which go through the network at
+        once.
 
         Raises:
             TypeError: the inputs are one string, or neither strings nor tokens.
@@ -76,7 +76,7 @@ class SentenceEncoder(Backbone):
         return features[torch.from_numpy(np.argsort(order)).to(features.device)]
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return texts as numbers of tokens (B, L), int64, those that are shorter than the longest padded."""
+        """Return the token ids (B, L) of texts as int64, padded to the longest."""
         rows: Tensor = self._tokenized(self.preprocess(texts))["input_ids"]
         return rows
 
@@ -101,7 +101,7 @@ class SentenceEncoder(Backbone):
         return features
 
     def preprocess(self, items: Any) -> Any:
-        """Turn a list or an array of strings into a list, cut to ``max_characters``; leave tokens as they are."""
+        """Turn a list or an array of strings into a list, cut to ``max_characters``; tokens stay unchanged."""
         if isinstance(items, Tensor) and items.dtype == torch.int64:
             return items
         texts = items.tolist() if isinstance(items, np.ndarray) else items
@@ -111,7 +111,7 @@ class SentenceEncoder(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """Identity of what happens to texts before the network, the tokenizer's vocabulary included."""
+        """Identity of the text preprocessing, including the tokenizer's vocabulary."""
         tokenizer: Any = self.encoder.tokenizer
         backend = getattr(tokenizer, "backend_tokenizer", None)
         vocabulary = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
@@ -120,7 +120,7 @@ class SentenceEncoder(Backbone):
         return f"text: {self.max_characters} characters, {limit} tokens, tokenizer {digest}"
 
     def layer_groups(self) -> tuple[LayerGroup, ...]:
-        """Return ``embeddings``, ``layer0`` and so on, then what comes after the layers (``head``)."""
+        """Return ``embeddings``, ``layer0`` and so on, then the part after the layers (``head``)."""
         names = [name for name, _ in self.encoder.named_parameters()]
         layers = [i for i, name in enumerate(names) if _LAYER.search(name)]
         first = layers[0] if layers else len(names)
@@ -139,16 +139,16 @@ def sentence(
 ) -> Backbone:
     """Make a frozen sentence encoder: ``minilm`` from its package, a local folder, or a name on the model hub.
 
-    It is frozen; ``requires_grad_(True)`` makes it trainable. ``HF_HUB_OFFLINE=1`` keeps names from being looked up.
+    ``requires_grad_(True)`` makes it trainable. ``HF_HUB_OFFLINE=1`` prevents lookups on the hub.
 
     Args:
         name: ``minilm`` (384 features, the source ``minilm``), a folder, or a name such as ``all-mpnet-base-v2``.
         pretrained: must be True; an untrained sentence encoder is of no use.
-        batch_size: texts that pass through the network at once.
+        batch_size: number of texts that pass through the network at once.
         max_characters: longer texts are cut.
 
     Raises:
-        ValueError: ``pretrained`` is False, or the encoder is neither a folder nor to be had from the hub.
+        ValueError: ``pretrained`` is False, or the name is neither a folder nor available from the hub.
         SourceError: MiniLM cannot be fetched or is damaged.
 
     Source: Reimers and Gurevych, EMNLP 2019, https://arxiv.org/abs/1908.10084; Wang et al., NeurIPS 2020,
@@ -175,7 +175,7 @@ def sentence(
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Silence the bar that transformers draws for each weight it loads, and leave its setting as it was."""
+    """Silence the progress bar of transformers while weights load, then restore its setting."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

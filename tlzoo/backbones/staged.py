@@ -1,4 +1,4 @@
-"""Networks that are a plain composition of named stages: everything built in."""
+"""The base of all built-in networks: a plain composition of named stages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["ConvStaged", "Preprocess", "Staged"]
 
 
 class Preprocess(Protocol):
-    """Raw items in, a tensor out, with an identity that tells two such functions apart."""
+    """A function from raw items to a tensor, with an identity that tells it from others."""
 
     @property
     def identity(self) -> str:
-        """What the feature cache's key holds of it."""
+        """Its part of the feature cache's key."""
         ...
 
     def __call__(self, items: Any) -> Tensor:
@@ -26,17 +26,17 @@ class Preprocess(Protocol):
 
 
 class Staged(Backbone):
-    """A composition of stages, then a pooling, then perhaps a last trained stage.
+    """A composition of stages, a pooling, and optionally a last trained stage.
 
     Args:
-        name: what it was created as.
-        modality: of the raw items.
-        preprocess: for those.
-        expects: shape of one input; None where any size will do.
+        name: name that it was created by.
+        modality: modality of the raw items.
+        preprocess: preprocessing of the raw items.
+        expects: shape of one input; None if any size will do.
         num_features: D.
         body: stages by name, stem first.
-        pool: what flattens the map of the body; it belongs to the last group unless there is a head.
-        head: a stage after it, in a group ``fc`` of its own.
+        pool: flattens the map of the body; it belongs to the last group unless there is a head.
+        head: a stage after the pooling, in a group ``fc`` of its own.
     """
 
     composable = True
@@ -62,7 +62,7 @@ class Staged(Backbone):
         """Map inputs (B, ...) to features (B, D).
 
         Raises:
-            ValueError: an input has another shape than this network was made for.
+            ValueError: an input has the wrong shape for this network.
         """
         features: Tensor = self.pool(self._run_body(inputs))
         return features if self.head is None else self.head(features)
@@ -91,7 +91,7 @@ class Staged(Backbone):
         return self._preprocess.identity
 
     def layer_groups(self) -> tuple[LayerGroup, ...]:
-        """Return the stages in order; run one after the other they are ``forward``."""
+        """Return the stages in order; running them one after the other equals ``forward``."""
         parts = [(name, (stage,)) for name, stage in self.body.items()]
         if self.head is None:
             last, modules = parts[-1]

@@ -1,4 +1,4 @@
-"""A convolutional network on time series."""
+"""A convolutional network for time series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["temporal"]
 
 
 class _TimeLast(nn.Module):
-    """(B, time, channels) to (B, channels, time)."""
+    """Maps (B, time, channels) to (B, channels, time)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs.transpose(1, 2)
@@ -28,16 +28,16 @@ def temporal(
     mean: float | Sequence[float] = 0.0,
     std: float | Sequence[float] = 1.0,
 ) -> Backbone:
-    """Make a fully convolutional network on series (B, time, in_channels) of any length.
+    """Make a fully convolutional network for series (B, time, in_channels) of any length.
 
     Convolution - batch norm - ReLU for each entry of ``widths``, then the mean over time.
 
     Args:
         in_channels: channels of the series.
         widths: channels of the layers; the last is D.
-        kernels: their lengths in time steps, odd.
-        mean: taken off the raw series; one for all or one a channel.
-        std: they are divided by.
+        kernels: lengths of the kernels in time steps, odd.
+        mean: subtracted from the raw series; one value for all, or one per channel.
+        std: divides the centered series; one value for all, or one per channel.
 
     Raises:
         ValueError: ``widths`` and ``kernels`` differ in length, or a kernel is even.

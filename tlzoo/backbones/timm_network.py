@@ -1,4 +1,4 @@
-"""Networks of timm."""
+"""Networks from timm."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["TimmNetwork", "timm_network"]
 
 
 class TimmNetwork(Backbone):
-    """A network of timm without its classifier.
+    """A network from timm without its classifier.
 
     Args:
-        name: what it was created as.
-        network: made with ``num_classes=0``.
-        preprocess: for raw images.
+        name: name that it was created by.
+        network: created with ``num_classes=0``.
+        preprocess: preprocessing of raw images.
     """
 
     modality = "image"
@@ -42,7 +42,7 @@ class TimmNetwork(Backbone):
         """Map images to the last feature map (B, C, H, W).
 
         Raises:
-            TypeError: this network has tokens instead.
+            TypeError: the network has tokens instead of a map.
         """
         features: Tensor = self.network.forward_features(inputs)  # type: ignore[operator]
         if features.dim() != 4:
@@ -60,7 +60,7 @@ class TimmNetwork(Backbone):
         return self._preprocess.identity
 
     def layer_groups(self) -> tuple[LayerGroup, ...]:
-        """Return the stages that timm groups the network in, ``stage0`` (the stem) first."""
+        """Return the stages into which timm groups the network, ``stage0`` (the stem) first."""
         from timm.models import group_parameters
 
         matcher = self.network.group_matcher(coarse=True)  # type: ignore[operator]
@@ -80,24 +80,24 @@ def timm_network(
     image_size: int | None = None,
     **settings: Any,
 ) -> Backbone:
-    """Make a network of timm by its name there.
+    """Make a network from timm by its name there.
 
-    Raw images are resized whole to the square that the network was trained at, without a crop, then normalized as in
-    its training.
+    Raw images are resized without a crop to the square that the network was trained on, then normalized as in its
+    training.
 
     Args:
         name: such as ``resnet18`` or ``vit_small_patch16_224.augreg_in1k``.
         pretrained: load the published weights from the model hub.
         checkpoint_path: load these weights instead, from a file (``.safetensors``, or ``.pth`` read with
-            ``weights_only=True``), in timm's own layout; the file may hold the classifier, but nothing else that the
-            network has no place for, and must hold all that it has.
-        image_size: height and width of the input, where not the network's own.
-        **settings: of ``timm.create_model``.
+            ``weights_only=True``) in timm's own layout. The file must have all weights of the network; it may also have
+            those of the classifier, but nothing else.
+        image_size: height and width of the input; by default the network's own.
+        **settings: settings of ``timm.create_model``.
 
     Raises:
-        ValueError: timm has no such network; the nearest names are in the message.
+        ValueError: timm has no such network; the message suggests the nearest names.
         FileNotFoundError: ``checkpoint_path`` does not exist.
-        RuntimeError: the weights cannot be had, or are those of another network.
+        RuntimeError: the weights are not available, or belong to another network.
     """
     import timm
     from timm.data.config import resolve_model_data_config
@@ -132,7 +132,7 @@ def timm_network(
 def _load_weights(network: nn.Module, path: Path) -> None:
     """Load a state dict, or a checkpoint that holds one under ``state_dict``.
 
-    timm itself takes any file once the classifier is left out, and starts at random where names do not match.
+    timm itself accepts any file if the classifier is left out, and keeps random weights if names do not match.
     """
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file

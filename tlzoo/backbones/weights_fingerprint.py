@@ -1,4 +1,4 @@
-"""What tells two networks apart."""
+"""Fingerprints that tell networks apart."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def fingerprint(backbone: Backbone) -> str:
-    """Return 32 hex digits made of a backbone's name, architecture, weights and preprocessing.
+    """Return a fingerprint (32 hex digits) of a backbone's name, architecture, weights and preprocessing.
 
-    The architecture is what the modules print of themselves: code inside a ``forward`` of one's own is not seen, so
-    rename a module whose computation changes.
+    The architecture is the printed form of the modules. It does not show the code of a custom ``forward``, so rename a
+    module when its computation changes.
     """
     digest = hashlib.sha256()
     for part in (backbone.name, _ADDRESS.sub("", repr(backbone)), backbone.preprocessing):

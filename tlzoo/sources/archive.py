@@ -1,4 +1,4 @@
-"""Reading wheels and sdists without installing them."""
+"""Reads wheels and sdists without installing them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["read_members", "unpack", "unpacked_problem"]
 
 
 def read_members(archive: Path, patterns: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of the files in a wheel (``.whl``) or sdist (``.tar.gz``) that match a pattern.
+    """Yield the name and contents of the files in a wheel (``.whl``) or sdist (``.tar.gz``) that match a pattern.
 
     Raises:
-        SourceError: a match would leave the folder it is unpacked into, or is no regular file.
+        SourceError: a match would be written outside its folder, or is not a regular file.
     """
     patterns = tuple(patterns)
     read = _zip_members if archive.suffix == ".whl" else _tar_members
@@ -26,10 +26,10 @@ def read_members(archive: Path, patterns: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def unpack(archive: Path, patterns: Iterable[str], folder: Path) -> None:
-    """Write the matching members below ``folder``, which exists and is empty.
+    """Write the matching members below ``folder``, an existing, empty folder.
 
     Raises:
-        SourceError: a member is refused, or none matches.
+        SourceError: a member is refused, or no member matches.
     """
     count = 0
     for name, contents in read_members(archive, patterns):
@@ -42,7 +42,7 @@ def unpack(archive: Path, patterns: Iterable[str], folder: Path) -> None:
 
 
 def unpacked_problem(archive: Path, patterns: Iterable[str], folder: Path) -> str | None:
-    """Say in what ``folder`` differs from the members of the archive, byte for byte; None where it does not."""
+    """Return how ``folder`` differs from the members of the archive, byte for byte, or None if it does not."""
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     for name, contents in read_members(archive, patterns):
         path = folder / name

