@@ -106,7 +106,7 @@ def test_info_says_all_of_a_method(capsys):
         "confusion/cdan (tlzoo.methods.confusion.cdan.CDAN)",
         "https://arxiv.org/abs/1705.10667",
         "sees      source inputs, source labels, target inputs",
-        "entropy: bool = False\n      weigh examples by their certainty, CDAN+E.\n",
+        "entropy: bool = False\n      weight examples by their certainty (CDAN+E).\n",
     ):
         assert part in text
     assert "Args:" not in text

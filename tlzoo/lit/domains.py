@@ -45,8 +45,8 @@ class DomainModule(TargetModule):
             both) or one after the other (``"per_domain"``).
         gather: under several processes, compute losses of the joined batch of all; off, each process has its own.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        backbone_settings: for a backbone given by name.
-        method_settings: for a method given by name.
+        backbone_settings: settings of a backbone given by name.
+        method_settings: settings of a method given by name.
     """
 
     families: ClassVar[tuple[str, ...]] = ("adaptation", "confusion")

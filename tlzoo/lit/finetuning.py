@@ -31,8 +31,8 @@ class FineTuning(Classifier):
         method: a name of the registry, or a strategy.
         num_classes: C.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        backbone_settings: for a backbone given by name.
-        method_settings: for a method given by name.
+        backbone_settings: settings of a backbone given by name.
+        method_settings: settings of a method given by name.
     """
 
     families: ClassVar[tuple[str, ...]] = ("finetuning",)

@@ -48,8 +48,8 @@ class Multitask(TransferModule):
         monitor: log cosines and lengths of the task gradients at logging steps under any weighting; those that look at
             inner products log them anyway.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        backbone_settings: for a backbone given by name.
-        method_settings: for a method given by name.
+        backbone_settings: settings of a backbone given by name.
+        method_settings: settings of a method given by name.
     """
 
     families: ClassVar[tuple[str, ...]] = ("multitask",)

@@ -43,8 +43,8 @@ class OneShot(TransferModule):
             or ``"batch"``, all support sets and all queries of a batch, as is common: then answers are transductive.
             Meta-learners have a setting of that name.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        backbone_settings: for a backbone given by name.
-        method_settings: for a method given by name.
+        backbone_settings: settings of a backbone given by name.
+        method_settings: settings of a method given by name.
 
     Raises:
         TypeError: a method of another kind.
@@ -153,19 +153,19 @@ class OneShot(TransferModule):
         return self.method.loss(self.joined(self(batch)), self.joined(batch.query_labels))
 
     def on_train_epoch_start(self) -> None:
-        """Show the method the base set as the backbone encodes it now."""
+        """Give the method the base set as the backbone encodes it now."""
         self._show_base()
 
     def on_validation_start(self) -> None:
-        """Show the method the base set as the backbone encodes it now."""
+        """Give the method the base set as the backbone encodes it now."""
         self._show_base()
 
     def on_test_start(self) -> None:
-        """Show the method the base set as the backbone encodes it now."""
+        """Give the method the base set as the backbone encodes it now."""
         self._show_base()
 
     def on_predict_start(self) -> None:
-        """Show the method the base set as the backbone encodes it now."""
+        """Give the method the base set as the backbone encodes it now."""
         self._show_base()
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:

@@ -30,7 +30,7 @@ class SourceFreeAdaptation(TargetModule):
         method: a name of the registry, or a :class:`~tlzoo.methods.source_free.SourceFree` method.
         num_classes: C.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        method_settings: for a method given by name.
+        method_settings: settings of a method given by name.
 
     >>> from tlzoo.backbones import create_backbone
     >>> source_model = Network(create_backbone("mlp", num_inputs=4), 3, bottleneck=8)

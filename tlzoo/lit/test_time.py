@@ -24,7 +24,7 @@ class TestTimeAdaptation(Classifier):
         network: the source model; the method copies it.
         method: a name of the registry, or a method that was built on a model.
         num_classes: C.
-        method_settings: for a method given by name.
+        method_settings: settings of a method given by name.
     """
 
     __test__ = False

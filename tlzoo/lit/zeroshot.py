@@ -32,8 +32,8 @@ class ZeroShot(TransferModule):
         num_classes: C, the candidates of a test.
         num_embedding: A, width of the class embeddings; any number for a method that reads.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
-        backbone_settings: for a backbone given by name.
-        method_settings: for a method given by name.
+        backbone_settings: settings of a backbone given by name.
+        method_settings: settings of a method given by name.
     """
 
     families: ClassVar[tuple[str, ...]] = ("zeroshot",)

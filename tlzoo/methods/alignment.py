@@ -1,4 +1,4 @@
-"""Alignments: one term on source and target that is added to the supervised loss."""
+"""Alignments: a term on source and target, added to the supervised loss."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Alignment(DomainMethod):
         progress: float = 1.0,
         model: nn.Module | None = None,
     ) -> Losses:
-        """Return the term to add to the supervised loss, under ``"loss"``, and what is worth logging.
+        """Return the term to add to the supervised loss, under ``"loss"``, and values worth logging.
 
         Args:
             source: predictions of a source batch.
@@ -43,9 +43,9 @@ class Alignment(DomainMethod):
             model: the network, for methods that declare ``Need.MODEL``.
 
         Raises:
-            ValueError: an empty side, features of another width than the method was built for, labels that are no
-                classes, or something missing that the method needs.
-            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
+            ValueError: a side is empty, the features have the wrong width, labels are not classes, or something that
+                the method needs is missing.
+            FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, source=source, target=target)
         terms = self.term(sides["source"], sides["target"], self._context(progress, model))
@@ -56,7 +56,7 @@ class Alignment(DomainMethod):
         __call__ = forward
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return what :meth:`forward` returns, from sides that were checked.
+        """Return what :meth:`forward` returns, from checked sides.
 
         Args:
             source: predictions of a source batch.

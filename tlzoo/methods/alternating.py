@@ -1,4 +1,4 @@
-"""Methods that train parts of the network in turn: their maths is here, one loop in :mod:`tlzoo.lit` runs all."""
+"""Methods that train parts of the network in turn; a single loop in :mod:`tlzoo.lit` runs all of them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tlzoo.types import Losses, Prediction
 __all__ = ["Alternating", "Part", "Phase"]
 
 Part = Literal["features", "head", "method"]
-"""What a phase trains: backbone and bottleneck, the head, the method's own parameters (a head of its own apart)."""
+"""What a phase trains: backbone and bottleneck, the head, or the method's own parameters (except its head)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One of the steps that follow each other on a batch.
+    """One of the consecutive steps on a batch.
 
     Attributes:
-        name: what :meth:`Alternating.loss` is asked for.
-        trains: the parts that move; the others are constants.
-        repeats: how often in a row.
+        name: name of the phase, an argument of :meth:`Alternating.loss`.
+        trains: the parts that train; the others are constant.
+        repeats: number of times in a row.
     """
 
     name: str
@@ -33,17 +33,17 @@ class Phase:
 
 
 class Alternating(DomainMethod):
-    """Several losses in turn on each batch (ADDA, MCD, WDGRL), for games that gradient reversal cannot play at once.
+    """Several losses in turn on each batch (ADDA, MCD, WDGRL), for games that gradient reversal cannot play.
 
-    A loop of one's own::
+    Your own loop::
 
         for phase in method.phases(progress):
             for _ in range(phase.repeats):
-                ...  # predictions made anew, everything frozen but phase.trains
+                ...  # compute new predictions, with all but phase.trains frozen
                 method.loss(phase.name, source, target)["loss"].backward()
                 optimizer.step()
 
-    Nothing is added to its losses: a phase that learns from source labels says so. A method implements :meth:`phases`
+    No supervised loss is added: a phase that learns from source labels includes it. A method implements :meth:`phases`
     and :meth:`term`.
 
     Args:
@@ -59,7 +59,7 @@ class Alternating(DomainMethod):
 
     @final
     def loss(self, phase: str, source: Prediction, target: Prediction) -> Losses:
-        """Return the loss of a phase under ``"loss"``, and what is worth logging.
+        """Return the loss of a phase under ``"loss"``, and values worth logging.
 
         Args:
             phase: its name.
@@ -67,8 +67,8 @@ class Alternating(DomainMethod):
             target: predictions of a target batch, by the network.
 
         Raises:
-            ValueError: an empty side, features of another width, or no source labels.
-            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
+            ValueError: a side is empty, the features have the wrong width, or the source labels are missing.
+            FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, source=source, target=target)
         terms = self.term(phase, sides["source"], sides["target"])
@@ -76,9 +76,9 @@ class Alternating(DomainMethod):
         return terms
 
     def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
-        """Return what :meth:`loss` returns, from sides that were checked."""
+        """Return what :meth:`loss` returns, from checked sides."""
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def source_network(self, phase: str, network: nn.Module) -> nn.Module:
-        """Return the network that source batches pass through in a phase, ``network`` itself by default."""
+        """Return the network for the source batches of a phase, by default ``network`` itself."""
         return network

@@ -1,4 +1,4 @@
-"""What methods on source and target share, whatever their loop: hooks, and what is checked in both sides of a batch."""
+"""What methods on source and target share: hooks, and checks of both sides of a batch."""
 
 from __future__ import annotations
 

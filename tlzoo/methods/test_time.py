@@ -68,7 +68,7 @@ class TestTime(Method):
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def reset(self) -> None:
-        """Forget everything but the source model."""
+        """Return to the source model."""
         self.model.load_state_dict(self.initial.state_dict())
 
     def predict(self, inputs: Any, model: nn.Module | None = None) -> Prediction:
@@ -163,7 +163,7 @@ class Online(TestTime):
         self.optimizer.zero_grad()
 
     def reset(self) -> None:
-        """Forget everything but the source model."""
+        """Return to the source model."""
         super().reset()
         self.optimizer.state.clear()
 

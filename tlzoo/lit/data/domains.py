@@ -35,7 +35,7 @@ class DomainData(TaskData[DomainTask]):
         transform: a :class:`~tlzoo.methods.transforms.FeatureTransform` or its name, fitted to the training features
             of both domains before the module sees any: training then starts from features that are aligned in closed
             form. A method that sees one domain alone is shown the other's statistics this way.
-        transform_settings: for a transform given by name.
+        transform_settings: settings of a transform given by name.
         scale: divide features by the standard deviation of all training features that the method may see; or by a
             number, such as the one that a source model was trained with. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.

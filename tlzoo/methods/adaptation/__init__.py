@@ -1,4 +1,4 @@
-"""Domain adaptation: a statistic of source and target is made small."""
+"""Domain adaptation: methods that minimize a statistic of source and target."""
 
 from tlzoo.registry import lazy_family
 

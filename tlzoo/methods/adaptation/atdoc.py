@@ -1,4 +1,4 @@
-"""ATDOC: target examples learn the answers of their neighbors in a memory."""
+"""ATDOC: target examples learn the labels of their neighbors in a memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ATDOC(Alignment):
     Args:
         num_features: D.
         num_classes: C.
-        neighbors: how many are asked.
+        neighbors: number of neighbors.
         confidence: ``"mass"``: the largest entry of the mean q, as in the authors' code; ``"share"``: that entry
             divided by the sum of all, a probability.
         weight: trade-off of the term.
@@ -81,10 +81,10 @@ class ATDOC(Alignment):
             self.memory.fill(F.normalize(target.features, dim=1), _sharpened(target.logits), target.indices)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted cross-entropy of ``target.logits`` (M, C) to the answers of neighbors.
+        """Return the weighted cross-entropy of ``target.logits`` (M, C) to the labels of the neighbors.
 
         Raises:
-            ValueError: the target has no indices, or the memory was not filled by :meth:`on_epoch`.
+            ValueError: the target has no indices, or :meth:`on_epoch` has not filled the memory.
         """
         confidence, answers = self._answers(target)
         losses = F.cross_entropy(target.logits, answers, reduction="none")
@@ -93,7 +93,7 @@ class ATDOC(Alignment):
 
     @torch.no_grad()
     def _answers(self, target: Prediction) -> tuple[Tensor, Tensor]:
-        """Return the confidence (M,) and the class (M,) that neighbors give, after remembering the batch."""
+        """Store the batch; return the confidence (M,) and the class (M,) from its neighbors."""
         indices = required(self, target.indices, "target.indices")
         features = F.normalize(target.features, dim=1)
         self.memory.update(indices, features, _sharpened(target.logits))

@@ -1,4 +1,4 @@
-"""BNM: the nuclear norm of target predictions is maximized."""
+"""BNM: maximize the nuclear norm of the target predictions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ __all__ = ["BNM"]
 
 
 class BNM(Statistic):
-    """Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
+    r"""Batch nuclear-norm maximization (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.12237.
 
-    loss = -weight * ||softmax(logits_t)||_* / M: predictions become certain and stay diverse.
+    Predictions become certain and stay diverse:
+
+    .. math:: -\frac{w}{M} \lVert \mathrm{softmax}(\text{logits}_t) \rVert_*
 
     Args:
         num_features: D.

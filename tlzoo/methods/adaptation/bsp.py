@@ -1,4 +1,4 @@
-"""BSP: the largest singular values of features are kept small."""
+"""BSP: penalize the largest singular values of the features."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["BSP"]
 
 
 class BSP(Statistic):
-    """Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
+    r"""Batch spectral penalization (Chen et al., ICML 2019), https://proceedings.mlr.press/v97/chen19i.html.
 
-    loss = weight * (sum of the ``count`` largest squared singular values of f_s and of f_t). It keeps an adversary
-    from sacrificing what tells classes apart; meant to stand beside one: ``bsp+dann``, ``bsp+cdan``.
+    .. math:: w \sum_{i=1}^{k} \sigma_i(F_s)^2 + \sigma_i(F_t)^2
+
+    The penalty keeps an adversary from sacrificing discriminability. Use it beside one: ``bsp+dann``, ``bsp+cdan``.
 
     Args:
         num_features: D.
         num_classes: C.
-        count: singular values a side.
+        count: k, the number of singular values per side.
         weight: trade-off of the term, as in the authors' code.
     """
 

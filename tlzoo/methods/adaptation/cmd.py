@@ -1,4 +1,4 @@
-"""CMD: means and central moments of bounded features are aligned."""
+"""CMD: align the means and central moments of bounded features."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _SPANS = {"sigmoid": 1.0, "tanh": 2.0}
 
 
 class CMD(Statistic):
-    """Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
+    r"""Central moment discrepancy (Zellinger et al., ICLR 2017), https://arxiv.org/abs/1702.08811.
 
-    loss = weight * CMD_K(a(f_s), a(f_t)), see :func:`tlzoo.functional.central_moment_discrepancy`; a bounds the
-    features, as the paper's activations do.
+    .. math:: w \, \mathrm{CMD}_K\left(a(f_s), a(f_t)\right)
+
+    See :func:`tlzoo.functional.central_moment_discrepancy`. The activation a bounds the features, like the activations
+    in the paper.
 
     Args:
         num_features: D.
         num_classes: C.
         moments: K.
-        activation: what bounds the features; the factors of the moments are those of its interval.
+        activation: bounds the features; its interval determines the factors of the moments.
         weight: trade-off of the term.
     """
 

@@ -1,4 +1,4 @@
-"""CORAL: source features are whitened, and colored as the target's are."""
+"""CORAL: whiten the source features and recolor them with the covariance of the target."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ __all__ = ["CORAL"]
 class CORAL(FeatureTransform):
     """Correlation alignment (Sun, Feng & Saenko, AAAI 2016), https://arxiv.org/abs/1511.05547.
 
-    Features of each domain are standardized by its own mean and deviation, as in the paper; source features are then
-    multiplied by (C_s + r I)^-1/2 (C_t + r I)^1/2. With r = 0 their covariance is the target's exactly, which takes
-    more examples than dimensions.
+    Each domain is standardized by its own mean and deviation, as in the paper. Source features are then multiplied by
+
+    .. math:: (C_s + r I)^{-1/2} (C_t + r I)^{1/2}
+
+    With r = 0 their covariance equals the target's exactly, which takes more examples than dimensions.
 
     Args:
         num_features: D.
@@ -53,7 +55,7 @@ class CORAL(FeatureTransform):
         """Find the map from source (N, D) and target (M, D), in float64.
 
         Raises:
-            ValueError: fewer than two rows a side; without regularization, a covariance that is singular.
+            ValueError: a side has fewer than two rows; without regularization, a covariance is singular.
         """
         check_pair(source, target, least=2)
         covariances = []
@@ -64,5 +66,5 @@ class CORAL(FeatureTransform):
         self.get_buffer("map").copy_(symmetric_power(ours, -0.5) @ symmetric_power(theirs, 0.5))
 
     def map_source(self, features: Tensor) -> Tensor:
-        """Standardize features (B, D), whiten and color them."""
+        """Standardize, whiten and recolor features (B, D)."""
         return self._standardized(features, "source") @ fitted(self, "map")

@@ -1,4 +1,4 @@
-"""CoTTA: a slowly moving teacher answers and is learned from, and some parameters go back to the source."""
+"""CoTTA: learn from a slowly moving teacher, and reset some parameters to the source."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class CoTTA(Online):
             student.copy_(torch.where(back, start, student))
 
     def reset(self) -> None:
-        """Forget everything but the source model."""
+        """Return to the source model."""
         super().reset()
         self.teacher.load_state_dict(self.initial.state_dict())
         self.random.restart()

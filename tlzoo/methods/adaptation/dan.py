@@ -17,20 +17,22 @@ __all__ = ["DAN"]
 
 
 class DAN(Statistic):
-    """Deep adaptation network (Long et al., ICML 2015), https://arxiv.org/abs/1502.02791.
+    r"""Deep adaptation network (Long et al., ICML 2015), https://arxiv.org/abs/1502.02791.
 
-    loss = weight * MK-MMD^2(f_s, f_t), a sum of Gaussian kernels whose widths are multiples of the mean squared
-    distance of the joint batch.
+    .. math:: w \, \mathrm{MMD}_k^2(f_s, f_t)
 
-    Differs from the paper: kernels are summed with equal weights instead of optimized ones, and one layer is aligned
-    (the features), as in the authors' later code.
+    with a sum k of Gaussian kernels, whose widths are multiples of the mean squared distance in the joint batch. See
+    :func:`tlzoo.functional.mmd`.
+
+    Differs from the paper: the kernels have equal weights instead of optimized ones, and only one layer (the features)
+    is aligned, as in the authors' later code.
 
     Args:
         num_features: D.
         num_classes: C.
         scales: kernel widths as factors of the mean squared distance.
         estimator: unbiased, linear (the paper's, which needs equal batch sizes) or biased. The biased one rewards
-            features that contract, by about (kernels / N)(1 - mean k): without batch norm it can collapse them.
+            contracting features, by about (kernels / N)(1 - mean k), and can collapse them without batch norm.
         bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
         weight: trade-off of the term.
 
@@ -80,7 +82,8 @@ class DAN(Statistic):
         """Return the discrepancy of ``source.features`` (N, D) and ``target.features`` (M, D).
 
         Raises:
-            ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
+            ValueError: see :func:`tlzoo.functional.mmd`: a side has a single point (unless biased), or sizes differ
+                (linear).
         """
         return mmd(
             source.features, target.features, scales=self.scales, estimator=self.estimator, bandwidth=self.bandwidth

@@ -1,4 +1,4 @@
-"""Deep CORAL: align the second moments of source and target."""
+"""Deep CORAL: align the covariances of source and target features."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["DeepCORAL"]
 
 
 class DeepCORAL(Statistic):
-    """Correlation alignment in a deep network (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
+    r"""Correlation alignment in a deep network (Sun & Saenko, ECCV Workshops 2016), https://arxiv.org/abs/1607.01719.
 
-    loss = weight * ||C_s - C_t||_F^2 / (4 D^2).
+    .. math:: \frac{w}{4 D^2} \lVert C_s - C_t \rVert_F^2
 
-    Differs from the paper: it aligns the scores of the last layer (``on="logits"``); common code, and the default
-    here, aligns the features below.
+    Differs from the paper: the paper aligns the scores of the last layer (``on="logits"``); common code, and the
+    default here, aligns the features below.
 
     Args:
         num_features: D.
         num_classes: C.
         normalization: ``"paper"`` or ``"domainbed"``, see :func:`tlzoo.functional.coral_loss`.
-        on: which layer is aligned.
+        on: the layer to align.
         weight: trade-off of the term.
 
     >>> import torch
     >>> source = Prediction(features=torch.tensor([[0.0], [2.0]]), logits=torch.zeros(2, 3))
     >>> target = Prediction(features=torch.tensor([[5.0], [7.0]]), logits=torch.zeros(2, 3))
-    >>> DeepCORAL(num_features=1, num_classes=3)(source, target)["loss"].item()  # means differ, spreads do not
+    >>> DeepCORAL(num_features=1, num_classes=3)(source, target)["loss"].item()  # only the means differ
     0.0
     """
 
@@ -68,7 +68,7 @@ class DeepCORAL(Statistic):
         """Return the distance of the covariances of source (N, D) and target (M, D) features, or of their logits.
 
         Raises:
-            ValueError: one point on a side, where no covariance is defined.
+            ValueError: a side has a single point and so no covariance.
         """
         ours, theirs = (source.features, target.features) if self.on == "features" else (source.logits, target.logits)
         return coral_loss(ours, theirs, normalization=self.normalization)

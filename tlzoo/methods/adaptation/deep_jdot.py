@@ -1,4 +1,4 @@
-"""DeepJDOT: an optimal plan couples source and target by features and labels."""
+"""DeepJDOT: couple source and target features and labels by an optimal transport plan."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ __all__ = ["DeepJDOT"]
 
 
 class DeepJDOT(Statistic):
-    """Deep joint distribution optimal transport (Damodaran et al., ECCV 2018), https://arxiv.org/abs/1803.10081.
+    r"""Deep joint distribution optimal transport (Damodaran et al., ECCV 2018), https://arxiv.org/abs/1803.10081.
 
-    loss = weight * sum over i, j of G_ij c_ij with c_ij = alpha ||f_s_i - f_t_j||^2 + beta CE(y_s_i, logits_t_j) and G
-    the plan of least cost between uniform masses, held constant. Solved exactly by POT on the CPU.
+    .. math::
+
+        w \sum_{i, j} \gamma_{ij} c_{ij}, \qquad
+        c_{ij} = \alpha \lVert f_i^s - f_j^t \rVert^2 + \beta \, \mathrm{CE}(\text{logits}_j^t, y_i^s)
+
+    with the plan of least cost between uniform masses, held constant. POT computes it exactly on the CPU.
 
     Args:
         num_features: D.
         num_classes: C.
-        alpha: factor of the distance of features.
-        beta: factor of the loss of labels (the paper's lambda_t).
+        alpha: factor of the distance between features.
+        beta: factor of the label loss (lambda_t in the paper).
         weight: trade-off of the term.
     """
 
@@ -50,7 +54,7 @@ class DeepJDOT(Statistic):
         return False
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
-        """Return the cost of the plan between source (N, D), labels (N,) and target (M, D), (M, C).
+        """Return the cost of the plan between source features (N, D), labels (N,) and target (M, D), (M, C).
 
         Raises:
             ValueError: the source has no labels.

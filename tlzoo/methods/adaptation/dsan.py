@@ -20,14 +20,16 @@ __all__ = ["DSAN"]
 
 
 class DSAN(Alignment):
-    """Deep subdomain adaptation network (Zhu et al., TNNLS 2021), https://arxiv.org/abs/2106.09388.
+    r"""Deep subdomain adaptation network (Zhu et al., TNNLS 2021), https://arxiv.org/abs/2106.09388.
 
-    loss = weight * lambda * LMMD^2(f_s, f_t): the biased discrepancy of examples that weigh as much as they belong to
-    a class, averaged over classes; source by label, target by prediction. lambda = 2 / (1 + exp(-10 p)) - 1 grows with
-    training progress p.
+    .. math:: w \, \lambda(p) \, \mathrm{LMMD}^2(f_s, f_t), \qquad \lambda(p) = \frac{2}{1 + e^{-10 p}} - 1
 
-    Differs from the paper: as in the authors' code, lambda is scheduled and the weight is 0.5; unlike there, every
-    class with a source example counts, also where no target example has it as its first guess.
+    LMMD averages the biased discrepancy over classes, with examples weighted by their membership in the class: the
+    source by label, the target by prediction. See :func:`tlzoo.functional.local_mmd`. The factor grows with training
+    progress p.
+
+    Differs from the paper: as in the authors' code, the factor is scheduled and the weight is 0.5. Unlike in that code,
+    every class with a source example counts, even if no target example is predicted to belong to it.
 
     Args:
         num_features: D.

@@ -1,4 +1,4 @@
-"""EATA: only answers that are certain and not yet another of the same are learned from, and nothing is forgotten."""
+"""EATA: learn only from certain, non-redundant predictions, without forgetting."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ __all__ = ["EATA", "redundancy_by_classes"]
 
 
 class EATA(Online):
-    """Efficient test-time adaptation (Niu et al., ICML 2022), https://arxiv.org/abs/2204.02610.
+    r"""Efficient test-time adaptation (Niu et al., ICML 2022), https://arxiv.org/abs/2204.02610.
 
-    As TENT, but an answer counts only where its entropy is below ``margin`` * ln C and its cosine to the running mean
-    of the answers that counted below ``redundancy``; it weighs exp(margin * ln C - H). A penalty ``anchoring`` *
-    sum F (theta - theta_0)^2 keeps parameters that matter, F being squared gradients on inputs of the source's kind,
-    given to :meth:`remember`; without that call it is 0 (the paper's ETA).
+    Like TENT, but a prediction p counts only if its entropy H is below the limit :math:`E_0 = m \log C` and its cosine
+    to the running mean of the counted predictions is below ``redundancy``. A penalty anchors the parameters that
+    matter:
+
+    .. math::
+
+        \frac{1}{|S|} \sum_{i \in S} e^{E_0 - H_i} H_i + a \sum_k F_k \left(\theta_k - \theta_k^0\right)^2
+
+    F are the squared gradients on source-like inputs, which you give to :meth:`remember`. Without that call the penalty
+    is 0 (ETA in the paper).
 
     Args:
         model: the source model; copied.
@@ -70,7 +76,7 @@ class EATA(Online):
 
     @torch.enable_grad()
     def remember(self, batches: Iterable[Any]) -> None:
-        """Measure on unlabelled batches of the source's kind which parameters matter."""
+        """Measure which parameters matter, on unlabelled, source-like batches."""
         squares, count = [torch.zeros_like(p) for p in self.trained], 0
         for inputs in batches:
             logits = self.answer(inputs).logits
@@ -84,7 +90,7 @@ class EATA(Online):
         self.optimizer.zero_grad()
 
     def learn(self, inputs: Any, logits: Tensor) -> None:
-        """Lower the weighted entropy of the answers that count among logits (B, C)."""
+        """Lower the weighted entropy of the counted predictions among logits (B, C)."""
         uncertainty, limit = entropy(logits), self.margin * math.log(logits.shape[1])
         counts = self._counts(logits.detach().softmax(dim=1), uncertainty.detach() < limit)
         if bool(counts.any()):
@@ -92,7 +98,7 @@ class EATA(Online):
             self.step((weights * uncertainty)[counts].mean() + self._penalty())
 
     def _counts(self, probabilities: Tensor, certain: Tensor) -> Tensor:
-        """Return (B,) which answers count, and take them into the running mean."""
+        """Return (B,) which predictions count, and update the running mean with them."""
         mean = self.mean.get_buffer("probabilities")
         if len(mean):
             limit = redundancy_by_classes(probabilities.shape[1]) if self.redundancy is None else self.redundancy
@@ -110,7 +116,7 @@ class EATA(Online):
         return self.anchoring * total
 
     def reset(self) -> None:
-        """Forget everything but the source model and what :meth:`remember` measured."""
+        """Return to the source model; keep what :meth:`remember` measured."""
         super().reset()
         self.mean.probabilities = self.mean.get_buffer("probabilities").new_zeros(0)
 

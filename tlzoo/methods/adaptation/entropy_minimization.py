@@ -14,9 +14,11 @@ __all__ = ["EntropyMinimization"]
 
 
 class EntropyMinimization(Statistic):
-    """Entropy minimization (Grandvalet & Bengio, NIPS 2004), https://papers.nips.cc/paper/2740-semi-supervised-learning-by-entropy-minimization.
+    r"""Entropy minimization (Grandvalet & Bengio, NIPS 2004), https://papers.nips.cc/paper/2740-semi-supervised-learning-by-entropy-minimization.
 
-    loss = weight * mean H(softmax(logits_t)). It rewards a collapse to one class; compare ``information_maximization``.
+    .. math:: \frac{w}{M} \sum_j H(p_j^t)
+
+    It rewards a collapse to one class; compare ``information_maximization``.
 
     Args:
         num_features: D.

@@ -1,4 +1,4 @@
-"""FixMatch: confident answers to a weakly changed item are learned for a strongly changed one."""
+"""FixMatch: learn confident predictions for a weak view on the strong view of the same item."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ __all__ = ["FixMatch"]
 
 
 class FixMatch(Alignment):
-    """FixMatch (Sohn et al., NeurIPS 2020), https://arxiv.org/abs/2001.07685, with the target as its unlabelled data.
+    r"""FixMatch (Sohn et al., NeurIPS 2020), https://arxiv.org/abs/2001.07685, with the target as its unlabelled data.
 
-    loss = weight * mean over the target of 1[max q >= threshold] CE(p_strong, argmax q), with q the answer to the weak
-    view, detached, and p_strong that to the strong one.
+    .. math::
 
-    Differs from the paper: as many unlabelled examples a step as labelled ones instead of seven times as many; source
-    examples are not changed.
+        \frac{w}{M} \sum_j \mathbf{1}\left[\max_c q_{jc} \ge \tau\right]
+        \mathrm{CE}\left(\text{logits}_j^{\text{strong}}, \arg\max_c q_{jc}\right)
+
+    with the detached prediction q for the weak view and the threshold tau.
+
+    Differs from the paper: each step has as many unlabelled as labelled examples instead of seven times as many; source
+    examples are not augmented.
 
     Args:
         num_features: D.
         num_classes: C.
-        threshold: least probability of an answer that is learned.
+        threshold: smallest probability of a prediction to learn.
         weight: lambda_u.
     """
 
@@ -47,10 +51,10 @@ class FixMatch(Alignment):
         self.threshold, self.weight = threshold, weight
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted cross-entropy of the strong view's logits (M, C) to answers to the weak view.
+        """Return the weighted cross-entropy of the strong view's logits (M, C) to the weak view's predictions.
 
         Raises:
-            ValueError: the target has no such views.
+            ValueError: the target has no views.
         """
         probabilities, answers = target.view("weak").logits.detach().softmax(dim=1).max(dim=1)
         confident = (probabilities >= self.threshold).to(probabilities)

@@ -1,4 +1,4 @@
-"""HAFN: features of both domains are pulled to one mean length."""
+"""HAFN: pull the features of both domains to the same mean norm."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ __all__ = ["HAFN"]
 
 
 class HAFN(Statistic):
-    """Hard adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+    r"""Hard adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
-    loss = weight * ((mean ||f_s|| - norm)^2 + (mean ||f_t|| - norm)^2).
+    .. math::
+
+        w \left[ \left( \tfrac{1}{N} \sum_i \lVert f_i^s \rVert - R \right)^2
+        + \left( \tfrac{1}{M} \sum_j \lVert f_j^t \rVert - R \right)^2 \right]
 
     Args:
         num_features: D.
         num_classes: C.
-        norm: the length that both are pulled to.
+        norm: R, the norm that both are pulled to.
         weight: trade-off of the term.
     """
 
@@ -35,5 +38,5 @@ class HAFN(Statistic):
         self.norm = norm
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
-        """Return how far the mean norms of features (N, D) and (M, D) are from ``norm``, squared and summed."""
+        """Return the sum of the squared differences between ``norm`` and the mean norms of (N, D) and (M, D)."""
         return fixed_norm_loss(source.features, norm=self.norm) + fixed_norm_loss(target.features, norm=self.norm)

@@ -1,4 +1,4 @@
-"""HoMM: higher-order moments of features are aligned."""
+"""HoMM: align higher-order moments of the features."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ __all__ = ["HoMM"]
 
 
 class HoMM(Statistic):
-    """Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
+    r"""Higher-order moment matching (Chen et al., AAAI 2020), https://arxiv.org/abs/1912.11976.
 
-    loss = weight * ||mean f_s^(x order) - mean f_t^(x order)||_F^2 / D^order.
+    .. math::
 
-    Differs from the paper: the moment tensors are compared exactly, by inner products, where the paper samples
-    entries or splits features into groups; features are centered, as in the authors' code. The paper's discriminative
-    clustering is left out.
+        \frac{w}{D^p} \left\lVert \frac{1}{N} \sum_i (f_i^s)^{\otimes p}
+        - \frac{1}{M} \sum_j (f_j^t)^{\otimes p} \right\rVert_F^2
+
+    Differs from the paper: inner products compare the moment tensors exactly, while the paper samples entries or splits
+    features into groups. Features are centered, as in the authors' code. The paper's discriminative clustering is left
+    out.
 
     Args:
         num_features: D.
         num_classes: C.
         order: p.
-        center: take the mean off each side first.
-        weight: trade-off of the term; the right size depends on that of the features.
+        center: subtract the mean of each side first.
+        weight: trade-off of the term; the right value depends on the scale of the features.
     """
 
     paper = Paper(
@@ -50,5 +53,5 @@ class HoMM(Statistic):
         self.order, self.center = order, center
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
-        """Return the distance of the moments of features (N, D) and (M, D)."""
+        """Return the distance between the moments of features (N, D) and (M, D)."""
         return higher_order_moment_loss(source.features, target.features, order=self.order, center=self.center)

@@ -1,4 +1,4 @@
-"""Information maximization: predictions on the target are certain and diverse."""
+"""Information maximization: make target predictions certain and diverse."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["InformationMaximization"]
 
 
 class InformationMaximization(Statistic):
-    """Information-theoretical learning of clusters (Shi & Sha, ICML 2012), https://arxiv.org/abs/1206.6438.
+    r"""Information-theoretical learning of clusters (Shi & Sha, ICML 2012), https://arxiv.org/abs/1206.6438.
 
-    loss = weight * (mean H(p_t) - H(mean p_t)).
+    .. math:: w \left[ \frac{1}{M} \sum_j H(p_j^t) - H\left( \frac{1}{M} \sum_j p_j^t \right) \right]
 
-    Differs from the paper: a network trained by gradient instead of a nearest-neighbor metric; its discriminator of
-    domains is left out.
+    Differs from the paper: gradients train a network instead of a nearest-neighbor metric; the paper's domain
+    discriminator is left out.
 
     Args:
         num_features: D.

@@ -1,4 +1,4 @@
-"""JAN: maximum mean discrepancy of features and predictions together."""
+"""JAN: joint maximum mean discrepancy of features and predictions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ __all__ = ["JAN"]
 
 
 class JAN(DAN):
-    """Joint adaptation network (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
+    r"""Joint adaptation network (Long et al., ICML 2017), https://arxiv.org/abs/1605.06636.
 
-    loss = weight * JMMD^2 of (f, softmax(logits)), a product of kernels, see :func:`tlzoo.functional.joint_mmd`.
+    .. math:: w \, \mathrm{JMMD}^2\left((f_s, p_s), (f_t, p_t)\right)
 
-    Differs from the paper: the unbiased estimator instead of the linear one by default, which also takes batches of
-    unequal sizes.
+    with the softmax predictions p and a product of kernels, see :func:`tlzoo.functional.joint_mmd`.
+
+    Differs from the paper: the default estimator is unbiased instead of linear, so batch sizes may differ.
 
     Args:
         num_features: D.
         num_classes: C.
         scales: widths of the kernels on features, as factors of the mean squared distance.
-        width: of the kernel on predictions, as in the authors' code.
+        width: width of the kernel on predictions, as in the authors' code.
         estimator: unbiased, biased, or linear, which needs equal batch sizes.
         bandwidth: ``"mean"`` or ``"legacy"``, see :func:`tlzoo.functional.gaussian_kernel`.
         weight: trade-off of the term.
@@ -66,7 +67,8 @@ class JAN(DAN):
         """Return the discrepancy of features (N, D), (M, D) and logits (N, C), (M, C).
 
         Raises:
-            ValueError: see :func:`tlzoo.functional.mmd`: one point on a side unless biased, unequal sizes if linear.
+            ValueError: see :func:`tlzoo.functional.mmd`: a side has a single point (unless biased), or sizes differ
+                (linear).
         """
         return joint_mmd(
             source.features,

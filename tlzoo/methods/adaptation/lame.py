@@ -1,4 +1,4 @@
-"""LAME: answers are corrected so that neighbors in the batch agree."""
+"""LAME: correct predictions so that neighbors in the batch agree."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class LAME(TestTime):
         affinity: ``"rbf"``, the default of the authors' code: exp(-d^2 / (2 s^2)) with s the mean distance to the
             ``neighbors``-th nearest, oneself counted; ``"knn"``: 1 for the ``neighbors`` nearest others; ``"linear"``:
             the inner product.
-        neighbors: of each example.
-        weight: of the affinities.
-        steps: at most so many.
+        neighbors: number of neighbors of each example.
+        weight: lambda, the weight of the affinities.
+        steps: largest number of iterations.
     """
 
     paper = Paper(
@@ -61,7 +61,7 @@ class LAME(TestTime):
         self.neighbors, self.weight, self.steps = neighbors, weight, steps
 
     def adapt(self, inputs: Any) -> Tensor:
-        """Return log-probabilities (B, C) that its neighbors have a say in."""
+        """Return log-probabilities (B, C), adjusted to the neighbors."""
         prediction = self.predict(inputs)
         unary = prediction.logits.log_softmax(dim=1)
         affinity = affinities(prediction.features, self.affinity, neighbors=self.neighbors)
@@ -69,7 +69,7 @@ class LAME(TestTime):
 
 
 def laplacian_adjusted(unary: Tensor, affinity: Tensor, *, weight: float = 1.0, steps: int = 100) -> Tensor:
-    """Return the (B, C) log of the fixed point of Z <- softmax(unary + weight * affinity Z), begun at softmax(unary).
+    """Return the (B, C) log of the fixed point of Z <- softmax(unary + weight * affinity Z), from softmax(unary).
 
     Args:
         unary: (B, C) log-probabilities.

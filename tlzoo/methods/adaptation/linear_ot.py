@@ -1,4 +1,4 @@
-"""Linear optimal transport: the source is moved onto the target as one Gaussian onto another."""
+"""Linear optimal transport: map the source onto the target as one Gaussian onto another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ __all__ = ["LinearOT"]
 
 
 class LinearOT(FeatureTransform):
-    """Linear Monge mapping (Flamary et al., arXiv 2019), https://arxiv.org/abs/1905.10155; closed form by POT.
+    r"""Linear Monge mapping (Flamary et al., arXiv 2019), https://arxiv.org/abs/1905.10155; closed form by POT.
 
-    x becomes m_t + (x - m_s) A with A = C_s^-1/2 (C_s^1/2 C_t C_s^1/2)^1/2 C_s^-1/2, of all maps from one Gaussian to
-    the other the one that moves it least; the target stays, and both are standardized by its mean and deviation.
-    Without regularization mean and covariance of the moved source are the target's exactly, which takes more examples
-    than dimensions.
+    .. math::
 
-    Differs from the paper: ``regularization`` times the mean variance of both domains is added to the diagonals, since
-    frozen features often have more dimensions than examples.
+        x \mapsto m_t + (x - m_s) A, \qquad
+        A = C_s^{-1/2} \left( C_s^{1/2} C_t C_s^{1/2} \right)^{1/2} C_s^{-1/2}
+
+    Of all maps from one Gaussian to the other, this one moves the source least. The target stays, and both are
+    standardized by the target's mean and deviation. Without regularization, the mapped source has exactly the target's
+    mean and covariance, which takes more examples than dimensions.
+
+    Differs from the paper: ``regularization`` times the mean variance of both domains is added to the diagonals,
+    because frozen features often have more dimensions than examples.
 
     Args:
         num_features: D.
@@ -56,7 +60,7 @@ class LinearOT(FeatureTransform):
         """Find the map from source (N, D) and target (M, D), in float64 on the CPU.
 
         Raises:
-            ValueError: fewer than two rows a side; a covariance that is singular, regularized or not.
+            ValueError: a side has fewer than two rows, or a covariance is singular despite the regularization.
         """
         check_pair(source, target, least=2)
         import ot  # here: it loads SciPy's solvers, which nobody else needs
@@ -76,6 +80,6 @@ class LinearOT(FeatureTransform):
             self._remember(name, features)
 
     def map_source(self, features: Tensor) -> Tensor:
-        """Move features (B, D), and standardize them by the target's mean and deviation."""
+        """Map features (B, D), then standardize them by the target's mean and deviation."""
         moved = (features - fitted(self, "source_mean")) @ fitted(self, "map")  # from the mean of the target
         return moved / fitted(self, "target_deviation")

@@ -1,4 +1,4 @@
-"""M3SDA: moments of each source and the target, and of each pair of sources, are aligned."""
+"""M3SDA: align the moments of each source with the target, and of the sources with each other."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ __all__ = ["M3SDA"]
 
 
 class M3SDA(Statistic):
-    """Moment matching for multi-source domain adaptation (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
+    r"""Moment matching for multi-source domain adaptation (Peng et al., ICCV 2019), https://arxiv.org/abs/1812.01754.
 
-    loss = weight * distance of the moments, see :func:`tlzoo.functional.moment_distance`; the sources are told apart by
-    their ``domains`` (tasks such as ``google+apple->windows``). With one source the target's distance to it is left.
+    .. math::
 
-    Differs from the paper: one classifier of all sources instead of one each whose answers are weighed by their
-    accuracy; no pairs of classifiers that disagree (M3SDA-beta). The paper prints no weight; ours is the one that the
-    information score of unlabelled target inputs chose among 1, 0.1, 0.01 and 0.001 on emoji. At 1, features collapse,
-    which the accuracy on the source shows.
+        w \sum_{k=1}^{K} \frac{1}{S} \sum_{i} \lVert m_k(s_i) - m_k(t) \rVert
+        + \frac{2}{S (S - 1)} \sum_{i < j} \lVert m_k(s_i) - m_k(s_j) \rVert
+
+    See :func:`tlzoo.functional.moment_distance`. ``domains`` tells the sources apart (tasks such as
+    ``google+apple->windows``). With a single source, only its distance to the target remains.
+
+    Differs from the paper: one classifier for all sources instead of one per source, weighted by accuracy; no pairs of
+    disagreeing classifiers (M3SDA-beta). The paper gives no weight. We chose ours among 1, 0.1, 0.01 and 0.001 by the
+    information score of unlabelled target inputs on emoji. At 1, the features collapse, which shows in the accuracy on
+    the source.
 
     Args:
         num_features: D.
@@ -51,7 +56,7 @@ class M3SDA(Statistic):
         self.moments = moments
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
-        """Return the distance of features (N, D) with ``source.domains`` (N,) and (M, D)."""
+        """Return the moment distance between features (N, D) with ``source.domains`` (N,) and features (M, D)."""
         domains = source.features.new_zeros(len(source)) if source.domains is None else source.domains
         sources = [source.features[domains == domain] for domain in torch.unique(domains)]
         return moment_distance(sources, target.features, moments=self.moments)

@@ -1,4 +1,4 @@
-"""MCC: classes of the target are told apart."""
+"""MCC: minimize the confusion between classes on the target."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["MCC"]
 
 
 class MCC(Statistic):
-    """Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
+    r"""Minimum class confusion (Jin et al., ECCV 2020), https://arxiv.org/abs/1912.03699.
 
-    loss = weight * MCC(logits_t), see :func:`tlzoo.functional.minimum_class_confusion`; the source enters through the
-    supervised loss alone.
+    .. math:: w \, \mathrm{MCC}(\text{logits}_t)
+
+    See :func:`tlzoo.functional.minimum_class_confusion`. The source enters only through the supervised loss.
 
     Args:
         num_features: D.
         num_classes: C.
-        temperature: of the softmax.
+        temperature: temperature of the softmax.
         weight: trade-off of the term.
     """
 

@@ -1,4 +1,4 @@
-"""NRC: reciprocal neighbors in the target agree on their classes."""
+"""NRC: make reciprocal neighbors in the target agree on their classes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ __all__ = ["NRC"]
 
 
 class NRC(SourceFree):
-    """Neighborhood reciprocity clustering (Yang et al., NeurIPS 2021), https://arxiv.org/abs/2110.04202.
+    r"""Neighborhood reciprocity clustering (Yang et al., NeurIPS 2021), https://arxiv.org/abs/2110.04202.
 
-    loss = - mean over i of [sum over neighbors k of a_k <s_k, p_i> + affinity * sum over their neighbors of <s, p_i>]
-    minus the entropy of the mean prediction, s being remembered predictions, a_k = 1 where i is among the neighbors
-    of k and ``affinity`` otherwise.
+    .. math::
 
-    Differs from the paper: the self-regularization with its own old prediction is left out, as in the authors' code.
+        -\frac{1}{M} \sum_i \left[ \sum_{k \in N(i)} a_{ik} \, s_k^\top p_i
+        + r \sum_{k \in N(i)} \sum_{m \in N(k)} s_m^\top p_i \right] - H\left( \frac{1}{M} \sum_i p_i \right)
+
+    with predictions p, remembered predictions s, and :math:`a_{ik} = 1` if i is also a neighbor of k, else r.
+
+    Differs from the paper: the self-regularization with an example's own old prediction is left out, as in the authors'
+    code.
 
     Args:
         num_features: D.
         num_classes: C.
-        neighbors: of each example.
-        expanded: neighbors of each neighbor.
-        affinity: of what is no reciprocal neighbor.
+        neighbors: number of neighbors of each example.
+        expanded: number of neighbors of each neighbor.
+        affinity: r, the affinity of a neighbor that is not reciprocal.
     """
 
     paper = Paper(
@@ -63,10 +67,10 @@ class NRC(SourceFree):
             self.memory.fill(F.normalize(target.features, dim=1), target.logits.softmax(dim=1), target.indices)
 
     def term(self, target: Prediction, context: Context) -> Losses:
-        """Return the loss of ``target.logits`` (M, C), remembering the batch.
+        """Return the loss of ``target.logits`` (M, C), and store the batch.
 
         Raises:
-            ValueError: no indices, or the memory was not filled by :meth:`on_epoch`.
+            ValueError: the target has no indices, or :meth:`on_epoch` has not filled the memory.
         """
         probabilities = target.logits.softmax(dim=1)
         agreed = self._wanted(target, probabilities)
@@ -77,7 +81,7 @@ class NRC(SourceFree):
 
     @torch.no_grad()
     def _wanted(self, target: Prediction, probabilities: Tensor) -> Tensor:
-        """Return the (M, C) weighted sums of remembered predictions of neighbors and their neighbors."""
+        """Return the (M, C) weighted sums of the remembered predictions of neighbors and of their neighbors."""
         indices = required(self, target.indices, "target.indices")
         features = F.normalize(target.features, dim=1)
         self.memory.update(indices, features, probabilities)

@@ -1,4 +1,4 @@
-"""Pseudo-labels: the network's own confident answers on the target are learned."""
+"""Pseudo-labels: learn the network's own confident predictions on the target."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class PseudoLabel(Alignment):
     Args:
         num_features: D.
         num_classes: C.
-        threshold: least probability of an answer that is learned; the paper has none.
-        begin: progress until which alpha is 0.
+        threshold: tau, smallest probability of a prediction to learn; the paper has none.
+        begin: progress up to which alpha is 0.
         end: progress from which alpha is 1.
         weight: trade-off of the term, once alpha is 1.
     """
@@ -59,7 +59,7 @@ class PseudoLabel(Alignment):
             raise ValueError(f"begin {begin}, end {end}; expected 0 <= begin < end <= 1")
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted cross-entropy of ``target.logits`` (M, C) to their own first guesses."""
+        """Return the weighted cross-entropy of ``target.logits`` (M, C) to their own predicted classes."""
         probabilities, answers = target.logits.detach().softmax(dim=1).max(dim=1)
         confident = (probabilities >= self.threshold).to(target.logits)
         losses = F.cross_entropy(target.logits, answers, reduction="none")

@@ -1,4 +1,4 @@
-"""SAFN: features of both domains grow longer, step by step."""
+"""SAFN: enlarge the feature norms of both domains step by step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ __all__ = ["SAFN"]
 
 
 class SAFN(Alignment):
-    """Stepwise adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
+    r"""Stepwise adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
-    loss = weight * (mean (||f|| - (||f|| + step))^2 of the source + that of the target), the inner norm detached.
+    .. math::
+
+        w \left[ L(f_s) + L(f_t) \right], \qquad
+        L(f) = \frac{1}{B} \sum_i \left( \lVert f_i \rVert - \mathrm{sg}(\lVert f_i \rVert + r) \right)^2
+
+    sg stops the gradient.
 
     Args:
         num_features: D.
         num_classes: C.
-        step: by which each norm is pulled up.
+        step: r, the amount by which each norm is pulled up.
         weight: trade-off of the term.
     """
 

@@ -1,4 +1,4 @@
-"""SAR: certain answers are followed into flat valleys, and a collapsing model starts again."""
+"""SAR: sharpness-aware entropy minimization on certain predictions, with a reset on collapse."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class SAR(Online):
 
     Args:
         model: the source model; copied.
-        lr: of SGD with momentum.
-        momentum: of SGD.
-        margin: share of the largest entropy.
-        radius: of the step uphill.
-        floor: of the running mean of the loss.
+        lr: learning rate of SGD.
+        momentum: momentum of SGD.
+        margin: m, share of the largest entropy.
+        radius: rho, length of the step uphill.
+        floor: smallest running mean of the loss before a reset.
         coasts: where no answer is certain, take a step with gradient 0, which is the momentum's, as in the authors'
             code; else take none.
     """
@@ -72,7 +72,7 @@ class SAR(Online):
         return SGD(parameters, lr=self.lr, momentum=self.momentum)
 
     def learn(self, inputs: Any, logits: Tensor) -> None:
-        """Lower the entropy of the certain ones of logits (B, C), seen from uphill."""
+        """Lower the entropy of the certain predictions among logits (B, C), with the gradient from uphill."""
         limit = self.margin * math.log(logits.shape[1])
         uncertainty = entropy(logits)
         certain = uncertainty.detach() < limit
@@ -102,12 +102,12 @@ class SAR(Online):
         return entropy(prediction.logits)
 
     def _watch(self, loss: Tensor) -> None:
-        """Take the loss into the running mean; start again where that collapses."""
+        """Update the running mean of the loss; reset the model if it collapses."""
         self.running.copy_(loss if self.running < 0 else 0.9 * self.running + 0.1 * loss)
         if self.running < self.floor:
             self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the source model."""
+        """Return to the source model."""
         super().reset()
         self.running.fill_(-1.0)

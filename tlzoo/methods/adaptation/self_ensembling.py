@@ -1,4 +1,4 @@
-"""Self-ensembling: a moving average of the network teaches it on the target."""
+"""Self-ensembling: a moving average of the network is its teacher on the target."""
 
 from __future__ import annotations
 
@@ -18,22 +18,28 @@ __all__ = ["SelfEnsembling"]
 
 
 class SelfEnsembling(Alignment):
-    """Self-ensembling for visual domain adaptation (French et al., ICLR 2018), https://arxiv.org/abs/1706.05208.
+    r"""Self-ensembling for visual domain adaptation (French et al., ICLR 2018), https://arxiv.org/abs/1706.05208.
 
-    A teacher, whose weights follow the network's by t <- smoothing t + (1 - smoothing) w after each step, answers the
-    weak view of a target example with q; the network answers the strong view with p. loss = weight * (mean over the
-    target of 1[max q > threshold] sum_c (p_c - q_c)^2 / C + balance * confident share * class balance), the class
-    balance being the sum over classes of the binary cross-entropy of the mean p_c to 1 / C.
+    After each step, the weights of a teacher follow the network as a moving average. The teacher predicts q for the
+    weak view of a target example, the network p for the strong view:
 
-    Differs from the paper: the strong view is RandAugment's where the paper has one kind of view for both; source
-    examples are not changed; the network answers at the end, not the teacher.
+    .. math::
+
+        w \left[ \frac{1}{M} \sum_j \mathbf{1}\left[\max_c q_{jc} > \tau\right]
+        \frac{1}{C} \sum_c (p_{jc} - q_{jc})^2
+        + b \, \kappa \sum_c \mathrm{BCE}\left( \bar p_c, \tfrac{1}{C} \right) \right]
+
+    with the share kappa of confident examples and the mean prediction of the batch in the class balance.
+
+    Differs from the paper: the strong view uses RandAugment; the paper has one kind of view for both. Source examples
+    are not augmented. The network, not the teacher, makes the final predictions.
 
     Args:
         num_features: D.
         num_classes: C.
-        threshold: least probability of an answer of the teacher that is learned.
-        smoothing: alpha.
-        balance: weight of the class balance within the term.
+        threshold: tau, smallest probability of a teacher prediction to learn.
+        smoothing: share of the teacher that each step keeps.
+        balance: b, weight of the class balance within the term.
         weight: trade-off of the term.
     """
 
@@ -67,20 +73,20 @@ class SelfEnsembling(Alignment):
         self.teacher: nn.Module | None = None
 
     def prepare(self, network: nn.Module) -> None:
-        """Copy the network: the teacher begins as its twin."""
+        """Create the teacher as a copy of the network."""
         self.teacher = copy.deepcopy(network).requires_grad_(False)
 
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:
-        """Move the teacher's weights to the network's; statistics of normalization are of its own passes."""
+        """Move the teacher's weights toward the network's; its normalization statistics come from its own passes."""
         for own, weight in zip(self._prepared().parameters(), network.parameters(), strict=True):
             own.lerp_(weight, 1 - self.smoothing)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted distance of the strong view's logits (M, C) to the teacher's answers.
+        """Return the weighted distance between the strong view's logits (M, C) and the teacher's predictions.
 
         Raises:
-            ValueError: the target has no such views.
+            ValueError: the target has no views.
             RuntimeError: :meth:`prepare` was not called.
         """
         with torch.no_grad():

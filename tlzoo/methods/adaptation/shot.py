@@ -1,4 +1,4 @@
-"""SHOT: the features of the target are fitted to the frozen source classifier."""
+"""SHOT: fit the features of the target to the frozen source classifier."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ __all__ = ["SHOT", "cluster_labels"]
 
 
 class SHOT(SourceFree):
-    """Source hypothesis transfer (Liang et al., ICML 2020), https://arxiv.org/abs/2002.08546.
+    r"""Source hypothesis transfer (Liang et al., ICML 2020), https://arxiv.org/abs/2002.08546.
 
-    The head is frozen. loss = information maximization of target predictions + ``weight`` * CE to pseudo-labels, which
-    each epoch finds for the whole target: nearest centroid by cosine, centroids weighted by predictions first and by
-    the labels so found in ``rounds`` - 1 further rounds.
+    The head is frozen, and the loss combines information maximization with pseudo-labels:
 
-    Differs from the paper: source training without label smoothing is left to the source model.
+    .. math::
+
+        \frac{1}{M} \sum_j H(p_j) - H\left( \frac{1}{M} \sum_j p_j \right)
+        + w \, \frac{1}{M} \sum_j \mathrm{CE}(\text{logits}_j, \hat y_j)
+
+    Each epoch finds pseudo-labels for the whole target by the nearest centroid (cosine). The centroids are weighted by
+    the predictions first, and by the labels found in ``rounds`` - 1 further rounds.
+
+    Differs from the paper: how the source model was trained, with or without label smoothing, is up to its user.
 
     Args:
         num_features: D.
         num_classes: C.
-        rounds: of the clustering.
+        rounds: number of rounds of clustering.
         weight: trade-off of the pseudo-labels.
     """
 
@@ -55,11 +61,11 @@ class SHOT(SourceFree):
         """Freeze the head of the network.
 
         Raises:
-            TypeError: it has none.
+            TypeError: the network has no head.
         """
         head = getattr(network, "head", None)
         if not isinstance(head, nn.Module):
-            raise TypeError(f"{type(network).__name__} has no head; shot wants a tlzoo.nn.network.Network")
+            raise TypeError(f"{type(network).__name__} has no head; shot needs a tlzoo.nn.network.Network")
         head.requires_grad_(False)
 
     @torch.no_grad()
@@ -72,7 +78,7 @@ class SHOT(SourceFree):
         """Return the loss of ``target.logits`` (M, C) given pseudo-labels by ``target.indices`` (M,).
 
         Raises:
-            ValueError: no indices, or no pseudo-labels yet.
+            ValueError: the target has no indices, or there are no pseudo-labels yet.
         """
         information = information_maximization(target.logits)
         if not self.weight:
@@ -81,7 +87,7 @@ class SHOT(SourceFree):
         if target.indices is None or int(target.indices.max()) >= len(labels):
             raise ValueError(
                 f"shot has pseudo-labels of {len(labels)} examples and got indices {target.indices}; call on_epoch "
-                "with the whole target first, and give the places of examples in it"
+                "with the whole target first, and index the examples by their position in it"
             )
         supervised = F.cross_entropy(target.logits, labels[target.indices])
         return {"loss": information + self.weight * supervised, "information": -information.detach()}

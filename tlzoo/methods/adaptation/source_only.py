@@ -1,4 +1,4 @@
-"""Train on the source, hope for the target: the lower baseline of domain adaptation."""
+"""Training on the source only: the lower baseline of domain adaptation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["SourceOnly"]
 
 
 class SourceOnly(Alignment):
-    """Empirical risk on the source alone; adds nothing to the supervised loss and never sees the target.
+    """Empirical risk on the source only; it adds nothing to the supervised loss and never sees the target.
 
     Args:
         num_features: D.

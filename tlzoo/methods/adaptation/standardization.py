@@ -1,4 +1,4 @@
-"""Each domain standardized by its own statistics: the least that aligns frozen features."""
+"""Standardization of each domain by its own statistics: the simplest alignment of frozen features."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Standardization"]
 
 
 class Standardization(FeatureTransform):
-    """Features of each domain less its own mean, divided by its own deviation.
+    """Features of each domain, centered by its own mean and divided by its own deviation.
 
-    What CORAL and subspace alignment do first, alone, and what adaptive batch normalization (AdaBN) comes to on frozen
-    features.
+    This is the first step of CORAL and subspace alignment on its own, and equals adaptive batch normalization (AdaBN)
+    on frozen features.
 
     Args:
         num_features: D.
@@ -26,6 +26,6 @@ class Standardization(FeatureTransform):
     """
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
-        """Take means and deviations of source (N, D) and target (M, D)."""
+        """Compute the means and deviations of source (N, D) and target (M, D)."""
         for side, features in (("source", source), ("target", target)):
             self._remember(side, features.double())

@@ -1,4 +1,4 @@
-"""Subspace alignment: the principal directions of the source are turned into those of the target."""
+"""Subspace alignment: map the principal directions of the source to those of the target."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ __all__ = ["SubspaceAlignment"]
 
 
 class SubspaceAlignment(FeatureTransform):
-    """Subspace alignment (Fernando et al., ICCV 2013), https://arxiv.org/abs/1409.5241.
+    r"""Subspace alignment (Fernando et al., ICCV 2013), https://arxiv.org/abs/1409.5241.
 
-    Features of each domain are standardized by its own mean and deviation, as in the paper. With P_s, P_t (D, K) their
-    first principal directions, source features z become z P_s P_s^T P_t, target features z P_t.
+    Each domain is standardized by its own mean and deviation, as in the paper. With the first K principal directions P
+    of each domain, features z are mapped to
 
-    Differs from the paper: the number of directions is a setting, which the paper bounds by a theorem and chooses on
+    .. math:: z_s P_s P_s^\top P_t \quad \text{and} \quad z_t P_t
+
+    Differs from the paper: the number of directions is a setting. The paper bounds it by a theorem and chooses it on
     source labels.
 
     Args:
         num_features: D.
         num_classes: C.
-        dimensions: K; D where there are fewer features.
+        dimensions: K; D if there are fewer features.
 
     >>> points = torch.tensor([[2.0, 0.0, 1.0], [-2.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, -1.0, 1.0]])
     >>> SubspaceAlignment(3, 2, dimensions=1).fit(points, points).transform_target(points).shape
@@ -60,7 +62,7 @@ class SubspaceAlignment(FeatureTransform):
         """Find the directions of source (N, D) and target (M, D), in float64.
 
         Raises:
-            ValueError: fewer than two rows a side, or features of a domain span fewer dimensions than are asked for.
+            ValueError: a side has fewer than two rows, or a domain spans fewer than K dimensions.
         """
         check_pair(source, target, least=2)
         bases = {}

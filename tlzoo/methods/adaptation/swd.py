@@ -1,4 +1,4 @@
-"""SWD: MCD's game with the sliced Wasserstein distance of the two classifiers' answers."""
+"""SWD: MCD with the sliced Wasserstein distance between the predictions of two classifiers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ __all__ = ["SWD"]
 
 
 class SWD(MCD):
-    """Sliced Wasserstein discrepancy (Lee et al., CVPR 2019), https://arxiv.org/abs/1903.04064.
+    r"""Sliced Wasserstein discrepancy (Lee et al., CVPR 2019), https://arxiv.org/abs/1903.04064.
 
-    The three phases of MCD; disagreement is the mean squared Wasserstein distance of the answers of both classifiers,
-    projected to random directions.
+    It has the three phases of MCD. The discrepancy is the mean squared Wasserstein distance between the predictions of
+    both classifiers, projected onto random directions:
 
-    Differs from the paper: the directions are drawn once, when the method is built, so that a checkpoint has them.
+    .. math:: \frac{1}{K} \sum_k W_2^2(p \, \theta_k, q \, \theta_k)
+
+    Differs from the paper: the directions are drawn once, when the method is built, so that a checkpoint holds them.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the classifiers.
-        repeats: steps of the features a batch.
-        directions: how many.
+        repeats: steps of the features per batch.
+        directions: K, the number of directions.
     """
 
     paper = Paper(

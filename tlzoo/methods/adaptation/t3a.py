@@ -1,4 +1,4 @@
-"""T3A: class templates are the means of the most certain test features."""
+"""T3A: classify by templates, the means of the most certain test features of each class."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["T3A"]
 class T3A(TestTime):
     """Test-time template adjuster (Iwasawa & Matsuo, NeurIPS 2021), https://openreview.net/forum?id=e_yvNqkJKAW.
 
-    Each class keeps a set of normalized features, begun with its row of the head's weights. A batch is added under its
-    predicted classes, the ``keep`` entries of lowest entropy stay in each class, and the batch is answered by inner
-    products with the normalized sums of the sets. No gradient.
+    Each class keeps a set of normalized features, which starts with its row of the head's weights. A batch is added
+    under its predicted classes, and each class keeps the ``keep`` entries of lowest entropy. The scores are the inner
+    products of the batch with the normalized sums of the sets. No gradient is needed.
 
     Args:
         model: the source model, with a linear ``head``; copied.
-        keep: entries a class; None for all.
+        keep: number of entries per class; None keeps all.
     """
 
     paper = Paper(
@@ -42,7 +42,7 @@ class T3A(TestTime):
         super().__init__(model)
         check_counts(keep=1 if keep is None else keep)
         if not isinstance(getattr(self.model, "head", None), nn.Linear):
-            raise TypeError("t3a begins with the weights of a linear head; give a tlzoo.nn.network.Network with one")
+            raise TypeError("t3a starts from the weights of a linear head; give a tlzoo.nn.network.Network with one")
         self.keep = keep
         classes = torch.zeros(0, dtype=torch.long)
         self.memory = Memory(features=torch.zeros(0), classes=classes, entropies=torch.zeros(0))
@@ -50,7 +50,7 @@ class T3A(TestTime):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Begin again with the rows of the head's weights."""
+        """Start again from the rows of the head's weights."""
         super().reset()
         head: Any = self.model.head
         self.memory.features = F.normalize(head.weight, dim=1)
@@ -58,7 +58,7 @@ class T3A(TestTime):
         self.memory.classes, self.memory.entropies = answers.argmax(dim=1), entropy(answers)
 
     def adapt(self, inputs: Any) -> Tensor:
-        """Return scores (B, C), the batch itself taken into account."""
+        """Return scores (B, C) after adding the batch."""
         prediction = self.predict(inputs)
         self._add(prediction.features, prediction.logits)
         features, classes = self.memory.get_buffer("features"), self.memory.get_buffer("classes")

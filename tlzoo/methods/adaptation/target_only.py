@@ -1,4 +1,4 @@
-"""Train on the labelled target: what adaptation could reach, an oracle."""
+"""Training on the labelled target: an oracle that bounds what adaptation can reach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TargetOnly"]
 
 
 class TargetOnly(Alignment):
-    """Cross-entropy of the labelled target training set; sees all target labels, so it stands apart in tables.
+    """Cross-entropy on the labelled target training set; it sees all target labels, so tables show it apart.
 
     Args:
         num_features: D.

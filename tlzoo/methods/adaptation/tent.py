@@ -1,4 +1,4 @@
-"""TENT: scale and shift of normalization follow the entropy of the answers downhill."""
+"""TENT: minimize the entropy of test predictions through the scales and shifts of normalization."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ __all__ = ["TENT"]
 
 
 class TENT(Online):
-    """Test entropy minimization (Wang et al., ICLR 2021), https://arxiv.org/abs/2006.10726.
+    r"""Test entropy minimization (Wang et al., ICLR 2021), https://arxiv.org/abs/2006.10726.
 
-    Each batch is answered under its own statistics, then one Adam step of the scales and shifts of normalization layers
-    lowers the mean entropy of those answers.
+    Each batch is normalized by its own statistics. After its predictions, one Adam step on the scales and shifts of the
+    normalization layers lowers their mean entropy:
+
+    .. math:: \frac{1}{B} \sum_i H(p_i)
 
     Args:
         model: the source model; copied.
-        lr: of Adam.
+        lr: learning rate of Adam.
     """
 
     paper = Paper(

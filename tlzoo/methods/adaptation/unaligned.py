@@ -1,4 +1,4 @@
-"""Source features as they are: what transforms of frozen features are judged against."""
+"""Unchanged features: the baseline for transforms of frozen features."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Unaligned"]
 
 
 class Unaligned(FeatureTransform):
-    """Both domains standardized by the source's mean and deviation; the target is never seen.
+    """Both domains standardized by the source's mean and deviation, without seeing the target.
 
-    The classifier of the other transforms stands on it as a baseline.
+    It is the baseline for the other transforms and has the same classifier.
 
     Args:
         num_features: D.
@@ -23,7 +23,7 @@ class Unaligned(FeatureTransform):
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
-        """Take mean and deviation of source (N, D)."""
+        """Compute the mean and deviation of source (N, D)."""
         self._remember("source", source.double())
 
     def map_target(self, features: Tensor) -> Tensor:

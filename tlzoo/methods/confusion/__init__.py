@@ -1,4 +1,4 @@
-"""Domain confusion: a network tells domains apart, and is fooled."""
+"""Domain confusion: methods that fool a network which tells the domains apart."""
 
 from tlzoo.registry import lazy_family
 

@@ -1,4 +1,4 @@
-"""ADDA: a target encoder is trained to look, to a discriminator, like the source encoder."""
+"""ADDA: train a target encoder that a discriminator cannot tell from the source encoder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ __all__ = ["ADDA"]
 
 
 class ADDA(Alternating):
-    """Adversarial discriminative domain adaptation (Tzeng et al., CVPR 2017), https://arxiv.org/abs/1702.05464.
+    r"""Adversarial discriminative domain adaptation (Tzeng et al., CVPR 2017), https://arxiv.org/abs/1702.05464.
 
-    For a share of training the network learns the source. A copy of it then stays as the source encoder, and in turn a
-    discriminator tells its source features from target features of the network, and the network's features (the head
-    stays) are trained with inverted labels: as if the target was source.
+    For a share of training the network learns the source. A copy of it then stays fixed as the source encoder, and two
+    phases alternate: a discriminator d learns to tell the copy's source features from the network's target features,
+    and the network learns target features with inverted labels, as if the target were the source. The head stays fixed.
+
+    .. math::
+
+        \min_d \; -\mathbb{E}_s \log d(f_s) - \mathbb{E}_t \log\left(1 - d(f_t)\right), \qquad
+        \min_{f_t} \; -w \, \mathbb{E}_t \log d(f_t)
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the discriminator.
-        pretraining: share of training in which the source is learned.
-        weight: of the inverted loss; a smaller one is a smaller learning rate of the target encoder.
+        pretraining: share of training in which the network learns the source.
+        weight: w, weight of the inverted loss; it scales the learning rate of the target encoder.
     """
 
     paper = Paper(
@@ -56,23 +61,23 @@ class ADDA(Alternating):
         self.register_buffer("copied", torch.tensor(False))
 
     def prepare(self, network: nn.Module) -> None:
-        """Make room for the source encoder."""
+        """Reserve the source encoder."""
         self.encoder = copy.deepcopy(network).requires_grad_(False)
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
-        """Return learn, for a share of training; then discriminate, deceive."""
+        """Return learn for a share of training, then discriminate and deceive."""
         if progress < self.pretraining:
             return (Phase(name="learn", trains=("features", "head")),)
         return (Phase(name="discriminate", trains=("method",)), Phase(name="deceive", trains=("features",)))
 
     def source_network(self, phase: str, network: nn.Module) -> nn.Module:
-        """Return the source encoder once the source was learned; it is copied then."""
+        """Return the source encoder, a copy of the network made once it has learned the source."""
         if phase == "learn":
             return network
         if not self.copied:
             self.encoder.load_state_dict(network.state_dict())
             self.copied.fill_(True)
-        return self.encoder.eval()  # its statistics are those of the source; a loop may have set it to training
+        return self.encoder.eval()  # its statistics belong to the source; a loop may have set it to training mode
 
     def term(self, phase: str, source: Prediction, target: Prediction) -> Losses:
         """Return the loss of a phase on source (N, D), (N, C), labels (N,) and target (M, D).

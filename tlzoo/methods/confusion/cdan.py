@@ -1,4 +1,4 @@
-"""CDAN: a domain discriminator that sees features together with class predictions."""
+"""CDAN: a domain discriminator that sees features jointly with class predictions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ __all__ = ["CDAN"]
 
 
 class RandomMultilinear(nn.Module):
-    """Random projections of features and predictions, multiplied: (R_f f) * (R_g g) / sqrt(width).
+    r"""The product of random projections of features and predictions.
 
-    The matrices are buffers, so that a checkpoint holds them.
+    .. math:: \frac{1}{\sqrt{d}} (R_f f) \odot (R_g g)
+
+    with the output width d. The matrices are buffers, so that a checkpoint holds them.
     """
 
     def __init__(self, num_features: int, num_classes: int, width: int) -> None:
@@ -48,13 +50,13 @@ class CDAN(Alignment):
     Args:
         num_features: D.
         num_classes: C.
-        entropy: weigh examples by their certainty, CDAN+E.
-        normalization: of those weights: ``"per_domain"`` (the authors' code) or ``"joint"``, see
+        entropy: weight examples by their certainty (CDAN+E).
+        normalization: normalization of those weights: ``"per_domain"`` (the authors' code) or ``"joint"``, see
             :func:`tlzoo.functional.entropy_weights`.
         weight_gradient: ``"reversed"``, as in the paper's minimax and the authors' code, or ``"none"``: weights are
             constants.
-        random_width: None for the full outer product; a width for the randomized one, which the paper uses where
-            D * C exceeds 4,096.
+        random_width: None for the full outer product; a width for the randomized one, which the paper uses if D * C
+            exceeds 4,096.
         hidden: width of the discriminator.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.

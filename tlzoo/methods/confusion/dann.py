@@ -16,10 +16,14 @@ __all__ = ["DANN"]
 
 
 class DANN(Alignment):
-    """Domain-adversarial training (Ganin & Lempitsky, ICML 2015; Ganin et al., JMLR 2016), https://arxiv.org/abs/1505.07818.
+    r"""Domain-adversarial training (Ganin & Lempitsky, ICML 2015; Ganin et al., JMLR 2016), https://arxiv.org/abs/1505.07818.
 
-    loss = weight * (BCE(d(f_s), 1) + BCE(d(f_t), 0)) / 2; the features see its gradient times -lambda, where
-    lambda = 2 / (1 + exp(-gamma p)) - 1 grows with training progress p.
+    .. math::
+
+        \frac{w}{2} \left[ \mathrm{BCE}(d(f_s), 1) + \mathrm{BCE}(d(f_t), 0) \right], \qquad
+        \lambda(p) = \frac{2}{1 + e^{-\gamma p}} - 1
+
+    The features get the gradient of this loss multiplied by -lambda, which grows with training progress p.
 
     Args:
         num_features: D.

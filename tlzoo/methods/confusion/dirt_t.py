@@ -1,4 +1,4 @@
-"""DIRT-T: a model without its source moves its boundary into the gaps of the target, step by step."""
+"""DIRT-T: without source data, move the decision boundary step by step into the gaps of the target."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ __all__ = ["DIRTT"]
 
 
 class DIRTT(SourceFree):
-    """Decision-boundary iterative refinement training with a teacher (Shu et al., ICLR 2018), https://arxiv.org/abs/1802.08735.
+    r"""Decision-boundary iterative refinement training with a teacher (Shu et al., ICLR 2018), https://arxiv.org/abs/1802.08735.
 
-    Starts from a VADA model. loss = entropy + KL(p(x) || p(x + r)) + ``anchoring`` * KL(teacher(x) || p(x)) on the
-    target, r as in :class:`~tlzoo.methods.confusion.vada.VADA`; the teacher is the model as it was ``interval`` epochs
-    ago or less. Only its answers count, so those to the whole target are remembered in place of a network.
+    It starts from a VADA model and minimizes on the target
 
-    Differs from the paper: the loss is divided by lambda_t (``anchoring`` = beta / lambda_t), which Adam undoes and SGD
-    does not; teacher and model are no averages over time.
+    .. math::
+
+        H(p(x)) + \mathrm{KL}\left(p(x) \parallel p(x + r)\right)
+        + a \, \mathrm{KL}\left(q(x) \parallel p(x)\right)
+
+    with r as in :class:`~tlzoo.methods.confusion.vada.VADA` and the predictions q of a teacher, the model of at most
+    ``interval`` epochs ago. Only the teacher's predictions matter, so they are stored for the whole target instead of a
+    second network.
+
+    Differs from the paper: the loss is divided by lambda_t (``anchoring`` = beta / lambda_t), which makes no difference
+    under Adam, but does under SGD. Teacher and model are not averaged over time.
 
     Args:
         num_features: D.
         num_classes: C.
-        radius: of perturbations, in units of the network's inputs after preprocessing.
-        anchoring: weight of the teacher.
+        radius: length of perturbations, in units of the preprocessed inputs.
+        anchoring: a, weight of the teacher.
         interval: epochs between teachers.
     """
 
@@ -68,11 +75,11 @@ class DIRTT(SourceFree):
 
     @property
     def order_matters(self) -> bool:
-        """The search for a perturbation begins with a random number for each place of the batch."""
+        """Whether order matters: the search for a perturbation starts from one random number per position."""
         return True
 
     def on_epoch(self, target: Prediction) -> None:
-        """Remember the answers to the whole target, logits (N, C), as the teacher's, every ``interval`` epochs."""
+        """Every ``interval`` epochs, store the predictions for the whole target, logits (N, C), as the teacher's."""
         if int(self.epoch) % self.interval == 0:
             logits = target.logits.detach()
             self.teacher.logits = logits.clone() if target.indices is None else logits[target.indices.argsort()]
@@ -82,13 +89,13 @@ class DIRTT(SourceFree):
         """Return the loss of ``target.logits`` (M, C) given the teacher's by ``target.indices`` (M,).
 
         Raises:
-            ValueError: no model, no inputs or indices, or the teacher's answers are not known yet.
+            ValueError: the model, the inputs, the indices or the teacher's predictions are missing.
         """
         answers = self.teacher.get_buffer("logits")
         if target.indices is None or int(target.indices.max()) >= len(answers):
             raise ValueError(
-                f"dirt_t has the teacher's answers to {len(answers)} examples and got indices {target.indices}; call "
-                "on_epoch with the whole target first, and give the places of examples in it"
+                f"dirt_t has the teacher's predictions for {len(answers)} examples and got indices {target.indices}; "
+                "call on_epoch with the whole target first, and index the examples by their position in it"
             )
         (change,) = self.adversary(context.model, target)
         uncertainty = entropy(target.logits).mean()

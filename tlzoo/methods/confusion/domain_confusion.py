@@ -1,4 +1,4 @@
-"""Domain confusion: features from which a domain classifier can only guess."""
+"""Domain confusion: features on which a domain classifier can only guess."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ __all__ = ["DomainConfusionLoss"]
 
 
 class DomainConfusionLoss(Alignment):
-    """Domain confusion (Tzeng et al., ICCV 2015), https://arxiv.org/abs/1510.02192.
+    r"""Domain confusion (Tzeng et al., ICCV 2015), https://arxiv.org/abs/1510.02192.
 
-    loss = BCE of the discriminator on detached features + weight * cross-entropy of its answers, its parameters held
-    constant, to one half. At its optimum the second term is ln 2.
+    The loss is the BCE of the discriminator on detached features, plus the cross-entropy of its predictions with one
+    half, its parameters held constant:
 
-    Differs from the paper: both terms in one step instead of alternating ones; soft labels, which need labelled target
+    .. math:: -\frac{w}{2} \mathbb{E} \left[ \log d(f) + \log(1 - d(f)) \right]
+
+    At its optimum the second term is log 2.
+
+    Differs from the paper: both terms share one step instead of alternating. Soft labels, which need labelled target
     examples, are left out.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the discriminator.
-        weight: trade-off of the confusion (the paper's lambda).
+        weight: w, trade-off of the confusion (lambda in the paper).
     """
 
     label = "domain confusion loss"

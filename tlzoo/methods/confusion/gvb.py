@@ -1,4 +1,4 @@
-"""GVB: what is particular to a domain is taken over by two bridges, and vanishes."""
+"""GVB: two vanishing bridges take over what is specific to a domain."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class GVB(Alignment):
         num_features: D.
         num_classes: C.
         hidden: width of the discriminator.
-        head_bridge: weight of the head's bridge (GVB-G).
-        discriminator_bridge: weight of the discriminator's bridge (GVB-D).
+        head_bridge: g, weight of the head's bridge (GVB-G).
+        discriminator_bridge: d, weight of the discriminator's bridge (GVB-D).
         weight_gradient: ``"reversed"``, as in the authors' code, or ``"none"``: weights are constants.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.
@@ -102,5 +102,5 @@ class GVB(Alignment):
         return {"loss": loss, "domain_accuracy": accuracy, "head_bridge": vanishing[0].detach()}
 
     def make_head(self) -> nn.Module:
-        """Return the head with its bridge; it belongs to the method, too."""
+        """Return the head with its bridge, which is also part of the method."""
         return self.head

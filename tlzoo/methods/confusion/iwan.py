@@ -1,4 +1,4 @@
-"""IWAN: a first discriminator finds the source examples that look like the target."""
+"""IWAN: a first discriminator finds the source examples that resemble the target."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ __all__ = ["IWAN"]
 
 
 class IWAN(Alignment):
-    """Importance weighted adversarial nets (Zhang et al., CVPR 2018), https://arxiv.org/abs/1803.09210.
+    r"""Importance weighted adversarial nets (Zhang et al., CVPR 2018), https://arxiv.org/abs/1803.09210.
 
-    A first discriminator is trained on detached features; a source example weighs its probability of "target", divided
-    by the mean, in the loss of a second discriminator behind a gradient reversal. The entropy of target predictions is
-    minimized beside it.
+    A first discriminator learns on detached features. Its probability of "target", divided by the mean, weights each
+    source example in the loss of a second discriminator behind a gradient reversal:
+
+    .. math:: w_i = \frac{1 - d(f_i)}{\frac{1}{N} \sum_j 1 - d(f_j)}
+
+    In addition, the entropy of the target predictions is minimized.
 
     Differs from the paper: one feature extractor for both domains instead of a frozen one for the source; the
     discriminators have batch normalization instead of dropout. The authors' code multiplies the gradient of the entropy

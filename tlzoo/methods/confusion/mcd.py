@@ -1,4 +1,4 @@
-"""MCD: two classifiers disagree on the target where features leave them room."""
+"""MCD: two classifiers maximize their discrepancy on the target, the features minimize it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MCD", "TwoClassifiers"]
 
 
 class TwoClassifiers(nn.Module):
-    """Two classifiers of one hidden layer each; together they answer with their mean."""
+    """Two classifiers with one hidden layer each; their joint prediction is the mean of the logits."""
 
     def __init__(self, num_features: int, num_classes: int, hidden: int) -> None:
         super().__init__()
@@ -39,18 +39,20 @@ class TwoClassifiers(nn.Module):
 
 
 class MCD(Alternating):
-    """Maximum classifier discrepancy (Saito et al., CVPR 2018), https://arxiv.org/abs/1712.02560.
+    r"""Maximum classifier discrepancy (Saito et al., CVPR 2018), https://arxiv.org/abs/1712.02560.
 
-    In turn: features and both classifiers learn the source; the classifiers learn it, too, while they disagree on the
-    target as much as they can; features make them agree, ``repeats`` times. Disagreement is the mean of |p_1 - p_2|.
+    Three phases alternate: features and both classifiers learn the source; the classifiers learn the source while they
+    maximize their discrepancy on the target; and the features minimize the discrepancy, ``repeats`` times.
 
-    Differs from the paper: answers are those of the mean logits of both.
+    .. math:: d(p, q) = \frac{1}{M C} \sum_{j, c} |p_{jc} - q_{jc}|
+
+    Differs from the paper: predictions come from the mean logits of both classifiers.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the classifiers.
-        repeats: steps of the features a batch.
+        repeats: steps of the features per batch.
     """
 
     paper = Paper(
@@ -68,7 +70,7 @@ class MCD(Alternating):
         self.head = TwoClassifiers(num_features, num_classes, hidden)
 
     def make_head(self) -> nn.Module:
-        """Return the two classifiers; they belong to the method, too."""
+        """Return the two classifiers, which are also part of the method."""
         return self.head
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
@@ -92,7 +94,7 @@ class MCD(Alternating):
         return {"loss": loss, "discrepancy": discrepancy.detach()}
 
     def discrepancy(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return how much logits (M, C) of the two disagree."""
+        """Return the discrepancy between the logits (M, C) of the two classifiers."""
         return classifier_discrepancy(first, second)
 
     def _supervised(self, source: Prediction) -> Tensor:

@@ -1,4 +1,4 @@
-"""MDD: an adversarial classifier disagrees on the target and agrees on the source."""
+"""MDD: an adversarial classifier that agrees on the source and disagrees on the target."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class MDD(Alignment):
         """Return the weighted, negative disparity on source (N, D), (N, C) and target (M, D), (M, C).
 
         Raises:
-            ValueError: fewer than two classes.
+            ValueError: there are fewer than two classes.
         """
         coefficient = self.reversal * reversal_coefficient(context.progress, gamma=self.gamma)
         features = torch.cat([source.features, target.features])

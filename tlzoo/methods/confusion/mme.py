@@ -1,4 +1,4 @@
-"""MME: the classifier raises the entropy of the target, the features lower it."""
+"""MME: the classifier maximizes the entropy on the target, the features minimize it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["MME", "CosineHead"]
 
 
 class CosineHead(nn.Module):
-    """Logits w_c^T f / (||f|| T): a linear layer without bias on features of norm 1; features of zeros give zeros.
+    r"""A linear layer without bias on features of norm 1; features of zeros give zeros.
+
+    .. math:: \frac{w_c^\top f}{T \lVert f \rVert}
 
     Args:
         num_features: D.
@@ -36,20 +38,22 @@ class CosineHead(nn.Module):
 
 
 class MME(Alignment):
-    """Minimax entropy (Saito et al., ICCV 2019), https://arxiv.org/abs/1904.06487.
+    r"""Minimax entropy (Saito et al., ICCV 2019), https://arxiv.org/abs/1904.06487.
 
-    loss = -weight * mean H(softmax(W^T f / (||f|| T))) on unlabelled target features f behind a gradient reversal: the
-    classifier, whose weights are class prototypes, raises the entropy and so moves the prototypes to the target; the
-    features lower it and gather around them. Meant for semi-supervised tasks (``:3shot``), where labelled target
-    examples are in the supervised loss; without them it is unsupervised adaptation.
+    .. math:: -\frac{w}{M} \sum_j H\left( \mathrm{softmax} \frac{W^\top f_j}{T \lVert f_j \rVert} \right)
 
-    Differs from the paper: both losses in one step instead of one step each.
+    on unlabelled target features f behind a gradient reversal. The classifier's weights are class prototypes. The
+    classifier maximizes the entropy, which moves the prototypes to the target; the features minimize it and gather
+    around the prototypes. The method is meant for semi-supervised tasks (``:3shot``), with labelled target examples in
+    the supervised loss. Without them it is unsupervised adaptation.
+
+    Differs from the paper: both losses share one step instead of having one step each.
 
     Args:
         num_features: D.
         num_classes: C.
         temperature: T.
-        weight: lambda.
+        weight: w (lambda in the paper).
     """
 
     paper = Paper(
@@ -69,10 +73,10 @@ class MME(Alignment):
         self.head = CosineHead(num_features, num_classes, temperature)
 
     def make_head(self) -> nn.Module:
-        """Return the cosine classifier; it belongs to the method, too."""
+        """Return the cosine classifier, which is also part of the method."""
         return self.head
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted, negative entropy of the head's answers to target features (M, D)."""
+        """Return the weighted, negative entropy of the head's predictions for target features (M, D)."""
         uncertainty = entropy(self.head(gradient_reversal(target.features))).mean()
         return {"loss": -self.weight * uncertainty, "entropy": uncertainty.detach()}

@@ -1,4 +1,4 @@
-"""OSBP: features make the target either known or unknown to a classifier that would rather not decide."""
+"""OSBP: features make the target clearly known or unknown to a classifier that stays undecided."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ __all__ = ["OSBP"]
 
 
 class OSBP(Alignment):
-    """Open set domain adaptation by backpropagation (Saito et al., ECCV 2018), https://arxiv.org/abs/1804.10427.
+    r"""Open set domain adaptation by backpropagation (Saito et al., ECCV 2018), https://arxiv.org/abs/1804.10427.
 
-    The last of the C classes is "unknown", and no source example is of it. loss = weight * mean of
-    -t log p_C - (1 - t) log(1 - p_C) on the target: the classifier is pulled to p_C = t, features, behind a gradient
-    reversal, away from it.
+    The last of the C classes is "unknown" and has no source example. On the target,
 
-    Differs from the paper: the coefficient of the reversal grows with training progress instead of being 1 throughout.
+    .. math:: -\frac{w}{M} \sum_j t \log p_{jC} + (1 - t) \log(1 - p_{jC})
+
+    pulls the classifier to :math:`p_C = t` and, behind a gradient reversal, the features away from it.
+
+    Differs from the paper: the coefficient of the reversal grows with training progress instead of staying at 1.
 
     Args:
         num_features: D.
-        num_classes: C, "unknown" among them.
+        num_classes: C, including "unknown".
         boundary: t.
         gamma: steepness of the schedule of the reversal.
         weight: trade-off of the term.
@@ -51,14 +53,14 @@ class OSBP(Alignment):
         self.head = nn.Linear(num_features, num_classes)
 
     def make_head(self) -> nn.Module:
-        """Return the head; it belongs to the method, too."""
+        """Return the head, which is also part of the method."""
         return self.head
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of target features (M, D).
 
         Raises:
-            ValueError: fewer than two classes.
+            ValueError: there are fewer than two classes.
         """
         coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
         logits = self.head(gradient_reversal(target.features, coefficient))

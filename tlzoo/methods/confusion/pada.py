@@ -1,4 +1,4 @@
-"""PADA: source classes that the target lacks count less."""
+"""PADA: give less weight to source classes that the target lacks."""
 
 from __future__ import annotations
 
@@ -96,6 +96,6 @@ class PADA(Alignment):
         return self.class_weights[labels]
 
     def on_epoch(self, target: Prediction) -> None:
-        """Weigh classes by the mean prediction of the target, logits (M, C)."""
+        """Update the class weights from the mean prediction on the target, logits (M, C)."""
         mean = target.logits.detach().softmax(dim=1).mean(dim=0)
         self.class_weights.copy_(mean / mean.max())

@@ -1,4 +1,4 @@
-"""SymNets: two symmetric classifiers are their own domain discriminator."""
+"""SymNets: two symmetric classifiers that are also the domain discriminator."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["SymNets"]
 
 
 class SymNets(Alignment):
-    """Domain-symmetric networks (Zhang et al., CVPR 2019), https://arxiv.org/abs/1904.04663.
+    r"""Domain-symmetric networks (Zhang et al., CVPR 2019), https://arxiv.org/abs/1904.04663.
 
-    A source and a target classifier of C classes each; their 2C joint probabilities tell domain and class. On detached
-    features the classifiers learn the source classes and the domains (mass on the source half or the other). With the
-    classifiers held constant, features make the label equally likely in both halves on the source, and both halves
-    equally likely on the target, where they also lower the entropy over classes; the target terms are weighed by
-    lambda = 2 / (1 + exp(-10 p)) - 1.
+    A source and a target classifier have C classes each; their 2C joint probabilities say domain and class. On detached
+    features, the classifiers learn the source classes and the domains (probability mass on the source half or the
+    target half). With the classifiers held constant, the features make the label equally likely in both halves on the
+    source. On the target, they make both halves equally likely and lower the entropy over classes. The target terms
+    have the weight :math:`\lambda(p) = 2 / (1 + e^{-10 p}) - 1`.
 
-    Differs from the paper: both halves of the game in one step; the supervised loss of the target classifier, which
-    predicts, also trains the features.
+    Differs from the paper: both sides of the game share one step. The supervised loss of the target classifier, which
+    makes the predictions, also trains the features.
 
     Args:
         num_features: D.
@@ -74,7 +74,7 @@ class SymNets(Alignment):
         return {"loss": self.weight * loss, "domain": told.detach(), "confusion": at_source.detach()}
 
     def make_head(self) -> nn.Module:
-        """Return the target classifier; it belongs to the method, too."""
+        """Return the target classifier, which is also part of the method."""
         return self.target_classifier
 
     @property

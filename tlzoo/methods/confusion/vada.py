@@ -1,4 +1,4 @@
-"""VADA: domains are confused, and no decision boundary may pass near an example."""
+"""VADA: confuse the domains, and keep the decision boundary away from examples."""
 
 from __future__ import annotations
 
@@ -17,22 +17,26 @@ __all__ = ["VADA"]
 
 
 class VADA(Alignment):
-    """Virtual adversarial domain adaptation (Shu et al., ICLR 2018), https://arxiv.org/abs/1802.08735.
+    r"""Virtual adversarial domain adaptation (Shu et al., ICLR 2018), https://arxiv.org/abs/1802.08735.
 
-    loss = BCE of a discriminator whose gradient reaches features times -``domain_weight``, plus ``source_weight`` *
-    KL(p(x) || p(x + r)) on the source, plus ``target_weight`` * (entropy + that KL) on the target, r being the virtual
-    adversarial perturbation of length ``radius``, see :class:`~tlzoo.nn.virtual_adversary.VirtualAdversary`.
+    .. math::
 
-    Differs from the paper: gradient reversal in place of alternating steps of the discriminator and an average of the
-    weights over time, so that there is one loss; inputs are not instance-normalized.
+        \mathrm{BCE}(d) + \lambda_s \, \mathbb{E}_s \mathrm{KL}\left(p(x) \parallel p(x + r)\right)
+        + \lambda_t \, \mathbb{E}_t \left[ H(p(x)) + \mathrm{KL}\left(p(x) \parallel p(x + r)\right) \right]
+
+    The features get the discriminator's gradient multiplied by :math:`-\lambda_d`. r is the virtual adversarial
+    perturbation of length ``radius``, see :class:`~tlzoo.nn.virtual_adversary.VirtualAdversary`.
+
+    Differs from the paper: there is one loss, with gradient reversal instead of alternating steps of the discriminator
+    and without averaging weights over time. Inputs are not instance-normalized.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the discriminator.
-        radius: of perturbations, in units of the network's inputs after preprocessing.
+        radius: length of perturbations, in units of the preprocessed inputs.
         domain_weight: lambda_d.
-        source_weight: lambda_s; 0 does without the perturbed source.
+        source_weight: lambda_s; 0 skips the perturbed source.
         target_weight: lambda_t.
 
     >>> vada = VADA(num_features=2, num_classes=2, hidden=4)
@@ -80,14 +84,14 @@ class VADA(Alignment):
 
     @property
     def order_matters(self) -> bool:
-        """The search for a perturbation begins with a random number for each place of the batch."""
+        """Whether order matters: the search for a perturbation starts from one random number per position."""
         return True
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the loss on source and target features (N, D), (M, D), logits (M, C), and inputs, by the model.
 
         Raises:
-            ValueError: no model, or sides without inputs.
+            ValueError: the model or the inputs of a side are missing.
         """
         features = torch.cat([source.features, target.features])
         domains, accuracy = domain_loss(

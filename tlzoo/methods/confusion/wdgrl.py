@@ -1,4 +1,4 @@
-"""WDGRL: a critic estimates the Wasserstein distance of the domains, features shorten it."""
+"""WDGRL: a critic estimates the Wasserstein distance between the domains, and the features minimize it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ __all__ = ["WDGRL"]
 
 
 class WDGRL(Alternating):
-    """Wasserstein distance guided representation learning (Shen et al., AAAI 2018), https://arxiv.org/abs/1707.01217.
+    r"""Wasserstein distance guided representation learning (Shen et al., AAAI 2018), https://arxiv.org/abs/1707.01217.
 
-    In turn: the critic maximizes mean c(f_s) - mean c(f_t) minus ``penalty`` * mean (||gradient of c|| - 1)^2 at the
-    features and between pairs of them, ``repeats`` times; features and head learn the source plus ``weight`` times that
-    difference.
+    Two phases alternate. For ``repeats`` steps, the critic c maximizes
 
-    Differs from the paper: the points between pairs lie at fixed, evenly spread shares of the way instead of random
-    ones; batches are shuffled anyway, and no random numbers are drawn. One optimizer for all.
+    .. math::
+
+        \mathbb{E}_s c(f_s) - \mathbb{E}_t c(f_t) - \gamma \, \mathbb{E} \left( \lVert \nabla c \rVert - 1 \right)^2
+
+    with the gradient at the features and between pairs of them. Then features and head learn the source and minimize
+    ``weight`` times the difference of the first two terms.
+
+    Differs from the paper: the points between pairs lie at fixed, evenly spaced positions instead of random ones,
+    because batches are shuffled anyway. No random numbers are drawn. One optimizer trains all parts.
 
     Args:
         num_features: D.
         num_classes: C.
         hidden: width of the critic.
-        repeats: steps of the critic a batch.
-        penalty: weight of the gradient penalty.
-        rate: factor of the critic's loss: under SGD that of its learning rate, with which the penalty is stable.
+        repeats: steps of the critic per batch.
+        penalty: gamma, weight of the gradient penalty.
+        rate: factor of the critic's loss; under SGD it scales the learning rate, which keeps the penalty stable.
         weight: trade-off of the distance.
     """
 
@@ -67,11 +72,11 @@ class WDGRL(Alternating):
 
     @property
     def order_matters(self) -> bool:
-        """Points between source and target are taken pair by pair."""
+        """Whether order matters: points between source and target are taken pair by pair."""
         return True
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
-        """Return criticize, learn."""
+        """Return the phases criticize and learn."""
         return (
             Phase(name="criticize", trains=("method",), repeats=self.repeats),
             Phase(name="learn", trains=("features", "head")),
@@ -98,7 +103,7 @@ class WDGRL(Alternating):
         return difference
 
     def _roughness(self, source: Tensor, target: Tensor) -> Tensor:
-        """Return the mean of (||gradient|| - 1)^2 at source, target and points between pairs."""
+        """Return the gradient penalty at source, target and points between pairs."""
         count = min(len(source), len(target))
         share = ((torch.arange(count, device=source.device) + 0.5) / count).to(source)[:, None]
         between = source[:count] + share * (target[:count] - source[:count])

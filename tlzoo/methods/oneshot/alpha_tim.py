@@ -22,7 +22,7 @@ class AlphaTIM(TIM):
         transform: UN, L2N or CL2N, see SimpleShot.
         alpha: a, above 1; the nearer to 1, the more balanced the answers (1 is TIM's entropy).
         temperature: of the logits; 15 in the paper, less does better on lite0's features.
-        steps: of descent; 1,000 in the paper.
+        steps: number of descent steps; 1,000 in the paper.
         rate: length of a step.
 
     Differs from the paper: steps have one length in any coordinates, see TIM.

@@ -15,13 +15,13 @@ class ANIL(MAML):
     MAML in which the head alone takes the steps; all parameters are trained by the queries' loss.
 
     Args:
-        rate: of the steps.
-        steps: of gradient descent.
+        rate: learning rate of the steps.
+        steps: number of steps of gradient descent.
         loss: of an episode, see MAML.
-        statistics: of batch normalization, see MAML.
+        statistics: statistics of batch normalization, see MAML.
         head: what the names of the head's parameters begin with; ``OneShot`` calls it ``head``.
 
-    Differs from the paper: ``statistics="support"``, unless it is set otherwise.
+    Differs from the paper: ``statistics="support"`` by default.
     """
 
     paper = Paper(

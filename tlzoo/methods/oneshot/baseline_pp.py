@@ -18,7 +18,7 @@ class BaselinePP(DescendingClassifier):
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
         scale: multiplies the cosines, 2 in the paper where base classes are few, 30 where many.
-        steps: of descent.
+        steps: number of descent steps.
         rate: length of a step.
 
     Differs from the paper: weights start at the class means rather than at random, and go down by steps of one length

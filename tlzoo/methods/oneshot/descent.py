@@ -43,7 +43,7 @@ class DescendingClassifier(FeatureClassifier):
         transform: UN, L2N or CL2N, see SimpleShot.
         distance: ``"cosine"``: logits are temperature * cos(f, w); ``"euclidean"``: -temperature / 2 * ||f - w||^2.
         temperature: of the logits.
-        steps: of descent.
+        steps: number of descent steps.
         rate: length of a step.
     """
 
@@ -131,7 +131,7 @@ def fit_cosine(
         weights: where to start.
         features: (E, N, D).
         gradient: maps logits (E, N, W), temperature times cosines, to the gradient of the loss by them.
-        temperature: multiplies the cosines.
+        temperature: factor of the cosines.
         steps: of :func:`descend`, which this goes by.
         rate: length of a step.
     """

@@ -18,8 +18,8 @@ class Finetune(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        temperature: multiplies the cosines.
-        steps: of descent.
+        temperature: factor of the cosines.
+        steps: number of descent steps.
         rate: length of a step.
 
     Differs from the paper: the head alone is trained, features are frozen; steps have one length in any coordinates.

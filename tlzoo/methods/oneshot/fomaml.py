@@ -15,12 +15,12 @@ class FOMAML(MAML):
     MAML whose steps count as constants: the parameters get the gradient of the queries' loss at the adapted ones.
 
     Args:
-        rate: of the steps.
-        steps: of gradient descent.
+        rate: learning rate of the steps.
+        steps: number of steps of gradient descent.
         loss: of an episode, see MAML.
-        statistics: of batch normalization, see MAML.
+        statistics: statistics of batch normalization, see MAML.
 
-    Differs from the paper: ``statistics="support"``, unless it is set otherwise.
+    Differs from the paper: ``statistics="support"`` by default.
     """
 
     second_order = False

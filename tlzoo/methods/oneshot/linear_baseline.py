@@ -23,7 +23,7 @@ class LinearBaseline(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
-        steps: of gradient descent.
+        steps: number of steps of gradient descent.
         rate: of learning.
         momentum: of gradient descent.
         dampening: share of each new gradient, after the first, that the momentum leaves out; the authors' code has 0.9.

@@ -24,7 +24,7 @@ class Logistic(FeatureClassifier):
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
         strength: weight of the data, ``C`` of scikit-learn.
-        steps: of gradient descent.
+        steps: number of steps of gradient descent.
 
     Differs from the paper: CL2N by default; gradient descent rather than L-BFGS, to the same minimum.
 

@@ -32,8 +32,8 @@ class MAML(MetaLearner):
     Parameters that the loss does not depend on stay as they are.
 
     Args:
-        rate: of the steps.
-        steps: of gradient descent.
+        rate: learning rate of the steps.
+        steps: number of steps of gradient descent.
         loss: of an episode, in the steps and of the queries: ``"cross_entropy"``; ``"mse"`` for values, where ``way``
             is the number of outputs and labels are floats (E, N) or (E, N, way); or a function of the outputs (N, way)
             and labels of one episode, which are not looked at then.
@@ -41,7 +41,7 @@ class MAML(MetaLearner):
             ``"support"``, so that each query is answered on its own, or ``"batch"``, the queries, as in the authors'
             code. The latter makes answers transductive, and the benchmark refuses it.
 
-    Differs from the paper: ``statistics="support"``, unless it is set otherwise.
+    Differs from the paper: ``statistics="support"`` by default.
 
     >>> model = nn.Linear(1, 2)
     >>> support, labels, query = torch.tensor([[[-1.0], [1.0]]]), torch.tensor([[0, 1]]), torch.tensor([[[2.0], [-2]]])
@@ -99,7 +99,7 @@ class MAML(MetaLearner):
             model: maps (N, ...) to logits (N, way).
             inputs: (E, S, ...) to adapt to.
             labels: (E, S) of them.
-            way: classes an episode.
+            way: number of classes per episode.
 
         Raises:
             ValueError: nothing to adapt, a network of another number of outputs, normalization layers that update

@@ -20,9 +20,9 @@ class MetaSGD(MAML):
 
     Args:
         rate: where the rates start.
-        steps: of gradient descent, 1 in the paper.
+        steps: number of steps of gradient descent, 1 in the paper.
         loss: of an episode, see MAML.
-        statistics: of batch normalization, see MAML.
+        statistics: statistics of batch normalization, see MAML.
 
     Differs from the paper: rates start at one value rather than at random; ``statistics="support"``, unless it is set
     otherwise.

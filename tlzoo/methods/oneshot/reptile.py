@@ -18,10 +18,10 @@ class Reptile(FOMAML):
     the squared distance to them, so that a step of SGD at rate 1 goes all the way. Answers are MAML's.
 
     Args:
-        rate: of the steps.
-        steps: of gradient descent.
+        rate: learning rate of the steps.
+        steps: number of steps of gradient descent.
         loss: of an episode, see MAML.
-        statistics: of batch normalization, see MAML.
+        statistics: statistics of batch normalization, see MAML.
 
     Differs from the paper: each step takes the whole episode rather than a part of it; ``statistics="support"``, unless
     it is set otherwise.

@@ -27,7 +27,7 @@ class SetFit(MetaLearner):
     episode starts from the encoder as it is, which stays so.
 
     Args:
-        rate: of the steps.
+        rate: learning rate of the steps.
         steps: over all pairs.
         decay: weight decay of AdamW.
         warmup: share of the steps in which the rate rises from 0; then it falls to 0 in a straight line. Zero for a

@@ -31,7 +31,7 @@ class TIM(DescendingClassifier):
         temperature: of the logits.
         support_weight: of the support's cross-entropy, lambda in the paper.
         conditional_weight: of H(Y|X), alpha in the paper.
-        steps: of descent; 1,000 in the paper.
+        steps: number of descent steps; 1,000 in the paper.
         rate: length of a step.
 
     Differs from the paper: steps have one length in any coordinates, where Adam's depend on them (1e-4 in D dimensions

@@ -23,8 +23,8 @@ class TransductiveFinetuning(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        temperature: multiplies the cosines.
-        steps: of descent; 25 in the paper.
+        temperature: factor of the cosines.
+        steps: number of descent steps; 25 in the paper.
         rate: length of a step.
 
     Differs from the paper: the head alone is trained, features are frozen; steps have one length in any coordinates.
