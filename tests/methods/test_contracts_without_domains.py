@@ -372,7 +372,7 @@ def test_tasks():
         Equal(2).weights(torch.ones(3))
     with pytest.raises(ValueError, match="0 tasks; expected at least one"):
         Equal(0)
-    with pytest.raises(ValueError, match=r"PCGrad asks for the Gramian \(2, 2\) of the task gradients; got none"):
+    with pytest.raises(ValueError, match=r"PCGrad needs the Gramian \(2, 2\) of the task gradients; got none"):
         PCGrad(2)(torch.ones(2))
 
 

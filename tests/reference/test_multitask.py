@@ -61,5 +61,5 @@ def test_total_is_the_weighted_sum(method, weights):
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, -1.0], [1.0, 1.0, math.nan], [1.0, 1.0, math.inf]])
 def test_fixed_refuses(weights):
-    with pytest.raises(ValueError, match="one number >= 0 a task"):
+    with pytest.raises(ValueError, match="one number >= 0 per task"):
         Fixed(3, weights=weights)

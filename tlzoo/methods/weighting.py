@@ -71,7 +71,7 @@ class Weighting(Method):
         """
         if gramian is None and self.order == "gramian":
             raise ValueError(
-                f"{type(self).__name__} asks for the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
+                f"{type(self).__name__} needs the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
                 "gradients; got none: see tlzoo.nn.gradients"
             )
         self._check_tasks(losses, gramian)

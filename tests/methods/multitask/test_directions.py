@@ -311,7 +311,7 @@ def test_mgda_normalizations():
         (lambda: SDMGrad(2, lam=-1.0), "lam"),
         (lambda: GradDrop(2, leak=2.0), "leak"),
         (lambda: AlignedMTL(2, scale="max"), "unknown scale"),
-        (lambda: MGDA(2).weights(torch.ones(2)), "asks for the Gramian"),
+        (lambda: MGDA(2).weights(torch.ones(2)), "needs the Gramian"),
     ],
 )
 def test_refusals(make, message):

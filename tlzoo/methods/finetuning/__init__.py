@@ -1,4 +1,4 @@
-"""Fine-tuning: ways to train a pretrained network on."""
+"""Fine-tuning: strategies to train a pretrained network further."""
 
 from tlzoo.registry import lazy_family
 

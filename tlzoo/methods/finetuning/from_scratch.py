@@ -1,4 +1,4 @@
-"""From scratch: the pretrained weights are thrown away, the lower baseline of fine-tuning."""
+"""From scratch: discard the pretrained weights; the lower baseline of fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["FromScratch"]
 
 
 class FromScratch(Strategy):
-    """Re-initializes every layer with its own default, then trains all of them."""
+    """Training from scratch: re-initializes every layer with its own default, then trains all of them."""
 
     keeps_pretraining = False
 
@@ -17,14 +17,14 @@ class FromScratch(Strategy):
         """Re-initialize ``backbone`` in place and return it.
 
         Raises:
-            ValueError: a parameter belongs to no layer that can re-initialize itself.
+            ValueError: a parameter belongs to a layer that cannot re-initialize itself.
         """
         fresh: set[int] = set()
         for module in backbone.modules():
             for reset in ("reset_parameters", "_reset_parameters"):
                 if hasattr(module, reset):
                     getattr(module, reset)()
-                    # its own alone: the layers inside it have their turn
+                    # only its own parameters: the layers inside it have their turn
                     fresh.update(id(parameter) for parameter in module.parameters(recurse=False))
         stale = [name for name, parameter in backbone.named_parameters() if id(parameter) not in fresh]
         if stale:

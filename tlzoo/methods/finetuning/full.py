@@ -1,4 +1,4 @@
-"""Full fine-tuning: everything trains, from the pretrained weights on."""
+"""Full fine-tuning: all parameters train, starting from the pretrained weights."""
 
 from __future__ import annotations
 

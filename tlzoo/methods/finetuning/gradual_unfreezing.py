@@ -1,4 +1,4 @@
-"""Gradual unfreezing: from the head down, one group of layers after the other."""
+"""Gradual unfreezing: one group of layers after the other, from the head down."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["GradualUnfreezing"]
 class GradualUnfreezing(Strategy):
     """Gradual unfreezing (Howard & Ruder, ACL 2018), https://arxiv.org/abs/1801.06146.
 
-    The head trains alone first; then one more group of layers is released at equal shares of training, from the last
-    to the stem, so that all train in the last share.
+    The head trains alone first. Then one more group of layers starts to train at each equal share of training, from the
+    last group to the stem, so that all groups train in the last share.
 
-    Differs from the paper: a share of training stands in place of an epoch, since budgets here are steps.
+    Differs from the paper: shares of training replace epochs, because budgets here are steps.
     """
 
     label = "gradual unfreezing"
@@ -30,11 +30,11 @@ class GradualUnfreezing(Strategy):
     )
 
     def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
-        """Return one group of all parameters, the frozen ones too: they are released later."""
+        """Return one group of all parameters, including the frozen ones, which train later."""
         return [{"params": list(backbone.parameters()), "lr": lr}]
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:
-        """Release floor(progress * (groups + 1)) groups, counted from the last."""
+        """Unfreeze floor(progress * (groups + 1)) groups, counted from the last."""
         names = [group.name for group in backbone.layer_groups()]
         released = min(int(progress * (len(names) + 1)), len(names))
         backbone.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""L2-SP: weights are pulled to where pretraining left them."""
+"""L2-SP: pull the weights toward their pretrained values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ __all__ = ["L2SP"]
 
 
 class L2SP(Strategy):
-    """Explicit inductive bias (Li, Grandvalet & Davoine, ICML 2018), https://arxiv.org/abs/1802.01483.
+    r"""Explicit inductive bias (Li, Grandvalet & Davoine, ICML 2018), https://arxiv.org/abs/1802.01483.
 
-    penalty = alpha / 2 ||w - w_0||^2 for the backbone, w_0 its pretrained weights, plus beta / 2 ||v||^2 for the new
-    head. Use it without weight decay on the same parameters.
+    .. math:: \frac{\alpha}{2} \lVert w - w_0 \rVert^2 + \frac{\beta}{2} \lVert v \rVert^2
+
+    with the weights w of the backbone, their pretrained values :math:`w_0`, and the weights v of the new head. Use it
+    without weight decay on the same parameters.
 
     Args:
-        alpha: pull to the starting point.
+        alpha: pull toward the starting point.
         beta: weight decay of the head.
     """
 
@@ -39,7 +41,7 @@ class L2SP(Strategy):
         self.alpha, self.beta = alpha, beta
 
     def prepare(self, backbone: Backbone) -> Backbone:
-        """Remember the weights of ``backbone`` as the starting point."""
+        """Store the weights of ``backbone`` as the starting point."""
         for name in dict(self.named_buffers()):
             delattr(self, name)
         for place, parameter in enumerate(backbone.parameters()):
@@ -50,7 +52,7 @@ class L2SP(Strategy):
         """Return the scalar penalty.
 
         Raises:
-            RuntimeError: before ``prepare`` of this backbone.
+            RuntimeError: ``prepare`` has not been called for this backbone.
         """
         weights, starts = list(backbone.parameters()), list(self.buffers())
         if [weight.shape for weight in weights] != [start.shape for start in starts]:

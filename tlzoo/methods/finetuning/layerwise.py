@@ -1,4 +1,4 @@
-"""Layer-wise learning rates: the nearer to the stem, the smaller."""
+"""Layer-wise learning rates, smaller toward the stem."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ __all__ = ["Layerwise"]
 
 
 class Layerwise(Strategy):
-    """Discriminative fine-tuning (Howard & Ruder, ACL 2018), https://arxiv.org/abs/1801.06146.
+    r"""Discriminative fine-tuning (Howard & Ruder, ACL 2018), https://arxiv.org/abs/1801.06146.
 
-    The group of layers at depth k below the head trains at lr * decay^k.
+    The group of layers at depth k below the head trains at the rate
+
+    .. math:: \eta_k = \eta \, d^k
 
     Args:
-        decay: factor from one group to the one below; the paper divides by 2.6.
+        decay: d, the factor from one group to the next; the paper divides by 2.6.
     """
 
     label = "layer-wise rates"
@@ -31,5 +33,5 @@ class Layerwise(Strategy):
         self.decay = decay
 
     def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
-        """Return one optimizer group a group of layers."""
+        """Return one optimizer group per group of layers."""
         return layerwise_groups(backbone, lr=lr, decay=self.decay)

@@ -1,4 +1,4 @@
-"""Linear probe: the pretrained network frozen, a linear head trained."""
+"""Linear probe: freeze the pretrained network and train a linear head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["LinearProbe"]
 
 
 class LinearProbe(Strategy):
-    """Freezes the whole backbone; its normalization keeps the statistics of pretraining."""
+    """A frozen backbone, whose normalization keeps its pretrained statistics, under a trained linear head."""
 
     def prepare(self, backbone: Backbone) -> Backbone:
         """Freeze ``backbone`` in place and return it."""

@@ -1,4 +1,4 @@
-"""LoRA: low-rank updates beside frozen weights, through peft."""
+"""LoRA: low-rank updates of frozen weights, through peft."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["LoRA"]
 
 
 class LoRA(Strategy):
-    """Low-rank adaptation (Hu et al., ICLR 2022), https://arxiv.org/abs/2106.09685.
+    r"""Low-rank adaptation (Hu et al., ICLR 2022), https://arxiv.org/abs/2106.09685.
 
-    W x becomes W x + (alpha / rank) B A x with W frozen and B starting at zero, for every linear layer and every
-    convolution that is not grouped.
+    .. math:: W x \mapsto W x + \frac{\alpha}{r} B A x
+
+    with W frozen and B starting at zero, for every linear layer and every ungrouped convolution.
 
     Args:
-        rank: inner width of the update.
+        rank: r, the inner width of the update.
         alpha: scale of the update.
-        dropout: on the input of the update.
+        dropout: dropout rate on the input of the update.
     """
 
     paper = Paper(
@@ -42,7 +43,7 @@ class LoRA(Strategy):
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
 
     def prepare(self, backbone: Backbone) -> Backbone:
-        """Put adapters into ``backbone`` in place, everything else frozen, and return it.
+        """Add adapters to ``backbone`` in place, freeze everything else, and return it.
 
         Raises:
             ValueError: no layer can carry an adapter.
@@ -56,7 +57,7 @@ class LoRA(Strategy):
         ]
         if not names:
             raise ValueError(f"{backbone.name} has no linear layer and no ungrouped convolution to adapt")
-        # a pattern is matched against whole names; a list of names also against their ends, where others may hide
+        # a pattern matches whole names; a list of names would also match the ends of other names
         pattern = "|".join(map(re.escape, names))
         config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=pattern)
         inject_adapter_in_model(config, backbone)

@@ -1,4 +1,4 @@
-"""Aligned-MTL: gradients with the principal components of their matrix brought to one scale."""
+"""Aligned-MTL: bring the principal components of the gradient matrix to one scale."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ __all__ = ["AlignedMTL"]
 
 
 class AlignedMTL(GramianWeighting):
-    """Independent component alignment (Senushkin et al., CVPR 2023), https://arxiv.org/abs/2305.19000.
+    r"""Independent component alignment (Senushkin et al., CVPR 2023), https://arxiv.org/abs/2305.19000.
 
-    With J = U S V^T, d = sigma * (mean over tasks of the rows of U V^T), sigma the smallest singular value that is not
-    zero, so that the matrix of aligned gradients has the condition number 1.
+    .. math:: d = \frac{\sigma}{T} \sum_t (U V^\top)_t, \qquad J = U S V^\top
 
-    Differs from the authors' code: aligned gradients are averaged, where it sums them (``reduction="sum"``); heads
-    follow their own losses in both.
+    with the smallest nonzero singular value sigma, so the matrix of aligned gradients has condition number 1.
+
+    Differs from the authors' code: aligned gradients are averaged; the code sums them (``reduction="sum"``). In both,
+    heads follow their own losses.
 
     Args:
         num_tasks: T.
-        scale: ``"min"``: sigma of the paper; ``"median"`` or ``"rmse"``: the root of the median or mean square.
-        reduction: ``"mean"``, or ``"sum"`` as in the authors' code, T times as long.
+        scale: ``"min"``: the paper's sigma; ``"median"`` or ``"rmse"``: the root of the median or mean square.
+        reduction: ``"mean"``, or ``"sum"`` as in the authors' code, which is T times as long.
 
     >>> AlignedMTL(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))
     tensor([0.2500, 0.5000])
@@ -56,7 +57,7 @@ class AlignedMTL(GramianWeighting):
         self.scale, self.reduction = scale, reduction
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the weights of the aligned gradients' mean or sum."""
+        """Return the weights of the mean or sum of the aligned gradients."""
         vectors, values = left_singular(gramian)
         if not len(values):
             return torch.zeros_like(gramian[0])

@@ -14,20 +14,24 @@ __all__ = ["CAGrad"]
 
 
 class CAGrad(GramianWeighting):
-    """Conflict-averse gradient descent (Liu et al., NeurIPS 2021), https://arxiv.org/abs/2110.14048.
+    r"""Conflict-averse gradient descent (Liu et al., NeurIPS 2021), https://arxiv.org/abs/2110.14048.
 
-    d maximizes the least <g_i, d> in the ball |d - g0| <= c |g0| around the mean gradient g0; at the optimum
-    |d - g0| = c |g0|.
+    .. math::
 
-    Differs from the paper: the dual is solved to the end, where common code stops SLSQP early. A weight is at most
-    1,000 and 1 / T: where the worst task would need more, as its gradient is short or the gradients are Pareto
-    stationary, d stays nearer to the mean. A gradient of less than 1e-5 of the longest does not count as the worst one.
-    The authors' code adds constants to lengths instead, which depend on the losses' scale.
+        \max_d \; \min_i \langle g_i, d \rangle \quad \text{with} \quad
+        \lVert d - g_0 \rVert \le c \lVert g_0 \rVert
+
+    with the mean gradient :math:`g_0`.
+
+    Differs from the paper: the dual problem is solved to convergence; common code stops SLSQP early. A weight is at
+    most 1,000 + 1 / T: if the worst task would need more, because its gradient is short or the gradients are Pareto
+    stationary, d stays closer to the mean. A gradient shorter than 1e-5 of the longest does not count as the worst. The
+    authors' code adds constants to norms instead, which depend on the scale of the losses.
 
     Args:
         num_tasks: T.
-        c: radius of the ball as a share of |g0|, >= 0; at 0 the direction is the mean gradient.
-        scaling: ``"paper"``, or ``"rescaled"``: divided by 1 + c^2 as common code does.
+        c: radius of the ball as a share of the length of the mean gradient, >= 0; 0 gives the mean gradient.
+        scaling: ``"paper"``, or ``"rescaled"``: divided by 1 + c^2 as in common code.
 
     >>> import torch
     >>> CAGrad(2, c=0.0).weights(torch.ones(2), torch.eye(2))
@@ -52,5 +56,5 @@ class CAGrad(GramianWeighting):
         self.c, self.divisor = c, 1 + c**2 if scaling == "rescaled" else 1.0
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the weights of the mean gradient plus the step to the border of the ball."""
+        """Return the weights of the mean gradient plus the step to the surface of the ball."""
         return cagrad_weights(gramian, self.c) / self.divisor

@@ -15,13 +15,17 @@ _STATIONARY = 1e-6
 
 
 class ConFIG(GramianWeighting):
-    """Conflict-free inverse gradients (Liu et al., ICLR 2025), https://arxiv.org/abs/2408.11104.
+    r"""Conflict-free inverse gradients (Liu et al., ICLR 2025), https://arxiv.org/abs/2408.11104.
 
-    The direction is pinv(U) 1, U the gradients at unit length, so that its cosines with all of them are equal; its
-    length is the sum of the gradients' projections on it.
+    .. math::
 
-    Differs from the paper: pinv(U) 1 = U^T pinv(U U^T) 1, so that inner products are enough; they are summed in
-    float64, and singular values that rounding explains count as zero.
+        d = \left( \sum_i \langle g_i, u \rangle \right) u, \qquad
+        u = \frac{U^+ \mathbf{1}}{\lVert U^+ \mathbf{1} \rVert}
+
+    with the gradients U at unit length, so d has the same cosine with all of them.
+
+    Differs from the paper: :math:`U^+ \mathbf{1} = U^\top (U U^\top)^+ \mathbf{1}` needs only inner products, which are
+    summed in float64. Singular values that rounding explains count as zero.
 
     Args:
         num_tasks: T.
@@ -40,7 +44,7 @@ class ConFIG(GramianWeighting):
     )
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return weights of the gradients in proportion to pinv(C) 1 / |g|, C their cosines."""
+        """Return the weights of the gradients, proportional to pinv(C) 1 / |g| with their cosines C."""
         lengths = gramian.diagonal().clamp_min(0).sqrt()
         inverse = lengths.reciprocal().where(lengths > 0, 0.0)
         cosines = gramian * inverse * inverse[:, None]

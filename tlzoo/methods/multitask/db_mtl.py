@@ -1,4 +1,4 @@
-"""DB-MTL: log-losses, and gradients of one length."""
+"""DB-MTL: log-losses, and gradients scaled to the same length."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ _EPSILON = 1e-8
 
 
 class DBMTL(JacobianWeighting):
-    """Dual-balancing (Lin et al., 2023), https://arxiv.org/abs/2308.12029.
+    r"""Dual-balancing (Lin et al., 2023), https://arxiv.org/abs/2308.12029.
 
-    Losses are balanced by their logarithm, which heads follow, too. Gradients of the log-losses are averaged over steps
-    and brought to the length of the longest: d = sum over tasks of (max |g| / |g_i|) g_i.
+    Logarithms balance the losses; heads follow them as well. The gradients of the log-losses are averaged over steps
+    and scaled to the length of the longest:
+
+    .. math:: d = \sum_i \frac{\max_j \lVert g_j \rVert}{\lVert g_i \rVert} g_i
 
     Args:
         num_tasks: T.
-        beta: of the average: g <- beta / step^decay * g + (1 - beta / step^decay) * new.
-        decay: power of the step by which the average is forgotten.
+        beta: factor of the moving average: g <- beta / step^decay * g + (1 - beta / step^decay) * new.
+        decay: power of the step at which the average forgets.
 
     >>> DBMTL(2).direction(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
     tensor([0.3000, 0.3000])
@@ -52,7 +54,7 @@ class DBMTL(JacobianWeighting):
 
     @torch.no_grad()
     def combine(self, jacobian: Tensor) -> Tensor:
-        """Map J (T, P) of the log-losses to the sum of the averages at one length."""
+        """Map the gradients J (T, P) of the log-losses to the sum of the averages at equal length."""
         averages = self.widened("averages", jacobian)
         kept = self.beta / int(self.get_buffer("steps").add_(1)) ** self.decay
         rows = torch.ones(self.num_tasks, dtype=torch.bool) if self.present is None else self.present

@@ -1,4 +1,4 @@
-"""DualProj: the mean gradient projected to where no task loses."""
+"""DualProj: project the mean gradient so that no task loses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ __all__ = ["DualProj"]
 
 
 class DualProj(GramianWeighting):
-    """Projection as in gradient episodic memory (Lopez-Paz & Ranzato, NeurIPS 2017), https://arxiv.org/abs/1706.08840.
+    r"""Projection as in gradient episodic memory (Lopez-Paz & Ranzato, NeurIPS 2017), https://arxiv.org/abs/1706.08840.
 
-    d is the nearest direction to the mean gradient with J d >= 0. TorchJD's weighting does it, with a projection of
-    ours.
+    .. math:: \min_d \lVert d - g_0 \rVert \quad \text{with} \quad J d \ge 0
 
-    Differs from the paper: there the gradients of earlier tasks constrain that of the current one; here all constrain
-    their mean.
+    with the mean gradient :math:`g_0`. TorchJD's weighting computes it with our projection.
+
+    Differs from the paper: in the paper, the gradients of earlier tasks constrain the current one; here, all gradients
+    constrain their mean.
 
     Args:
         num_tasks: T.
-        regularization: share of the trace of G that is added to its diagonal, TorchJD's; 0 is exact.
+        regularization: share of the trace of G to add to its diagonal, as in TorchJD; 0 is exact.
 
     >>> import torch
     >>> DualProj(2).weights(torch.ones(2), torch.eye(2))

@@ -1,4 +1,4 @@
-"""Dynamic weight average: tasks whose loss falls slowly weigh more."""
+"""Dynamic weight average: give more weight to tasks whose loss falls slowly."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ __all__ = ["DWA"]
 
 
 class DWA(Weighting):
-    """Dynamic weight average (Liu, Johns & Davison, CVPR 2019), https://arxiv.org/abs/1803.10704.
+    r"""Dynamic weight average (Liu, Johns & Davison, CVPR 2019), https://arxiv.org/abs/1803.10704.
 
-    After epoch t - 1, weights are T softmax((L_{t-1} / L_{t-2}) / temperature) of the epochs' mean losses; ones in the
-    first two epochs.
+    .. math:: w_t = T \, \mathrm{softmax}\left( \frac{1}{\tau} \frac{L_{t-1}}{L_{t-2}} \right)
+
+    with the mean losses of the last two epochs and the temperature tau. In the first two epochs all weights are 1.
 
     Args:
         num_tasks: T.
-        temperature: of the softmax, > 0.
+        temperature: tau, > 0.
 
     >>> dwa = DWA(2)
     >>> dwa.on_epoch(torch.tensor([1.0, 1.0])), dwa.on_epoch(torch.tensor([1.0, 0.0]))
@@ -46,7 +47,7 @@ class DWA(Weighting):
         self.register_buffer("epochs", torch.full((2, num_tasks), torch.nan))
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return T times the softmax of the last two epochs' rates."""
+        """Return T times the softmax of the rates of the last two epochs."""
         before, last = self.get_buffer("epochs")
         if bool(before.isnan().any()):
             return torch.ones_like(losses)
@@ -55,6 +56,6 @@ class DWA(Weighting):
         return weights.to(losses)
 
     def on_epoch(self, mean_losses: Tensor) -> None:
-        """Note the mean losses (T,) of the epoch that ended."""
+        """Store the mean losses (T,) of the finished epoch."""
         epochs = self.get_buffer("epochs")
         epochs.copy_(torch.stack([epochs[1], mean_losses.detach().to(epochs)]))

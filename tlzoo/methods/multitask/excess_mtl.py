@@ -1,4 +1,4 @@
-"""ExcessMTL: tasks far from their optimum weigh more."""
+"""ExcessMTL: give more weight to tasks far from their optimum."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ _EPSILON = 1e-7
 
 
 class ExcessMTL(JacobianWeighting):
-    """Robust multitask learning with excess risks (He et al., ICML 2024), https://arxiv.org/abs/2402.02009.
+    r"""Robust multitask learning with excess risks (He et al., ICML 2024), https://arxiv.org/abs/2402.02009.
 
-    The excess risk of a task is estimated as g^T H^-1 g with H the root of the summed squares of its gradients. Divided
-    by its first value, it drives an exponentiated-gradient step on the weights, which sum to T.
+    The excess risk of a task is estimated from its gradient:
+
+    .. math:: E_i = g_i^\top H_i^{-1} g_i, \qquad w_i \propto w_i \exp\left( \eta \, \frac{E_i}{E_i^0} \right)
+
+    with the root H of the summed squared gradients and the first value :math:`E_i^0`. The weights sum to T.
 
     Args:
         num_tasks: T.
-        step_size: of the weights.
+        step_size: eta, step size of the weights.
 
-    >>> ExcessMTL(2).direction(torch.eye(2))  # weights move from the second step on
+    >>> ExcessMTL(2).direction(torch.eye(2))  # the weights change from the second step on
     tensor([1., 1.])
     """
 
@@ -44,7 +47,7 @@ class ExcessMTL(JacobianWeighting):
 
     @torch.no_grad()
     def combine(self, jacobian: Tensor) -> Tensor:
-        """Map J (T, P) to J^T w (P,); the weights move on first."""
+        """Update the weights, then map J (T, P) to J^T w (P,)."""
         squares = self.widened("squares", jacobian).add_(jacobian.square())
         risks = (jacobian.square() / (squares + _EPSILON).sqrt()).sum(dim=1)
         first, log_weights = self.get_buffer("first_risks"), self.get_buffer("log_weights")

@@ -15,17 +15,19 @@ __all__ = ["FairGrad"]
 
 
 class FairGrad(GramianWeighting):
-    """Fair resource allocation (Ban & Ji, ICML 2024), https://arxiv.org/abs/2402.15638.
+    r"""Fair resource allocation (Ban & Ji, ICML 2024), https://arxiv.org/abs/2402.15638.
 
-    w solves (G w)_i = w_i^(-1/alpha): the gains <g_i, d> are an alpha-fair allocation. alpha = 1 is Nash-MTL, alpha = 0
-    the mean gradient; large alpha favors the task that gains least.
+    .. math:: (G w)_i = w_i^{-1 / \alpha}
 
-    Differs from the paper: the equation is solved as a convex problem by damped Newton steps, not by bounded least
-    squares. Where the gradients are Pareto stationary the weights are zero.
+    The gains of the tasks are then an alpha-fair allocation. alpha = 1 is Nash-MTL, alpha = 0 the mean gradient; large
+    alpha favors the task that gains least.
+
+    Differs from the paper: damped Newton steps solve the equation as a convex problem, instead of bounded least
+    squares. If the gradients are Pareto stationary, the weights are zero.
 
     Args:
         num_tasks: T.
-        alpha: of the fairness, >= 0; the paper tries 1, 2, 5 and 10.
+        alpha: degree of fairness, >= 0; the paper tries 1, 2, 5 and 10.
 
     >>> import torch
     >>> FairGrad(2, alpha=1.0).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))

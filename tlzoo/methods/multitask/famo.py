@@ -1,4 +1,4 @@
-"""FAMO: all log-losses made to fall at one rate, with the losses alone."""
+"""FAMO: make all log-losses fall at the same rate, using only the losses."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ _EPSILON = 1e-8
 
 
 class FAMO(Weighting):
-    """Fast adaptive multitask optimization (Liu et al., NeurIPS 2023), https://arxiv.org/abs/2306.03792.
+    r"""Fast adaptive multitask optimization (Liu et al., NeurIPS 2023), https://arxiv.org/abs/2306.03792.
 
-    Weights are c z / (L - b + eps), z = softmax of the logits and c such that they sum to 1. After each step, the
-    logits take an Adam step along the falls of the log-losses, so that a task that fell less gains.
+    .. math:: w_i = c \, \frac{z_i}{L_i - b + \epsilon}, \qquad z = \mathrm{softmax}(\xi)
+
+    with c such that the weights sum to 1. After each step, the logits xi take an Adam step along the decrease of the
+    log-losses, so a task that decreased less gains weight.
 
     Args:
         num_tasks: T.
-        lr: of the logits.
-        weight_decay: of the logits; 1e-3 in the paper, 1e-5 in the authors' code.
+        lr: learning rate of the logits.
+        weight_decay: weight decay of the logits; 1e-3 in the paper, 1e-5 in the authors' code.
         lower_bound: b, below every loss.
 
     >>> FAMO(2).weights(torch.tensor([1.0, 3.0]))

@@ -1,4 +1,4 @@
-"""Fixed weights: scalarization, which is hard to beat once it is tuned."""
+"""Fixed weights: scalarization, which is hard to beat once tuned."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Fixed(Weighting):
     def __init__(self, num_tasks: int, *, weights: Sequence[float]) -> None:
         super().__init__(num_tasks)
         if len(weights) != num_tasks or not all(0 <= weight < math.inf for weight in weights):
-            raise ValueError(f"weights {list(weights)} for {num_tasks} tasks; expected one number >= 0 a task")
+            raise ValueError(f"weights {list(weights)} for {num_tasks} tasks; expected one number >= 0 per task")
         self.register_buffer("values", torch.tensor(weights, dtype=torch.float64))
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:

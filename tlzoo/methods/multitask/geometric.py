@@ -14,10 +14,12 @@ _LEAST = 1e-12
 
 
 class Geometric(Weighting):
-    """Geometric loss strategy (Chennupati et al., CVPR Workshops 2019), https://arxiv.org/abs/1904.08492.
+    r"""Geometric loss strategy (Chennupati et al., CVPR Workshops 2019), https://arxiv.org/abs/1904.08492.
 
-    The total is (product of the losses)^(1/T), whose gradient weighs each loss by total / (T L). It does not depend on
-    the losses' scales, but for a common factor.
+    .. math:: \left( \prod_{t=1}^{T} L_t \right)^{1/T}
+
+    Its gradient weights each loss by the total divided by :math:`T L_t`. The scales of the losses change it only by a
+    common factor.
 
     Args:
         num_tasks: T.
@@ -36,7 +38,7 @@ class Geometric(Weighting):
     )
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the geometric mean over (number of tasks times loss), of the tasks that have labels."""
+        """Return the geometric mean divided by the number of tasks times the loss, over tasks with labels."""
         losses = losses.detach().clamp_min(_LEAST)
         there = torch.ones_like(losses) if self.present is None else self.present.to(losses)
         mean = ((losses.log() * there).sum() / there.sum()).exp()

@@ -1,4 +1,4 @@
-"""GradDrop: at every coordinate, gradients of one sign are dropped at random."""
+"""GradDrop: at every coordinate, randomly drop the gradients of one sign."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ __all__ = ["GradDrop"]
 
 
 class GradDrop(JacobianWeighting):
-    """Gradient sign dropout (Chen et al., NeurIPS 2020), https://arxiv.org/abs/2010.06808.
+    r"""Gradient sign dropout (Chen et al., NeurIPS 2020), https://arxiv.org/abs/2010.06808.
 
-    With the purity p = (1 + sum g / sum |g|) / 2 of a coordinate, the positive entries are kept with probability p and
-    the negative ones else; what is kept is summed.
+    .. math:: p = \frac{1}{2} \left( 1 + \frac{\sum_i g_i}{\sum_i |g_i|} \right)
 
-    Differs from the paper: it acts on the gradients of the shared parameters; ``space="features"`` of
-    :class:`tlzoo.lit.Multitask` acts on those of the shared features, as the paper's layer does.
+    With probability p, the purity of a coordinate, its positive entries are kept, otherwise its negative ones. The kept
+    entries are summed.
+
+    Differs from the paper: it acts on the gradients of the shared parameters. ``space="features"`` of
+    :class:`tlzoo.lit.Multitask` acts on those of the shared features, like the paper's layer.
 
     Args:
         num_tasks: T.
-        leak: share of the dropped gradients that is kept, in [0, 1].
+        leak: share of the dropped gradients to keep, in [0, 1].
 
     >>> GradDrop(2).direction(torch.tensor([[1.0, -1.0], [2.0, -3.0]]))
     tensor([ 3., -4.])
@@ -47,7 +49,7 @@ class GradDrop(JacobianWeighting):
 
     @torch.no_grad()
     def combine(self, jacobian: Tensor) -> Tensor:
-        """Map J (T, P) to the sum of the entries that are kept (P,)."""
+        """Map J (T, P) to the sum (P,) of the kept entries."""
         absolute = jacobian.abs().sum(dim=0)
         purity = 0.5 * (1 + jacobian.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
         drawn = torch.rand(len(purity), generator=self.random.next(), dtype=torch.float64).to(purity)

@@ -1,4 +1,4 @@
-"""GradNorm: weights learned so that all tasks train at similar rates."""
+"""GradNorm: learn weights with which all tasks train at similar rates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ _LEAST_RATE = 1e-6
 
 
 class GradNorm(GramianWeighting):
-    """Gradient normalization (Chen et al., ICML 2018), https://arxiv.org/abs/1711.02257.
+    r"""Gradient normalization (Chen et al., ICML 2018), https://arxiv.org/abs/1711.02257.
 
-    The sum over tasks of abs(w_i |g_i| - target_i) trains w, with target_i = mean of w |g| * r_i^alpha held constant
-    and r_i the loss in relation to its first value, divided by the mean of that over tasks. The weights sum to T.
+    The weights minimize
 
-    Differs from the paper: w is T times the softmax of learned logits, so that it is positive and sums to T after every
-    step without being set; gradients are those of all shared parameters, where the paper takes the last shared layer.
+    .. math::
+
+        \sum_i \left| w_i \lVert g_i \rVert - \mathrm{sg}\left( \bar G \, r_i^\alpha \right) \right|, \qquad
+        \bar G = \frac{1}{T} \sum_j w_j \lVert g_j \rVert, \qquad
+        r_i = \frac{L_i / L_i^0}{\frac{1}{T} \sum_j L_j / L_j^0}
+
+    where sg stops the gradient. The weights sum to T.
+
+    Differs from the paper: w is T times the softmax of learned logits, so it stays positive and sums to T without
+    renormalization. Gradients cover all shared parameters; the paper takes the last shared layer.
 
     Args:
         num_tasks: T.
@@ -48,17 +55,17 @@ class GradNorm(GramianWeighting):
         self.register_buffer("first_losses", torch.full((num_tasks,), torch.nan))
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return T times the softmax of the logits, of those tasks."""
+        """Return T times the softmax of the logits of those tasks."""
         return self._weights().detach().cpu().to(gramian)[tasks]
 
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the distance of the weighted gradients' lengths from their targets, which trains the logits.
+        """Return the distance between the weighted gradient norms and their targets, which trains the logits.
 
         Raises:
-            ValueError: no Gramian was given.
+            ValueError: the Gramian is missing.
         """
         if gramian is None:
-            raise ValueError("GradNorm asks for the Gramian (T, T) of the task gradients; got none")
+            raise ValueError("GradNorm needs the Gramian (T, T) of the task gradients; got none")
         rates = self._rates(losses.detach())
         there = torch.ones_like(losses, dtype=torch.bool) if self.present is None else self.present
         lengths = self._weights() * gramian.detach().diagonal().clamp_min(0).sqrt().to(losses)
@@ -69,7 +76,7 @@ class GradNorm(GramianWeighting):
         return self.num_tasks * self.logits.softmax(dim=0)
 
     def _rates(self, losses: Tensor) -> Tensor:
-        """Return losses in relation to their first values, which are noted when they come."""
+        """Return the losses relative to their first values, which are stored when they come."""
         first = self.get_buffer("first_losses")
         come = first.isnan() & (losses > 0)
         first.copy_(losses.where(come, first))

@@ -1,4 +1,4 @@
-"""GradVac: gradients brought to the similarity that they usually have."""
+"""GradVac: bring gradients to their usual similarity."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ __all__ = ["GradVac"]
 
 
 class GradVac(GramianWeighting):
-    """Gradient vaccine (Wang et al., ICLR 2021), https://arxiv.org/abs/2010.05874.
+    r"""Gradient vaccine (Wang et al., ICLR 2021), https://arxiv.org/abs/2010.05874.
 
-    For each pair the cosine's moving average is a target; where the cosine of (the changed) g_i with g_j is below it, a
-    multiple of g_j is added to g_i that brings it there. The results are summed. Targets start at 0, so the first step
-    is PCGrad's.
+    The moving average of each pair's cosine is a target :math:`\hat\phi`. If the cosine phi of the (changed) gradient
+    i with gradient j is below it, i moves toward j until the cosine reaches it:
 
-    Differs from the paper: one target a pair for the whole shared network, where the paper keeps one a layer.
+    .. math::
+
+        g_i \leftarrow g_i + \frac{\lVert g_i \rVert \left( \hat\phi \sqrt{1 - \phi^2}
+        - \phi \sqrt{1 - \hat\phi^2} \right)}{\lVert g_j \rVert \sqrt{1 - \hat\phi^2}} \, g_j
+
+    The results are summed. Targets start at 0, so the first step equals PCGrad.
+
+    Differs from the paper: each pair has one target for the whole shared network; the paper keeps one per layer.
 
     Args:
         num_tasks: T.
-        beta: of the moving average: target <- (1 - beta) target + beta cosine.
+        beta: factor of the moving average: target <- (1 - beta) target + beta cosine.
 
     >>> import torch
     >>> GradVac(2).weights(torch.ones(2), torch.tensor([[1.0, -0.5], [-0.5, 1.0]]))
@@ -48,7 +54,7 @@ class GradVac(GramianWeighting):
         self.register_buffer("targets", torch.zeros(num_tasks, num_tasks, dtype=torch.float64))
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the summed weights of the changed gradients; the targets move on."""
+        """Return the summed weights of the changed gradients, and update the targets."""
         targets, generator = self.get_buffer("targets"), self.random.next()
         total = torch.zeros_like(gramian[0])
         for place, task in enumerate(tasks.tolist()):

@@ -1,4 +1,4 @@
-"""Base of the weightings that look at inner products of task gradients."""
+"""Base class of the weightings that use inner products of task gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["GramianWeighting"]
 
 
 class GramianWeighting(Weighting):
-    """Weights from G = J J^T; a subclass solves for those of the tasks that have a row.
+    """Weights from G = J J^T; a subclass solves for the tasks that have a gradient.
 
     Args:
         num_tasks: T.
@@ -28,12 +28,12 @@ class GramianWeighting(Weighting):
         """Return the weights (T,); 0 for tasks without labels in the batch.
 
         Raises:
-            ValueError: no Gramian (T, T) was given.
+            ValueError: the Gramian (T, T) is missing.
         """
         if gramian is None or gramian.shape != (self.num_tasks, self.num_tasks):
             given = "none" if gramian is None else f"one of shape {tuple(gramian.shape)}"
             raise ValueError(
-                f"{type(self).__name__} asks for the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
+                f"{type(self).__name__} needs the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
                 f"gradients; got {given}: see tlzoo.nn.gradients"
             )
         tasks = torch.arange(self.num_tasks) if self.present is None else self.present.cpu().nonzero().flatten()
@@ -46,7 +46,7 @@ class GramianWeighting(Weighting):
         """Return the weights (K,) of K tasks.
 
         Args:
-            gramian: (K, K), float64 on the CPU; what may be rounding is zero in it.
-            tasks: (K,) their places among all tasks.
+            gramian: (K, K), float64 on the CPU, with zeros for everything that may be rounding.
+            tasks: (K,) their indices among all tasks.
         """
         raise NotImplementedError

@@ -13,7 +13,7 @@ _LEAST_SUM = 1e-12
 
 
 def impartial_weights(gramian: Tensor) -> Tensor:
-    """Return pinv(G) |g| (K,) divided by its sum, the weights of equal projections; zeros where the sum is zero."""
+    """Return the weights of equal projections, pinv(G) |g| (K,) divided by its sum; zeros if the sum is zero."""
     lengths = gramian.diagonal().clamp_min(0).sqrt()
     vectors, values = left_singular(gramian)
     weights = (vectors / values**2) @ (vectors.T @ lengths)

@@ -1,4 +1,4 @@
-"""IMTL: learned loss scales with impartial gradients."""
+"""IMTL: learned loss scales combined with impartial gradients."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["IMTL"]
 class IMTL(GramianWeighting):
     """Impartial multitask learning, both halves (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
 
-    Losses are scaled by e^s with s learned from the sum of e^s L - s (IMTL-L), which heads follow, too; the gradients
-    of the scaled losses are weighted for equal projections (IMTL-G).
+    Losses are scaled by :math:`e^s`, with s learned from the sum of :math:`e^s L - s` (IMTL-L); heads follow the scaled
+    losses as well. The gradients of the scaled losses are weighted for equal projections (IMTL-G).
 
     Args:
         num_tasks: T.
-        initial: where every s starts.
+        initial: initial value of every s.
 
     >>> import torch
     >>> IMTL(2).weights(torch.ones(2), torch.diag(torch.tensor([4.0, 1.0])))

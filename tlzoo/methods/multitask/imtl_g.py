@@ -12,11 +12,15 @@ __all__ = ["IMTLG"]
 
 
 class IMTLG(GramianWeighting):
-    """The gradient half of impartial multitask learning (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
+    r"""The gradient half of impartial multitask learning (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
 
-    <d, g_i> / |g_i| is the same for all tasks, and the weights sum to 1.
+    .. math::
 
-    Differs from the paper: the general form of Quinton & Rey (2024), w ~ pinv(G) |g|, which allows dependent rows.
+        \frac{\langle d, g_i \rangle}{\lVert g_i \rVert} = \frac{\langle d, g_j \rangle}{\lVert g_j \rVert}
+        \quad \text{for all } i, j, \qquad \sum_i w_i = 1
+
+    Differs from the paper: the general form of Quinton & Rey (2024), with weights proportional to pinv(G) |g|, allows
+    linearly dependent gradients.
 
     Args:
         num_tasks: T.
@@ -36,5 +40,5 @@ class IMTLG(GramianWeighting):
     )
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return pinv(G) |g|, divided by its sum; zeros where that is zero."""
+        """Return pinv(G) |g| divided by its sum; zeros if the sum is zero."""
         return impartial_weights(gramian)

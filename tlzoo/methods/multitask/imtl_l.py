@@ -1,4 +1,4 @@
-"""IMTL-L: learned scales that bring all losses to one size."""
+"""IMTL-L: learned scales that bring all losses to the same size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ __all__ = ["IMTLL"]
 
 
 class IMTLL(Weighting):
-    """The loss half of impartial multitask learning (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
+    r"""The loss half of impartial multitask learning (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
 
-    total = sum over tasks of e^s L - s with s learned; at the optimum every e^s L is 1.
+    .. math:: \sum_t e^{s_t} L_t - s_t
+
+    with s learned; at the optimum every :math:`e^s L` is 1.
 
     Args:
         num_tasks: T.
-        initial: where every s starts.
+        initial: initial value of every s.
 
     >>> IMTLL(2)(torch.tensor([2.0, 4.0])).item()  # s = 0: the objective and the weighted sum, each 6
     12.0
@@ -42,5 +44,5 @@ class IMTLL(Weighting):
         return self.log_scales.exp().detach()
 
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the sum of e^s L - s, which trains s; losses (T,) are constants in it."""
+        """Return the sum of e^s L - s, which trains s; the losses (T,) are constant."""
         return self.those_present(self.log_scales.exp() * losses.detach() - self.log_scales).sum()

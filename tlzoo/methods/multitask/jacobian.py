@@ -1,4 +1,4 @@
-"""Base of the weightings that look at the task gradients themselves."""
+"""Base class of the weightings that use the task gradients themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["JacobianWeighting"]
 
 
 class JacobianWeighting(Weighting):
-    """Base of the weightings that ask for the Jacobian itself.
+    """Base class of the weightings that need the Jacobian itself.
 
     The buffers that it names as ``shaped_by_data`` are (T, P), empty until :meth:`widened` is called.
 
@@ -29,10 +29,10 @@ class JacobianWeighting(Weighting):
             self.register_buffer(name, torch.zeros(num_tasks, 0))
 
     def widened(self, name: str, jacobian: Tensor) -> Tensor:
-        """Return a buffer, of zeros like the Jacobian (T, P) where it is empty.
+        """Return a buffer; if it is empty, fill it with zeros like the Jacobian (T, P).
 
         Raises:
-            ValueError: the Jacobian has another shape than before.
+            ValueError: the Jacobian changed its shape.
         """
         buffer = self.get_buffer(name)
         if not buffer.numel():

@@ -14,17 +14,20 @@ __all__ = ["MGDA"]
 
 
 class MGDA(GramianWeighting):
-    """Multiple-gradient descent (Sener & Koltun, NeurIPS 2018; Désidéri 2012), https://arxiv.org/abs/1810.04650.
+    r"""Multiple-gradient descent (Sener & Koltun, NeurIPS 2018; Désidéri 2012), https://arxiv.org/abs/1810.04650.
 
-    w minimizes |J^T w| on the simplex; for d = J^T w, <d, g_i> >= |d|^2, with equality where w_i > 0.
+    .. math:: \min_w \lVert J^\top w \rVert^2 \quad \text{with} \quad w \ge 0, \; \sum_t w_t = 1
 
-    Differs from the paper: the problem is solved exactly where it runs Frank-Wolfe steps. Gradients are taken for the
-    shared parameters; the paper's upper bound (MGDA-UB) is ``space="features"`` of :class:`tlzoo.lit.Multitask`.
+    For the direction :math:`d = J^\top w`, every task gains :math:`\langle d, g_i \rangle \ge \lVert d \rVert^2`, with
+    equality if its weight is positive.
+
+    Differs from the paper: the problem is solved exactly instead of by Frank-Wolfe steps. Gradients are those of the
+    shared parameters; for the paper's upper bound (MGDA-UB), set ``space="features"`` of :class:`tlzoo.lit.Multitask`.
 
     Args:
         num_tasks: T.
-        normalization: of the gradients before: ``"none"``; ``"l2"``: by their length; ``"loss"``: by the loss;
-            ``"loss+"``: by both.
+        normalization: what gradients are divided by first: ``"none"``; ``"l2"``: their length; ``"loss"``: the loss;
+            ``"loss+"``: both.
 
     >>> import torch
     >>> MGDA(2).weights(torch.ones(2), torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
@@ -46,7 +49,7 @@ class MGDA(GramianWeighting):
         self.normalization = normalization
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the weights (T,) of the gradients as they are; normalized ones are what the simplex is of."""
+        """Return the weights (T,) of the original gradients; the simplex is one of normalized gradients."""
         if gramian is None or self.normalization == "none":
             return super().weigh(losses, gramian)
         divisors = torch.ones_like(losses)

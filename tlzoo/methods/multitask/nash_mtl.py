@@ -1,4 +1,4 @@
-"""Nash-MTL: gradients that bargain."""
+"""Nash-MTL: the Nash bargaining solution among task gradients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ __all__ = ["NashMTL"]
 
 
 class NashMTL(GramianWeighting):
-    """Nash bargaining over the direction (Navon et al., ICML 2022), https://arxiv.org/abs/2202.01017.
+    r"""Nash bargaining over the direction (Navon et al., ICML 2022), https://arxiv.org/abs/2202.01017.
 
-    w solves w_i (G w)_i = 1: the direction that maximizes the product of the tasks' gains. It does not depend on the
-    scale of any loss. Where the gradients are Pareto stationary there is no such w, and the weights are zero.
+    .. math:: w_i (G w)_i = 1
 
-    Differs from the paper: the convex problem min w^T G w / 2 - sum of ln w is solved by damped Newton steps where the
-    paper runs a sequence of convex programs; the direction is not clipped (the trainer clips gradients), and w is
-    solved for at every step.
+    gives the direction that maximizes the product of the tasks' gains. It does not depend on the scale of any loss. If
+    the gradients are Pareto stationary, no such w exists and the weights are zero.
+
+    Differs from the paper: damped Newton steps solve the convex problem :math:`\min_w w^\top G w / 2 - \sum_i \log
+    w_i`; the paper runs a sequence of convex programs. The direction is not clipped (the trainer clips gradients), and
+    w is solved for at every step.
 
     Args:
         num_tasks: T.

@@ -1,4 +1,4 @@
-"""PCGrad: gradients projected off those that they conflict with."""
+"""PCGrad: project each gradient away from those that it conflicts with."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ __all__ = ["PCGrad"]
 
 
 class PCGrad(GramianWeighting):
-    """Gradient surgery (Yu et al., NeurIPS 2020), https://arxiv.org/abs/2001.06782.
+    r"""Gradient surgery (Yu et al., NeurIPS 2020), https://arxiv.org/abs/2001.06782.
 
-    Each g_i, in a random order of the others, loses its component along every g_j that it points against; the results
-    are summed. TorchJD's weighting computes it from inner products.
+    For every other gradient, in random order, that it conflicts with, a gradient loses its component along it:
+
+    .. math:: g_i \leftarrow g_i - \frac{\langle g_i, g_j \rangle}{\lVert g_j \rVert^2} g_j
+        \quad \text{if} \quad \langle g_i, g_j \rangle < 0
+
+    The results are summed. TorchJD's weighting computes them from inner products.
 
     Args:
         num_tasks: T.

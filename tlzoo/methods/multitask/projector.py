@@ -12,10 +12,10 @@ __all__ = ["Projector"]
 
 
 class Projector(DualConeProjector):
-    """Projects onto the directions in which no task loses, by non-negative least squares.
+    """Projection onto the directions in which no task loses, by non-negative least squares.
 
     Args:
-        regularization: share of the trace of G that is added to its diagonal; >= 0.
+        regularization: share of the trace of G to add to its diagonal; >= 0.
     """
 
     def __init__(self, regularization: float) -> None:

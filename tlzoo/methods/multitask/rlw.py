@@ -13,9 +13,11 @@ __all__ = ["RLW"]
 
 
 class RLW(Weighting):
-    """Random loss weighting (Lin et al., TMLR 2022), https://arxiv.org/abs/2111.10603.
+    r"""Random loss weighting (Lin et al., TMLR 2022), https://arxiv.org/abs/2111.10603.
 
-    At every step, weights are the softmax of T standard normal numbers.
+    .. math:: w = \mathrm{softmax}(z), \qquad z \sim \mathcal{N}(0, I)
+
+    drawn anew at every step.
 
     Args:
         num_tasks: T.

@@ -1,4 +1,4 @@
-"""SDMGrad: the shortest combination, drawn toward the mean gradient."""
+"""SDMGrad: the shortest combination of gradients, pulled toward their mean."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ __all__ = ["SDMGrad"]
 
 
 class SDMGrad(GramianWeighting):
-    """Direction-oriented multi-objective learning (Xiao, Ban & Ji, NeurIPS 2023), https://arxiv.org/abs/2305.18409.
+    r"""Direction-oriented multi-objective learning (Xiao, Ban & Ji, NeurIPS 2023), https://arxiv.org/abs/2305.18409.
 
-    w minimizes |J^T (w + lam u)|^2 / 2 on the simplex, u uniform; the direction is J^T (w + lam u) / (1 + lam). lam = 0
-    is MGDA, large lam the mean gradient.
+    .. math::
 
-    Differs from the paper: the minimum is found exactly for the gradients of the batch at hand. The paper takes steps
-    of stochastic gradient descent on w with two further batches, which unbiases them.
+        \min_w \tfrac{1}{2} \lVert J^\top (w + \lambda u) \rVert^2, \qquad
+        d = \frac{J^\top (w + \lambda u)}{1 + \lambda}
+
+    with w on the simplex and uniform u. lambda = 0 is MGDA; large lambda gives the mean gradient.
+
+    Differs from the paper: the minimum is exact for the gradients of the current batch. The paper takes steps of
+    stochastic gradient descent on w with two further batches, which makes them unbiased.
 
     Args:
         num_tasks: T.
-        lam: how strongly the mean gradient draws, >= 0.
+        lam: lambda, the pull of the mean gradient, >= 0.
 
     >>> import torch
     >>> SDMGrad(2).weights(torch.ones(2), torch.eye(2))

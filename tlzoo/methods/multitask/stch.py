@@ -16,13 +16,15 @@ _LEAST = 1e-8
 
 
 class STCH(Weighting):
-    """Smooth Tchebycheff scalarization (Lin et al., ICML 2024), https://arxiv.org/abs/2402.19078.
+    r"""Smooth Tchebycheff scalarization (Lin et al., ICML 2024), https://arxiv.org/abs/2402.19078.
 
-    The total is mu log sum of exp(lambda_i (L_i - z_i) / mu), whose gradient weighs the losses by lambda times the
-    softmax of lambda (L - z) / mu; small mu weighs the worst task alone.
+    .. math:: \mu \log \sum_i \exp \frac{\lambda_i (L_i - z_i)}{\mu}
 
-    Differs from the paper: its experiments in multitask learning take logarithms of losses in relation to those of a
-    warm-up; that is ``logarithm=True``, in relation to the mean losses of the first epoch, in which weights are 1 / L.
+    Its gradient weights the losses by lambda times the softmax of the exponents; with small mu only the worst task
+    counts.
+
+    Differs from the paper: its multitask experiments take logarithms of losses relative to those of a warm-up.
+    ``logarithm=True`` does this relative to the mean losses of the first epoch, during which the weights are 1 / L.
 
     Args:
         num_tasks: T.
@@ -59,7 +61,7 @@ class STCH(Weighting):
         if mu <= 0 or len(preference) != num_tasks or len(ideal) != num_tasks or min(preference) <= 0:
             raise ValueError(
                 f"mu {mu}, preference {list(preference)} and ideal {list(ideal)} for {num_tasks} tasks; expected "
-                "mu > 0, one number > 0 and one number a task"
+                "mu > 0, and per task one number > 0 and one number"
             )
         self.mu, self.logarithm = mu, logarithm
         self.register_buffer("preference", torch.tensor(preference))
@@ -67,7 +69,7 @@ class STCH(Weighting):
         self.register_buffer("first_epoch", torch.full((num_tasks,), torch.nan))
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return lambda times the softmax, among the tasks that have labels."""
+        """Return lambda times the softmax, among the tasks with labels."""
         losses, factors = losses.detach(), torch.ones_like(losses)
         preference, ideal, first = (self.get_buffer(name).to(losses) for name in ("preference", "ideal", "first_epoch"))
         if self.logarithm:
@@ -81,7 +83,7 @@ class STCH(Weighting):
         return preference * scores.softmax(dim=0) * factors
 
     def on_epoch(self, mean_losses: Tensor) -> None:
-        """Note the mean losses (T,) of the first epoch."""
+        """Store the mean losses (T,) of the first epoch."""
         first = self.get_buffer("first_epoch")
         if bool(first.isnan().any()):
             first.copy_(mean_losses.detach().clamp_min(_LEAST))

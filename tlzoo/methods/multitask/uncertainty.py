@@ -1,4 +1,4 @@
-"""Uncertainty weighting: each task's noise is learned beside its loss."""
+"""Uncertainty weighting: learn the noise of each task along with its loss."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ __all__ = ["Uncertainty"]
 
 
 class Uncertainty(Weighting):
-    """Homoscedastic uncertainty (Kendall, Gal & Cipolla, CVPR 2018), https://arxiv.org/abs/1705.07115.
+    r"""Homoscedastic uncertainty (Kendall, Gal & Cipolla, CVPR 2018), https://arxiv.org/abs/1705.07115.
 
-    total = sum over tasks of exp(-s) L / 2 + s / 2 with the log-variance s learned; at the optimum s = ln L.
+    .. math:: \sum_t \frac{1}{2} e^{-s_t} L_t + \frac{1}{2} s_t
 
-    Differs from the paper: classification losses carry the factor 1/2 too, as in common code; the paper's 1 is had with
-    ``factor=1.0``.
+    with the learned log-variance s; at the optimum :math:`s = \log L`.
+
+    Differs from the paper: classification losses also have the factor 1/2, as in common code; ``factor=1.0`` gives the
+    paper's 1.
 
     Args:
         num_tasks: T.
-        initial: where every log-variance starts.
-        factor: of exp(-s) L.
+        initial: initial value of every log-variance.
+        factor: factor of exp(-s) L.
 
     >>> Uncertainty(2)(torch.tensor([2.0, 4.0])).item()  # s = 0: the objective and the weighted sum, each 3
     6.0
@@ -49,6 +51,6 @@ class Uncertainty(Weighting):
         return self.factor * (-self.log_variances).exp().detach()
 
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the sum of factor * exp(-s) L + s / 2, which trains s; losses (T,) are constants in it."""
+        """Return the sum of factor * exp(-s) L + s / 2, which trains s; the losses (T,) are constant."""
         terms = self.factor * (-self.log_variances).exp() * losses.detach() + 0.5 * self.log_variances
         return self.those_present(terms).sum()

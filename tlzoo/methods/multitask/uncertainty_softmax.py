@@ -1,4 +1,4 @@
-"""Uncertainty weighting in closed form, its weights through a softmax."""
+"""Uncertainty weighting in closed form, normalized by a softmax."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _LEAST = 1e-8
 
 
 class UncertaintySoftmax(Weighting):
-    """Analytical uncertainty weighting (UW-SO; Kirchdorfer et al., 2024), https://arxiv.org/abs/2408.07985.
+    r"""Analytical uncertainty weighting (UW-SO; Kirchdorfer et al., 2024), https://arxiv.org/abs/2408.07985.
 
-    The learned variance of uncertainty weighting has its optimum where the weight is 1 / L; weights are the softmax of
-    (1 / L) / temperature.
+    .. math:: w = \mathrm{softmax}\left( \frac{1}{\tau L} \right)
+
+    since the optimal weight of uncertainty weighting is :math:`1 / L`.
 
     Args:
         num_tasks: T.
-        temperature: of the softmax, > 0; the paper tunes it.
+        temperature: tau, > 0; the paper tunes it.
 
     >>> UncertaintySoftmax(2).weights(torch.tensor([1.0, 1.0]))
     tensor([0.5000, 0.5000])
@@ -43,7 +44,7 @@ class UncertaintySoftmax(Weighting):
         self.temperature = temperature
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the softmax of the inverse losses, among the tasks that have labels."""
+        """Return the softmax of the inverse losses, among the tasks with labels."""
         scores = losses.detach().clamp_min(_LEAST).reciprocal() / self.temperature
         if self.present is not None:
             scores = scores.masked_fill(~self.present, -torch.inf)

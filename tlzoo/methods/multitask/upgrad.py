@@ -1,4 +1,4 @@
-"""UPGrad: every gradient projected to where no task loses, then averaged."""
+"""UPGrad: project every gradient so that no task loses, then average."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ __all__ = ["UPGrad"]
 
 
 class UPGrad(GramianWeighting):
-    """Unconflicting projection of gradients (Quinton & Rey, 2024), https://arxiv.org/abs/2406.16232.
+    r"""Unconflicting projection of gradients (Quinton & Rey, 2024), https://arxiv.org/abs/2406.16232.
 
-    Each g_i is projected onto the cone of directions d with J d >= 0, and the results are averaged; so J d >= 0.
-    TorchJD's weighting does it, with a projection of ours that needs no compiled solver.
+    .. math:: d = \frac{1}{T} \sum_i \pi(g_i), \qquad
+        \pi(g) = \arg\min_{v : J v \ge 0} \lVert v - g \rVert
+
+    so no task loses: :math:`J d \ge 0`. TorchJD's weighting computes it, with our projection, which needs no compiled
+    solver.
 
     Args:
         num_tasks: T.
-        regularization: share of the trace of G that is added to its diagonal, TorchJD's; 0 is exact.
+        regularization: share of the trace of G to add to its diagonal, as in TorchJD; 0 is exact.
 
     >>> import torch
     >>> UPGrad(2, regularization=0.0).weights(torch.ones(2), torch.tensor([[1.0, -0.5], [-0.5, 1.0]]))
@@ -41,6 +44,6 @@ class UPGrad(GramianWeighting):
         self.weighting = UPGradWeighting(projector=Projector(regularization))
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the mean of the projected gradients' weights."""
+        """Return the mean of the weights of the projected gradients."""
         weights: Tensor = self.weighting(gramian)
         return weights
