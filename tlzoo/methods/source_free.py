@@ -1,4 +1,4 @@
-"""Methods that adapt a source model to the target without the source."""
+"""Methods that adapt a source model to the target without source data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["SourceFree"]
 
 
 class SourceFree(DomainMethod):
-    """Adapts a trained source model to the unlabelled target; the source is never opened (SHOT, NRC, AdaBN).
+    """Adapts a trained source model to the unlabelled target without reading the source (SHOT, NRC, AdaBN).
 
-    Users call :meth:`loss`; a method implements :meth:`term`, or :meth:`start` where there is nothing to train.
+    Users call :meth:`loss`; a method implements :meth:`term`, or :meth:`start` if there is nothing to train.
 
     Args:
         num_features: D.
@@ -25,7 +25,7 @@ class SourceFree(DomainMethod):
 
     Attributes:
         learns: whether there is a loss to train on; if not, :meth:`start` does everything.
-        starts_from: registry name of the method that the source model is trained by.
+        starts_from: registry name of the method that trains the source model.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS})
@@ -34,19 +34,19 @@ class SourceFree(DomainMethod):
     starts_from: ClassVar[str] = "adaptation/source_only"
 
     def prepare(self, network: nn.Module) -> None:
-        """Take in the source model as soon as it is known: freeze a part of it, before an optimizer is made."""
+        """Receive the source model before an optimizer is created, for example to freeze a part of it."""
 
     def start(self, network: nn.Module, batches: Iterable[Any]) -> None:
-        """Take in the target before training: recompute statistics.
+        """Receive the target before training, for example to recompute statistics.
 
         Args:
-            network: it may be changed.
+            network: the network; it may be changed.
             batches: one pass over the raw inputs of the target, (B, ...) each.
         """
 
     @final
     def loss(self, target: Prediction, *, progress: float = 1.0, model: nn.Module | None = None) -> Losses:
-        """Return the loss of a target batch under ``"loss"``, and what is worth logging.
+        """Return the loss of a target batch under ``"loss"``, and values worth logging.
 
         Args:
             target: predictions of a target batch.
@@ -54,8 +54,9 @@ class SourceFree(DomainMethod):
             model: the network, for methods that declare ``Need.MODEL``.
 
         Raises:
-            ValueError: an empty batch, features of another width, or something missing that the method needs.
-            FloatingPointError: an input or the loss is NaN or Inf; it is named. Looked at on the CPU only.
+            ValueError: the batch is empty, the features have the wrong width, or something that the method needs is
+                missing.
+            FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, target=target)
         terms = self.term(sides["target"], self._context(progress, model))
@@ -63,7 +64,7 @@ class SourceFree(DomainMethod):
         return terms
 
     def term(self, target: Prediction, context: Context) -> Losses:
-        """Return what :meth:`loss` returns, from a target batch that was checked; zero by default.
+        """Return what :meth:`loss` returns, from a checked target batch; zero by default.
 
         Args:
             target: predictions of a target batch.

@@ -1,4 +1,4 @@
-"""Alignments by a statistic: loss = weight * statistic of source and target."""
+"""Alignments that minimize a statistic of source and target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Statistic"]
 
 
 class Statistic(Alignment):
-    """Makes a statistic of source and target small: a distance of the domains, or what target predictions should be.
+    """Minimizes a statistic of source and target, such as a distance between domains or a property of predictions.
 
     A method implements :meth:`statistic`.
 
@@ -24,7 +24,7 @@ class Statistic(Alignment):
         weight: trade-off of the term.
 
     Attributes:
-        logged: what the statistic is called where losses are logged.
+        logged: name of the statistic in logs.
     """
 
     implements: ClassVar[str] = "statistic(source, target)"
@@ -37,10 +37,10 @@ class Statistic(Alignment):
 
     @final
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the weighted statistic as the loss, and the statistic as it is."""
+        """Return the weighted statistic as the loss, and the statistic itself."""
         value = self.statistic(source, target)
         return {"loss": self.weight * value, self.logged: value.detach()}
 
     def statistic(self, source: Prediction, target: Prediction) -> Tensor:
-        """Return the scalar to make small."""
+        """Return the scalar to minimize."""
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")

@@ -1,4 +1,4 @@
-"""Methods that adapt a source model while it answers test batches."""
+"""Methods that adapt a source model while it predicts on test batches."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Online", "TestTime"]
 
 
 class TestTime(Method):
-    """Answers test batches one after the other, and adapts on the way (TENT, EATA, SAR, CoTTA, T3A, LAME).
+    """Predicts on one test batch after the other and adapts on the way (TENT, EATA, SAR, CoTTA, T3A, LAME).
 
     Users call the method; a method implements :meth:`adapt`.
 
     Args:
-        model: the source model, inputs in, a :class:`~tlzoo.types.Prediction` out; it is copied, never changed.
+        model: the source model, which maps inputs to a :class:`~tlzoo.types.Prediction`; it is copied, never changed.
 
     Attributes:
         learns: whether it takes gradient steps.
@@ -43,18 +43,19 @@ class TestTime(Method):
 
     @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
     def forward(self, inputs: Any) -> Tensor:
-        """Map a test batch (B, ...) to logits (B, C), adapting to it; it works in inference mode, too.
+        """Map a test batch (B, ...) to logits (B, C) and adapt to it; this also works in inference mode.
 
         Raises:
-            ValueError: an empty batch.
-            FloatingPointError: NaN or Inf in inputs or answers; the row is named. Looked at on the CPU only.
+            ValueError: the batch is empty.
+            FloatingPointError: inputs or predictions have NaN or Inf; the message names the row. Checked on the CPU
+                only.
         """
         if not len(inputs):
             raise ValueError(f"{type(self).__name__}: the test batch is empty; expected one example or more")
         given = {"inputs": inputs} if isinstance(inputs, Tensor) else {}
         check_inputs(self, given)
         with torch.inference_mode(False), torch.set_grad_enabled(self.learns):
-            # gradient steps are forbidden in inference mode, on tensors made in it too
+            # inference mode forbids gradient steps, also on tensors created in it
             usable = inputs.clone() if isinstance(inputs, Tensor) and inputs.is_inference() else inputs
             logits = self.adapt(usable).detach()
         check_output(self, logits, given, what="the logits")
@@ -64,7 +65,7 @@ class TestTime(Method):
         __call__ = forward
 
     def adapt(self, inputs: Any) -> Tensor:
-        """Return the logits (B, C) of a test batch that was checked, and adapt to it before or after."""
+        """Return the logits (B, C) of a checked test batch, and adapt to it before or after."""
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def reset(self) -> None:
@@ -72,7 +73,7 @@ class TestTime(Method):
         self.model.load_state_dict(self.initial.state_dict())
 
     def predict(self, inputs: Any, model: nn.Module | None = None) -> Prediction:
-        """Return the prediction of the model at hand.
+        """Return the prediction of the current model.
 
         Raises:
             TypeError: the model returns something else.
@@ -86,16 +87,16 @@ class TestTime(Method):
         return prediction
 
     def train(self, mode: bool = True) -> Self:
-        """Do nothing: whether statistics are those of the batch is the method's choice, not the loop's."""
+        """Do nothing: the method chooses which statistics to use, not the loop."""
         return self
 
 
 class Online(TestTime):
-    """Takes gradient steps on what is trained of the model; the optimizer's state is part of the method's.
+    """Takes gradient steps on some parameters of the model; the optimizer's state is part of the method's state.
 
-    Batch normalization uses the statistics of the test batch, and leaves the running ones as they are. A batch of one
-    has no statistics: a network with batch normalization answers it with the running ones and learns nothing from it;
-    others (layer, group normalization) learn from it as from any.
+    Batch normalization uses the statistics of the test batch and leaves the running statistics unchanged. A batch of
+    one has no statistics: a network with batch normalization then predicts with the running ones and learns nothing.
+    Networks with layer or group normalization learn from it as from any batch.
 
     Args:
         model: see :class:`TestTime`.
@@ -114,7 +115,7 @@ class Online(TestTime):
         self.optimizer = self.make_optimizer(self.trained)
 
     def select(self) -> list[nn.Parameter]:
-        """Return the parameters to train: scale and shift of normalization layers by default.
+        """Return the parameters to train: by default the scales and shifts of normalization layers.
 
         Raises:
             ValueError: there are none.
@@ -130,34 +131,34 @@ class Online(TestTime):
         raise NotImplementedError
 
     def adapt(self, inputs: Any) -> Tensor:
-        """Return the logits (B, C) of the model as it is, then learn from them."""
+        """Return the logits (B, C) of the current model, then learn from them."""
         logits = self.answer(inputs).logits
         if self.can_learn_from(inputs):
             self.learn(inputs, logits)
         return logits
 
     def learn(self, inputs: Any, logits: Tensor) -> None:
-        """Take a step, given inputs (B, ...) and the model's logits (B, C), which carry gradients."""
+        """Take a step from inputs (B, ...) and the model's logits (B, C), which carry gradients."""
         raise NotImplementedError(f"{type(self).__name__} implements no learn(inputs, logits)")
 
     def can_learn_from(self, inputs: Any) -> bool:
-        """Say whether inputs (B, ...) have the statistics that the model's layers ask for."""
+        """Return whether inputs (B, ...) have the statistics that the model's layers need."""
         return len(inputs) > 1 or not batch_layers(self.model)
 
     def answer(self, inputs: Any, model: nn.Module | None = None) -> Prediction:
-        """Return the prediction of inputs (B, ...), normalized by their own statistics where there are several."""
+        """Return the prediction for inputs (B, ...), normalized by their own statistics if there are several."""
         for layer in batch_layers(model or self.model):
             layer.training = len(inputs) > 1
         return self.predict(inputs, model)
 
     def gradients(self, loss: Tensor) -> None:
-        """Set the gradients of the trained parameters, of nothing else."""
+        """Set the gradients of the trained parameters only."""
         found = torch.autograd.grad(loss, self.trained, allow_unused=True)
         for parameter, gradient in zip(self.trained, found, strict=True):
             parameter.grad = gradient
 
     def step(self, loss: Tensor) -> None:
-        """Take one step down the loss."""
+        """Take one optimizer step on the loss."""
         self.gradients(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -168,7 +169,7 @@ class Online(TestTime):
         self.optimizer.state.clear()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Let the optimizer's state follow the parameters to another device or precision."""
+        """Move the optimizer's state with the parameters to another device or precision."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
         for state in self.optimizer.state.values():
             for name, value in state.items():
@@ -177,9 +178,9 @@ class Online(TestTime):
         return self
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the state of the optimizer, for checkpoints."""
+        """Return the state of the optimizer for checkpoints."""
         return self.optimizer.state_dict()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take in the state of the optimizer."""
+        """Load the state of the optimizer."""
         self.optimizer.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Methods that align frozen features in closed form: nothing is trained but the classifier on what they return."""
+"""Methods that align frozen features in closed form; only the classifier on their output is trained."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 
 
 class FeatureTransform(DomainMethod):
-    """Maps features of source and target to where they are alike (CORAL, subspace alignment, linear transport).
+    """Maps source and target features to similar distributions (CORAL, subspace alignment, linear transport).
 
-    What they return is on the scale of standardized features. How a paper standardizes is a part of its transform, and
-    half the alignment sometimes: each domain by its own statistics, or both by those of one.
+    The output is on the scale of standardized features. The standardization of a paper, each domain by its own
+    statistics or both by those of one, is part of its transform and sometimes half of the alignment.
 
     Users call :meth:`fit`, :meth:`transform_source` and :meth:`transform_target`; a method implements
     :meth:`fit_maps`, :meth:`map_source` and :meth:`map_target`.
 
-    What :meth:`fit` finds is held in buffers, so that a checkpoint has it. Labels are no business of a transform; they
-    are the classifier's, see :class:`AlignedClassifier`.
+    Buffers hold the result of :meth:`fit`, so that a checkpoint has it. A transform uses no labels; only its classifier
+    does, see :class:`AlignedClassifier`.
 
     Args:
         num_features: D.
@@ -51,17 +51,19 @@ class FeatureTransform(DomainMethod):
 
         Args:
             source: training features.
-            target: the same; None for a method that does not declare that it sees them.
+            target: target training features; None if the method does not declare that it sees them.
 
         Raises:
-            ValueError: features of another width, an empty side, or too few examples for what is asked.
-            FloatingPointError: NaN or Inf; the row is named.
+            ValueError: the features have the wrong width, a side is empty, or there are too few examples.
+            FloatingPointError: the features have NaN or Inf; the message names the row.
         """
         self._check_width(source, "source features")
         if Sees.TARGET_INPUTS not in self.sees:
             target = source.new_empty(0, self.num_features)
         elif target is None:
-            raise ValueError(f"{type(self).__name__}: the target is None, and what it aligns is source and target")
+            raise ValueError(
+                f"{type(self).__name__} aligns source and target, and the target is None; give it target features"
+            )
         else:
             self._check_width(target, "target features")
         with torch.no_grad():
@@ -70,12 +72,12 @@ class FeatureTransform(DomainMethod):
 
     @final
     def transform_source(self, features: Tensor) -> Tensor:
-        """Map source features (B, D) to (B, K), where the classifier is.
+        """Map source features (B, D) to the inputs (B, K) of the classifier.
 
         Raises:
-            RuntimeError: it was not fitted yet.
-            ValueError: features of another width.
-            FloatingPointError: NaN or Inf; the row is named.
+            RuntimeError: it has not been fitted.
+            ValueError: the features have the wrong width.
+            FloatingPointError: the features have NaN or Inf; the message names the row.
         """
         self._check_width(features, "features")
         mapped = self.map_source(features)
@@ -84,14 +86,14 @@ class FeatureTransform(DomainMethod):
 
     @final
     def transform_target(self, features: Tensor) -> Tensor:
-        """Map target features (B, D) to (B, K), where the classifier is; the errors are the same."""
+        """Map target features (B, D) to the inputs (B, K) of the classifier; the errors are the same."""
         self._check_width(features, "features")
         mapped = self.map_target(features)
         check_output(self, mapped, {"features": features}, what="the transformed features")
         return mapped
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
-        """Find the maps from source (N, D) and target (M, D), M = 0 where the method does not see the target."""
+        """Find the maps from source (N, D) and target (M, D); M is 0 if the method does not see the target."""
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def map_source(self, features: Tensor) -> Tensor:
@@ -111,36 +113,36 @@ class FeatureTransform(DomainMethod):
             )
 
     def _remember(self, side: str, features: Tensor) -> Tensor:
-        """Keep mean and deviation of features (N, D) of a side, and return the features standardized by them."""
+        """Store the mean and deviation of a side's features (N, D), and return the standardized features."""
         mean, deviation = standardization(features)
         self.get_buffer(f"{side}_mean").copy_(mean)
         self.get_buffer(f"{side}_deviation").copy_(deviation)
         return (features - mean) / deviation
 
     def _standardized(self, features: Tensor, side: str) -> Tensor:
-        """Return features (B, D) standardized as those of a side were in the fit."""
+        """Return features (B, D) standardized like those of a side in the fit."""
         return (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")
 
     @property
     def width(self) -> int:
-        """K, width of what it returns."""
+        """K, the width of the output."""
         return self.num_features
 
 
 class AlignedClassifier(nn.Module):
-    """A transform with a classifier on the source features that it aligned; it answers target features.
+    """A transform with a classifier on the aligned source features, which predicts the classes of target features.
 
-    The classifier is the same for all transforms, a logistic regression, so that they differ in their alignment alone.
+    All transforms share the same classifier, a logistic regression, so they differ only in their alignment.
 
     Args:
-        transform: not fitted yet, or fitted to be used as it is (:meth:`fit` fits it again).
+        transform: a transform, fitted or not; :meth:`fit` fits it again.
         penalty: see :class:`~tlzoo.nn.logistic.LogisticClassifier`.
 
     >>> from tlzoo.methods.adaptation import LinearOT
     >>> _ = torch.manual_seed(0)
     >>> source, labels = torch.randn(50, 3), torch.arange(50) % 2
     >>> source[:, 0] += 4 * labels
-    >>> target = 0.3 * source - 1  # another scale and place
+    >>> target = 0.3 * source - 1  # another scale and location
     >>> model = AlignedClassifier(LinearOT(num_features=3, num_classes=2)).fit(source, labels, target)
     >>> bool((model(target).argmax(dim=1) == labels).float().mean() > 0.9)
     True
@@ -158,13 +160,13 @@ class AlignedClassifier(nn.Module):
 
         Args:
             source: training features.
-            labels: of the source.
+            labels: labels of the source.
             target: unlabelled training features; None for a transform that does not see them.
-            shots: features (K, D) and labels (K,) of labelled target examples, from which the classifier learns, too.
+            shots: features (K, D) and labels (K,) of labelled target examples, which also train the classifier.
 
         Raises:
-            ValueError: what the transform or the classifier refuses.
-            FloatingPointError: NaN or Inf in features; the row is named.
+            ValueError: the transform or the classifier refuses the data.
+            FloatingPointError: the features have NaN or Inf; the message names the row.
         """
         self.transform.fit(source, target)
         aligned = self.transform.transform_source(source)

@@ -146,7 +146,7 @@ def test_what_cannot_be_fitted(method, source, message):
 
 
 def test_without_a_target():
-    with pytest.raises(ValueError, match="CORAL: the target is None"):
+    with pytest.raises(ValueError, match="CORAL aligns source and target, and the target is None"):
         CORAL(D, C).fit(SOURCE, None)
     plain = Unaligned(D, C).double().fit(SOURCE, TARGET)
     expected = (TARGET.numpy() - SOURCE.numpy().mean(axis=0)) / SOURCE.numpy().std(axis=0)

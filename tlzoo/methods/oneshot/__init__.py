@@ -1,4 +1,4 @@
-"""One-shot learning: support set in, query logits out; episode classifiers and meta-learners."""
+"""One-shot learning: episode classifiers and meta-learners, from a support set to query logits."""
 
 from tlzoo.registry import lazy_family
 

@@ -1,4 +1,4 @@
-"""Alpha-TIM: TIM for queries that are not balanced."""
+"""Alpha-TIM: TIM for unbalanced queries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class AlphaTIM(TIM):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        alpha: a, above 1; the nearer to 1, the more balanced the answers (1 is TIM's entropy).
-        temperature: of the logits; 15 in the paper, less does better on lite0's features.
+        alpha: above 1; the closer to 1, the more balanced the predictions (1 is TIM's entropy).
+        temperature: tau; 15 in the paper, smaller values do better on lite0's features.
         steps: number of descent steps; 1,000 in the paper.
         rate: length of a step.
 
-    Differs from the paper: steps have one length in any coordinates, see TIM.
+    Differs from the paper: step lengths do not depend on the coordinates, see TIM.
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])

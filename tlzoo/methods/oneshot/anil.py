@@ -1,4 +1,4 @@
-"""ANIL: only the head adapts."""
+"""ANIL: MAML in which only the head adapts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["ANIL"]
 class ANIL(MAML):
     """ANIL (Raghu, Raghu, Bengio & Vinyals, ICLR 2020), https://arxiv.org/abs/1909.09157.
 
-    MAML in which the head alone takes the steps; all parameters are trained by the queries' loss.
+    MAML in which only the head takes the inner steps; the loss of the queries trains all parameters.
 
     Args:
         rate: learning rate of the steps.
         steps: number of steps of gradient descent.
         loss: of an episode, see MAML.
         statistics: statistics of batch normalization, see MAML.
-        head: what the names of the head's parameters begin with; ``OneShot`` calls it ``head``.
+        head: prefix of the names of the head's parameters; ``OneShot`` calls it ``head``.
 
     Differs from the paper: ``statistics="support"`` by default.
     """
@@ -45,5 +45,5 @@ class ANIL(MAML):
         self.head = head
 
     def adapts(self, name: str) -> bool:
-        """Say whether the parameter of that name is one of the head's."""
+        """Return whether the parameter of that name belongs to the head."""
         return name.startswith(f"{self.head}.")

@@ -10,19 +10,21 @@ __all__ = ["BaselinePP"]
 
 
 class BaselinePP(DescendingClassifier):
-    """Baseline++ (Chen, Liu, Kira, Wang & Huang, ICLR 2019), https://arxiv.org/abs/1904.04232.
+    r"""Baseline++ (Chen, Liu, Kira, Wang & Huang, ICLR 2019), https://arxiv.org/abs/1904.04232.
 
-    logits = scale * cos(f, w), the class weights w trained on the support by cross-entropy.
+    .. math:: \text{logits}_c = s \cos(f, w_c)
+
+    The class weights w are trained on the support by cross-entropy.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
-        scale: multiplies the cosines, 2 in the paper where base classes are few, 30 where many.
+        scale: s; in the paper 2 with few base classes, 30 with many.
         steps: number of descent steps.
         rate: length of a step.
 
-    Differs from the paper: weights start at the class means rather than at random, and go down by steps of one length
-    in any coordinates; features are CL2N by default.
+    Differs from the paper: weights start at the class means instead of random values, and step lengths do not depend on
+    the coordinates; features are CL2N by default.
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])

@@ -1,4 +1,4 @@
-"""BD-CSPN: prototypes rectified by the queries."""
+"""BD-CSPN: rectify prototypes with the queries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["BDCSPN", "rectified"]
 def rectified(
     support: Tensor, support_labels: Tensor, query: Tensor, *, way: int, sharpness: float
 ) -> tuple[Tensor, Tensor]:
-    """Return prototypes (E, way, D) that take in the queries, and the queries (E, Q, D) moved to the support's mean.
+    """Return prototypes (E, way, D) rectified by the queries, and the queries (E, Q, D) shifted to the support's mean.
 
-    Each query belongs to the class of the nearest mean by cosine; support and queries of a class are averaged with
-    weights exp(sharpness * cosine to its mean).
+    Each query joins the class with the nearest mean by cosine. A prototype averages the support and the queries of its
+    class with weights exp(sharpness * cosine to the mean).
     """
     query = query + support.mean(dim=1, keepdim=True) - query.mean(dim=1, keepdim=True)
     members = memberships(support_labels, way, dtype=support.dtype)
@@ -36,20 +36,24 @@ def rectified(
 
 
 class BDCSPN(FeatureClassifier):
-    """BD-CSPN (Liu, Song & Qin, ECCV 2020), https://arxiv.org/abs/1911.10713.
+    r"""BD-CSPN (Liu, Song & Qin, ECCV 2020), https://arxiv.org/abs/1911.10713.
 
-    Queries are shifted by mean(support) - mean(queries); each joins the class whose mean is nearest by cosine; class
-    means over support and queries, weighted by exp(sharpness * cosine), answer by cosine. Transductive.
+    Queries are shifted by mean(support) - mean(queries), and each joins the class with the nearest mean by cosine. The
+    rectified prototypes
+
+    .. math:: p_c = \frac{\sum_i w_i f_i}{\sum_i w_i}, \qquad w_i = e^{\beta \cos(f_i, m_c)}
+
+    over the support and queries of a class classify the queries by cosine. Transductive.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        sharpness: of the weights; 10 in the paper, where classes have one picture 1 does as well or better.
-        temperature: multiplies the cosines that are returned.
-        answered: which queries the rectified means answer: ``"shifted"`` ones, as in the paper; or queries as they were
-            ``"given"``, as easyfsl has it, which suffers less where classes have unequal numbers of queries.
+        sharpness: beta; 10 in the paper. With one picture per class, 1 does as well or better.
+        temperature: factor of the returned cosines.
+        answered: which queries are classified: the ``"shifted"`` ones, as in the paper, or those ``"given"``, as in
+            easyfsl, which suffers less from unequal numbers of queries per class.
 
-    Differs from the paper: all queries join a class, rather than the most confident eight.
+    Differs from the paper: all queries join a class, not only the eight most confident ones.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> BDCSPN(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()

@@ -1,4 +1,4 @@
-"""FEAT: class means that look at each other."""
+"""FEAT: class means adapted to each other by self-attention."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ __all__ = ["FEAT"]
 
 
 class FEAT(EpisodeClassifier):
-    """FEAT (Ye, Hu, Zhan & Sha, CVPR 2020), https://arxiv.org/abs/1812.03664.
+    r"""FEAT (Ye, Hu, Zhan & Sha, CVPR 2020), https://arxiv.org/abs/1812.03664.
 
-    Class means C go through self-attention of one head, C' = norm(C + W_o softmax(C W_q (C W_k)^T / sqrt(D)) C W_v),
-    trained over episodes; logits = -||f - c'||^2 / temperature.
+    Class means C pass through self-attention with one head, trained over episodes:
+
+    .. math::
+
+        C' = \mathrm{norm}\left( C + \mathrm{softmax}\left( \frac{C W_q (C W_k)^\top}{\sqrt{D}} \right) C W_v W_o
+        \right), \qquad \text{logits}_c = -\frac{1}{\tau} \lVert f - c'_c \rVert^2
 
     Args:
         num_features: D.
-        temperature: divides the distances; 64 in the paper's code.
+        temperature: tau; 64 in the paper's code.
 
-    Differs from the paper: without its contrastive term and its dropout.
+    Differs from the paper: no contrastive term and no dropout.
 
     >>> import torch
     >>> episodes = torch.ones(1, 2, 4), torch.tensor([[0, 1]]), torch.ones(1, 3, 4)

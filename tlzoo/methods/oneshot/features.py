@@ -1,4 +1,4 @@
-"""The base of classifiers of frozen features: centring and normalizing comes first."""
+"""The base of classifiers on frozen features, which center and normalize first."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Transform = Literal["UN", "L2N", "CL2N"]
 
 
 class FeatureClassifier(EpisodeClassifier):
-    """Leaves features alone (UN), divides them by their norm (L2N), or takes off the base set's mean before (CL2N).
+    """Leaves features unchanged (UN), divides them by their norm (L2N), or subtracts the base set's mean first (CL2N).
 
-    The three names are SimpleShot's (Wang et al., 2019), https://arxiv.org/abs/1911.04623.
+    The names come from SimpleShot (Wang et al., 2019), https://arxiv.org/abs/1911.04623.
 
     Args:
         num_features: D, the width of the base mean.
-        transform: which of the three.
+        transform: UN, L2N or CL2N.
     """
 
     shaped_by_data = ("base_mean",)

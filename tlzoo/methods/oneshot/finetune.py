@@ -1,4 +1,4 @@
-"""Support-based fine-tuning: class means, then trained on the support."""
+"""Support-based fine-tuning: start from class means and train on the support."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Finetune"]
 class Finetune(DescendingClassifier):
     """Fine-tuning from class means (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
 
-    The cosine classifier starts as the class means, where Dhillon et al. show it to be good already, and is trained on
-    the support by cross-entropy. TransductiveFinetuning is the same with the entropy of the queries.
+    The cosine classifier starts from the class means, which Dhillon et al. show to be good already, and is trained on
+    the support by cross-entropy. TransductiveFinetuning adds the entropy of the queries.
 
     Args:
         num_features: D, the width of the base mean.
@@ -22,7 +22,7 @@ class Finetune(DescendingClassifier):
         steps: number of descent steps.
         rate: length of a step.
 
-    Differs from the paper: the head alone is trained, features are frozen; steps have one length in any coordinates.
+    Differs from the paper: only the head is trained, on frozen features; step lengths do not depend on the coordinates.
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])

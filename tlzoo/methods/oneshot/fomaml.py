@@ -12,7 +12,7 @@ __all__ = ["FOMAML"]
 class FOMAML(MAML):
     """First-order MAML (Finn, Abbeel & Levine, ICML 2017), https://arxiv.org/abs/1703.03400.
 
-    MAML whose steps count as constants: the parameters get the gradient of the queries' loss at the adapted ones.
+    MAML with constant steps: the parameters get the gradient of the queries' loss at the adapted parameters.
 
     Args:
         rate: learning rate of the steps.
@@ -26,5 +26,5 @@ class FOMAML(MAML):
     second_order = False
 
     def moved(self, name: str, parameter: Tensor, slope: Tensor) -> Tensor:
-        """Return a parameter after one step, whose slope is a constant."""
+        """Return a parameter after one step with a constant gradient."""
         return parameter - self.rate * slope.detach()

@@ -15,20 +15,25 @@ __all__ = ["LabelPropagation"]
 
 
 class LabelPropagation(FeatureClassifier):
-    """Label propagation, the head of TPN (Liu et al., ICLR 2019), https://arxiv.org/abs/1805.10002.
+    r"""Label propagation, the head of TPN (Liu et al., ICLR 2019), https://arxiv.org/abs/1805.10002.
 
-    F = (I - share S)^-1 Y over the items of an episode, support and queries, with S = D^-1/2 W D^-1/2 and
-    W = exp(-d^2 / (2 width mean(d^2))) between nearest neighbors. Transductive. Logits are log F.
+    .. math::
+
+        F = (I - \alpha S)^{-1} Y, \qquad S = D^{-1/2} W D^{-1/2}, \qquad
+        W_{ij} = \exp\left( -\frac{d_{ij}^2}{2 \sigma \overline{d^2}} \right)
+
+    over all items of an episode, support and queries, with W between nearest neighbors. The logits are log F.
+    Transductive.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        share: of what an item takes from its neighbors, alpha in the paper.
-        width: of the kernel, in mean squared distances of the episode.
-        neighbors: of each item; an edge counts where it is one's at either end.
+        share: alpha, the share that an item takes from its neighbors.
+        width: sigma, width of the kernel in mean squared distances of the episode.
+        neighbors: number of neighbors of each item; an edge counts if it is a neighbor at either end.
 
-    Differs from the paper: the width is a setting rather than the output of a network; share and neighbors, 0.99 and 20
-    there, are what does best on validation episodes of one shot.
+    Differs from the paper: the width is a setting instead of the output of a network. The defaults of share and
+    neighbors (0.99 and 20 in the paper) did best on validation episodes with one shot.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 1.0], [1, 9]]])
     >>> LabelPropagation(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()

@@ -1,4 +1,4 @@
-"""LaplacianShot: neighbors among the queries answer alike."""
+"""LaplacianShot: give neighboring queries similar predictions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ __all__ = ["LaplacianShot"]
 
 
 class LaplacianShot(FeatureClassifier):
-    """LaplacianShot (Ziko, Dolz, Granger & Ben Ayed, ICML 2020), https://arxiv.org/abs/2006.15486.
+    r"""LaplacianShot (Ziko, Dolz, Granger & Ben Ayed, ICML 2020), https://arxiv.org/abs/2006.15486.
 
-    Y <- softmax(-a + weight * W Y), starting at softmax(-a): a are squared distances to rectified prototypes, W says
-    which queries are among the nearest neighbors of which. It goes down sum of Y * (log Y + a - weight * W Y).
-    Transductive. Logits are what stands inside the last softmax.
+    Starting from :math:`\mathrm{softmax}(-a)`, the iteration
+
+    .. math:: Y \leftarrow \mathrm{softmax}(-a + \lambda W Y)
+
+    lowers the sum of :math:`Y \odot (\log Y + a - \lambda W Y)`, with the squared distances a to rectified prototypes
+    and the nearest-neighbor matrix W of the queries. The logits are the argument of the last softmax. Transductive.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
-        weight: of the neighbors, lambda in the paper.
-        neighbors: of each query, without itself; the authors' code says 3 and counts the query among them.
+        weight: lambda, weight of the neighbors.
+        neighbors: number of neighbors of each query, without itself; the authors' code has 3, with itself.
         rectification: of the prototypes: ``"softmax"``, as in the authors' code: support and queries join the class of
             the nearest mean by cosine and are averaged, each times its share of that class in softmax(sharpness *
             cosines); ``"bd_cspn"``, as in BDCSPN; ``"none"``: class means.
-        sharpness: of the rectification.
-        steps: of the iteration.
+        sharpness: sharpness of the rectification.
+        steps: number of iterations.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> LaplacianShot(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()
@@ -75,7 +78,7 @@ class LaplacianShot(FeatureClassifier):
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         centers, query = self._prototypes(support, support_labels, query, way=way)
-        # classes before queries: torch's softmax over the last of few classes takes seven times as long
+        # classes before queries: torch's softmax over a short last dimension takes seven times as long
         alone = negative_squared_distances(query, centers).transpose(1, 2).contiguous()
         near = self.weight * _nearest(query, self.neighbors).transpose(1, 2)
         logits = alone
@@ -100,7 +103,7 @@ class LaplacianShot(FeatureClassifier):
 
 
 def _nearest(query: Tensor, count: int) -> Tensor:
-    """Return (E, Q, Q): 1 where the column's query is among the ``count`` nearest of the row's, itself not counted."""
+    """Return (E, Q, Q): 1 if the column's query is among the ``count`` nearest of the row's query."""
     itself = torch.eye(query.shape[1], dtype=torch.bool, device=query.device)
     closeness = negative_squared_distances(query, query).detach().masked_fill(itself, -torch.inf)
     chosen = closeness.topk(min(count, query.shape[1] - 1), dim=-1).indices

@@ -17,17 +17,17 @@ __all__ = ["LinearBaseline"]
 class LinearBaseline(FeatureClassifier):
     """Baseline (Chen, Liu, Kira, Wang & Huang, ICLR 2019), https://arxiv.org/abs/1904.04232.
 
-    A linear classifier on frozen features, trained on the support by cross-entropy: gradient descent with momentum and
-    weight decay, for a fixed number of steps.
+    A linear classifier on frozen features, trained on the support by cross-entropy with gradient descent, momentum and
+    weight decay for a fixed number of steps.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
         steps: number of steps of gradient descent.
-        rate: of learning.
-        momentum: of gradient descent.
+        rate: learning rate.
+        momentum: momentum of gradient descent.
         dampening: share of each new gradient, after the first, that the momentum leaves out; the authors' code has 0.9.
-        weight_decay: of weights and offsets.
+        weight_decay: weight decay of weights and offsets.
 
     Differs from the paper: each step takes the whole support rather than four of it; weights start at zero rather than
     at random; features are CL2N, of length 1, by default, and the rate is 1 for them rather than 0.01.
@@ -73,7 +73,7 @@ class LinearBaseline(FeatureClassifier):
         members = memberships(support_labels, way, dtype=support.dtype)
         support, query = _with_one(support), _with_one(query)
         products, shots = support @ support.transpose(1, 2), support.shape[1]
-        duals = velocity = torch.zeros_like(members)  # weights are X^T duals all the way, since they start at zero
+        duals = velocity = torch.zeros_like(members)  # weights stay X^T duals, because they start at zero
         for step in range(self.steps):
             slope = ((products @ duals).softmax(dim=-1) - members) / shots + self.weight_decay * duals
             velocity = self.momentum * velocity + (1 - self.dampening if step else 1) * slope
@@ -93,5 +93,5 @@ class LinearBaseline(FeatureClassifier):
 
 
 def _with_one(features: Tensor) -> Tensor:
-    """Return features (E, N, D + 1) whose last column is the one that offsets are weights of."""
+    """Return features (E, N, D + 1) with a last column of ones for the offsets."""
     return torch.cat([features, torch.ones_like(features[..., :1])], dim=-1)

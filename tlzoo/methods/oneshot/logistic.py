@@ -15,18 +15,21 @@ __all__ = ["Logistic"]
 
 
 class Logistic(FeatureClassifier):
-    """Logistic regression (Tian, Wang, Krishnan, Tenenbaum & Isola, ECCV 2020), https://arxiv.org/abs/2003.11539.
+    r"""Logistic regression (Tian, Wang, Krishnan, Tenenbaum & Isola, ECCV 2020), https://arxiv.org/abs/2003.11539.
 
-    Minimizes ||W||^2 / 2 + strength * (sum of the support's cross-entropies) over weights W and free offsets, by
-    accelerated gradient descent with the step that the features' lengths allow.
+    Accelerated gradient descent minimizes
+
+    .. math:: \tfrac{1}{2} \lVert W \rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)
+
+    over weights W and unpenalized offsets b. The lengths of the features bound the step.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
-        strength: weight of the data, ``C`` of scikit-learn.
+        strength: C, the weight of the data, as in scikit-learn.
         steps: number of steps of gradient descent.
 
-    Differs from the paper: CL2N by default; gradient descent rather than L-BFGS, to the same minimum.
+    Differs from the paper: CL2N by default; gradient descent instead of L-BFGS, to the same minimum.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[2.0, 0.0]]])
     >>> Logistic(2, transform="L2N")(support, labels, query, way=2).softmax(-1)[0, 0, 0].item() > 0.5
@@ -71,7 +74,7 @@ class Logistic(FeatureClassifier):
         return weights.square().sum(dim=(1, 2)) / 2 + self.strength * losses
 
     def _fitted(self, products: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """Return A (E, S, way), with W = X^T A (the minimum has this form), and offsets (E, 1, way)."""
+        """Return A (E, S, way) with W = X^T A, the form of the minimum, and offsets (E, 1, way)."""
         reach = products.abs().sum(dim=2).amax(dim=1)[:, None, None]
         steepest = 1 + self.strength * reach  # bounds the curvature: half the reach for weights, half for offsets
         unit = reach / products.shape[1]  # measures offsets so that their curvature is at most the weights'

@@ -1,4 +1,4 @@
-"""MAML: an initialization from which a few steps are enough."""
+"""MAML: learn an initialization from which a few steps suffice."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class MAML(MetaLearner):
         loss: of an episode, in the steps and of the queries: ``"cross_entropy"``; ``"mse"`` for values, where ``way``
             is the number of outputs and labels are floats (E, N) or (E, N, way); or a function of the outputs (N, way)
             and labels of one episode, which are not looked at then.
-        statistics: what batch normalization without running statistics takes its own from when queries are answered:
-            ``"support"``, so that each query is answered on its own, or ``"batch"``, the queries, as in the authors'
-            code. The latter makes answers transductive, and the benchmark refuses it.
+        statistics: which statistics normalize the queries in batch normalization without running statistics:
+            ``"support"``, so each query is classified on its own, or ``"batch"`` (those of the queries), as in the
+            authors' code. The latter makes predictions transductive, and the benchmark refuses it.
 
     Differs from the paper: ``statistics="support"`` by default.
 
@@ -117,7 +117,7 @@ class MAML(MetaLearner):
             with torch.enable_grad():
                 logits = self.networks(model, parameters, inputs, rows=inputs.shape[1], twice=through)
                 check_way(self, logits, way)
-                # the sum over episodes: each has its own parameters, and they get its own gradient
+                # a sum over episodes: each has its own parameters, which get its own gradient
                 loss = len(inputs) * self.loss(logits, labels)
                 part = [parameters[name] for name in chosen]
                 slopes = torch.autograd.grad(loss, part, create_graph=through, allow_unused=True)
@@ -130,7 +130,7 @@ class MAML(MetaLearner):
         return parameters
 
     def adapts(self, name: str) -> bool:
-        """Say whether the parameter of that name takes part in the steps."""
+        """Return whether the parameter of that name takes part in the steps."""
         return True
 
     def moved(self, name: str, parameter: Tensor, slope: Tensor) -> Tensor:
@@ -155,5 +155,5 @@ def _refuse(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats and module.training:
             raise ValueError(
                 f"{name} updates running statistics, which episodes that adapt at once cannot share; use a network "
-                "without them (conv4 has none), or put it into evaluation mode"
+                "without them (conv4 has none), or switch it to evaluation mode"
             )

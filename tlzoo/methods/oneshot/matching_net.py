@@ -1,4 +1,4 @@
-"""Matching networks: a vote of the support by similarity."""
+"""Matching networks: the support votes by similarity."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ __all__ = ["MatchingNet"]
 
 
 class MatchingNet(EpisodeClassifier):
-    """Matching network (Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra, NIPS 2016), https://arxiv.org/abs/1606.04080.
+    r"""Matching network (Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra, NIPS 2016), https://arxiv.org/abs/1606.04080.
 
-    logits = log(softmax over the support of scale * cos(q, s), summed within each class): log-probabilities.
+    .. math:: \text{logits}_c = \log \sum_{i : y_i = c} \mathrm{softmax}_i\left( s \cos(q, f_i) \right)
 
-    Differs from the paper: without its full-context embeddings; both sides go through one backbone.
+    with the softmax over the support.
+
+    Differs from the paper: no full-context embeddings; support and queries share one backbone.
 
     Args:
-        scale: multiplies the cosines, 1 in the paper; larger ones train faster, since cosines lie in [-1, 1].
+        scale: s; 1 in the paper. Larger values train faster, because cosines lie in [-1, 1].
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[5.0, 0.0]]])

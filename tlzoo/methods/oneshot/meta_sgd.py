@@ -1,4 +1,4 @@
-"""Meta-SGD: rates are learned, too."""
+"""Meta-SGD: MAML with learned step sizes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ __all__ = ["MetaSGD"]
 class MetaSGD(MAML):
     """Meta-SGD (Li, Zhou, Chen & Li, 2017), https://arxiv.org/abs/1707.09835.
 
-    MAML in which every entry of every parameter has a rate of its own, learned with the parameters.
+    MAML in which every entry of every parameter has its own rate, learned with the parameters.
 
     Args:
-        rate: where the rates start.
+        rate: initial value of the rates.
         steps: number of steps of gradient descent, 1 in the paper.
         loss: of an episode, see MAML.
         statistics: statistics of batch normalization, see MAML.
 
-    Differs from the paper: rates start at one value rather than at random; ``statistics="support"``, unless it is set
-    otherwise.
+    Differs from the paper: rates start at the same value instead of random ones; ``statistics="support"`` by default.
     """
 
     label = "Meta-SGD"
@@ -49,7 +48,7 @@ class MetaSGD(MAML):
         self.rates = nn.ParameterDict()
 
     def prepare(self, model: nn.Module) -> None:
-        """Make a rate for each entry of the model's trainable parameters."""
+        """Create a rate for each entry of the model's trainable parameters."""
         self.rates = nn.ParameterDict(
             {_key(name): torch.full_like(p, self.rate) for name, p in model.named_parameters() if p.requires_grad}
         )
@@ -58,7 +57,7 @@ class MetaSGD(MAML):
         """Return a parameter after one step.
 
         Raises:
-            RuntimeError: no rates were made for this network.
+            RuntimeError: this network has no rates yet.
         """
         if _key(name) not in self.rates:
             raise RuntimeError(f"MetaSGD has no rates for {name}; call prepare(model) once, before training")

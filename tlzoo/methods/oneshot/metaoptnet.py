@@ -14,17 +14,23 @@ __all__ = ["MetaOptNet"]
 
 
 class MetaOptNet(EpisodeClassifier):
-    """MetaOptNet-SVM (Lee, Maji, Ravichandran & Soatto, CVPR 2019), https://arxiv.org/abs/1904.03758.
+    r"""MetaOptNet-SVM (Lee, Maji, Ravichandran & Soatto, CVPR 2019), https://arxiv.org/abs/1904.03758.
 
-    The multi-class SVM of Crammer and Singer in its dual: minimize tr(A^T X X^T A) / 2 - sum(A * Y) over A (S, way)
-    with rows that sum to 0 and A <= slack * Y; logits = scale * Q X^T A, the scale learned over episodes.
+    The multi-class SVM of Crammer and Singer in its dual form, over A (S, way) with rows that sum to 0:
+
+    .. math::
+
+        \min_A \; \tfrac{1}{2} \mathrm{tr}(A^\top X X^\top A) - \sum_{i, c} A_{ic} Y_{ic}
+        \quad \text{with} \quad A \le C \, Y, \qquad \text{logits} = s \, Q X^\top A
+
+    The scale s is learned over episodes.
 
     Args:
-        slack: C of the SVM. Features count as if their mean squared length on the support were 1.
-        steps: of accelerated projected gradient.
+        slack: C. Features are scaled to a mean squared length of 1 on the support.
+        steps: number of steps of accelerated projected gradient.
 
-    Differs from the paper: projected gradient, whose steps are differentiated, rather than an interior-point method
-    that is differentiated at its solution; and the scaling of features.
+    Differs from the paper: it differentiates the steps of projected gradient instead of the solution of an
+    interior-point method, and it scales the features.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[1.0, 0.0]]])
     >>> [round(v, 3) for v in MetaOptNet()(support, labels, query, way=2).flatten().tolist()]
@@ -73,7 +79,7 @@ class MetaOptNet(EpisodeClassifier):
 
 
 def _on_simplex(rows: Tensor) -> Tensor:
-    """Return the nearest point to each row (..., W) of those with entries >= 0 that sum to 1."""
+    """Return the projection of each row (..., W) onto the simplex."""
     falling, _ = rows.sort(dim=-1, descending=True)
     places = torch.arange(1, rows.shape[-1] + 1, device=rows.device, dtype=rows.dtype)
     levels = (falling.cumsum(dim=-1) - 1) / places

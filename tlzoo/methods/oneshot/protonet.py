@@ -13,13 +13,15 @@ __all__ = ["ProtoNet"]
 
 
 class ProtoNet(EpisodeClassifier):
-    """Prototypical network (Snell, Swersky & Zemel, NeurIPS 2017), https://arxiv.org/abs/1703.05175.
+    r"""Prototypical network (Snell, Swersky & Zemel, NeurIPS 2017), https://arxiv.org/abs/1703.05175.
 
-    logits = -||f - c||^2 / temperature, with c the mean of a class's support features. On frozen features it is the
-    nearest centroid, the baseline of every one-shot table.
+    .. math:: \text{logits}_c = -\frac{1}{\tau} \lVert f - m_c \rVert^2
+
+    with the mean m of a class's support features. On frozen features it is the nearest-centroid classifier, the
+    baseline of every one-shot table.
 
     Args:
-        temperature: divides the distances.
+        temperature: tau.
 
     >>> import torch
     >>> support, labels, query = torch.tensor([[[0.0], [4.0]]]), torch.tensor([[0, 1]]), torch.tensor([[[1.0]]])

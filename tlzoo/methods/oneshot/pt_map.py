@@ -1,4 +1,4 @@
-"""PT-MAP: optimal transport of queries to classes."""
+"""PT-MAP: assign queries to classes by optimal transport."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ __all__ = ["PTMAP"]
 
 
 class PTMAP(EpisodeClassifier):
-    """PT-MAP (Hu, Gripon & Pateux, ICANN 2021), https://arxiv.org/abs/2006.03806.
+    r"""PT-MAP (Hu, Gripon & Pateux, ICANN 2021), https://arxiv.org/abs/2006.03806.
 
-    Features are raised to a power and normalized; support and queries each lose their mean and are normalized again.
-    Then, in turn: queries are assigned to classes by entropic optimal transport of squared distances (Sinkhorn), and
-    class means move a share of the way to the means of support and assigned queries. Transductive. Logits are the
-    logarithms of the last assignment.
+    Features are raised to a power and normalized. Support and queries are centered separately and normalized again.
+    Then two steps alternate: entropic optimal transport of squared distances (Sinkhorn) assigns queries to classes,
+
+    .. math:: \min_P \; \langle P, d^2 \rangle - \tfrac{1}{\lambda} H(P),
+
+    and class means move a share of the way to the means of the support and the assigned queries. The logits are the
+    logarithms of the last assignment. Transductive.
 
     Args:
-        power: of the features, which should not be negative; what is, counts as zero.
-        queries: ``"balanced"``: each class has as many queries, as the paper assumes; ``"unbalanced"``: nothing is
-            assumed of it, and a query's assignment is a softmax.
-        strength: of the distances in the transport, lambda in the paper.
-        rate: the share of the way, alpha in the paper.
+        power: power of the features, which should not be negative; negative values count as zero.
+        queries: ``"balanced"``: each class has the same number of queries, as the paper assumes; ``"unbalanced"``: no
+            such assumption, and a softmax assigns each query.
+        strength: lambda, weight of the distances in the transport.
+        rate: the share of the way (alpha in the paper).
         steps: rounds of assignment and movement.
-        iterations: of Sinkhorn in each.
+        iterations: Sinkhorn iterations per round.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> PTMAP()(support, labels, query, way=2).argmax(dim=-1).tolist()
@@ -70,7 +73,7 @@ class PTMAP(EpisodeClassifier):
         self.steps, self.iterations = steps, iterations
 
     def transform(self, features: Tensor) -> Tensor:
-        """Return features (..., D) to a power, of length 1."""
+        """Return features (..., D) raised to the power and normalized."""
         return F.normalize((features.relu() + 1e-6) ** self.power, dim=-1)
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
@@ -85,7 +88,7 @@ class PTMAP(EpisodeClassifier):
         return self._assignment(query, centers)
 
     def _assignment(self, query: Tensor, centers: Tensor) -> Tensor:
-        """Return the logarithms (E, Q, way) of each query's shares of the classes."""
+        """Return the logarithms (E, Q, way) of each query's class shares."""
         logits = self.strength * negative_squared_distances(query, centers)
         if self.queries == "unbalanced":
             return logits.log_softmax(dim=-1)
@@ -102,7 +105,7 @@ _TINY = 1e-30
 
 
 def _centred(features: Tensor) -> Tensor:
-    """Take off the mean of the items (E, N, D) and divide by the length that is left; one item alone stays as it is."""
+    """Center the items (E, N, D) and normalize them; a single item stays unchanged."""
     if features.shape[1] > 1:
         features = features - features.mean(dim=1, keepdim=True)
     return F.normalize(features, dim=-1)

@@ -14,16 +14,18 @@ __all__ = ["R2D2"]
 
 
 class R2D2(EpisodeClassifier):
-    """R2-D2 (Bertinetto, Henriques, Torr & Vedaldi, ICLR 2019), https://arxiv.org/abs/1805.08136.
+    r"""R2-D2 (Bertinetto, Henriques, Torr & Vedaldi, ICLR 2019), https://arxiv.org/abs/1805.08136.
 
-    W = X^T (X X^T + penalty I)^-1 Y, logits = scale * Q W + offset, with X the support features and Y its labels as
-    ones and zeros. Penalty, scale and offset are learned over episodes.
+    .. math:: W = X^\top (X X^\top + \lambda I)^{-1} Y, \qquad \text{logits} = s \, Q W + b
+
+    with the support features X and one-hot labels Y. The penalty lambda, the scale s and the offset b are learned over
+    episodes.
 
     Args:
-        penalty: where the penalty starts; 1 in the paper. It is scaled by the mean squared length of the support
-            features, so that it means the same for any backbone.
+        penalty: initial penalty; 1 in the paper. The mean squared length of the support features scales it, so it means
+            the same for any backbone.
 
-    Differs from the paper: that scaling; there features are of a length near 1.
+    Differs from the paper: the scaling; the paper's features have a length near 1.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[1.0, 0.0]]])
     >>> R2D2()(support, labels, query, way=2).argmax(dim=-1).tolist()

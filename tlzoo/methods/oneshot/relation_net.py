@@ -15,17 +15,19 @@ __all__ = ["RelationNet"]
 
 
 class RelationNet(EpisodeClassifier):
-    """Relation network (Sung, Yang, Zhang, Xiang, Torr & Hospedales, CVPR 2018), https://arxiv.org/abs/1711.06025.
+    r"""Relation network (Sung, Yang, Zhang, Xiang, Torr & Hospedales, CVPR 2018), https://arxiv.org/abs/1711.06025.
 
-    relation = sigmoid(g([c, f])) with c a class's mean support feature and g a network that is trained over episodes by
-    the mean squared error to ones and zeros. Logits are g's outputs before the sigmoid.
+    .. math:: r_c = \mathrm{sigmoid}\left( g([m_c, f]) \right)
+
+    with the mean m of a class's support features and a network g, trained over episodes by the mean squared error to
+    the one-hot labels. The logits are the outputs of g.
 
     Args:
         num_features: D.
-        hidden: width of g's hidden layer; 8 in the paper, for small features.
+        hidden: width of the hidden layer of g; 8 in the paper, for small features.
 
-    Differs from the paper: g compares feature vectors, by two linear layers, rather than maps, by convolutions first;
-    a class is the mean of its support rather than the sum.
+    Differs from the paper: g compares feature vectors with two linear layers, instead of maps with convolutions; a
+    class is the mean of its support instead of the sum.
 
     >>> relation = RelationNet(4)
     >>> episodes = torch.ones(1, 2, 4), torch.tensor([[0, 1]]), torch.ones(1, 3, 4)
@@ -47,7 +49,7 @@ class RelationNet(EpisodeClassifier):
         self.num_features = num_features
         check_counts(hidden=hidden)
         self.of_class = nn.Linear(num_features, hidden)
-        self.of_query = nn.Linear(num_features, hidden, bias=False)  # together one layer on [c, f]
+        self.of_query = nn.Linear(num_features, hidden, bias=False)  # together, one layer on [c, f]
         self.output = nn.Linear(hidden, 1)
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
@@ -58,6 +60,6 @@ class RelationNet(EpisodeClassifier):
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean squared error of the relations to ones and zeros."""
+        """Return the mean squared error of the relations to the one-hot labels."""
         wanted = (labels.unsqueeze(-1) == torch.arange(logits.shape[-1], device=labels.device)).to(logits.dtype)
         return F.mse_loss(logits.sigmoid(), wanted)

@@ -1,4 +1,4 @@
-"""Reptile: toward what episodes adapt to."""
+"""Reptile: move toward the parameters that episodes adapt to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ __all__ = ["Reptile"]
 
 
 class Reptile(FOMAML):
-    """Reptile (Nichol, Achiam & Schulman, 2018), https://arxiv.org/abs/1803.02999.
+    r"""Reptile (Nichol, Achiam & Schulman, 2018), https://arxiv.org/abs/1803.02999.
 
-    The parameters move toward the mean of those that episodes adapt to, support and queries together: the loss is half
-    the squared distance to them, so that a step of SGD at rate 1 goes all the way. Answers are MAML's.
+    The parameters move toward the mean of the parameters adapted to each episode, support and queries together:
+
+    .. math:: \frac{1}{2 E} \sum_e \lVert \theta - \theta_e \rVert^2
+
+    One step of SGD at rate 1 goes all the way. Predictions are those of MAML.
 
     Args:
         rate: learning rate of the steps.
@@ -23,8 +26,8 @@ class Reptile(FOMAML):
         loss: of an episode, see MAML.
         statistics: statistics of batch normalization, see MAML.
 
-    Differs from the paper: each step takes the whole episode rather than a part of it; ``statistics="support"``, unless
-    it is set otherwise.
+    Differs from the paper: each step takes the whole episode instead of a part of it; ``statistics="support"`` by
+    default.
     """
 
     paper = Paper(
@@ -45,7 +48,7 @@ class Reptile(FOMAML):
         *,
         way: int,
     ) -> Tensor:
-        """Return half the squared distance of the parameters to the adapted ones, its mean over episodes."""
+        """Return half the squared distance between the parameters and the adapted ones, averaged over episodes."""
         adapted = self.adapted(
             model, torch.cat([support, query], dim=1), torch.cat([support_labels, query_labels], dim=1), way=way
         )

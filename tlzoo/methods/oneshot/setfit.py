@@ -1,4 +1,4 @@
-"""SetFit: the encoder is fine-tuned by contrast on the support set, then a logistic head answers."""
+"""SetFit: fine-tune the encoder contrastively on the support set, then fit a logistic head."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SetFit(MetaLearner):
 
     Args:
         rate: learning rate of the steps.
-        steps: over all pairs.
+        steps: number of steps, each over all pairs.
         decay: weight decay of AdamW.
         warmup: share of the steps in which the rate rises from 0; then it falls to 0 in a straight line. Zero for a
             constant rate.
@@ -36,12 +36,12 @@ class SetFit(MetaLearner):
         strength: weight of the data in the logistic regression, ``C`` of scikit-learn.
         normalize: bring features to length 1 before the logistic regression.
 
-    The network is an encoder called ``backbone`` with a head, which takes no part (``tlzoo.OneShot`` makes it so). With
-    one example a class there are pairs of two classes alone; with one class and one example none, and no step is taken.
-    Trained over episodes, it is first-order: what the steps add is a constant.
+    The network has an encoder called ``backbone`` and a head, which is not used (``tlzoo.OneShot`` builds it this way).
+    With one example per class, all pairs are across classes; with a single example there are no pairs and no steps.
+    Training over episodes is first-order: the change that the steps make counts as a constant.
 
-    Differs from the paper: a step is one over all pairs instead of one over 16 that are drawn, which has the same mean
-    and encodes each example once; no pair of an example with itself; no dropout.
+    Differs from the paper: a step covers all pairs instead of 16 drawn ones, which has the same mean and encodes each
+    example once. No example is paired with itself, and there is no dropout.
     """
 
     paper = Paper(
@@ -96,7 +96,7 @@ class SetFit(MetaLearner):
         """
         start = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
         if not start:
-            raise ValueError("SetFit fine-tunes the encoder, which is frozen; call its requires_grad_(True)")
+            raise ValueError("SetFit fine-tunes the encoder, which is frozen; call requires_grad_(True) on it")
         own = {name: p.detach().clone().requires_grad_() for name, p in start.items()}
         weights = _pair_weights(labels)
         if bool(weights.any()):
@@ -127,7 +127,7 @@ def pair_loss(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
 
 def _pair_weights(labels: Tensor) -> Tensor:
-    """Return (S, S), sum 1: pairs of one class are half of it, pairs of two the other; none of an item with itself."""
+    """Return pair weights (S, S) that sum to 1: half within classes, half across, none for an item with itself."""
     same = labels[:, None] == labels
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     kinds = [kind.double() for kind in (same & ~itself, ~same) if bool(kind.any())]

@@ -1,4 +1,4 @@
-"""Siamese networks: is it the same class?"""
+"""Siamese networks: predict whether two items have the same class."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ __all__ = ["Siamese"]
 
 
 class Siamese(EpisodeClassifier):
-    """Siamese network (Koch et al., ICML Workshop 2015), https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf.
+    r"""Siamese network (Koch et al., ICML Workshop 2015), https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf.
 
-    The probability that two items are of one class is sigmoid(offset + sum_j a_j abs(f_j - g_j)), trained by the binary
-    cross-entropy of pairs. A class's logit is the mean over its support of what stands inside the sigmoid.
+    The probability that two items have the same class is
+
+    .. math:: \mathrm{sigmoid}\left( b + \sum_j a_j |f_j - g_j| \right),
+
+    trained by the binary cross-entropy of pairs. The logit of a class is the mean of the sigmoid's argument over its
+    support.
 
     Args:
         num_features: D.
 
-    Differs from the paper: pairs are those of query and class in episodes, so one in ``way`` is of one class rather
-    than every second; the weights a start at -1 / D, a distance, rather than at random.
+    Differs from the paper: pairs are those of query and class in episodes, so one in ``way`` has the same class,
+    instead of every second. The weights a start at -1 / D, a distance, instead of random values.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[1.0, 0.0]]])
     >>> Siamese(2)(support, labels, query, way=2).tolist()
@@ -48,7 +52,7 @@ class Siamese(EpisodeClassifier):
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
         members = memberships(support_labels, way, dtype=support.dtype)
-        # one support item at a time: all pairs at once are E * Q * S * D numbers
+        # one support item at a time: all pairs at once would be E * Q * S * D numbers
         alike = [(query - item.unsqueeze(1)).abs() @ self.weights for item in support.unbind(dim=1)]
         return self.offset + torch.stack(alike, dim=2) @ (members / members.sum(dim=1, keepdim=True))
 

@@ -1,4 +1,4 @@
-"""SimpleShot: nearest centroid on transformed features."""
+"""SimpleShot: nearest centroids of transformed features."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ __all__ = ["SimpleShot"]
 
 
 class SimpleShot(FeatureClassifier):
-    """SimpleShot (Wang, Chao, Weinberger & van der Maaten, 2019), https://arxiv.org/abs/1911.04623.
+    r"""SimpleShot (Wang, Chao, Weinberger & van der Maaten, 2019), https://arxiv.org/abs/1911.04623.
 
-    Features are left alone (UN), divided by their norm (L2N), or centred by the mean of the base set and then divided
-    by their norm (CL2N); the nearest centroid answers. Centroids are not normalized again, as in the paper.
+    Features stay unchanged (UN), are divided by their norm (L2N), or are centered by the mean of the base set and then
+    divided by their norm (CL2N). The nearest centroid determines the class; as in the paper, centroids are not
+    normalized again:
+
+    .. math:: \text{logits}_c = -\lVert f - m_c \rVert^2
 
     Args:
         num_features: D, the width of the base mean.
-        transform: which of the three.
+        transform: UN, L2N or CL2N.
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])

@@ -1,4 +1,4 @@
-"""TIM: mutual information between queries and their labels."""
+"""TIM: maximize the mutual information between queries and their predicted labels."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class TIM(DescendingClassifier):
         distance: ``"euclidean"``: logits are -temperature / 2 * ||f - w||^2, as in the authors' code; ``"cosine"``:
             temperature * cos(f, w).
         temperature: of the logits.
-        support_weight: of the support's cross-entropy, lambda in the paper.
-        conditional_weight: of H(Y|X), alpha in the paper.
+        support_weight: lambda.
+        conditional_weight: alpha.
         steps: number of descent steps; 1,000 in the paper.
         rate: length of a step.
 
-    Differs from the paper: steps have one length in any coordinates, where Adam's depend on them (1e-4 in D dimensions
-    is a length of 1e-4 sqrt(D)), and are fewer and longer; CL2N by default.
+    Differs from the paper: step lengths do not depend on the coordinates, as Adam's do (1e-4 in D dimensions is a
+    length of 1e-4 sqrt(D)). Steps are fewer and longer. CL2N by default.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> TIM(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()

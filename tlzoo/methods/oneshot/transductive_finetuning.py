@@ -1,4 +1,4 @@
-"""Transductive fine-tuning: certain answers to the queries."""
+"""Transductive fine-tuning: make the predictions for the queries certain."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ __all__ = ["TransductiveFinetuning"]
 
 
 class TransductiveFinetuning(DescendingClassifier):
-    """Transductive fine-tuning (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
+    r"""Transductive fine-tuning (Dhillon et al., ICLR 2020), https://arxiv.org/abs/1909.02729.
 
-    The weights of a cosine classifier start at the class means and minimize the support's cross-entropy plus the mean
-    entropy of the answers to the queries.
+    The weights of a cosine classifier start at the class means and minimize
+
+    .. math:: \mathrm{CE}(\text{support}) + \frac{1}{Q} \sum_j H(p_j)
+
+    with the predictions p for the queries.
 
     Args:
         num_features: D, the width of the base mean.
@@ -27,7 +30,7 @@ class TransductiveFinetuning(DescendingClassifier):
         steps: number of descent steps; 25 in the paper.
         rate: length of a step.
 
-    Differs from the paper: the head alone is trained, features are frozen; steps have one length in any coordinates.
+    Differs from the paper: only the head is trained, on frozen features; step lengths do not depend on the coordinates.
 
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0], [0, 9]]])
     >>> TransductiveFinetuning(2, transform="L2N")(support, labels, query, way=2).argmax(dim=-1).tolist()

@@ -1,4 +1,4 @@
-"""Zero-shot learning: compatibilities of features and class descriptions."""
+"""Zero-shot learning: compatibilities between features and class descriptions."""
 
 from tlzoo.registry import lazy_family
 

@@ -1,4 +1,4 @@
-"""ALE: a bilinear compatibility, trained to rank the right class first."""
+"""ALE: a bilinear compatibility trained to rank the right class first."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ __all__ = ["ALE"]
 
 
 class ALE(Bilinear):
-    """Attribute label embedding (Akata et al., CVPR 2013; TPAMI 2016), https://arxiv.org/abs/1503.08677.
+    r"""Attribute label embedding (Akata et al., CVPR 2013; TPAMI 2016), https://arxiv.org/abs/1503.08677.
 
-    F(x, c) = f^T W a_c; the loss of an example is beta_r / r * sum over classes of [margin * (c != y) + F(x, c) -
-    F(x, y)]+, with r the number of violators and beta_r = 1 + 1/2 + ... + 1/r: the weighted approximate ranking of
-    WSABIE, in which a step at the top of the list counts most.
+    .. math::
+
+        F(x, c) = f^\top W a_c, \qquad
+        \ell = \frac{\beta_r}{r} \sum_{c \ne y} \left[ m + F(x, c) - F(x, y) \right]_+, \qquad
+        \beta_r = \sum_{i=1}^{r} \frac{1}{i}
+
+    with the number r of violators. This is the weighted approximate ranking of WSABIE, in which the top of the list
+    counts most.
 
     Args:
         num_features: D.
         num_embedding: A.
-        margin: by which the right class must lead; the paper's is 1.
+        margin: m, the required lead of the right class; 1 in the paper.
 
-    r is a count, so no gradient flows through the weight.
+    No gradient flows through the weight, because r is a count.
 
     >>> import torch
     >>> ale = ALE(2, 2)
@@ -34,8 +39,8 @@ class ALE(Bilinear):
     >>> ale.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item()
     1.0
 
-    Differs from the paper: batches instead of single examples, the exact rank instead of the estimate from sampling
-    until a violator is met.
+    Differs from the paper: batches instead of single examples, and the exact rank instead of an estimate from sampling
+    until a violator appears.
     """
 
     paper = Paper(

@@ -1,4 +1,4 @@
-"""What bilinear compatibilities share; papers differ in the loss that trains them."""
+"""The base of bilinear compatibilities, which differ in their training loss."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ __all__ = ["Bilinear"]
 
 
 class Bilinear(LearnedCompatibility):
-    """F(x, c) = f^T W a_c of L2-normalized features f (D,) and L2-normalized class embeddings a_c (A,).
+    r"""A bilinear score of L2-normalized features f (D,) and L2-normalized class embeddings a (A,).
 
-    A subclass gives the loss. W starts from small random numbers (drawn when it is built, from torch's generator).
+    .. math:: F(x, c) = f^\top W a_c
+
+    A subclass provides the loss. W starts from small random numbers, drawn from torch's generator at construction.
 
     Args:
         num_features: D.

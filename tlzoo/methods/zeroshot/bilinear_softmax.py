@@ -1,4 +1,4 @@
-"""A bilinear compatibility, trained by cross-entropy."""
+"""A bilinear compatibility trained by cross-entropy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ __all__ = ["BilinearSoftmax"]
 
 
 class BilinearSoftmax(Bilinear):
-    """F(x, c) = f^T W a_c, trained as the logits of a softmax over the seen classes.
+    r"""Bilinear scores, trained as the logits of a softmax over the seen classes.
 
-    The plain counterpart of the ranking losses (DeViSE, SJE, ALE): a linear classifier whose class weights are W a_c.
+    .. math:: F(x, c) = s \, f^\top W a_c
+
+    It is the plain counterpart of the ranking losses (DeViSE, SJE, ALE): a linear classifier with class weights W a.
 
     Args:
         num_features: D.
         num_embedding: A.
-        scale: factor of the logits at the start, which is learned; unit vectors alone would keep them near 0.
+        scale: initial value of the learned factor s; without it, unit vectors would keep the logits near 0.
 
     >>> softmax = BilinearSoftmax(2, 2, scale=1.0)
     >>> _ = torch.nn.init.zeros_(softmax.weight)

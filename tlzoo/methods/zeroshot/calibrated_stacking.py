@@ -1,4 +1,4 @@
-"""Calibrated stacking: seen classes pay a constant before they compete with unseen ones."""
+"""Calibrated stacking: subtract a constant from the scores of seen classes."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ __all__ = ["CalibratedStacking"]
 
 
 class CalibratedStacking(Correction):
-    """Calibrated stacking (Chao et al., ECCV 2016), https://arxiv.org/abs/1605.04253.
+    r"""Calibrated stacking (Chao et al., ECCV 2016), https://arxiv.org/abs/1605.04253.
 
-    s(x, c) - gamma for seen classes c, s(x, c) for the others: for generalized zero-shot learning, where scores lean to
-    the classes that were trained on.
+    .. math:: s(x, c) - \gamma \, \mathbf{1}[c \text{ is seen}]
 
-    Where gamma is not given, ``fit`` chooses it from its own examples: a share of the seen classes plays unseen, the
-    base is fitted on the others less some of their examples, and gamma is that of the highest harmonic mean on what was
-    left out (:meth:`~tlzoo.functional.SeenUnseenCurve.best_gamma`); then the base is fitted on everything. No class of
-    the test takes part.
+    It corrects the bias toward seen classes in generalized zero-shot learning.
+
+    Without a given gamma, ``fit`` chooses it from its own examples. A share of the seen classes plays the unseen part,
+    the base is fitted on some examples of the other classes, and gamma maximizes the harmonic mean on the held-out
+    examples (:meth:`~tlzoo.functional.SeenUnseenCurve.best_gamma`). Then the base is fitted on all examples. No test
+    class takes part.
 
     Args:
         num_features: D, for the base.
         num_embedding: A, for the base.
-        base: name of the method that is calibrated, or a compatibility.
-        base_settings: of a base given by name.
-        gamma: the constant; None to choose it in ``fit``, which a base that is trained step by step does not have.
-        share: of the classes that play unseen, and of the others' examples that are left out, at that choice.
+        base: name of the method to calibrate, or a compatibility.
+        base_settings: settings of a base given by name.
+        gamma: the constant; None chooses it in ``fit``, which a base trained step by step does not have.
+        share: share of classes that play unseen, and share of the other examples to hold out, for that choice.
 
     >>> score = CalibratedStacking(base="cosine", gamma=0.5).bind(torch.eye(2), seen=torch.tensor([True, False]))
     >>> score(torch.eye(2)).tolist()
@@ -79,14 +80,14 @@ class CalibratedStacking(Correction):
 
     @property
     def order_matters(self) -> bool:
-        """Which examples are left out at the choice of gamma goes by their place."""
+        """Whether order matters: the choice of gamma holds out examples by their position."""
         return self.chooses or super().order_matters
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Choose gamma, if none was given, and fit the base.
 
         Raises:
-            ValueError: too few classes or examples to choose gamma from; give it.
+            ValueError: there are too few classes or examples to choose gamma.
         """
         if self.chooses:
             self.get_buffer("gamma").fill_(self._chosen(features, labels, class_embeddings))
@@ -96,13 +97,13 @@ class CalibratedStacking(Correction):
     def _chosen(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> float:
         unseen, kept = self._rehearsal(labels.cpu(), len(class_embeddings))
         unseen, kept = unseen.to(labels.device), kept.to(labels.device)
-        counted = (~unseen).cumsum(0) - 1  # places of the classes that stay seen, among these
+        counted = (~unseen).cumsum(0) - 1  # indices of the classes that stay seen
         self.base.fit(features[kept], counted[labels[kept]], class_embeddings[~unseen])
         scores = self._scored(self.base.bind(class_embeddings, seen=~unseen), features[~kept])
         return seen_unseen_curve(scores, labels[~kept], ~unseen).best_gamma()
 
     def _rehearsal(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-        """Return which classes (C,) play unseen, and which examples (N,) the base is fitted on meanwhile."""
+        """Return which classes (C,) play unseen, and which examples (N,) the base is fitted on."""
         generator = self.random.constant()
         there = torch.unique(labels)
         shuffled = there[torch.randperm(len(there), generator=generator)]
@@ -114,15 +115,15 @@ class CalibratedStacking(Correction):
         kept[out] = False
         if not bool(unseen.any()) or not len(out) or not bool(kept.any()):
             raise ValueError(
-                f"{len(labels)} examples of {len(there)} classes are too few to leave out a share of {self.share} of "
-                "both and choose gamma by it; give gamma, or a larger share"
+                f"{len(labels)} examples of {len(there)} classes are too few to hold out a share of {self.share} of "
+                "both and choose gamma; give gamma, or a larger share"
             )
         return unseen, kept
 
     def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
-        """Map scores (B, C) to scores (B, C) of which those of seen classes are less by gamma.
+        """Map scores (B, C) to scores (B, C), lowered by gamma for seen classes.
 
         Raises:
-            RuntimeError: gamma was not given, and ``fit`` did not run.
+            RuntimeError: gamma is not given, and ``fit`` has not run.
         """
         return scores - fitted(self, "gamma") * seen.to(scores)

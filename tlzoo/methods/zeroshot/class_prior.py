@@ -1,4 +1,4 @@
-"""Answers corrected for how frequent the classes are: known, equal, or estimated from the queries."""
+"""Predictions corrected for class priors: known, equal, or estimated from the queries."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ __all__ = ["ClassPrior"]
 
 
 class ClassPrior(Correction):
-    """New class priors for given answers (Saerens et al., Neural Computation 2002), https://doi.org/10.1162/089976602753284446.
+    r"""New class priors for given predictions (Saerens et al., Neural Computation 2002), https://doi.org/10.1162/089976602753284446.
 
-    The softmax of scale * s(x, c) is read as p(c | x) under equal priors. Under priors pi the answer is proportional to
-    pi_c p(c | x). Where pi is estimated, it is by expectation maximization over the queries: pi becomes the mean answer
-    under itself, again and again.
+    The softmax of scale * s(x, c) counts as p(c | x) under equal priors. Under priors pi, the prediction is
+
+    .. math:: p_\pi(c \mid x) \propto \pi_c \, p(c \mid x)
+
+    Expectation maximization over the queries estimates pi: each iteration replaces it with the mean prediction under
+    it.
 
     Args:
         num_features: D, for the base.
         num_embedding: A, for the base.
-        base: name of the method that is corrected, or a compatibility.
-        base_settings: of a base given by name.
-        prior: ``"estimated"`` from all queries (declares ``TEST_INPUTS``); ``"equal"``: a bias for each class is found
-            under which the mean answer over all queries is the same for all (declares ``TEST_INPUTS`` and
-            ``TARGET_PRIOR``, as it claims to know that); or the shares themselves, one for each candidate in order,
-            which need not sum to 1 (declares ``TARGET_PRIOR``; depends on no other query).
+        base: name of the method to correct, or a compatibility.
+        base_settings: settings of a base given by name.
+        prior: ``"estimated"`` from all queries (declares ``TEST_INPUTS``); ``"equal"``: with a bias per class such that
+            the mean prediction over all queries is equal for all classes (declares ``TEST_INPUTS`` and
+            ``TARGET_PRIOR``, because it claims to know the priors); or the shares themselves, one per candidate in
+            order, which need not sum to 1 (declares ``TARGET_PRIOR``; does not depend on other queries).
         scale: inverse temperature of the softmax.
-        iterations: of the estimates.
+        iterations: number of iterations of the estimate.
 
     >>> known = ClassPrior(base="cosine", prior=[1.0, 1.0], scale=1.0)
     >>> known.bind(torch.eye(2), seen=torch.zeros(2).bool())(torch.ones(1, 2)).softmax(dim=1).tolist()
     [[0.5, 0.5]]
 
-    Differs from the paper: nothing is trained, so the priors that the answers were made under are taken as equal.
+    Differs from the paper: nothing is trained, so the original priors are taken as equal.
     """
 
     label = "class prior"
@@ -83,7 +86,7 @@ class ClassPrior(Correction):
         """Map scores (B, C) to log-probabilities (B, C) under the prior.
 
         Raises:
-            ValueError: another number of shares than candidates.
+            ValueError: the numbers of shares and candidates differ.
         """
         logits = self.scale * scores
         if not isinstance(self.prior, str):
@@ -108,7 +111,7 @@ def _mean_answer(logits: Tensor) -> Tensor:
 
 
 def _estimated(logits: Tensor, iterations: int) -> Tensor:
-    """Return the log prior (C,) under which the mean answer is that prior."""
+    """Return the log prior (C,) that equals the mean prediction under it."""
     log_prior = torch.zeros_like(logits[0]).log_softmax(dim=0)
     for _ in range(iterations):
         log_prior = _mean_answer(logits + log_prior)
@@ -116,7 +119,7 @@ def _estimated(logits: Tensor, iterations: int) -> Tensor:
 
 
 def _balanced(logits: Tensor, iterations: int) -> Tensor:
-    """Return the bias (C,) under which the mean answer is the same for all classes: Sinkhorn's iteration."""
+    """Return the bias (C,) under which the mean prediction is equal for all classes (Sinkhorn's iteration)."""
     bias = torch.zeros_like(logits[0])
     for _ in range(iterations):
         bias = bias - _mean_answer(logits + bias)

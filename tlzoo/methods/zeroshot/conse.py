@@ -1,4 +1,4 @@
-"""ConSE: an image is described by a mixture of the seen classes that it resembles."""
+"""ConSE: describe an image by a mixture of the seen classes that it resembles."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ __all__ = ["ConSE"]
 
 
 class ConSE(LearnedCompatibility):
-    """Convex combination of semantic embeddings (Norouzi et al., ICLR 2014), https://arxiv.org/abs/1312.5650.
+    r"""Convex combination of semantic embeddings (Norouzi et al., ICLR 2014), https://arxiv.org/abs/1312.5650.
 
-    A classifier of the seen classes gives p(c | x); e(x) = sum over the T most probable classes of p(c | x) a_c, their
-    probabilities made to sum to 1; answers are cosines of e(x) and the candidates' embeddings.
+    A classifier of the seen classes gives p(c | x). The scores are the cosines of the candidates' embeddings with
+
+    .. math:: e(x) = \sum_{c \in \text{top } T} p(c \mid x) \, a_c
+
+    where the probabilities of the T most probable classes are rescaled to sum to 1.
 
     Args:
         num_features: D.
         num_embedding: A.
-        top: T; the paper's best is 10. All seen classes where there are fewer.
-        temperature: the classifier's logits are cosines to the mean direction of each seen class, divided by this.
+        top: T; 10 is best in the paper. With fewer seen classes, all of them.
+        temperature: divides the classifier's logits, the cosines to the mean direction of each seen class.
 
     >>> conse = ConSE(2, 2, top=1).fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
     >>> conse.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
 
-    Differs from the paper: its classifier is the softmax layer of a network trained on the seen classes; on frozen
-    features it is the softmax over nearest class means here, in closed form. A class without example has no mean and
+    Differs from the paper: the paper's classifier is the softmax layer of a network trained on the seen classes; on
+    frozen features, ours is a softmax over class means in closed form. A class without examples has no mean and
     probability 0.
     """
 
@@ -58,7 +61,7 @@ class ConSE(LearnedCompatibility):
         self.register_buffer("mixed", torch.full((1, num_embedding), torch.nan))
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
-        """Take in the mean directions of the classes, and their embeddings'."""
+        """Store the mean directions of the classes and of their embeddings."""
         there, places = torch.unique(labels, return_inverse=True)
         x = F.normalize(features, dim=1)
         means = prototypes(x[None], places[None], way=len(there))[0]
@@ -71,7 +74,7 @@ class ConSE(LearnedCompatibility):
 
         def score(features: Tensor) -> Tensor:
             logits = F.normalize(features, dim=1) @ means.T / self.temperature
-            # the softmax of the kept logits is that of all, made to sum to 1 among the kept
+            # the softmax of the kept logits equals that of all, rescaled to sum to 1
             kept, classes = logits.topk(min(self.top, len(means)), dim=1)
             mixture = (kept.softmax(dim=1)[..., None] * mixed[classes]).sum(dim=1)
             return F.normalize(mixture, dim=1) @ directions.T

@@ -1,4 +1,4 @@
-"""What corrections share: they change the scores of another compatibility, whichever it is."""
+"""The base of corrections, which change the scores of another compatibility."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Correction"]
 
 
 class Correction(Compatibility):
-    """A compatibility made of another one, ``base``, and of what :meth:`corrected` does to its scores.
+    """A compatibility that corrects the scores of another one, its ``base``, by :meth:`corrected`.
 
-    It is fitted or trained as its base is, and sees what the base sees and what the correction adds.
+    It is fitted or trained like its base, and sees what the base sees plus what the correction adds.
 
     Args:
-        num_features: D, for a base given by name that asks for it.
-        num_embedding: A, likewise.
+        num_features: D, for a base given by name that needs it.
+        num_embedding: A, for a base given by name that needs it.
         base: name of a zero-shot method, or a compatibility.
-        base_settings: of a base given by name.
+        base_settings: settings of a base given by name.
 
     Attributes:
-        adds: what the correction sees beside what its base sees.
+        adds: what the correction sees in addition to its base.
     """
 
     adds: ClassVar[frozenset[Sees]] = frozenset({Sees.TEST_INPUTS})
@@ -81,5 +81,5 @@ class Correction(Compatibility):
             raise FloatingPointError(f"{type(self).__name__} of {error}") from error
 
     def corrected(self, scores: Tensor, seen: Tensor) -> Tensor:
-        """Map scores (B, C) to corrected ones (B, C); ``seen`` (C,) is True where a class was trained on."""
+        """Map scores (B, C) to corrected scores (B, C); ``seen`` (C,) is True for classes of the training set."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Embedding matching: the class whose description lies nearest."""
+"""Embedding matching: the class with the nearest description."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Cosine"]
 
 
 class Cosine(Compatibility):
-    """Cosine similarity of features and class embeddings that live in one space; nothing is trained.
+    """Cosine similarity of features and class embeddings in one space, without training.
 
-    The baseline of every zero-shot table on text.
+    It is the baseline of every zero-shot table on text.
 
     >>> import torch
     >>> score = Cosine().bind(torch.eye(2), seen=torch.tensor([False, False]))
@@ -28,7 +28,7 @@ class Cosine(Compatibility):
         """Return the scorer of features (B, A) among candidates (C, A), cosines in [-1, 1].
 
         Raises:
-            ValueError: when scoring, features and embeddings of different width.
+            ValueError: when scoring, features and embeddings differ in width.
         """
         return lambda features: _cosines(features, class_embeddings)
 

@@ -1,4 +1,4 @@
-"""CSLS: classes that are near to everything are moved away."""
+"""CSLS: penalize classes that are close to everything."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ __all__ = ["CSLS"]
 class CSLS(Correction):
     """Cross-domain similarity local scaling (Conneau et al., ICLR 2018), https://arxiv.org/abs/1710.04087.
 
-    2 s(x, c) - r(x) - r(c): r(x) is the mean of the ``neighbors`` highest scores of a query x over the candidates, r(c)
-    that of a candidate c over the queries. A hub, a class near to many queries, has a high r(c) and loses by it.
+    .. math:: 2 s(x, c) - r(x) - r(c)
+
+    with the mean r(x) of the ``neighbors`` highest scores of a query x over the candidates, and r(c) that of a
+    candidate c over the queries. A hub, a class close to many queries, has a high r(c), which lowers its scores.
 
     Args:
         num_features: D, for the base.
         num_embedding: A, for the base.
-        base: name of the method that is corrected, or a compatibility; its scores should be comparable over classes,
-            as cosines are.
-        base_settings: of a base given by name.
-        neighbors: the paper's is 10; all where there are fewer.
+        base: name of the method to correct, or a compatibility; its scores should be comparable across classes, like
+            cosines.
+        base_settings: settings of a base given by name.
+        neighbors: number of neighbors; 10 in the paper. With fewer, all of them.
 
-    Its scorer takes all queries at once: answers depend on their company (``TEST_INPUTS``).
+    Its scorer takes all queries at once: a prediction depends on the other queries (``TEST_INPUTS``).
 
     >>> import torch
     >>> csls = CSLS(base="cosine", neighbors=1)

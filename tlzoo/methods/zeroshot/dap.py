@@ -1,4 +1,4 @@
-"""DAP: a classifier for each attribute, and classes told apart by the attributes that they have."""
+"""DAP: predict each attribute, and score classes by their attributes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ __all__ = ["DAP"]
 
 
 class DAP(LearnedCompatibility):
-    """Direct attribute prediction (Lampert et al., CVPR 2009; TPAMI 2014), https://doi.org/10.1109/TPAMI.2013.140.
+    r"""Direct attribute prediction (Lampert et al., CVPR 2009; TPAMI 2014), https://doi.org/10.1109/TPAMI.2013.140.
 
-    p(a_m = 1 | x) for each attribute m; the score of a class with attributes a is sum over m of log p(a_m | x) - log
-    p(a_m), the prior of an attribute being its mean over the seen classes. A real-valued entry of a class embedding is
-    read as the attribute "above its mean over the seen classes", which is how the paper binarizes.
+    .. math:: s(x, c) = \sum_m \log p(a_m^c \mid x) - \log p(a_m^c)
+
+    for a class c with attributes a. The prior of an attribute is its mean over the seen classes. A real-valued entry of
+    a class embedding counts as the attribute "above the mean over the seen classes", as the paper binarizes it.
 
     Args:
         num_features: D.
-        num_embedding: M, the attributes.
-        penalty: of the squared weights of each attribute's logistic regression, beside the sum of losses over examples.
-        iterations: of L-BFGS at most, which solves all of them at once.
+        num_embedding: M, the number of attributes.
+        penalty: penalty of the squared weights in each logistic regression, relative to the sum of losses.
+        iterations: largest number of L-BFGS iterations, which solve all of them at once.
 
     >>> attributes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     >>> dap = DAP(2, 2, penalty=0.1).fit(attributes - 0.5, torch.arange(4), attributes)
@@ -34,7 +35,8 @@ class DAP(LearnedCompatibility):
     [0, 1, 2, 3]
 
     Differs from the paper: logistic regression on L2-normalized features instead of support vector machines with a
-    fitted sigmoid. An attribute that all seen classes share, or none has, is left out: nothing is known of it.
+    fitted sigmoid. An attribute that all seen classes or none of them have is left out, because nothing can be learned
+    about it.
     """
 
     paper = Paper(
@@ -88,7 +90,7 @@ def _with_constant(features: Tensor) -> Tensor:
 
 
 def _logistic(x: Tensor, targets: Tensor, penalty: float, iterations: int) -> Tensor:
-    """Return the weights (D + 1, M) of penalized logistic regressions of targets (N, M) on x; the constant is free."""
+    """Return the weights (D + 1, M) of penalized logistic regressions of targets (N, M); the constant is free."""
     x, targets = x.detach(), targets.detach()
     weight = x.new_zeros(x.shape[1], targets.shape[1]).requires_grad_()
     solver = torch.optim.LBFGS(
@@ -98,7 +100,7 @@ def _logistic(x: Tensor, targets: Tensor, penalty: float, iterations: int) -> Te
     def objective() -> Tensor:
         solver.zero_grad()
         losses = F.binary_cross_entropy_with_logits(x @ weight, targets, reduction="sum")
-        # the faint penalty of the constant keeps it finite where all targets agree
+        # a tiny penalty keeps the constant finite if all targets agree
         value = losses + 0.5 * penalty * (weight[:-1].square().sum() + 1e-3 * weight[-1].square().sum())
         value.backward()  # type: ignore[no-untyped-call]
         return value

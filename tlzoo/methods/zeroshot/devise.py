@@ -1,4 +1,4 @@
-"""DeViSE: features mapped next to the embedding of their class, by a ranking loss."""
+"""DeViSE: map features close to the embedding of their class, by a ranking loss."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ __all__ = ["DeViSE"]
 
 
 class DeViSE(Bilinear):
-    """Deep visual-semantic embedding (Frome et al., NeurIPS 2013).
+    r"""Deep visual-semantic embedding (Frome et al., NeurIPS 2013).
 
-    F(x, c) = a_c^T M f with unit a_c; the loss of an example is the sum over wrong classes of [margin - F(x, y) +
-    F(x, c)]+. Source: https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model.
+    .. math:: F(x, c) = a_c^\top M f, \qquad \ell = \sum_{c \ne y} \left[ m - F(x, y) + F(x, c) \right]_+
+
+    with unit class embeddings a. Source:
+    https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model.
 
     Args:
         num_features: D.
         num_embedding: A.
-        margin: by which the right class must lead; the paper's is 0.1.
-        violators: ``"all"``: the whole sum; ``"first"``: cut after the first violator in a random order of the classes,
-            as the paper trains. The order is drawn anew at every step.
+        margin: m, the required lead of the right class; 0.1 in the paper.
+        violators: ``"all"``: the whole sum; ``"first"``: only the first violator in a random order of the classes, as
+            in the paper's training. The order is drawn anew at every step.
 
     >>> devise = DeViSE(2, 2)
     >>> _ = torch.nn.init.eye_(devise.weight)
     >>> round(devise.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item(), 3)
     0.55
 
-    Differs from the paper: the visual network stays frozen, features are L2-normalized.
+    Differs from the paper: the visual network stays frozen, and features are L2-normalized.
     """
 
     paper = Paper(

@@ -1,4 +1,4 @@
-"""A projection of image features into a frozen text encoder's space, trained by contrast."""
+"""A contrastively trained projection of image features into the space of a frozen text encoder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ __all__ = ["DualEncoder"]
 
 
 class DualEncoder(LearnedCompatibility):
-    """Contrast of images and texts (Radford et al., ICML 2021), https://arxiv.org/abs/2103.00020.
+    r"""Contrastive training of images and texts (Radford et al., ICML 2021), https://arxiv.org/abs/2103.00020.
 
-    Scores are cosines of g(x) and the class embedding, times a learned scale. The loss is the mean of two
-    cross-entropies on a batch: of each image among the texts of the batch's classes, and of each of these texts among
-    the images of the batch, where a text with several images has each of them for a share.
+    .. math:: F(x, c) = s \cos(g(x), a_c)
+
+    with a learned scale s. The loss is the mean of two cross-entropies on a batch: of each image among the texts of the
+    batch's classes, and of each of these texts among the images of the batch. A text with several images has all of
+    them as equal targets.
 
     Args:
         num_features: D.
         num_embedding: A, the width of the text encoder, which stays frozen.
         hidden: width of the hidden layer of g; 0 for a linear map.
-        scale: of the cosines at the start; the paper's is 1/0.07, and it never lets it exceed 100.
+        scale: initial s; 1/0.07 in the paper, which limits it to 100.
 
     A batch of one class has nothing to contrast: its first term is 0.
 
@@ -37,8 +39,8 @@ class DualEncoder(LearnedCompatibility):
     >>> round(loss.item(), 4) == round(-math.log(math.e / (math.e + 1)), 4)
     True
 
-    Differs from the paper: neither encoder is trained, only the projection, and captions are class descriptions, so
-    that images of a batch share them.
+    Differs from the paper: only the projection is trained, neither of the encoders. Captions are class descriptions, so
+    several images of a batch share them.
     """
 
     label = "dual encoder"
@@ -70,7 +72,7 @@ class DualEncoder(LearnedCompatibility):
 
     @property
     def scale(self) -> Tensor:
-        """Factor of the cosines, 100 at most."""
+        """The factor of the cosines, at most 100."""
         return self.log_scale.exp().clamp_max(100.0)
 
     def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
@@ -88,6 +90,6 @@ class DualEncoder(LearnedCompatibility):
         return lambda features: self.scale * self._encoded(features) @ directions.T
 
     def _encoded(self, features: Tensor) -> Tensor:
-        """Return (B, A) unit vectors; features are brought to length sqrt(D), entries of order 1."""
+        """Return (B, A) unit vectors; features are first scaled to length sqrt(D)."""
         x = F.normalize(features, dim=1) * features.shape[1] ** 0.5
         return F.normalize(self.project(x), dim=1)

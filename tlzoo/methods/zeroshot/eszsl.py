@@ -19,18 +19,27 @@ __all__ = ["ESZSL"]
 
 
 class ESZSL(LearnedCompatibility):
-    """Embarrassingly simple zero-shot learning (Romera-Paredes & Torr, ICML 2015).
+    r"""Embarrassingly simple zero-shot learning (Romera-Paredes & Torr, ICML 2015).
 
-    V = (X^T X + gamma I)^-1 X^T Y A (A^T A + lambda I)^-1 for examples X (N, D), coded labels Y (N, C) and class
-    embeddings A (C, E): where the gradient of ||X V A^T - Y||^2 + gamma ||V A^T||^2 + lambda ||X V||^2 + gamma lambda
-    ||V||^2 vanishes. Source: https://proceedings.mlr.press/v37/romera-paredes15.html.
+    For examples X (N, D), coded labels Y (N, C) and class embeddings A (C, E),
+
+    .. math:: V = (X^\top X + \gamma I)^{-1} X^\top Y A (A^\top A + \lambda I)^{-1}
+
+    minimizes
+
+    .. math::
+
+        \lVert X V A^\top - Y \rVert^2 + \gamma \lVert V A^\top \rVert^2 + \lambda \lVert X V \rVert^2
+        + \gamma \lambda \lVert V \rVert^2
+
+    Source: https://proceedings.mlr.press/v37/romera-paredes15.html.
 
     Args:
         num_features: D.
         num_embedding: E.
-        gamma: penalty on the side of the features; the paper searches 10^-3 ... 10^3 by validation.
-        lam: penalty on the side of the class embeddings, the paper's lambda.
-        coding: ``"binary"``: 0 and 1; ``"signed"``: -1 and 1, the paper's.
+        gamma: penalty for the features; the paper searches 10^-3 ... 10^3 by validation.
+        lam: lambda, penalty for the class embeddings.
+        coding: ``"binary"``: 0 and 1; ``"signed"``: -1 and 1, as in the paper.
         normalize: divide features by their norm first.
 
     >>> eszsl = ESZSL(num_features=2, num_embedding=2, gamma=1e-3, lam=1e-3)

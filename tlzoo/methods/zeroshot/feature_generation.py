@@ -1,4 +1,4 @@
-"""Features of unseen classes are drawn from their descriptions, and a classifier is fitted on them."""
+"""Generate features of unseen classes from their descriptions, and fit a classifier on them."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ _CLASSES_AT_ONCE = 64
 
 
 class FeatureGeneration(LearnedCompatibility):
-    """A conditional variational autoencoder (Mishra et al., CVPR Workshops 2018).
+    r"""A conditional variational autoencoder (Mishra et al., CVPR Workshops 2018).
 
-    Source: https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html.
+    Source:
+        https://openaccess.thecvf.com/content_cvpr_2018_workshops/w42/html/Mishra_A_Generative_Model_CVPR_2018_paper.html.
 
-    An encoder maps (x, a_y) to a normal distribution q(z | x, a_y), a decoder maps (z, a_y) back to x; the loss of an
-    example is ||x - x'||^2 / 2 + KL(q || N(0, 1)). ``bind`` draws ``generated`` features of every candidate class, z
-    from N(0, 1), and fits a classifier on them: the linear one of normal classes with one covariance, in closed form.
+    An encoder maps (x, a) to a normal distribution q(z | x, a), and a decoder maps (z, a) back to x. The loss is
+
+    .. math:: \tfrac{1}{2} \lVert x - x' \rVert^2 + \mathrm{KL}\left( q \parallel \mathcal{N}(0, I) \right)
+
+    ``bind`` generates features of every candidate class from normal z and fits a classifier on them in closed form: the
+    linear one for normal classes with a shared covariance.
 
     Args:
-        num_features: D; features are brought to length sqrt(D), entries of order 1.
+        num_features: D; features are scaled to length sqrt(D).
         num_embedding: A.
-        hidden: width of both networks' hidden layer.
+        hidden: width of the hidden layer of both networks.
         latent: width of z.
-        generated: features drawn of each class.
-        shrinkage: share of the covariance that is replaced by its mean variance; what was generated of so many
-            dimensions spans few of them.
+        generated: number of features to generate per class.
+        shrinkage: share of the covariance to replace with its mean variance, because the generated features span few
+            of their many dimensions.
 
-    Noise is drawn row by row, so the order of a batch matters.
+    The noise is drawn row by row, so the order of a batch matters.
 
     >>> method = FeatureGeneration(4, 3)
     >>> score = method.bind(torch.eye(3), seen=torch.ones(3).bool())
     >>> score(torch.ones(2, 4)).shape
     torch.Size([2, 3])
 
-    Differs from the paper: its classifier is a support vector machine on generated features; a closed form takes its
-    place, so that binding other candidates costs little and draws nothing at random.
+    Differs from the paper: a closed form replaces the support vector machine on generated features, so binding other
+    candidates is cheap and deterministic.
     """
 
     label = "feature generation"
@@ -77,11 +81,11 @@ class FeatureGeneration(LearnedCompatibility):
 
     @property
     def order_matters(self) -> bool:
-        """Noise is drawn row by row."""
+        """Whether order matters: the noise is drawn row by row."""
         return True
 
     def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the negative evidence bound of a batch, but for constants."""
+        """Return the negative evidence bound of a batch, up to constants."""
         x, a = _scaled(features), F.normalize(class_embeddings, dim=1)[labels]
         mean, log_variance = self.encoder(torch.cat([x, a], dim=1)).chunk(2, dim=1)
         z = mean + (0.5 * log_variance).exp() * _noise(mean, self.random.next())
@@ -91,7 +95,7 @@ class FeatureGeneration(LearnedCompatibility):
         return {"loss": reconstruction + divergence, "reconstruction": reconstruction, "divergence": divergence}
 
     def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
-        """Return the log-densities of the candidates' normal distributions, less what they share."""
+        """Return the log-densities of the candidates' normal distributions, without shared terms."""
         means, covariance = self._moments(F.normalize(class_embeddings, dim=1))
         weight = torch.linalg.solve(covariance, means.T)
         bias = -0.5 * (means.T * weight).sum(dim=0)
@@ -116,7 +120,7 @@ class FeatureGeneration(LearnedCompatibility):
 
 @torch.no_grad()
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return normal noise of a tensor's shape; drawn in float64, so that all precisions see the same."""
+    """Return normal noise in a tensor's shape, drawn in float64 so that all precisions see the same."""
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
 
 

@@ -1,4 +1,4 @@
-"""Inverted softmax: how likely a class would have named this query rather than the others."""
+"""Inverted softmax: normalize over queries instead of classes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ __all__ = ["InvertedSoftmax"]
 
 
 class InvertedSoftmax(Correction):
-    """Inverted softmax (Smith et al., ICLR 2017), https://arxiv.org/abs/1702.03859.
+    r"""Inverted softmax (Smith et al., ICLR 2017), https://arxiv.org/abs/1702.03859.
 
-    scale * s(x, c) - log sum over queries x' of exp(scale * s(x', c)): the probability is normalized over queries
-    instead of classes, so that a hub, likely under many queries, gives little of itself to each.
+    .. math:: \beta s(x, c) - \log \sum_{x'} e^{\beta s(x', c)}
+
+    summed over the queries. A hub, which scores high for many queries, gets little probability for each.
 
     Args:
         num_features: D, for the base.
         num_embedding: A, for the base.
-        base: name of the method that is corrected, or a compatibility.
-        base_settings: of a base given by name.
-        scale: inverse temperature; the paper fits it on training pairs, here it is chosen by validation.
+        base: name of the method to correct, or a compatibility.
+        base_settings: settings of a base given by name.
+        scale: beta, the inverse temperature; the paper fits it on training pairs, we choose it by validation.
 
-    Its scorer takes all queries at once: answers depend on their company (``TEST_INPUTS``). It leans to classes of
-    equal size, as every class has the same mass to give.
+    Its scorer takes all queries at once: a prediction depends on the other queries (``TEST_INPUTS``). It favors classes
+    of equal size, because every class has the same total probability.
 
     >>> import torch
     >>> inverted = InvertedSoftmax(base="cosine", scale=1.0)

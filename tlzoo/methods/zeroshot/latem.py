@@ -1,4 +1,4 @@
-"""LatEm: several bilinear maps, the best of which counts."""
+"""LatEm: the best of several bilinear maps."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ __all__ = ["LatEm"]
 
 
 class LatEm(LearnedCompatibility):
-    """Latent embeddings (Xian et al., CVPR 2016), https://arxiv.org/abs/1603.08895.
+    r"""Latent embeddings (Xian et al., CVPR 2016), https://arxiv.org/abs/1603.08895.
 
-    F(x, c) = max over k of f^T W_k a_c: piecewise linear, each map free to serve one visual variant of the classes. The
-    loss of an example is the sum over wrong classes of [margin + F(x, c) - F(x, y)]+.
+    .. math::
+
+        F(x, c) = \max_k f^\top W_k a_c, \qquad \ell = \sum_{c \ne y} \left[ m + F(x, c) - F(x, y) \right]_+
+
+    Each map can serve one visual variant of the classes.
 
     Args:
         num_features: D.
         num_embedding: A.
-        maps: K; the paper prunes from 16 or chooses among 2, 4, ... by validation.
-        margin: by which the right class must lead; the paper's is 1.
+        maps: K, the number of maps; the paper prunes from 16 or chooses among 2, 4, ... by validation.
+        margin: m, the required lead of the right class; 1 in the paper.
 
     >>> latem = LatEm(2, 2, maps=1)
     >>> _ = latem.weight.data.copy_(torch.eye(2)[None])
     >>> latem.loss(torch.eye(2), torch.tensor([1, 1]), torch.eye(2))["loss"].item()
     1.0
 
-    Differs from the paper: the whole sum in batches, which is the expectation (times the number of classes) of its
-    single random wrong class a step; no pruning of maps.
+    Differs from the paper: batches have the whole sum, the expectation (times the number of classes) of the paper's
+    single random wrong class per step. Maps are not pruned.
     """
 
     paper = Paper(
@@ -62,5 +65,5 @@ class LatEm(LearnedCompatibility):
         return lambda features: self._scores(features, class_embeddings)
 
     def _scores(self, features: Tensor, class_embeddings: Tensor) -> Tensor:
-        """Return (B, C), the best of the maps' (K, B, C) compatibilities."""
+        """Return the best (B, C) of the maps' compatibilities (K, B, C)."""
         return (F.normalize(features, dim=1) @ self.weight @ F.normalize(class_embeddings, dim=1).T).amax(dim=0)

@@ -17,18 +17,22 @@ __all__ = ["NLI"]
 
 
 class NLI(TextCompatibility):
-    """Entailment (Yin et al., EMNLP 2019), https://arxiv.org/abs/1909.00161.
+    r"""Entailment (Yin et al., EMNLP 2019), https://arxiv.org/abs/1909.00161.
 
-    A class is made a hypothesis, "This text is about {}."; the score is the log-probability that the text, as the
-    premise, entails it: log softmax(model(x, h_c))_entailment. A model with one output scores by that output.
+    A class becomes a hypothesis h such as "This text is about {}.". Its score is the log-probability that the text x,
+    as the premise, entails it:
+
+    .. math:: s(x, c) = \log \mathrm{softmax}\left( \text{model}(x, h_c) \right)_{\text{entailment}}
+
+    A model with a single output scores by that output.
 
     Args:
-        model: folder of a cross-encoder for natural language inference, as sentence-transformers or transformers save
-            it; or any module that maps a list of (premise, hypothesis) to logits (N, L).
-        template: of the hypotheses, with one ``{}`` in which the text of a class stands.
-        entailment: which output says that the hypothesis follows; None for that whose name has "entail" in it.
+        model: folder of a cross-encoder for natural language inference, saved by sentence-transformers or transformers;
+            or any module that maps a list of (premise, hypothesis) to logits (N, L).
+        template: template of the hypotheses, with one ``{}`` for the text of a class.
+        entailment: index of the output for entailment; None finds the one with "entail" in its name.
 
-    Every text is read with every class: N x C passes through the network, where an encoder needs N + C.
+    It reads every text with every class: N x C passes through the network, while an encoder needs N + C.
 
     >>> class Longer(nn.Module):
     ...     def forward(self, pairs):
@@ -57,7 +61,7 @@ class NLI(TextCompatibility):
     ) -> None:
         super().__init__()
         if template.count("{}") != 1:
-            raise ValueError(f"template {template!r}; expected one {{}}, where the text of a class stands")
+            raise ValueError(f"template {template!r}; expected one {{}} for the text of a class")
         self.model = model if isinstance(model, nn.Module) else load_pair_classifier(model)
         self.template = template
         self.entailment = _place(self.model) if entailment is None else entailment
@@ -66,7 +70,7 @@ class NLI(TextCompatibility):
         """Return the scorer of B texts among C candidates, log-probabilities (B, C).
 
         Raises:
-            ValueError: when scoring, the model has no such output as ``entailment``.
+            ValueError: when scoring, the model has no output ``entailment``.
         """
         hypotheses = [self.template.replace("{}", text) for text in class_texts]
 
@@ -84,15 +88,15 @@ class NLI(TextCompatibility):
 
 
 def _place(model: nn.Module) -> int:
-    """Return which output is called entailment; 0 of a model with a single one or with outputs without names.
+    """Return the index of the output called entailment; 0 if the model has one output or outputs without names.
 
     Raises:
-        ValueError: several outputs, none or more than one of which is called that.
+        ValueError: there are several outputs, and none or more than one is called that.
     """
     names: Sequence[str] = getattr(model, "labels", ())  # of a PairClassifier
     found = [place for place, name in enumerate(names) if "entail" in name.lower() and "not" not in name.lower()]
     if len(names) > 1 and len(found) != 1:
         raise ValueError(
-            f"the model's outputs are called {', '.join(names)}; say which of them is entailment: entailment=PLACE"
+            f"the model's outputs are called {', '.join(names)}; say which of them is entailment: entailment=INDEX"
         )
     return found[0] if found else 0

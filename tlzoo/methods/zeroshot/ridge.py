@@ -1,4 +1,4 @@
-"""Ridge regression from features to class embeddings, then cosine."""
+"""Ridge regression from features to class embeddings, scored by cosine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ __all__ = ["Ridge"]
 
 
 class Ridge(LearnedCompatibility):
-    """A linear map from L2-normalized features to the embedding of their class, by penalized least squares.
+    r"""A linear map from L2-normalized features to the embedding of their class, by penalized least squares.
 
-    W = (X^T X + penalty I)^-1 X^T A with rows of A the embeddings of each example's class; answers by cosine. The
-    baseline of zero-shot tables where features and descriptions live in different spaces.
+    .. math:: W = (X^\top X + \lambda I)^{-1} X^\top A
+
+    where the rows of A are the embeddings of each example's class. Scores are cosines. It is the baseline of zero-shot
+    tables if features and descriptions live in different spaces.
 
     Args:
         num_features: D.
         num_embedding: A.
-        penalty: of the squared weights.
+        penalty: lambda, penalty of the squared weights.
 
     >>> ridge = Ridge(num_features=2, num_embedding=2).fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
     >>> ridge.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).argmax(dim=1).tolist()

@@ -1,4 +1,4 @@
-"""SAE: a linear map to class embeddings that must also lead back."""
+"""SAE: a linear map to class embeddings whose transpose maps back to the features."""
 
 from __future__ import annotations
 
@@ -19,24 +19,31 @@ __all__ = ["SAE"]
 
 
 class SAE(LearnedCompatibility):
-    """Semantic autoencoder (Kodirov et al., CVPR 2017), https://arxiv.org/abs/1704.08345.
+    r"""Semantic autoencoder (Kodirov et al., CVPR 2017), https://arxiv.org/abs/1704.08345.
 
-    W (A, D) minimizes ||X - W^T S||^2 + penalty ||W X - S||^2 for examples X (D, N) and the embeddings S (A, N) of
-    their classes: S S^T W + penalty W X X^T = (1 + penalty) S X^T, a Sylvester equation. Both matrices are symmetric,
-    so that it is solved in their eigenvectors; where both eigenvalues are 0 the shortest solution is taken.
+    For examples X (D, N) and the embeddings S (A, N) of their classes, W (A, D) minimizes
+
+    .. math:: \lVert X - W^\top S \rVert^2 + \lambda \lVert W X - S \rVert^2,
+
+    which leads to the Sylvester equation
+
+    .. math:: S S^\top W + \lambda W X X^\top = (1 + \lambda) S X^\top
+
+    Both matrices are symmetric, so it is solved in their eigenvectors. If both eigenvalues are 0, the shortest solution
+    is taken.
 
     Args:
         num_features: D.
         num_embedding: A.
-        penalty: weight of the encoder's side, the paper's lambda.
-        answer: ``"encode"``: cosine of W x and the class embedding; ``"decode"``: cosine of x and W^T of it. The paper
+        penalty: lambda, weight of the encoder.
+        answer: ``"encode"``: cosine of W x and the class embedding a; ``"decode"``: cosine of x and W^T a. The paper
             reports both.
 
     >>> sae = SAE(num_features=2, num_embedding=2).fit(torch.eye(2), torch.tensor([0, 1]), torch.eye(2))
     >>> sae.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).argmax(dim=1).tolist()
     [0, 1]
 
-    Differs from the paper: features and embeddings are L2-normalized, so that one penalty fits any backbone.
+    Differs from the paper: features and embeddings are L2-normalized, so that the same penalty fits any backbone.
     """
 
     paper = Paper(

@@ -1,4 +1,4 @@
-"""SJE: a bilinear compatibility, trained on the worst violator."""
+"""SJE: a bilinear compatibility trained on the worst violator."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ __all__ = ["SJE"]
 
 
 class SJE(Bilinear):
-    """Structured joint embedding (Akata et al., CVPR 2015), https://arxiv.org/abs/1409.8403.
+    r"""Structured joint embedding (Akata et al., CVPR 2015), https://arxiv.org/abs/1409.8403.
 
-    F(x, c) = f^T W a_c; the loss of an example is max over classes c of [margin * (c != y) + F(x, c) - F(x, y)]: the
-    wrong class that comes nearest, or goes furthest beyond the right one, alone is pushed away.
+    .. math::
+
+        F(x, c) = f^\top W a_c, \qquad \ell = \max_c \left( m \, \mathbf{1}[c \ne y] + F(x, c) - F(x, y) \right)
+
+    Only the wrong class that comes closest to the right one, or exceeds it most, is pushed away.
 
     Args:
         num_features: D.
         num_embedding: A.
-        margin: by which the right class must lead; the paper's is 1.
+        margin: m, the required lead of the right class; 1 in the paper.
 
-    A class that is alone has no violator: its loss is 0.
+    With a single class there is no violator, and the loss is 0.
 
     >>> import torch
     >>> sje = SJE(2, 2)

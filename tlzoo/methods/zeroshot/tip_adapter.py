@@ -1,4 +1,4 @@
-"""A few labelled examples on top of zero-shot answers, without training."""
+"""A cache of a few labelled examples on top of zero-shot scores, without training."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ __all__ = ["TipAdapter"]
 
 
 class TipAdapter(Correction):
-    """Tip-Adapter (Zhang et al., ECCV 2022), https://arxiv.org/abs/2207.09519.
+    r"""Tip-Adapter (Zhang et al., ECCV 2022), https://arxiv.org/abs/2207.09519.
 
-    scale * s(f, c) + alpha * sum over examples i of class c of exp(-beta (1 - f . f_i)): the answers of the base plus
-    a cache of the examples of a fit, looked up by cosine. Features are brought to length 1. Classes without example
-    (unseen ones) have the first term alone.
+    .. math:: \tau s(f, c) + \alpha \sum_{i : y_i = c} e^{-\beta (1 - f^\top f_i)}
+
+    adds to the scores of the base a cache of fitted examples, looked up by cosine. Features are normalized to length 1.
+    Classes without examples (unseen ones) only have the first term.
 
     Args:
         num_features: D, for the base.
         num_embedding: A, for the base.
-        base: name of the method that gives the zero-shot answers, or a compatibility; fitted on the same examples where
-            it is fitted at all.
-        base_settings: of a base given by name.
+        base: name of the method that gives the zero-shot scores, or a compatibility; if it needs a fit, it is fitted on
+            the same examples.
+        base_settings: settings of a base given by name.
         alpha: weight of the cache.
         beta: sharpness of the affinity.
-        scale: of the base's scores; the paper's is CLIP's, whose cosines are multiplied by 100.
+        scale: tau, factor of the base's scores; the paper uses that of CLIP, 100.
 
-    Bound to candidates of which none is seen, it is the base.
+    If none of the candidates is seen, it equals the base.
 
     >>> adapter = TipAdapter(base="cosine", scale=1.0, beta=0.0)
     >>> _ = adapter.fit(torch.eye(2), torch.tensor([0, 0]), torch.eye(2))
     >>> adapter.bind(torch.eye(2), seen=torch.ones(2).bool())(torch.eye(2)).tolist()
     [[3.0, 0.0], [2.0, 1.0]]
 
-    Differs from the paper: an example is in the cache once, not averaged over ten random crops. Its trained variant
-    (Tip-Adapter-F) is not here.
+    Differs from the paper: the cache holds each example once, not averaged over ten random crops. The trained variant
+    (Tip-Adapter-F) is missing.
     """
 
     label = "Tip-Adapter"
@@ -81,7 +82,7 @@ class TipAdapter(Correction):
         check_positive(scale=scale)
         if self.base.trained:
             raise ValueError(
-                f"{self.base.name} is trained step by step, and the cache is filled by a fit; choose another"
+                f"{self.base.name} is trained step by step, and the cache needs a fit; choose another base"
             )
         self.alpha, self.beta, self.scale = alpha, beta, scale
         self.register_buffer("keys", torch.full((1, 1), torch.nan))
@@ -94,10 +95,10 @@ class TipAdapter(Correction):
         self.values = F.one_hot(labels, len(class_embeddings)).to(features)
 
     def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
-        """Return the scorer among candidates, of which seen ones stand in the order of the fit.
+        """Return the scorer among candidates, with seen ones in the order of the fit.
 
         Raises:
-            ValueError: some candidates are seen, but not as many as it was fitted on.
+            ValueError: some candidates are seen, but not as many as in the fit.
         """
         scorer = self.base.bind(class_embeddings, seen=seen)
         keys, values = fitted(self, "keys"), fitted(self, "values")
