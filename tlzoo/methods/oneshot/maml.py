@@ -24,19 +24,25 @@ _LOSSES: dict[str, EpisodeLoss] = {"cross_entropy": F.cross_entropy, "mse": F.ms
 
 
 class MAML(MetaLearner):
-    """MAML (Finn, Abbeel & Levine, ICML 2017), https://arxiv.org/abs/1703.03400.
+    r"""MAML (Finn, Abbeel & Levine, ICML 2017), https://arxiv.org/abs/1703.03400.
 
-    The network's parameters take ``steps`` steps of gradient descent on the support's loss, anew for each episode; the
-    network after them answers the queries, and the queries' loss trains the parameters before them, through the steps.
-    All episodes of a batch step at once, where the network's layers can (:class:`tlzoo.nn.separate_networks`).
-    Parameters that the loss does not depend on stay as they are.
+    For each episode, the parameters take steps of gradient descent on the support; the loss of the queries at the
+    adapted parameters trains the initial ones, through the steps:
+
+    .. math::
+
+        \min_\theta \; L_{\text{query}}(\theta_K), \qquad
+        \theta_{k+1} = \theta_k - \eta \nabla L_{\text{support}}(\theta_k), \qquad \theta_0 = \theta
+
+    All episodes of a batch adapt at once if the network's layers allow it (:class:`tlzoo.nn.separate_networks`).
+    Parameters that the loss does not depend on do not change.
 
     Args:
         rate: learning rate of the steps.
         steps: number of steps of gradient descent.
-        loss: of an episode, in the steps and of the queries: ``"cross_entropy"``; ``"mse"`` for values, where ``way``
-            is the number of outputs and labels are floats (E, N) or (E, N, way); or a function of the outputs (N, way)
-            and labels of one episode, which are not looked at then.
+        loss: loss of support and queries: ``"cross_entropy"``; ``"mse"`` for values, where ``way`` is the number of
+            outputs and labels are floats (E, N) or (E, N, way); or a function of the outputs (N, way) and the unchecked
+            labels of one episode.
         statistics: which statistics normalize the queries in batch normalization without running statistics:
             ``"support"``, so each query is classified on its own, or ``"batch"`` (those of the queries), as in the
             authors' code. The latter makes predictions transductive, and the benchmark refuses it.
@@ -102,8 +108,8 @@ class MAML(MetaLearner):
             way: number of classes per episode.
 
         Raises:
-            ValueError: nothing to adapt, a network of another number of outputs, normalization layers that update
-                running statistics, or a network that was made under ``torch.inference_mode``.
+            ValueError: there is nothing to adapt, the network has the wrong number of outputs or was created under
+                ``torch.inference_mode``, or its normalization layers update running statistics.
         """
         _refuse(model)
         start = {name: p for name, p in model.named_parameters() if p.requires_grad}
