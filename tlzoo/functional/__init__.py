@@ -27,7 +27,13 @@ from tlzoo.functional.predictions import (
     minimum_class_confusion,
     uniform_confusion,
 )
-from tlzoo.functional.prototypes import cosine_similarities, memberships, negative_squared_distances, prototypes
+from tlzoo.functional.prototypes import (
+    cosine_similarities,
+    memberships,
+    nearest_neighbors,
+    negative_squared_distances,
+    prototypes,
+)
 from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
 from tlzoo.functional.transport import sliced_wasserstein, transport_plan
 
@@ -60,6 +66,7 @@ __all__ = [
     "mmd",
     "moment_distance",
     "multilinear_map",
+    "nearest_neighbors",
     "negative_squared_distances",
     "pairwise_squared_distances",
     "prototypes",

@@ -12,6 +12,7 @@ __all__ = [
     "check_support_labels",
     "cosine_similarities",
     "memberships",
+    "nearest_neighbors",
     "negative_squared_distances",
     "prototypes",
 ]
@@ -78,6 +79,20 @@ def _bad_labels(labels: Tensor, missing: Tensor, outside: Tensor, way: int) -> s
         return f"episode {episode}: label {int(labels[episode, item])}; expected labels in range({way})"
     episode, label = missing.nonzero()[0].tolist()
     return f"episode {episode}: class {label} of {way} has no support; give each class at least one example"
+
+
+def nearest_neighbors(items: Tensor, count: int) -> Tensor:
+    """Return (E, N, N) for items (E, N, D): 1 where the column's item is among the ``count`` nearest of the row's.
+
+    An item is not its own neighbor. No gradient flows through the choice.
+
+    >>> nearest_neighbors(torch.tensor([[[0.0], [1.0], [5.0]]]), 1).tolist()
+    [[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    itself = torch.eye(items.shape[1], dtype=torch.bool, device=items.device)
+    closeness = negative_squared_distances(items, items).detach().masked_fill(itself, -torch.inf)
+    chosen = closeness.topk(min(count, items.shape[1] - 1), dim=-1).indices
+    return torch.zeros_like(closeness).scatter(-1, chosen, 1.0)
 
 
 def negative_squared_distances(query: Tensor, centers: Tensor) -> Tensor:

@@ -61,7 +61,6 @@ class Method(_Constructed, nn.Module):
         revision: raised when its numbers change; part of a benchmark cell's hash.
         space: settings that are worth tuning, and what benchmarks draw them from (``trials`` of a suite).
         implements: the function that a method of this kind implements, for errors.
-        shaped_by_data: buffers that take shape and dtype of what is learned, and of a state that is loaded.
         variants: settings under which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
             take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
     """
@@ -75,11 +74,11 @@ class Method(_Constructed, nn.Module):
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     space: ClassVar[Space] = Space()
     implements: ClassVar[str] = ""
-    shaped_by_data: ClassVar[tuple[str, ...]] = ()
     _given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(self) -> None:
         super().__init__()
+        self._reserved: set[str] = set()
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -113,8 +112,16 @@ class Method(_Constructed, nn.Module):
         """Whether the order of the items in a batch changes the result: linear estimators, sampled orders."""
         return False
 
+    def reserve(self, name: str, *shape: int) -> None:
+        """Register a buffer that is NaN until something is learned.
+
+        It takes shape and dtype of what is learned, and of a state that is loaded.
+        """
+        self.register_buffer(name, torch.full(shape, torch.nan))
+        self._reserved.add(name)
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        for name in self.shaped_by_data:
+        for name in self._reserved:
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(stored, device=self.get_buffer(name).device))
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -39,13 +39,13 @@ class DBMTL(JacobianWeighting):
         year=2023,
         arxiv="2308.12029",
     )
-    shaped_by_data = ("averages",)
 
     def __init__(self, num_tasks: int, *, beta: float = 0.9, decay: float = 0.5) -> None:
         super().__init__(num_tasks)
         check_shares(beta=beta)
         check_at_least(0, decay=decay)
         self.beta, self.decay = beta, decay
+        self.reserve("averages", num_tasks, 0)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def transformed(self, losses: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ class ExcessMTL(JacobianWeighting):
         year=2024,
         arxiv="2402.02009",
     )
-    shaped_by_data = ("squares",)
 
     def __init__(self, num_tasks: int, *, step_size: float = 0.01) -> None:
         super().__init__(num_tasks)
         self.step_size = step_size
+        self.reserve("squares", num_tasks, 0)
         self.register_buffer("first_risks", torch.full((num_tasks,), torch.nan))
         self.register_buffer("log_weights", torch.zeros(num_tasks))
 

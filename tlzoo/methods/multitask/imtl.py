@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.methods.multitask.impartial import impartial_weights
-from tlzoo.paper import Paper
+from tlzoo.methods.multitask.imtl_g import IMTLG
 
 __all__ = ["IMTL"]
 
 
-class IMTL(GramianWeighting):
+class IMTL(IMTLG):
     """Impartial multitask learning, both halves (Liu et al., ICLR 2021), https://openreview.net/forum?id=IMPnRXEWpvr.
 
     Losses are scaled by :math:`e^s`, with s learned from the sum of :math:`e^s L - s` (IMTL-L); heads follow the scaled
@@ -27,13 +25,7 @@ class IMTL(GramianWeighting):
     tensor([0.3333, 0.6667])
     """
 
-    paper = Paper(
-        title="Towards Impartial Multi-task Learning",
-        authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),
-        venue="ICLR",
-        year=2021,
-        page="https://openreview.net/forum?id=IMPnRXEWpvr",
-    )
+    label = "IMTL"
 
     def __init__(self, num_tasks: int, *, initial: float = 0.0) -> None:
         super().__init__(num_tasks)
@@ -46,7 +38,3 @@ class IMTL(GramianWeighting):
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the sum of e^s L - s, which trains s."""
         return self.those_present(self.log_scales.exp() * losses.detach() - self.log_scales).sum()
-
-    def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
-        """Return the weights of equal projections."""
-        return impartial_weights(gramian)

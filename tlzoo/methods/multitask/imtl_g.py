@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from tlzoo.functional.gramians import left_singular
 from tlzoo.methods.multitask.gramian import GramianWeighting
-from tlzoo.methods.multitask.impartial import impartial_weights
 from tlzoo.paper import Paper
 
 __all__ = ["IMTLG"]
+
+_LEAST_SUM = 1e-12
 
 
 class IMTLG(GramianWeighting):
@@ -41,4 +44,8 @@ class IMTLG(GramianWeighting):
 
     def solve(self, gramian: Tensor, tasks: Tensor) -> Tensor:
         """Return pinv(G) |g| divided by its sum; zeros if the sum is zero."""
-        return impartial_weights(gramian)
+        lengths = gramian.diagonal().clamp_min(0).sqrt()
+        vectors, values = left_singular(gramian)
+        weights = (vectors / values**2) @ (vectors.T @ lengths)
+        total = weights.sum()
+        return weights / total if total.abs() > _LEAST_SUM * weights.abs().sum() else torch.zeros_like(weights)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tlzoo.methods.multitask.imtl_g import IMTLG
 from tlzoo.methods.weighting import Weighting
-from tlzoo.paper import Paper
 
 __all__ = ["IMTLL"]
 
@@ -27,13 +27,7 @@ class IMTLL(Weighting):
     """
 
     label = "IMTL-L"
-    paper = Paper(
-        title="Towards Impartial Multi-task Learning",
-        authors=("Liu", "Li", "Kuang", "Xue", "Chen", "Yang", "Liao", "Zhang"),
-        venue="ICLR",
-        year=2021,
-        page="https://openreview.net/forum?id=IMPnRXEWpvr",
-    )
+    paper = IMTLG.paper
 
     def __init__(self, num_tasks: int, *, initial: float = 0.0) -> None:
         super().__init__(num_tasks)

@@ -15,21 +15,14 @@ __all__ = ["JacobianWeighting"]
 class JacobianWeighting(Weighting):
     """Base class of the weightings that need the Jacobian itself.
 
-    The buffers that it names as ``shaped_by_data`` are (T, P), empty until :meth:`widened` is called.
-
     Args:
         num_tasks: T.
     """
 
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
 
-    def __init__(self, num_tasks: int) -> None:
-        super().__init__(num_tasks)
-        for name in self.shaped_by_data:
-            self.register_buffer(name, torch.zeros(num_tasks, 0))
-
     def widened(self, name: str, jacobian: Tensor) -> Tensor:
-        """Return a buffer; if it is empty, fill it with zeros like the Jacobian (T, P).
+        """Return a buffer that was reserved as (T, 0); if it is still empty, fill it with zeros like the Jacobian (T, P).
 
         Raises:
             ValueError: the Jacobian changed its shape.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,9 +27,6 @@ class FeatureClassifier(EpisodeClassifier):
         transform: UN, L2N or CL2N.
     """
 
-    shaped_by_data = ("base_mean",)
-    base_mean: Tensor
-
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
     def __init__(self, num_features: int, transform: Transform) -> None:
@@ -38,7 +34,7 @@ class FeatureClassifier(EpisodeClassifier):
         self.num_features = num_features
         check_choice(transform, ("UN", "L2N", "CL2N"), what="transform")
         self.transformation = transform
-        self.register_buffer("base_mean", torch.full((num_features,), torch.nan))
+        self.reserve("base_mean", num_features)
 
     def learn_base(self, features: Tensor, labels: Tensor | None) -> None:
         """Keep the mean of the base features (N, D)."""

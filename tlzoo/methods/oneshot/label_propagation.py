@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tlzoo.functional import memberships, negative_squared_distances
+from tlzoo.functional import memberships, nearest_neighbors, negative_squared_distances
 from tlzoo.functional.checks import check_counts, check_positive, check_shares
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
@@ -84,10 +84,7 @@ class LabelPropagation(FeatureClassifier):
         count = items.shape[1]
         distances = -negative_squared_distances(items, items).clamp_max(0)
         mean = distances.sum(dim=(1, 2), keepdim=True) / (count * (count - 1))
-        itself = torch.eye(count, dtype=torch.bool, device=items.device)
-        near = distances.detach().masked_fill(itself, torch.inf)
-        chosen = near.topk(min(self.neighbors, count - 1), dim=-1, largest=False).indices
-        kept = torch.zeros_like(near).scatter(-1, chosen, 1.0)
+        kept = nearest_neighbors(items, self.neighbors)
         kept = torch.maximum(kept, kept.transpose(1, 2))
         return kept * (-distances / (2 * self.width * mean.clamp_min(_TINY))).exp()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional import cosine_similarities, negative_squared_distances, prototypes
+from tlzoo.functional import cosine_similarities, nearest_neighbors, negative_squared_distances, prototypes
 from tlzoo.functional.checks import check_at_least, check_choice, check_counts, check_positive
 from tlzoo.methods.oneshot.bd_cspn import rectified
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
@@ -80,7 +80,7 @@ class LaplacianShot(FeatureClassifier):
         centers, query = self._prototypes(support, support_labels, query, way=way)
         # classes before queries: torch's softmax over a short last dimension takes seven times as long
         alone = negative_squared_distances(query, centers).transpose(1, 2).contiguous()
-        near = self.weight * _nearest(query, self.neighbors).transpose(1, 2)
+        near = self.weight * nearest_neighbors(query, self.neighbors).transpose(1, 2)
         logits = alone
         for _ in range(self.steps):
             logits = alone + logits.softmax(dim=1) @ near
@@ -100,11 +100,3 @@ class LaplacianShot(FeatureClassifier):
         sums = ((self.sharpness * cosines).softmax(dim=-1) * joined).transpose(1, 2) @ items
         counts = joined.sum(dim=1).unsqueeze(2)
         return torch.where(counts > 0, sums / counts.clamp_min(1), means), query
-
-
-def _nearest(query: Tensor, count: int) -> Tensor:
-    """Return (E, Q, Q): 1 if the column's query is among the ``count`` nearest of the row's query."""
-    itself = torch.eye(query.shape[1], dtype=torch.bool, device=query.device)
-    closeness = negative_squared_distances(query, query).detach().masked_fill(itself, -torch.inf)
-    chosen = closeness.topk(min(count, query.shape[1] - 1), dim=-1).indices
-    return torch.zeros_like(closeness).scatter(-1, chosen, 1.0)

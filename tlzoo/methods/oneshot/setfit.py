@@ -105,7 +105,8 @@ class SetFit(MetaLearner):
                 optimizer.param_groups[0]["lr"] = self.rate * self._share_of_rate(step)
                 with torch.enable_grad(), _normalizing_by(encoder, len(items)):
                     loss = pair_loss(functional_call(encoder, own, (items,)), labels, weights)
-                for parameter, slope in zip(own.values(), _slopes(loss, own), strict=True):
+                slopes = torch.autograd.grad(loss, [*own.values()], allow_unused=True, materialize_grads=True)
+                for parameter, slope in zip(own.values(), slopes, strict=True):
                     parameter.grad = slope
                 if self.clip is not None:
                     nn.utils.clip_grad_norm_(own.values(), self.clip)
@@ -132,11 +133,6 @@ def _pair_weights(labels: Tensor) -> Tensor:
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     kinds = [kind.double() for kind in (same & ~itself, ~same) if bool(kind.any())]
     return sum((kind / kind.sum() / len(kinds) for kind in kinds), torch.zeros(same.shape, device=labels.device))
-
-
-def _slopes(loss: Tensor, parameters: dict[str, Tensor]) -> list[Tensor]:
-    slopes = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters.values(), slopes, strict=True)]
 
 
 def _encoder(model: nn.Module) -> nn.Module:

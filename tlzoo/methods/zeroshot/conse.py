@@ -48,17 +48,14 @@ class ConSE(LearnedCompatibility):
         arxiv="1312.5650",
     )
     variants = ({}, {"top": 2})
-    shaped_by_data = ("means", "mixed")
-    means: Tensor
-    mixed: Tensor
 
     def __init__(self, num_features: int, num_embedding: int, *, top: int = 10, temperature: float = 0.05) -> None:
         super().__init__(num_features, num_embedding)
         check_counts(top=top)
         check_positive(temperature=temperature)
         self.top, self.temperature = top, temperature
-        self.register_buffer("means", torch.full((1, num_features), torch.nan))
-        self.register_buffer("mixed", torch.full((1, num_embedding), torch.nan))
+        self.reserve("means", 1, num_features)
+        self.reserve("mixed", 1, num_embedding)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Store the mean directions of the classes and of their embeddings."""

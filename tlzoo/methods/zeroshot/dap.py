@@ -47,19 +47,14 @@ class DAP(LearnedCompatibility):
         doi="10.1109/TPAMI.2013.140",
     )
 
-    shaped_by_data = ("weight", "threshold", "prior")
-    weight: Tensor
-    threshold: Tensor
-    prior: Tensor
-
     def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0, iterations: int = 100) -> None:
         super().__init__(num_features, num_embedding)
         check_positive(penalty=penalty)  # at 0 separable attributes have no solution
         check_counts(iterations=iterations)
         self.penalty, self.iterations = penalty, iterations
-        self.register_buffer("weight", torch.full((num_features + 1, num_embedding), torch.nan))
-        self.register_buffer("threshold", torch.full((num_embedding,), torch.nan))
-        self.register_buffer("prior", torch.full((num_embedding,), torch.nan))
+        self.reserve("weight", num_features + 1, num_embedding)
+        self.reserve("threshold", num_embedding)
+        self.reserve("prior", num_embedding)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Fit the attributes' classifiers, in float64."""

@@ -58,9 +58,6 @@ class ESZSL(LearnedCompatibility):
     space = Space(gamma=LogUniform(0.001, 1000.0), lam=LogUniform(0.001, 1000.0))
     variants = ({}, {"coding": "signed"}, {"normalize": False})
 
-    shaped_by_data = ("weight",)
-    weight: Tensor
-
     def __init__(
         self,
         num_features: int,
@@ -75,7 +72,7 @@ class ESZSL(LearnedCompatibility):
         check_choice(coding, ("binary", "signed"), what="coding")
         check_positive(gamma=gamma, lam=lam)  # at 0 the solution need not exist
         self.gamma, self.lam, self.coding, self.normalize = gamma, lam, coding, normalize
-        self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
+        self.reserve("weight", num_features, num_embedding)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Solve for V, in float64."""

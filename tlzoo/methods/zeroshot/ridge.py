@@ -32,14 +32,11 @@ class Ridge(LearnedCompatibility):
     [0, 1]
     """
 
-    shaped_by_data = ("weight",)
-    weight: Tensor
-
     def __init__(self, num_features: int, num_embedding: int, *, penalty: float = 1.0) -> None:
         super().__init__(num_features, num_embedding)
         check_positive(penalty=penalty)  # at 0 the solution need not exist
         self.penalty = penalty
-        self.register_buffer("weight", torch.full((num_features, num_embedding), torch.nan))
+        self.reserve("weight", num_features, num_embedding)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Solve for the map, in float64."""

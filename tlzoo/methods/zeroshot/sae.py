@@ -56,9 +56,6 @@ class SAE(LearnedCompatibility):
     space = Space(penalty=LogUniform(0.001, 1000.0))
     variants = ({}, {"answer": "decode"})
 
-    shaped_by_data = ("weight",)
-    weight: Tensor
-
     def __init__(
         self,
         num_features: int,
@@ -71,7 +68,7 @@ class SAE(LearnedCompatibility):
         check_choice(answer, ("encode", "decode"), what="answer")
         check_positive(penalty=penalty)
         self.penalty, self.answer = penalty, answer
-        self.register_buffer("weight", torch.full((num_embedding, num_features), torch.nan))
+        self.reserve("weight", num_embedding, num_features)
 
     @torch.no_grad()  # eigenvectors have no gradient where eigenvalues are equal
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:

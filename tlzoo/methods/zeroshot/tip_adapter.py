@@ -58,13 +58,10 @@ class TipAdapter(Correction):
     )
     adds = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
     sees = Compatibility.sees
-    shaped_by_data = ("keys", "values")
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"base": "ridge"},
         {"base": "eszsl", "alpha": 2.0, "beta": 1.0},
     )
-    keys: Tensor
-    values: Tensor
 
     def __init__(
         self,
@@ -85,8 +82,8 @@ class TipAdapter(Correction):
                 f"{self.base.name} is trained step by step, and the cache needs a fit; choose another base"
             )
         self.alpha, self.beta, self.scale = alpha, beta, scale
-        self.register_buffer("keys", torch.full((1, 1), torch.nan))
-        self.register_buffer("values", torch.full((1, 1), torch.nan))
+        self.reserve("keys", 1, 1)
+        self.reserve("values", 1, 1)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Fit the base, and keep the examples."""
