@@ -228,7 +228,7 @@ class Multitask(TransferModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Show a weighting that wants it the losses of the same batch after the step."""
         if type(self.method).after_step is not Weighting.after_step:
-            with torch.no_grad():
+            with torch.no_grad(), self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
                 losses, present = self._stacked(self._losses(batch))
                 with self.method.among(present):
                     self.method.after_step(losses)

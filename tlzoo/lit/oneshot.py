@@ -133,7 +133,9 @@ class OneShot(TransferModule):
         data = getattr(self.trainer, "datamodule", None)
         if Sees.SOURCE_INPUTS in self.method.sees and data is not None:
             base = data.base_examples(self.method.sees, by=self.method_name)
-            self.fit_base(base.inputs.to(self.device), None if base.labels is None else base.labels.to(self.device))
+            labels = None if base.labels is None else base.labels.to(self.device)
+            with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
+                self.fit_base(base.inputs.to(self.device), labels)
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
         """Return the method's loss of the queries."""
