@@ -266,7 +266,7 @@ def changed_tasks():
     yield several, replace(several, targets={**several.targets, "right": Target(classes=5000)})
     yield several, replace(several, test=replace(several.test, targets={"left": np.zeros(10), "right": np.ones(10)}))
     yield zero, replace(zero, descriptions=("a", "b", "c", "something else"))
-    yield zero, replace(zero, seen=zero.seen[:1])
+    yield zero, replace(zero, seen=zero.seen[::-1])
     yield zero, replace(zero, validation=None)
     yield episodes, replace(episodes, cross_domain=True)
 

@@ -51,6 +51,15 @@ def task(**changes):
         ({"embeddings": np.ones((5, 2), np.float32)}, r"embeddings of shape \(5, 2\) for 6 classes"),
         ({"unseen": np.array([0, 5])}, r"classes 'ant' \(0\) are both seen and unseen; a class is one of them"),
         ({"held_out": np.array([5])}, r"classes 'fox' \(5\) are both held_out and unseen"),
+        (
+            {"seen": np.array([0, 2])},
+            r"zoo: train has examples of 'dog' \(3\), which seen does not name; leave them out",
+        ),
+        ({"unseen": np.array([4])}, r"test has examples of 'fox' \(5\), which unseen does not name"),
+        ({"test_seen": part([4], 2)}, r"test_seen has examples of 'elk' \(4\), which seen or held_out does not name"),
+        ({"validation": part([5], 2)}, r"validation has examples of 'fox' \(5\), which held_out does not name"),
+        ({"seen": np.array([0, 2, 3, 3])}, r"seen classes \[0, 2, 3, 3\]; expected each once, out of 6"),
+        ({"unseen": np.array([4, 5, 6])}, r"unseen classes \[4, 5, 6\]; expected each once, out of 6"),
     ],
 )
 def test_bad_classes_are_named(changes, message):
@@ -170,3 +179,15 @@ def test_sentiment_is_whole_and_binary(place):
     assert loaded.class_names == ("negative", "positive")
     assert loaded.test.labels.tolist() == examples.labels.tolist()
     assert loaded.train is None
+
+
+@pytest.mark.parametrize("seen", [[0, 2, 3], [3, 0, 2], [2, 3, 0]])
+def test_examples_meet_their_class_in_whatever_order_classes_stand(seen):
+    made = task(seen=np.array(seen), embeddings=np.arange(12, dtype=np.float32).reshape(6, 2))
+    view = made.view({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS}, by="it")
+    np.testing.assert_array_equal(view.class_embeddings[view.train.labels], made.embeddings[made.train.labels])
+
+
+def test_places_of_labels_and_of_missing_ones():
+    assert task().places(np.array([5, 4, -1, 5]), np.array([5, 4])).tolist() == [0, 1, -1, 0]
+    assert task().places(np.array([0, 5]), np.array([5, 4])).tolist() == [-1, 0]

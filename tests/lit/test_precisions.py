@@ -1,4 +1,4 @@
-"""Every method of the families on tasks, episodes and descriptions trains and answers in every precision of the trainer."""
+"""Methods on tasks, episodes and descriptions train and answer in every precision of the trainer."""
 
 import pytest
 import torch

@@ -103,3 +103,19 @@ def test_one_prompt_is_taken_as_it_is(zeroshot_task, letters):
 def test_bad_prompts(zeroshot_task, letters, settings, message):
     with pytest.raises(ValueError, match=message):
         ZeroShotData(replace(zeroshot_task, embeddings=None), descriptions=letters, **settings)
+
+
+@pytest.mark.parametrize("method", ["ridge", "sje"])
+def test_the_order_of_classes_changes_no_accuracy(method, zeroshot_task, make_trainer):
+    def answered(**order):
+        torch.manual_seed(0)
+        module = ZeroShot("identity", method, num_classes=2, optimizer=FAST, **SHAPE)
+        trainer = make_trainer(10) if method == "sje" else make_trainer(-1, max_epochs=1)
+        data = ZeroShotData(replace(zeroshot_task, **order))
+        trainer.fit(module, datamodule=data)
+        return trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"]
+
+    usual = answered()
+    assert usual > 0.6 or method == "sje"
+    assert answered(seen=np.array([3, 1, 0, 2, 7, 5, 4, 6])) == pytest.approx(usual)
+    assert answered(unseen=np.array([11, 10])) == pytest.approx(usual)

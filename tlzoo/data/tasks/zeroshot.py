@@ -19,6 +19,13 @@ from tlzoo.types import Sees
 __all__ = ["ZeroShotTask", "ZeroShotView"]
 
 _ALWAYS = ("description", "name")
+_CLASSES_OF = {
+    "train": "seen",
+    "validation": "held_out",
+    "test": "unseen",
+    "test_seen": "seen or held_out",
+    "development": "unseen",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,8 +65,8 @@ class ZeroShotTask(Task):
             on them (prompts, settings) has seen VALIDATION_LABELS. No method is given them.
 
     Raises:
-        ValueError: classes without description or with the same one, seen and unseen ones that overlap, embeddings that
-            do not fit or are not finite.
+        ValueError: classes without description or with the same one, seen and unseen ones that overlap, examples of
+            other classes than those, embeddings that do not fit or are not finite.
     """
 
     kind: ClassVar[str] = "zeroshot"
@@ -85,6 +92,14 @@ class ZeroShotTask(Task):
                 raise ValueError(
                     f"{self.name}: classes {self._spelled(both)} are both {one} and {other}; a class is one of them"
                 )
+        for kind, classes in kinds.items():
+            if len(np.unique(classes)) < len(classes) or not np.isin(classes, np.arange(self.num_classes)).all():
+                raise ValueError(
+                    f"{self.name}: {kind} classes {classes.tolist()}; expected each once, out of {self.num_classes}"
+                )
+        kinds["seen or held_out"] = np.union1d(self.seen, self.held_out)
+        for part, kind in _CLASSES_OF.items():
+            self._check_classes(getattr(self, part), kinds[kind], part=part, kind=kind)
         for kind in (*_ALWAYS, *self.wordings):
             self._check_texts(kind)
         if self.embeddings is not None:
@@ -154,6 +169,21 @@ class ZeroShotTask(Task):
             )
         return replace(self, test=self.development, development=None)
 
+    def places(self, labels: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place of each label (N,) among some classes (C,), in whatever order they stand; -1 without one."""
+        places = np.full(self.num_classes + 1, -1, dtype=np.int64)  # the last entry is that of a missing label, -1
+        places[classes] = np.arange(len(classes))
+        return places[labels]
+
+    def _check_classes(self, examples: ExampleSet | None, classes: NDArray[np.int64], *, part: str, kind: str) -> None:
+        if examples is None or examples.labels is None:
+            return
+        if len(others := np.setdiff1d(examples.labels, [*classes, -1])):
+            raise ValueError(
+                f"{self.name}: {part} has examples of {self._spelled(others)}, which {kind} does not name; leave them "
+                "out, or name the class"
+            )
+
     def _check_texts(self, kind: str) -> None:
         texts = self.texts(kind)
         if len(texts) != self.num_classes:
@@ -205,7 +235,7 @@ class ZeroShotTask(Task):
             raise ValueError(f"{self.name} has no training examples, which {by} wants; choose an untrained method")
         examples = self.test.subset(np.empty(0, dtype=np.int64)) if self.train is None else self.train
         assert examples.labels is not None  # zero-shot sets are labelled: the test needs it
-        labels = np.searchsorted(self.seen, examples.labels).astype(np.int64)
+        labels = self.places(examples.labels, self.seen)
         whole = ZeroShotView(
             train=restricted(examples.with_labels(labels), by=by, labels=Sees.SOURCE_LABELS in sees),
             class_embeddings=self.embeddings[self.seen],

@@ -96,7 +96,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
 
     def recounted(self, labels: NDArray[np.int64], split: str) -> NDArray[np.int64]:
         """Return class indices (N,) as places among a split's candidates."""
-        return np.searchsorted(self._candidates(split), labels).astype(np.int64)
+        return self.task.places(labels, self._candidates(split))
 
     def setup(self, stage: str) -> None:
         """Take the view of the task that the module's method declares."""
