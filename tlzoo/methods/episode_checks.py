@@ -86,6 +86,8 @@ def take_episodes(
 
 def usable(tensor: Tensor) -> Tensor:
     """Return a tensor that gradients can be taken through: a copy of one that was made under inference mode."""
+    if torch.compiler.is_compiling():  # which cannot ask, and has no such tensors
+        return tensor
     return tensor.clone() if tensor.is_inference() and not torch.is_inference_mode_enabled() else tensor
 
 
