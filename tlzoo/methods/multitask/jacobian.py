@@ -22,7 +22,7 @@ class JacobianWeighting(Weighting):
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
 
     def widened(self, name: str, jacobian: Tensor) -> Tensor:
-        """Return a buffer that was reserved as (T, 0); if it is still empty, fill it with zeros like the Jacobian (T, P).
+        """Return a buffer that was reserved as (T, 0); if still empty, fill it with zeros like the Jacobian (T, P).
 
         Raises:
             ValueError: the Jacobian changed its shape.
