@@ -102,5 +102,5 @@ def test_a_beginning_that_several_cells_share_is_refused(tmp_path):
         store.write(cell, Outcome(metrics={"a": 1.0}))
     first = [cell.hash[0] for cell in cells]
     shared = next(digit for digit in first if first.count(digit) > 1)  # of 17 hashes two begin with the same digit
-    with pytest.raises(ValueError, match=f"'{shared}' is the beginning of several cells"):
+    with pytest.raises(ValueError, match=f"'{shared}' is a prefix of several cells"):
         find_cell(shared, store.root)

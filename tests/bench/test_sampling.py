@@ -93,7 +93,7 @@ def test_a_suite_says_so_and_a_cell_keeps_the_space(expand):
     ("old", "new", "message"),
     [
         ("sampler: tpe", "sampler: tep", "searched.yaml:7: unknown sampler 'tep'; did you mean 'tpe'?"),
-        ("    trials: 4\n", "", "searched.yaml:6: sampler tpe has nothing to sample; give trials: N"),
+        ("    trials: 4\n", "", "searched.yaml:6: sampler tpe has nothing to sample; set trials: N"),
     ],
 )
 def test_mistakes_are_named(expand, old, new, message):

@@ -101,7 +101,7 @@ def test_a_rule_for_given_candidates_is_part_of_the_cell(expand):
         # what would choose by test labels
         ("trials: 4", "trials: 4\n    rule: oracle", "searched.yaml:8: unknown rule 'oracle'"),
         ("trials: 4", "trials: 4\n    rule: test/accuracy", "searched.yaml:8: unknown rule 'test/accuracy'"),
-        ("kind: domain", "kind: finetuning", "searched.yaml:7: runs of kind finetuning cannot choose settings"),
+        ("kind: domain", "kind: finetuning", "searched.yaml:7: runs of kind finetuning cannot select settings"),
         # mistakes of form
         ("trials: 4", "trials: -1", "searched.yaml:7: trials is -1; expected at least 0"),
         ("trials: 4", "trials: many", "searched.yaml:7: trials is 'many'; expected a whole number"),
@@ -121,7 +121,7 @@ def test_a_rule_for_given_candidates_is_part_of_the_cell(expand):
         (
             "- dan",
             "- {method: dan, candidates: {weight: [1, 2]}}",
-            "searched.yaml:10: adaptation/dan tries 2 settings where every row has 4 trials",
+            "searched.yaml:10: adaptation/dan tries 2 settings, but every row has 4 trials",
         ),
     ],
 )

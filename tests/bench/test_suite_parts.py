@@ -59,7 +59,7 @@ def test_revisions_of_parts_are_in_the_hash(expand, monkeypatch):
         (
             "settings: {base: eszsl, base_settings: {gamma: 2.0}}",
             "candidates: {base: [eszsl, ridge]}",
-            "parts.yaml:7: zeroshot/csls: base is what the row is made of; write a row for each",
+            "parts.yaml:7: zeroshot/csls: base defines the row and cannot be tuned; write a row for each",
         ),
     ],
 )

@@ -150,5 +150,5 @@ def test_joined_sets_follow_each_other():
     assert joined.targets["left"].tolist() == [5, 0, 2]
     assert joined.inputs.tolist() == [[10.0, 11.0], [0.0, 1.0], [4.0, 5.0]]
     assert joined.checksum != whole.subset(np.array([2])).joined(whole.subset(np.array([5, 0]))).checksum
-    with pytest.raises(ValueError, match="only one of two sets that are to be joined has labels"):
+    with pytest.raises(ValueError, match="only one of the two sets to join has labels"):
         whole.joined(example_set(labels=None))

@@ -83,7 +83,7 @@ def test_weak_pictures_are_shifted_and_mirrored_only_where_the_class_stays():
 
 
 def test_texts_have_no_views():
-    with pytest.raises(ValueError, match="no augmented views of text items; take features of a frozen backbone"):
+    with pytest.raises(ValueError, match="no augmented views of text items; use features of a frozen backbone"):
         augment(np.array("a text"), "weak", "text", np.random.default_rng(0))
 
 

@@ -126,9 +126,9 @@ def test_raw_pictures_have_no_width(domain_task):
     task = domain_task.map_sets(
         lambda examples: examples.with_inputs(np.zeros((len(examples), 4, 4, 3), dtype=np.uint8), "image")
     )
-    with pytest.raises(ValueError, match="clusters: batches hold raw inputs; give features=BACKBONE"):
+    with pytest.raises(ValueError, match="clusters: batches hold raw inputs; set features=BACKBONE"):
         _ = DomainData(task).num_features
-    with pytest.raises(ValueError, match="give features=BACKBONE"):
+    with pytest.raises(ValueError, match="set features=BACKBONE"):
         DomainData(task, scale=True)
 
 

@@ -209,7 +209,7 @@ def test_a_weighting_goes_on_from_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sharing": "none"}, "share nothing that is trained"),
+        ({"sharing": "none"}, "share nothing that trains"),
         ({"sharing": "hards"}, "did you mean 'hard'"),
         ({"space": "weights"}, "unknown space"),
     ],

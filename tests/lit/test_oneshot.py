@@ -73,7 +73,7 @@ def test_a_methods_own_loss_is_trained(episode_task, make_trainer, losses):
 
 
 def test_a_meta_learner_needs_the_number_of_classes():
-    with pytest.raises(ValueError, match="MAML adapts a head of as many outputs as classes; give way"):
+    with pytest.raises(ValueError, match="MAML adapts a head with one output per class; set way"):
         OneShot("mlp", MAML(), backbone_settings=BACKBONE)
 
 

@@ -106,7 +106,7 @@ def test_a_method_never_meets_the_labels_of_shots(few, make_trainer):
     ],
 )
 def test_what_does_not_learn_from_shots_says_so(make, few, make_trainer):
-    with pytest.raises(ValueError, match=r"clusters has labelled target examples, and .* does not learn"):
+    with pytest.raises(ValueError, match=r"clusters has labelled target examples, but .* cannot learn"):
         train(make(), DomainData(few), make_trainer)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark harness: suites of cells, a store of their outcomes, executors, and reports."""
+"""The benchmark harness: suites of cells, a store for their outcomes, executors, and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backbone suits a task? Transferability of each one's frozen features, beside a ranking by size alone."""
+"""Ranks backbones for a task by the transferability of their frozen features, beside a ranking by size."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class RankedBackbone:
     """A backbone with the transferability of its frozen features to a task's labelled training examples.
 
     Attributes:
-        name: of the backbone.
+        name: name of the backbone.
         num_features: width of its features.
         parameters: number of its weights.
-        scores: by name, see :data:`tlzoo.selection.TRANSFERABILITY`; higher is better. With several labelled targets,
-            their mean.
-        rank: mean over the scores of its place, from 1, the best.
-        size_rank: its place by the number of its weights, the largest first: what any score must beat.
+        scores: scores by name, see :data:`tlzoo.selection.TRANSFERABILITY`; higher is better. With several labelled
+            targets, their mean.
+        rank: mean rank over the scores; 1 is best.
+        size_rank: rank by the number of weights, largest first; the baseline for any score.
     """
 
     name: str
@@ -50,10 +50,10 @@ def rank_backbones(
     scores: Sequence[str] | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> list[RankedBackbone]:
-    """Rank backbones by the transferability of their frozen features to a task, the best first.
+    """Rank backbones by the transferability of their frozen features to a task, best first.
 
-    Nothing is trained. Scores read the labels of training examples alone: those of a domain task's source, an episode
-    task's base classes, a zero-shot task's seen classes, or a multitask task's class targets.
+    Nothing is trained. Scores only read the labels of training examples: the source of a domain task, the base classes
+    of an episode task, the seen classes of a zero-shot task, or the class targets of a multitask task.
 
     Args:
         task: a name for :func:`tlzoo.load_task`, or a task.
@@ -62,7 +62,8 @@ def rank_backbones(
         root: folder of a data set on disk.
 
     Raises:
-        ValueError: fewer than two backbones, an unknown score, or a task without labelled training examples.
+        ValueError: there are fewer than two backbones, a score is unknown, or the task has no labelled training
+            examples.
     """
     if len(backbones) < 2:
         raise ValueError(f"{len(backbones)} backbones; a ranking needs at least two")
@@ -97,7 +98,7 @@ def _scores(task: Task, network: Backbone, names: Sequence[str]) -> dict[str, fl
 
 
 def labelled_examples(task: Task) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield features (N, D) and labels (N,) of a task's labelled training examples, once a target of classes.
+    """Yield features (N, D) and labels (N,) of a task's labelled training examples, for each target of classes.
 
     Raises:
         ValueError: the task has none.
@@ -112,7 +113,7 @@ def labelled_examples(task: Task) -> Iterator[tuple[NDArray[np.float32], NDArray
         examples = getattr(task, kinds[task.kind])
         columns = [] if examples is None or examples.labels is None else [examples.labels]
     if examples is None or not columns:
-        raise ValueError(f"{task.name} has no training examples with labels of classes; nothing can be ranked by them")
+        raise ValueError(f"{task.name} has no training examples with class labels to rank backbones by")
     features = np.asarray(examples.inputs[np.arange(len(examples))], dtype=np.float32)
     for labels in columns:
         kept = labels >= 0

@@ -1,4 +1,4 @@
-"""The rows that a table of each kind must have: a gain over nothing says nothing."""
+"""The baseline rows that each kind of table needs; without them a gain means nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["MissingBaselineError", "is_baseline", "is_oracle", "is_single_task",
 
 
 class MissingBaselineError(ValueError):
-    """A table lacks a row that tables of its kind must have."""
+    """A table lacks a baseline row that its kind needs."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def _tuned_fixed(cell: Cell) -> bool:
 
 
 def is_single_task(cell: Cell) -> bool:
-    """Whether the row of this cell trains every task by itself."""
+    """Return whether the row of this cell trains every task separately."""
     return cell.module.get("sharing") == "none"
 
 
@@ -54,22 +54,22 @@ _FURTHER: dict[str, tuple[_Baseline, ...]] = {
 
 
 def reference(kind: str, cells: Iterable[Cell]) -> Cell | None:
-    """Return a cell of the row that gains are measured against, the first in the table; None where there is none."""
+    """Return a cell of the reference row for gains, the first in the table, or None."""
     return next((cell for cell in cells if _REFERENCE[kind].matches(cell) and not is_single_task(cell)), None)
 
 
 def is_baseline(cell: Cell) -> bool:
-    """Whether the row of this cell is one of those that its kind of table must have."""
+    """Return whether the row of this cell is a baseline that its kind of table needs."""
     return any(b.matches(cell) for b in (_REFERENCE[cell.kind], *_FURTHER.get(cell.kind, ())))
 
 
 def is_oracle(cell: Cell) -> bool:
-    """Whether the row of this cell sees what no method of the table may: it bounds, it does not compete."""
+    """Return whether the row of this cell sees what no method of the table may, so that it is only a bound."""
     return cell.kind == "domain" and _ORACLE.matches(cell)
 
 
 def missing_baselines(kind: str, cells: Iterable[Cell]) -> list[str]:
-    """Return in words which mandatory rows of a table of this kind are not among ``cells``."""
+    """Return in words which baseline rows of this kind of table are missing among ``cells``."""
     rows = list(cells)
     wanted = (_REFERENCE[kind], *_FURTHER.get(kind, ()))
     return [baseline.words for baseline in wanted if not any(map(baseline.matches, rows))]

@@ -1,4 +1,4 @@
-"""A cell, the frozen specification of one run, and the outcome that a protocol makes of it."""
+"""A cell, the frozen specification of one run, and its outcome."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ SCHEMA_REVISION = 1
 """Raised when the meaning of stored results changes; part of a cell's hash."""
 
 EPISODE_ACCURACY = "episode_accuracy"
-"""Name of the prediction (E,) that holds the figure of each episode: runs over the same episodes are compared by it."""
+"""Name of the prediction (E,) with the accuracy of each episode, for paired comparisons over the same episodes."""
 
 Report = Callable[[float], None]
-"""What a protocol calls with the share of the cell that is done, in [0, 1]."""
+"""A function that a protocol calls with its progress in [0, 1]."""
 
 _PRESENTATION = ("label", "root")
 
 _LATER = ("search", "trainer", "code")
-"""Fields that came later than the first results: they are no part of the identity while empty, so hashes stay."""
+"""Fields added after the first results; empty ones are not part of the identity, so old hashes stay valid."""
 
 
 def _frozen(value: Any) -> Any:
-    """Return JSON-like data that nobody can change: mappings read-only, lists as tuples."""
+    """Return an immutable copy of JSON-like data: read-only mappings, lists as tuples."""
     if isinstance(value, Mapping):
         return MappingProxyType({str(key): _frozen(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
@@ -63,20 +63,20 @@ def _plain(value: Any) -> Any:
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text of ``value``: keys sorted, no spaces, no NaN.
+    """Return the canonical JSON text of ``value``: sorted keys, no spaces, no NaN.
 
     >>> canonical({"b": (1, 2), "a": None})
     '{"a":null,"b":[1,2]}'
 
     Raises:
-        TypeError: something in it is not JSON (a tensor, a function).
-        ValueError: a number in it is not finite.
+        TypeError: it contains something that is not JSON, such as a tensor or a function.
+        ValueError: it contains a number that is not finite.
     """
     return canonical_plain(_plain(value))
 
 
 def canonical_plain(value: Any) -> str:
-    """Return :func:`canonical` of what is plain JSON data already: thousands of cells are read at once."""
+    """Return :func:`canonical` of plain JSON data, faster, because thousands of cells are read at once."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
@@ -84,32 +84,32 @@ def canonical_plain(value: Any) -> str:
 class Cell:
     """One run of a benchmark: everything that its numbers depend on, and nothing else.
 
-    Two cells with equal ``hash`` give byte-identical metrics and predictions; ``label`` and ``root`` are not part
-    of it (what a row is called, and where a user's data lies: the data itself is in ``task_checksum``). Mappings
-    are read-only, lists in them are tuples.
+    Two cells with equal ``hash`` give byte-identical metrics and predictions. The hash does not cover ``label``, the
+    name of the row, and ``root``, the location of a user's data; ``task_checksum`` covers the data itself. Mappings are
+    read-only, and lists in them are tuples.
 
     Attributes:
-        kind: which protocol runs it.
-        task: what :func:`tlzoo.load_task` is asked for.
-        backbone: what :func:`tlzoo.create_backbone` is asked for; None for tasks that need none.
+        kind: the protocol that runs it.
+        task: argument of :func:`tlzoo.load_task`.
+        backbone: argument of :func:`tlzoo.create_backbone`; None if the task needs none.
         method: full registry name, or a composition of several.
-        label: what tables call the row.
+        label: name of the row in tables.
         settings: settings of the method.
         module: settings of the Lightning module (``lr``, ``bottleneck`` ...).
-        budget: what the run may cost (``steps``, ``batch_size``, ``episodes`` ...).
-        trainer: Lightning's ``accelerator``, ``devices``, ``strategy`` and ``precision``, as far as the suite gives
-            them; one process on the CPU in float32 where it gives none.
-        candidates: setting -> values, tuned by the protocol's validation rule; empty where nothing is. Setting ->
-            distribution as plain data where a sampler chooses them.
-        search: how they are: ``trials`` (each takes the candidates at its place, instead of every combination),
-            ``rule`` (which of the protocol's rules chooses), ``sampler`` (which makes candidates as it goes).
+        budget: budget of the run (``steps``, ``batch_size``, ``episodes`` ...).
+        trainer: Lightning's ``accelerator``, ``devices``, ``strategy`` and ``precision``, as set by the suite; by
+            default one process on the CPU in float32.
+        candidates: setting -> values, tuned by the protocol's validation rule; empty without tuning. With a sampler,
+            setting -> distribution as plain data.
+        search: how they are tuned: ``trials`` (trial i takes the i-th candidates instead of every combination),
+            ``rule`` (which of the protocol's rules selects), ``sampler`` (which proposes candidates on the way).
         seed: set before anything is built.
-        threads: of every library, in every executor.
+        threads: number of threads of every library, in every executor.
         task_checksum: identity of data and split.
-        revisions: ``method``, ``protocol`` and ``schema``; raised when numbers change.
-        code: what is not built in, as ``"KIND NAME"`` (a method, task or backbone), -> identity of its code: the
-            version of its package and a hash of its source.
-        root: folder of the user's own data, or None.
+        revisions: revisions of ``method``, ``protocol`` and ``schema``, raised when numbers change.
+        code: ``"KIND NAME"`` of each method, task or backbone that is not built in -> identity of its code: the version
+            of its package and a hash of its source.
+        root: folder of the user's data, or None.
     """
 
     kind: Kind
@@ -140,7 +140,7 @@ class Cell:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What the hash covers, as plain JSON data."""
+        """The data that the hash covers, as plain JSON data."""
         data = {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
         for name in _LATER:
             if not data[name]:
@@ -149,13 +149,13 @@ class Cell:
 
     @property
     def processes(self) -> int:
-        """How many processes train together, one a device."""
+        """The number of processes that train together, one per device."""
         devices = self.trainer.get("devices", 1)
         return len(devices) if isinstance(devices, tuple) else int(devices)
 
     @cached_property
     def hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of the canonical JSON of ``identity``."""
+        """The first 16 hex digits of the SHA-256 of the canonical JSON of ``identity``."""
         return hashlib.sha256(canonical_plain(self.identity).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Cell:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the cell that :meth:`to_json` described."""
+        """Return the cell described by :meth:`to_json`."""
         return cls(**data)
 
     def __eq__(self, other: object) -> bool:
@@ -183,17 +183,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What a protocol returns of a cell; nothing in it may depend on time, host or executor.
+    """The result of a protocol for a cell; it must not depend on time, host or executor.
 
     Attributes:
-        metrics: name -> figure, ``"test/accuracy"``; NaN where undefined. ``"test/interval"`` beside it is the half
-            width of its 95 % interval over test examples or episodes, shown where there is one run only.
-        curves: name -> one value a checkpoint; a curve named ``"step"`` is the axis of the others.
-        receipt: ``sees`` (list of :class:`~tlzoo.types.Sees` values that the method declared), ``declared`` (False
-            where the measured dependence on the test batch exceeds what it declared), ``dependence`` (the measured
-            figures), and whatever else a reader should know of the protocol (``selected`` settings ...).
-        predictions: name -> array, (N, C) test logits by preference; stored in float16 where the range allows.
-        splits: name of a prediction -> hash of the examples that it is of; labels are not stored.
+        metrics: name -> value, such as ``"test/accuracy"``; NaN if undefined. ``"test/interval"`` is the half width of
+            its 95 % interval over test examples or episodes, shown if there is a single run.
+        curves: name -> one value per checkpoint; a curve named ``"step"`` is the axis of the others.
+        receipt: ``sees`` (list of :class:`~tlzoo.types.Sees` values that the method declared), ``declared`` (False if
+            the measured dependence on the test batch exceeds the declaration), ``dependence`` (the measurements), and
+            anything else a reader should know about the protocol (``selected`` settings ...).
+        predictions: name -> array, preferably (N, C) test logits; stored in float16 if the range allows.
+        splits: name of a prediction -> hash of its examples; labels are not stored.
         series: name of a plot -> columns of equal length by name; the first column is the axis.
     """
 
@@ -206,7 +206,7 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if not self.metrics:
-            raise ValueError("an outcome without metrics; a protocol returns at least one figure")
+            raise ValueError("an outcome without metrics; a protocol must return at least one")
         for name, columns in self.series.items():
             if len({len(column) for column in columns.values()}) > 1:
                 sizes = ", ".join(f"{key} {len(column)}" for key, column in columns.items())

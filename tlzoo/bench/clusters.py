@@ -1,4 +1,4 @@
-"""Executors for clusters: Ray tasks, whose results are sent back, and SLURM arrays, which share the store's folder."""
+"""Executors for clusters: Ray tasks, which send results back, and SLURM arrays, which share the store's folder."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _check_workers(workers: int | None) -> None:
 
 
 class RayCluster:
-    """Cells as Ray tasks of as many CPUs and GPUs as the cell asks for; needs the extra ``ray``.
+    """Runs cells as Ray tasks with the CPUs and GPUs that each cell needs; requires the extra ``ray``.
 
-    Nothing need be shared: a task's files come back as bytes, and are those that a run here would have written. A
-    task whose node or process dies is run again, up to three times; then its cell has failed.
+    The nodes need no shared folder: the files of a task come back as bytes and equal those of a local run. If a node or
+    process dies, its task runs again, up to three times; then its cell has failed.
 
     Args:
-        workers: cells at a time; as many as the cluster has room for where None.
-        address: of a running cluster, whose nodes have tlzoo installed; a cluster of this machine alone where None.
+        workers: number of cells at a time; by default as many as the cluster has room for.
+        address: address of a running cluster, whose nodes have tlzoo installed; by default a cluster on this machine.
 
     Raises:
         ImportError: Ray is not installed.
@@ -54,7 +54,7 @@ class RayCluster:
         self._ray: Any = ray
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells``; on an error or Ctrl-C those in flight are cancelled.
+        """Run ``cells``; an error or Ctrl-C cancels those in flight.
 
         Raises:
             ValueError: a cell uses something that workers cannot import.
@@ -91,7 +91,7 @@ class RayCluster:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[None]:
-        """Use the caller's connection where there is one; else make one, and end it."""
+        """Use the caller's connection if there is one; otherwise open one and close it afterwards."""
         if self._ray.is_initialized():
             yield
             return
@@ -108,7 +108,7 @@ class RayCluster:
 
 
 def _resources(cell: Cell) -> dict[str, Any]:
-    """Return the cores and GPUs that a task asks for, and the environment that a worker of this process would have."""
+    """Return the cores and GPUs that a task needs, and the environment of a worker of this process."""
     shared = {name: os.environ[name] for name in (NAMES, FOLDER) if name in os.environ}
     environment = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **shared}
     gpus = cell.processes if cell.trainer.get("accelerator") == "cuda" else 0
@@ -120,9 +120,9 @@ def _resources(cell: Cell) -> dict[str, Any]:
 
 
 def _run_apart(cell: Mapping[str, Any], protocol: str, begun_in: str = ".") -> tuple[dict[str, bytes], str | None]:
-    """Run a cell into a folder of its own; return its files, and the error where it failed.
+    """Run a cell in its own folder; return its files, and its error if it failed.
 
-    Names of files in the cell count from the folder ``begun_in``, where this node has it.
+    File names in the cell are relative to the folder ``begun_in``, if this node has it.
     """
     made = Cell.from_json(cell)
     here = contextlib.chdir(begun_in) if os.path.isdir(begun_in) else contextlib.nullcontext()
@@ -133,17 +133,17 @@ def _run_apart(cell: Mapping[str, Any], protocol: str, begun_in: str = ".") -> t
 
 
 class Slurm:
-    """Cells as a SLURM job array through submitit; needs the extra ``slurm``, and a store that all nodes see.
+    """Runs cells as a SLURM job array through submitit; requires the extra ``slurm`` and a store that all nodes see.
 
     Job files and logs lie in ``slurm`` within the store's folder.
 
     Args:
-        workers: cells at a time; no limit where None.
-        cluster: ``"slurm"`` where None; ``"local"`` runs jobs as processes here, ``"debug"`` in this process.
+        workers: number of cells at a time; by default unlimited.
+        cluster: ``"slurm"`` by default; ``"local"`` runs jobs as processes here, ``"debug"`` in this process.
 
     Raises:
         ImportError: submitit is not installed.
-        ValueError: no such kind of cluster.
+        ValueError: the kind of cluster is unknown.
     """
 
     def __init__(self, workers: int | None = None, cluster: str | None = None) -> None:
@@ -158,7 +158,7 @@ class Slurm:
         self._submitit: Any = submitit
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Submit ``cells`` as one array and wait; on an error or Ctrl-C the jobs are cancelled.
+        """Submit ``cells`` as one array and wait; an error or Ctrl-C cancels the jobs.
 
         Raises:
             ValueError: a cell uses something that jobs cannot import.
@@ -194,12 +194,12 @@ class Slurm:
 
 
 def _run_here(cell: Mapping[str, Any], root: str, protocol: str) -> str | None:
-    """Run a cell into a folder that is shared; return the error where it failed."""
+    """Run a cell in a shared folder; return its error if it failed."""
     return execute(Cell.from_json(cell), Store(root), protocol, lambda _: None)
 
 
 def _outcome_of(job: Any, cell: Cell, store: Store) -> str | None:
-    """Return the error of a job that ended; one that died is recorded as a failure of its cell."""
+    """Return the error of a finished job; if the job died, record a failure of its cell."""
     if store.read(cell) is not None:
         return None
     if (failure := store.failure(cell)) is not None and job.exception() is None:

@@ -43,28 +43,28 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     """Add the arguments that :func:`planned` reads."""
     command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
     command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
-    command.add_argument("--seeds", type=int, help="runs of everything random, instead of what the suite says")
-    command.add_argument("--root", type=Path, help="folder of the data, for suites on data of your own")
+    command.add_argument("--seeds", type=int, help="number of runs of everything random; overrides the suite")
+    command.add_argument("--root", type=Path, help="folder of the data, for suites on your own data")
     command.add_argument("--protocol", help=argparse.SUPPRESS)
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--executor", help="in_process, pool (default: worker processes), ray or slurm")
-    command.add_argument("--workers", type=int, help="cells at a time (default: one a core; ray, slurm: no limit)")
-    command.add_argument("--address", help="of a Ray cluster (default: this machine); for slurm: local, debug")
+    command.add_argument("--workers", type=int, help="cells at a time (default: one per core; ray, slurm: no limit)")
+    command.add_argument("--address", help="address of a Ray cluster (default: this machine); for slurm: local, debug")
     command.add_argument(
         "--logger",
         action="append",
         default=[],
         metavar="NAME",
-        help="where measured figures also go: tensorboard, wandb or mlflow (an extra each); may be given again",
+        help="also log to tensorboard, wandb or mlflow (an extra each); may be repeated",
     )
-    command.add_argument("--html", type=Path, help="where the report goes (default: report.html in the store)")
+    command.add_argument("--html", type=Path, help="file for the report (default: report.html in the store)")
 
 
 def _report_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", default="terminal", help=f"one of {', '.join(_FORMATS)} (default: terminal)")
-    command.add_argument("--output", type=Path, help="file to write (default: shown; html: report.html in the store)")
+    command.add_argument("--output", type=Path, help="file to write (default: print; html: report.html in the store)")
 
 
 def _export_options(command: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Is one row better than another here? One sentence, and what it rests on."""
+"""Compares two rows: one sentence with its evidence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Comparison:
     Attributes:
         title: group and backbone.
         answer: one sentence.
-        evidence: what it rests on, a line each.
+        evidence: lines of evidence.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two rows on the tasks of a group: figures (runs, tasks) of both, higher is better; or (episodes, 1)."""
+    """Two rows on the tasks of a group: values (runs, tasks) or (episodes, 1) of both; higher is better."""
 
     table: Table
     lines: tuple[Line, Line]
@@ -62,22 +62,22 @@ class _Pair:
 
     @property
     def over_tasks(self) -> bool:
-        """Whether tasks are the pairs: where each was run once."""
+        """Whether the pairs are tasks, because each was run once."""
         return len(self.first) == 1 and self.tasks > 1
 
     def means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the pairs that the answer rests on: one a run (mean of tasks), or one a task."""
+        """Return the pairs behind the answer: one per run (mean of tasks), or one per task."""
         axis = 0 if self.over_tasks else 1
         return self.first.mean(axis=axis), self.second.mean(axis=axis)
 
 
 def compare(tables: Sequence[Table], first: str, second: str) -> list[Comparison]:
-    """Return an answer for every group and backbone that has both rows.
+    """Return an answer for every group and backbone with both rows.
 
     Args:
-        tables: of :func:`~tlzoo.bench.report.build_tables`.
-        first: label of a row, or the name of its method where only one row of the group is of it.
-        second: what it is held against.
+        tables: from :func:`~tlzoo.bench.report.build_tables`.
+        first: label of a row, or the name of its method if only one row of the group has it.
+        second: label or method of the other row.
 
     Raises:
         ValueError: there is no such row, no group has both, or both are the same row.
@@ -195,7 +195,7 @@ def _tests(pair: _Pair, first: NDArray[np.float64], second: NDArray[np.float64])
 
 
 def _least(count: int) -> str:
-    """Say where a rank test of so few pairs cannot reach the level whatever they are."""
+    """Return a note if a rank test of so few pairs can never reach the level."""
     least = 2.0 ** (1 - count)
     return f" (of {count} pairs it cannot be below {least:.3g})" if least > _LEVEL else ""
 
@@ -209,7 +209,7 @@ def _by_task(pair: _Pair) -> str:
 
 
 def _unlike(pair: _Pair) -> Iterator[str]:
-    """Say what makes the comparison unfair."""
+    """Return notes on what makes the comparison unfair."""
     seen = {
         line.label: section.sees
         for section in pair.table.sections

@@ -1,4 +1,4 @@
-"""The commands of ``tlzoo bench`` that hold results against each other: compare, reproduce, diff."""
+"""The commands of ``tlzoo bench`` that compare results: compare, reproduce, diff."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
     from tlzoo.bench.commands import add_suite
 
     command.add_argument("first", metavar="A", help="a row: its label, or the name of its method")
-    command.add_argument("second", metavar="B", help="what it is held against")
+    command.add_argument("second", metavar="B", help="the other row, likewise")
     add_suite(command)
     command.set_defaults(handler=_compare)
 
@@ -45,7 +45,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _add_reproduce(command: argparse.ArgumentParser) -> None:
-    command.add_argument("cell", help="hash of a stored cell, or as much of its beginning as is unique")
+    command.add_argument("cell", help="hash of a stored cell, or a unique prefix of it")
     command.add_argument("--store", type=Path, help="folder of results (default: every folder in runs/)")
     command.add_argument("--protocol", help=argparse.SUPPRESS)
     command.set_defaults(handler=_reproduce)
@@ -67,7 +67,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 def _add_diff(command: argparse.ArgumentParser) -> None:
     for name in ("old", "new"):
         command.add_argument(name, type=Path, help="a folder of results, or a metrics file (tlzoo bench export)")
-    command.add_argument("--tolerance", type=float, default=0.0, help="figures that differ by less are equal")
+    command.add_argument("--tolerance", type=float, default=0.0, help="values that differ by less count as equal")
     command.set_defaults(handler=_diff)
 
 

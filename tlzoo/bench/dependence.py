@@ -1,7 +1,7 @@
-"""Measuring whether answers depend on the company that a test item is in.
+"""Measures whether predictions depend on the other items of a test batch.
 
-A view can keep a method from its labels; that it takes statistics of the test batch shows only in its answers: they
-change when the batch is permuted, split, or when an item comes alone.
+A view can withhold labels from a method, but its use of test batch statistics only shows in the predictions: they
+change when the batch is permuted or split, or when an item comes alone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor
 __all__ = ["TOLERANCE", "measure_dependence"]
 
 TOLERANCE = 1e-3
-"""Largest change, as a share of the spread of the scores, that rounding explains (batches of other sizes add up in
-other orders)."""
+"""Largest change, as a share of the spread of the scores, that rounding explains (other batch sizes change the order
+of summation)."""
 
 _ALONE = 8
 
 
 def measure_dependence(answer: Callable[[Any], Tensor], items: Any, *, seed: int = 0) -> dict[str, float]:
-    """Return how much answers change when the batch does, as shares of the standard deviation of all scores.
+    """Return how much predictions change with the batch, as shares of the standard deviation of all scores.
 
     Args:
-        answer: maps items (N, ...) to scores (N, ...), the first dimension being the items.
-        items: a tensor, or anything that an index array picks rows of.
-        seed: of the permutation.
+        answer: maps items (N, ...) to scores (N, ...).
+        items: a tensor, or anything with rows that an index array can select.
+        seed: seed of the permutation.
 
     Returns:
         The largest change of any score under ``permuted`` (another order), ``split`` (two halves) and ``alone`` (a few

@@ -1,4 +1,4 @@
-"""What changed between two sets of results: two versions of the library, or two machines."""
+"""Differences between two sets of results, such as those of two versions or two machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RUN = (
     *("kind", "task", "backbone", "method", "settings", "module", "budget", "trainer", "candidates"),
     *("seed", "threads"),
 )
-"""What makes two cells the same run. Revisions and the data's checksum may differ: that is what is looked for."""
+"""The fields that make two cells the same run; revisions and the data's checksum may differ."""
 
 Figures = Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]
 """Run -> its cell as JSON data, and its metrics."""
@@ -26,7 +26,7 @@ Figures = Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]
 
 @dataclass(frozen=True)
 class Difference:
-    """Whether two sets of results are the same, in a sentence, and where they are not."""
+    """Whether two sets of results are the same, with a sentence and the differences."""
 
     same: bool
     sentence: str

@@ -1,4 +1,4 @@
-"""Running one cell: the same numbers whoever runs it, and its outcome or its failure in the store."""
+"""Runs one cell with the same numbers in any executor, and stores its outcome or failure."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ __all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbe
 
 
 def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
-    """Run a cell and store what comes of it.
+    """Run a cell and store its outcome or failure.
 
     Args:
-        cell: what to run.
-        store: where its outcome or failure goes.
+        cell: the cell to run.
+        store: the store for its outcome or failure.
         protocol: name of the module whose ``run(cell, report)`` returns the outcome.
-        report: told the share that is done.
+        report: gets the progress.
 
     Returns:
-        None, or the last line of the traceback where it failed.
+        None, or the last line of the traceback if the cell failed.
     """
     run = execute_alone if cell.processes == 1 else execute_together
     return run(cell, store, protocol, report)
 
 
 def execute_alone(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
-    """Run a cell in this process, as the only one or as one of several; see :func:`execute`."""
+    """Run a cell in this process, alone or as one of several; see :func:`execute`."""
     begun, clock = datetime.now(UTC), time.perf_counter()
     notes = {"began": begun.isoformat(timespec="seconds"), **provenance()}
     try:
@@ -54,24 +54,24 @@ def execute_alone(cell: Cell, store: Store, protocol: str, report: Report) -> st
         store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
     except Exception as error:
         text = traceback.format_exc()
-        with contextlib.suppress(OSError):  # the disk may be what failed: then the caller alone is told
+        with contextlib.suppress(OSError):  # the disk itself may have failed: then only the caller is told
             store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
         return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     finally:
-        gc.collect()  # modules and trainers refer to each other: a worker would hold several cells' data
+        gc.collect()  # modules and trainers refer to each other, so a worker would keep the data of several cells
     return None
 
 
 @contextlib.contextmanager
 def reproducible(seed: int, threads: int) -> Iterator[None]:
-    """Seed every generator, fix the number of threads and ask for deterministic algorithms; then put all back.
+    """Seed every generator, fix the number of threads and enable deterministic algorithms; then restore everything.
 
-    It is the caller's process that runs the cell in-process, so nothing of it may stay changed.
+    An in-process cell runs in the caller's process, so no setting may stay changed.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for before it is deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         with undisturbed(), threadpool_limits(limits=threads):
@@ -88,7 +88,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put every generator of the CPU back as it was: whatever runs inside leaves no trace in what follows."""
+    """Restore every CPU generator afterwards, so that the code inside leaves no trace in what follows."""
     import torch
 
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
@@ -101,7 +101,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def provenance() -> dict[str, Any]:
-    """Return versions, host and commit: what is worth knowing of a result, and no part of its identity."""
+    """Return versions, host and commit, which are worth knowing but not part of a result's identity."""
     return dict(_provenance())
 
 
@@ -128,7 +128,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that the package runs from, "+" where files differ from it; else None."""
+    """Return the commit of the package's checkout, with "+" if files differ from it, or None without a checkout."""
     import subprocess
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who runs the cells: this process, a pool of workers, or a cluster. What comes of a cell is the same."""
+"""Executors run cells in this process, in a pool of workers, or on a cluster, with the same results."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ __all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool"]
 
 
 class Listener(Protocol):
-    """What is told of cells as they run."""
+    """Receives the progress of cells."""
 
     def progress(self, cell: Cell, fraction: float) -> None:
-        """Take note that ``cell`` is done to ``fraction``."""
+        """Receive the progress of ``cell``."""
         ...
 
     def finished(self, cell: Cell, error: str | None) -> None:
-        """Take note that ``cell`` is stored, or why it failed."""
+        """Receive that ``cell`` is stored, or why it failed."""
         ...
 
 
 class Executor(Protocol):
-    """Runs cells; every one of them is in the store, finished or failed, when it returns."""
+    """Runs cells; when it returns, every cell is in the store, finished or failed."""
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells`` with ``protocol``, outcomes into ``store``."""
+        """Run ``cells`` with ``protocol`` and write the outcomes to ``store``."""
         ...
 
 
 class InProcess:
-    """One cell after the other in this process: for debugging, and where processes cannot be started."""
+    """Runs one cell after the other in this process, for debugging or if no processes can be started."""
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
         """Run ``cells`` in the order given."""
@@ -53,13 +53,13 @@ class InProcess:
 
 
 class Pool:
-    """Worker processes, one library thread each.
+    """Runs cells in worker processes with one library thread each.
 
-    A worker that dies (killed, out of memory) fails the cell that it ran; another takes its place.
+    If a worker dies (killed, out of memory), its cell fails and another worker takes its place.
 
     Args:
-        workers: processes; as many as have room in cores and memory where None (:class:`~tlzoo.bench.resources.Room`):
-            where cells turn out to need more memory than was thought, fewer go on.
+        workers: number of processes; by default as many as cores and memory allow
+            (:class:`~tlzoo.bench.resources.Room`), and fewer if cells need more memory than expected.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -68,7 +68,7 @@ class Pool:
         self.workers = workers
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells``, each on the worker that is free first.
+        """Run ``cells``, each on the first free worker.
 
         Raises:
             ValueError: a cell uses something that workers cannot import.
@@ -136,11 +136,11 @@ EXECUTORS: dict[str, Callable[[int | None, str | None], Executor]] = {
     "ray": _ray,
     "slurm": _slurm,
 }
-"""Name -> what makes an executor of a number of workers and an address, either of them None."""
+"""Name -> function that creates an executor from a number of workers and an address, either of them None."""
 
 
 class _Worker:
-    """One worker process, and the thread that reads its answers; ``None`` is the answer of the dead."""
+    """A worker process and the thread that reads its answers; a dead worker answers ``None``."""
 
     def __init__(
         self,
@@ -165,10 +165,10 @@ class _Worker:
         self._thread.start()
 
     def give(self, cell: Cell | None) -> None:
-        """Hand over the next cell; None lets the worker end."""
+        """Send the next cell; None ends the worker."""
         self.cell = cell
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died: the listening thread says so
+        with contextlib.suppress(BrokenPipeError):  # it died: the listening thread will report it
             if cell is None:
                 self.process.stdin.close()
             else:
@@ -184,18 +184,18 @@ class _Worker:
         self._answer((self, None))
 
     def close(self) -> None:
-        """Let go of the pipes of a process that ended."""
+        """Close the pipes of a finished process."""
         for pipe in (self.process.stdin, self.process.stdout, self._said):
-            with contextlib.suppress(OSError):  # closing flushes, and nobody reads any more
+            with contextlib.suppress(OSError):  # closing flushes, but nobody reads any more
                 pipe.close()  # type: ignore[union-attr]  # all three are pipes
 
     def last_words(self) -> str:
-        """Return the end of what the process said on its error stream."""
+        """Return the end of the process's standard error."""
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 4000))
         return self._said.read().decode(errors="replace").strip()
 
     def kill(self) -> None:
-        """End the process at once: what it was doing is lost, what it finished is stored."""
+        """Kill the process: the running cell is lost, finished cells are stored."""
         self.process.kill()
         self.process.wait()
         self._thread.join()
@@ -204,11 +204,11 @@ class _Worker:
 
 def _record_death(worker: _Worker, cell: Cell, store: Store) -> str | None:
     if store.read(cell) is not None:
-        return None  # it died between storing the cell and saying so
+        return None  # it died between storing the cell and reporting it
     code = worker.process.returncode
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
     error = f"WorkerDied: the process that ran this cell {how}{hint}"
-    with contextlib.suppress(OSError):  # a full disk: the listener is told all the same
+    with contextlib.suppress(OSError):  # a full disk: the listener still gets the error
         store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
     return error

@@ -1,4 +1,4 @@
-"""Results in other forms: Parquet for one's own analysis, and the compact file that is committed."""
+"""Exports results: Parquet for your own analysis, and a compact file to commit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def described(plan: Plan, store: Store) -> Iterator[tuple[dict[str, Any], Record
 
 
 def write_parquet(path: Path, plan: Plan, store: Store) -> int:
-    """Write one line a cell and metric; return how many lines."""
+    """Write one line per cell and metric; return the number of lines."""
     import pandas as pd
 
     lines = [
@@ -50,9 +50,9 @@ def write_parquet(path: Path, plan: Plan, store: Store) -> int:
 
 
 def write_metrics(path: Path, plan: Plan, store: Store) -> int:
-    """Write the compact metrics file of a suite, one line a cell, small enough to commit; return how many cells.
+    """Write the compact metrics file of a suite, one line per cell; return the number of cells.
 
-    It holds no times, so that the same results give the same file.
+    It holds no times, so the same results give the same file.
     """
     records = store.finished(plan.cells)
     titles: dict[str, str] = {}  # of the first group that a cell is in
@@ -80,7 +80,7 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
 
 
 def _judgements(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
-    """Return how well each label-free validator ranks, by title of the groups that have any."""
+    """Return how well each label-free validator ranks, by group title."""
     found = {group.title: judged(list(store.finished(cells).values())) for group, cells in plan.groups}
     return {
         title: [
@@ -92,5 +92,5 @@ def _judgements(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
 
 
 def _short(value: float) -> float | None:
-    """Return six significant digits; None for what JSON has no word for."""
+    """Return six significant digits; None for values that JSON cannot represent."""
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Cells of methods, tasks and backbones that are not built in: who can run them, and whether their code has changed."""
+"""Cells with methods, tasks or backbones that are not built in: who can run them, and whether their code changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: dict[str, Extensions] = {
 
 
 def _used(cells: Iterable[Cell]) -> Iterator[tuple[Extensions, str]]:
-    """Yield what cells use that may not be built in."""
+    """Yield the names in cells that may not be built in."""
     for used in {each for cell in cells for each in (*cell.code, f"task {cell.task}")}:
         kind, _, name = used.partition(" ")
         yield _KINDS[kind], name
@@ -30,14 +30,14 @@ def require_shared(cells: Iterable[Cell]) -> None:
     """Refuse cells that other processes cannot run.
 
     Raises:
-        ValueError: they use something that is defined in this session alone.
+        ValueError: they use something that is only defined in this session.
     """
     for extensions, name in _used(cells):
         extensions.require_shared(name)
 
 
 def in_session(cells: Iterable[Cell]) -> bool:
-    """Whether cells use something that is defined in this session alone."""
+    """Return whether cells use something that is only defined in this session."""
     return any(not extensions.is_shared(name) for extensions, name in _used(cells))
 
 
@@ -57,17 +57,17 @@ def name_of(target: Any) -> str:
 
 
 def changed_code(cell: Cell) -> list[str]:
-    """Return what of a cell's code is another now, in words; empty where nothing is.
+    """Return in words what changed in a cell's code; empty if nothing did.
 
     Raises:
-        ValueError: something cannot be found any more.
+        ValueError: something no longer exists.
     """
     changed = []
     for used, then in cell.code.items():
         kind, _, name = used.partition(" ")
         now = _KINDS[kind].code(name).get(used)
         if now is None:
-            raise ValueError(f"cell {cell.hash} needs {used}, which is not there any more; register it first")
+            raise ValueError(f"cell {cell.hash} needs {used}, which no longer exists; register it first")
         if now != then:
             changed.append(f"{used} {then} then, {now} now")
     return changed

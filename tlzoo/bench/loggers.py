@@ -1,7 +1,7 @@
-"""Loggers by name: what is measured of a run also goes to TensorBoard, Weights & Biases or MLflow, where asked.
+"""Loggers by name: send the measurements of a run to TensorBoard, Weights & Biases or MLflow.
 
-They are no part of a cell: with and without them it gives the same bytes. So they reach workers in the environment,
-not in the cell.
+They are not part of a cell, which gives the same bytes with and without them. So workers get them through the
+environment, not in the cell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LOGGERS", "check_loggers", "choose_loggers", "close_loggers", "log_measured", "make_loggers"]
 
 LOGGERS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
-"""Name, which is the extra's too -> the package that it needs."""
+"""Name, also of the extra -> the package that it needs."""
 
 NAMES, FOLDER = "TLZOO_LOGGERS", "TLZOO_LOG_FOLDER"
 
@@ -34,7 +34,7 @@ def choose_loggers(names: Sequence[str], folder: Path) -> None:
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Refuse loggers that cannot be had.
+    """Refuse loggers that are not available.
 
     Raises:
         ValueError: there is no such logger.
@@ -44,11 +44,11 @@ def check_loggers(names: Sequence[str]) -> None:
         if name not in LOGGERS:
             raise ValueError(nearest(name, LOGGERS, kind="logger"))
         if importlib.util.find_spec(LOGGERS[name]) is None:
-            raise ImportError(f"the logger {name} needs a package more: pip install tlzoo[{name}]")
+            raise ImportError(f"the logger {name} needs another package: pip install tlzoo[{name}]")
 
 
 def make_loggers(cell: Cell) -> list[Logger]:
-    """Return the loggers of one training of a cell, its specification logged; none in a companion process."""
+    """Return the loggers of one training run, with the cell's specification logged; none in a companion process."""
     names = [name for name in os.environ.get(NAMES, "").split(",") if name]
     if not names or os.environ.get("LOCAL_RANK", "0") != "0":
         return []
@@ -59,13 +59,13 @@ def make_loggers(cell: Cell) -> list[Logger]:
 
 
 def log_measured(loggers: Sequence[Logger], measured: Mapping[str, float], step: int) -> None:
-    """Log what was measured at a checkpoint."""
+    """Log the measurements at a checkpoint."""
     for logger in loggers:
         logger.log_metrics({name: value for name, value in measured.items() if name != "step"}, step)
 
 
 def close_loggers(loggers: Sequence[Logger]) -> None:
-    """Write out what is left; a run at Weights & Biases lasts until it is finished, also where Lightning is done."""
+    """Flush the loggers; a run at Weights & Biases must be finished even after Lightning is done."""
     for logger in loggers:
         logger.finalize("success")
         experiment: Any = getattr(logger, "experiment", None)
@@ -103,6 +103,6 @@ _MAKERS: dict[str, Any] = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow
 
 
 def _run_name(cell: Cell) -> str:
-    """Return a name of the row for folders."""
+    """Return a folder name for the row."""
     plain = "".join(c if c.isalnum() or c in "-_.+" else "_" for c in f"{cell.task}-{cell.label}")
     return f"{plain}-seed{cell.seed}"

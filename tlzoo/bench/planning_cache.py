@@ -1,9 +1,8 @@
-"""What planning must know of methods, tasks and backbones, remembered so that it need not load torch.
+"""A cache of what planning needs to know about methods, tasks and backbones, so that it need not load torch.
 
-Remembered facts are kept under a fingerprint of everything that they follow from: all code of this package, the
-protocol's file, and the versions of the installed dependencies. Whatever of these changes makes a new fingerprint,
-and the facts are established again: they cannot go stale. A task that names no pinned source (a folder of the
-user's own) is never remembered.
+The cache key is a fingerprint of everything that the facts depend on: all code of this package, the file of the
+protocol, and the versions of the installed dependencies. If any of these changes, the facts are determined again, so
+they never go stale. A task without a pinned source, such as a user's folder, is never cached.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _KEPT_FILES = 8
 
 
 def code_fingerprint(protocol: str = DEFAULT_PROTOCOL) -> str:
-    """Hash this package's code, the protocol's, and the versions of installed dependencies."""
+    """Return a hash of this package's code, the protocol's code and the versions of installed dependencies."""
     digest = hashlib.sha256()
     root = Path(tlzoo.__file__).parent
     files = sorted([*root.rglob("*.py"), *root.rglob("*.pyi")])
@@ -85,7 +84,7 @@ class Facts:
             self._known = {}
 
     def method(self, name: str) -> dict[str, Any]:
-        """Return what planning needs of a method.
+        """Return what planning needs to know about a method.
 
         Its ``name`` in a cell, ``family``, ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes),
         ``parts``, ``space``, ``kinds`` (names of its base classes), ``citation`` of its paper, and ``code`` of what is
@@ -130,7 +129,7 @@ class Facts:
         return {"name": names.EXTENSIONS.reference(name), "modality": modality, "code": code}
 
     def protocol_of(self, kind: str) -> dict[str, Any]:
-        """Return what planning needs of the protocol of a kind.
+        """Return what planning needs to know about the protocol of a kind.
 
         Its ``revision``, ``allowed`` (names that may be set), ``search``, and ``methods_in`` (settings that name one).
         """
@@ -150,7 +149,7 @@ class Facts:
         return known
 
     def save(self) -> None:
-        """Write what was established since; other processes may do so too, the last one stays."""
+        """Write the new facts; if other processes do so as well, the last one wins."""
         if not self._fresh:
             return
         keep_file(self._file, json.dumps({**self._known, **self._fresh}, indent=1, sort_keys=True).encode())

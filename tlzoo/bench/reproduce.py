@@ -1,4 +1,4 @@
-"""Running one stored cell again, and whether it gives what it gave."""
+"""Runs a stored cell again and compares the results."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Reproduction", "find_cell", "reproduce"]
 
 _SAME_MACHINE = ("platform", "processor", "python", "versions")
 _TOLERANCE = 0.01
-"""Of figures and logits elsewhere, relative to the largest: other processors add up in other orders."""
+"""Tolerance on other machines, relative to the largest value: processors differ in the order of summation."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Whether a cell matches, in a sentence, and where it does not."""
+    """Whether a cell matches, with a sentence and the differences."""
 
     matches: bool
     sentence: str
@@ -35,14 +35,14 @@ class Reproduction:
 
 
 def find_cell(prefix: str, root: Path | None = None) -> tuple[Store, Record]:
-    """Return the one finished cell whose hash begins with ``prefix``, and its store.
+    """Return the only finished cell whose hash begins with ``prefix``, and its store.
 
     Args:
-        prefix: of the hash.
-        root: folder of results; all folders in ``runs/`` where None.
+        prefix: beginning of the hash.
+        root: folder of results; by default all folders in ``runs/``.
 
     Raises:
-        ValueError: there is none, or there are several.
+        ValueError: there is no such cell, or there are several.
     """
     if not re.fullmatch("[0-9a-f]{1,16}", prefix):
         raise ValueError(f"cell {prefix!r}; expected the beginning of a hash: up to 16 of the digits 0 to 9 and a to f")
@@ -54,17 +54,17 @@ def find_cell(prefix: str, root: Path | None = None) -> tuple[Store, Record]:
         raise ValueError(f"no finished cell {prefix!r} in {where}; the report lists the hashes of all cells")
     if len(found) > 1:
         hashes = ", ".join(record.cell.hash for _, record in found)
-        raise ValueError(f"{prefix!r} is the beginning of several cells: {hashes}; give more of it")
+        raise ValueError(f"{prefix!r} is a prefix of several cells: {hashes}; give a longer one")
     return found[0]
 
 
 def reproduce(record: Record, store: Store, protocol: str) -> Reproduction:
-    """Run a stored cell again, in this process and into a folder that is thrown away.
+    """Run a stored cell again, in this process and in a temporary folder.
 
-    The same machine and versions must give the same bytes; elsewhere figures may be off by rounding.
+    The same machine and versions must give the same bytes; elsewhere values may differ by rounding.
 
     Raises:
-        ValueError: the code or the data is of another revision than the cell.
+        ValueError: the revision of the code or the data differs from the cell's.
     """
     _check_revisions(record.cell, protocol)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def reproduce(record: Record, store: Store, protocol: str) -> Reproduction:
 
 
 def _check_revisions(cell: Cell, protocol: str) -> None:
-    """Refuse to hold a cell against code or data that would not make it."""
+    """Refuse to compare a cell with other code or data."""
     facts = Facts(protocol)
     now = {
         "method": facts.method(cell.method)["revision"],
@@ -98,7 +98,7 @@ def _check_revisions(cell: Cell, protocol: str) -> None:
     ]
     if changed := [*changed, *changed_code(cell)]:
         raise ValueError(
-            f"cell {cell.hash} cannot be run again as it was: {'; '.join(changed)}; check out the commit that made it"
+            f"cell {cell.hash} cannot be reproduced: {'; '.join(changed)}; check out the commit that made it"
         )
 
 
@@ -108,7 +108,7 @@ def _changed_surroundings(then: Mapping[str, Any]) -> list[str]:
 
 
 def _differences(old: Record, new: Record, store: Store, fresh: Store, *, tolerance: float) -> Iterator[str]:
-    # figures, curves and predictions that a later version added say nothing of those that are there
+    # metrics, curves and predictions that a later version added do not matter
     for name, a in sorted(old.metrics.items()):
         b = new.metrics.get(name)
         if b is None:

@@ -1,4 +1,4 @@
-"""What the machine has, and what processes of ours are given: cores, memory, environment variables."""
+"""Cores and memory of the machine, and the environment of worker processes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tlzoo.bench.cell import Cell
 __all__ = ["Room", "available_memory", "cores", "import_path", "peak_memory", "worker_environment"]
 
 WORKER_BYTES = 768 * 2**20
-"""What a worker is taken to need where nothing is known of it: torch, Lightning and their libraries hold about 600 MB
-before the first cell, cells on features some ten more."""
+"""Initial estimate of a worker's memory: torch, Lightning and their libraries take about 600 MB before the first cell,
+and cells on features add some ten MB."""
 
 _CONTROL_GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
-"""Where Linux keeps the limit of a container, and what is used of it: version 2, version 1."""
+"""Where Linux keeps the memory limit and usage of a container, in versions 2 and 1."""
 
 
 def cores() -> int:
-    """Return how many cores this process may use: its affinity and the quota of a container count."""
-    import joblib  # psutil knows no quota
+    """Return how many cores this process may use, by its affinity and the quota of its container."""
+    import joblib  # psutil does not know quotas
 
     return int(joblib.cpu_count())
 
@@ -42,7 +42,7 @@ def _machine_memory() -> int:
 
 
 def _container_memory() -> int | None:
-    """Return what the container's limit leaves; None without one. psutil sees the machine, not the container."""
+    """Return the memory left in the container, or None without a limit; psutil only sees the machine."""
     for folder, limit, used in _CONTROL_GROUPS:
         try:
             most = int((folder / limit).read_text(encoding="ascii"))
@@ -55,7 +55,7 @@ def _container_memory() -> int | None:
 
 
 def peak_memory() -> int | None:
-    """Return the most bytes that this process held at a time; None where the system does not say."""
+    """Return the peak memory of this process in bytes, or None if the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         # psutil has no peak on Linux, and getrusage begins with what the parent held
@@ -65,13 +65,13 @@ def peak_memory() -> int | None:
 
 
 class Room:
-    """How many workers have room in the cores and the memory that are free when a run begins.
+    """How many workers fit into the cores and the memory that are free when a run begins.
 
-    A worker counts as many cores as its largest cell has threads and processes, and as much memory as the largest that
-    was seen, at first ``WORKER_BYTES``. A tenth of the memory stays free.
+    A worker counts with the cores for the threads and processes of its largest cell, and with the largest peak memory
+    seen so far, at first ``WORKER_BYTES``. A tenth of the memory stays free.
 
     Args:
-        cells: that will be run.
+        cells: the cells to run.
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
@@ -82,17 +82,17 @@ class Room:
         self._each = WORKER_BYTES
 
     def saw(self, peak: int | None) -> None:
-        """Take note of the most bytes that a worker held."""
+        """Record the peak memory of a worker."""
         self._each = max(self._each, peak or 0)
 
     @property
     def workers(self) -> int:
-        """How many workers have room, at least one."""
+        """The number of workers that fit, at least one."""
         return max(min(self._cores, self._memory // (self._each * self._processes)), 1)
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """Return the environment of a process that runs cells of so many threads."""
+    """Return the environment of a process whose cells use this number of threads."""
     libraries = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
     return {
         **os.environ,
@@ -103,5 +103,5 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 def import_path() -> str:
-    """Return what makes other processes import what this one can."""
+    """Return a PYTHONPATH with which other processes can import what this one can."""
     return os.pathsep.join(path or os.getcwd() for path in sys.path)

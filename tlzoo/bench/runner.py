@@ -1,4 +1,4 @@
-"""Runs what is missing of a suite, and shows how far it is."""
+"""Runs the missing cells of a suite and shows the progress."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Plan:
     """A suite with its cells.
 
     Attributes:
-        suite: what was planned.
+        suite: the suite.
         groups: each group with its cells.
-        sees: name of a cell's method -> what it declares that it sees.
+        sees: name of a cell's method -> what it declares to see.
     """
 
     suite: Suite
@@ -37,18 +37,18 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """Every cell once, in the order of the suite."""
+        """All cells, each once, in the order of the suite."""
         return list({cell.hash: cell for _, cells in self.groups for cell in cells}.values())
 
 
 def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
-    """Expand a suite; nothing heavy is imported where all facts are remembered.
+    """Expand a suite; if all facts are cached, nothing heavy is imported.
 
     Raises:
-        SuiteError: a name in it does not exist, with file and line.
+        SuiteError: a name in it does not exist; the message has file and line.
     """
     facts = Facts(protocol)
-    # methods and backbones of all groups are looked up before the first task is loaded: a typo shows at once
+    # methods and backbones of all groups are looked up before the first task is loaded, so a typo shows at once
     groups = tuple((group, tuple(group.cells(facts))) for group in suite.groups)
     sees = {cell.method: facts.method(cell.method)["sees"] for _, cells in groups for cell in cells}
     facts.save()
@@ -57,12 +57,12 @@ def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a run did.
+    """Counts of what a run did.
 
     Attributes:
-        stored: cells that were finished before.
-        finished: cells that were run.
-        failed: cells that were run and failed, with the last line of the traceback.
+        stored: number of cells that were finished before.
+        finished: number of cells that ran.
+        failed: cells that failed, with the last line of the traceback.
     """
 
     stored: int
@@ -78,15 +78,15 @@ def run_cells(
     protocol: str = DEFAULT_PROTOCOL,
     console: Console | None = None,
 ) -> Summary:
-    """Run the cells that are not in the store; those that failed before are tried again.
+    """Run the cells that are not in the store; failed ones run again.
 
     Args:
-        cells: what should be in the store afterwards.
-        store: where outcomes go.
-        executor: who runs them; this process where None.
-        protocol: module with ``prepare(cells)``, called once for all that is missing (shared features, downloads),
-            and ``run(cell, report)``.
-        console: where progress is shown; nowhere where None.
+        cells: the cells that should be in the store afterwards.
+        store: the store for the outcomes.
+        executor: runs the cells; by default this process.
+        protocol: module with ``run(cell, report)`` and ``prepare(cells)``, which is called once for all missing cells
+            (shared features, downloads).
+        console: shows the progress; None shows nothing.
     """
     unique = list({cell.hash: cell for cell in cells}.values())
     store.clean()
@@ -102,7 +102,7 @@ def run_cells(
 
 
 def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> None:
-    """Let the protocol make what cells share; an error shows again, with its traceback, in the cells it concerns."""
+    """Let the protocol prepare shared data; an error shows again, with its traceback, in the affected cells."""
     status = console.status("preparing data and features") if console else contextlib.nullcontext()
     with status:
         try:
@@ -135,7 +135,7 @@ def _bar(total: int, console: Console | None) -> Iterator[tuple[Progress, TaskID
 
 
 class _Progress:
-    """Adds up the shares of all cells into one bar."""
+    """Combines the progress of all cells in one bar."""
 
     def __init__(self, bar: tuple[Progress, TaskID] | None, failed: dict[Cell, str]) -> None:
         self._bar, self._failed = bar, failed
@@ -147,7 +147,7 @@ class _Progress:
         self._show(cell)
 
     def finished(self, cell: Cell, error: str | None) -> None:
-        """Count a cell as ended, and show its error if it failed."""
+        """Count a cell as done, and show its error if it failed."""
         self._shares[cell] = 1.0
         self._ended.add(cell)
         if error is not None:
@@ -156,7 +156,7 @@ class _Progress:
                 self._bar[0].console.print(f"failed: {cell}: {error}", style="red", markup=False, highlight=False)
         self._show(cell)
         if self._bar and not self._bar[0].console.is_terminal:
-            # a bar cannot move in a log file: there, a line a cell says how far the run is
+            # a bar cannot move in a log file: there, each cell prints a line
             task = self._bar[0].tasks[0]
             line = f"{task.fields['count']}, {task.elapsed or 0:.0f} s: {cell}"
             self._bar[0].console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Search under one budget: the same number of trials for every row, chosen without test labels."""
+"""Search under one budget: the same number of trials for every row, selected without test labels."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SAMPLERS = ("random", "tpe")
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What a group says of its search.
+    """The search settings of a group.
 
     Attributes:
-        trials: settings that are tried of every row; 0 where nothing is searched.
-        rule: what chooses among them; empty for the protocol's own.
-        space: setting of the module -> distribution, for all rows; what a row says itself goes before it.
-        sampler: ``"random"``: draws that stand on their own; ``"tpe"``: each trial looks at the validation scores of
-            those before (:mod:`tlzoo.bench.tpe_search`).
-        place: of ``trials`` or ``rule`` in the suite.
+        trials: number of settings to try per row; 0 without a search.
+        rule: selects among them; empty for the protocol's default.
+        space: setting of the module -> distribution, for all rows; a row's own settings override it.
+        sampler: ``"random"``: independent draws; ``"tpe"``: each trial uses the validation scores of the earlier ones
+            (:mod:`tlzoo.bench.tpe_search`).
+        place: location of ``trials`` or ``rule`` in the suite.
     """
 
     trials: int = 0
@@ -39,23 +39,25 @@ class Search:
         """Refuse what the protocol of ``kind`` cannot do; ``known`` are its ``rules`` and tunable ``module`` settings.
 
         Raises:
-            SuiteError: there is no rule without test labels, the rule is none of the protocol's, or a setting of the
+            SuiteError: there is no rule without test labels, the protocol does not have the rule, or a setting of the
                 module cannot be searched.
         """
         if self.place is None:
             return
         if self.sampler != "random" and not self.trials:
-            raise self.place.error(f"sampler {self.sampler} has nothing to sample; give trials: N")
+            raise self.place.error(f"sampler {self.sampler} has nothing to sample; set trials: N")
         if not known["rules"]:
-            raise self.place.error(f"runs of kind {kind} cannot choose settings: no data but the test is left")
+            raise self.place.error(
+                f"runs of kind {kind} cannot select settings: there are no data besides the test set"
+            )
         if self.rule and self.rule not in known["rules"]:
-            raise self.place.error(f"{nearest(self.rule, known['rules'], kind='rule')}; test labels choose nothing")
+            raise self.place.error(f"{nearest(self.rule, known['rules'], kind='rule')}; rules must not use test labels")
         for name in self.space:
             if name not in known["module"]:
                 raise self.place.error(nearest(name, known["module"] or ["none"], kind="module setting to search"))
 
     def of_cell(self) -> dict[str, Any]:
-        """Return what a cell keeps of it."""
+        """Return the part of the search that a cell stores."""
         sampler = "" if self.sampler == "random" else self.sampler
         given = {"trials": self.trials, "rule": self.rule, "sampler": sampler}
         return {name: value for name, value in given.items() if value}
@@ -63,15 +65,15 @@ class Search:
     def candidates(
         self, method: str, own: Mapping[str, Distribution], fixed: Mapping[str, Any], *, seed: int
     ) -> dict[str, Any]:
-        """Return parameter -> its value in each trial; empty where there is nothing to draw.
+        """Return parameter -> its value in each trial; empty if there is nothing to draw.
 
-        Of a sampler that chooses as it goes it is the distribution instead, as plain data.
+        For a sampler that chooses on the way, it returns distributions as plain data instead.
 
         Args:
-            method: full name.
-            own: space of the method.
-            fixed: settings that the row gives; they are not drawn.
-            seed: of the run.
+            method: full name of the method.
+            own: search space of the method.
+            fixed: settings of the row; they are not drawn.
+            seed: seed of the run.
         """
         space = {name: each for name, each in {**self.space, **own}.items() if name not in fixed}
         if self.sampler != "random":
@@ -87,10 +89,10 @@ def read_search(parts: Mapping[str, Located], inherited: Search) -> Search:
 
     Args:
         parts: keys of the group or suite.
-        inherited: what holds where a key is absent.
+        inherited: the default for missing keys.
 
     Raises:
-        SuiteError: a value is of the wrong form.
+        SuiteError: a value has the wrong form.
     """
     given: dict[str, Any] = {name: getattr(inherited, name) for name in ("trials", "rule", "sampler")}
     given["space"] = dict(inherited.space)

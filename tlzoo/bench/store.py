@@ -1,9 +1,9 @@
-"""Finished cells on disk: one pair of files each, written so that a kill at any point loses nothing finished.
+"""Finished cells on disk, as one pair of files each; a kill at any point loses no finished cell.
 
-``<hash>.npz`` holds predictions and is written first; ``<hash>.json`` holds everything else and is written last: its
-presence is the commit. Both go to a temporary file, are synced, and are renamed. There is no lock and no shared
-file, so several runs may fill one store, on NFS too. What cannot be read, or does not match its own digest,
-counts as missing and is run again; so does what holds another cell than its name says.
+``<hash>.npz`` holds the predictions and is written first. ``<hash>.json`` holds everything else and is written last:
+its presence is the commit. Both are written to a temporary file, synced and renamed. There is no lock and no shared
+file, so several runs may fill one store, also on NFS. Files that cannot be read, do not match their digest, or hold
+another cell than their name says count as missing, and the cell runs again.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Record:
     """A finished cell as read back.
 
     Attributes:
-        cell: what was run.
-        metrics: name -> figure.
-        curves: name -> one value a checkpoint.
+        cell: the cell.
+        metrics: name -> value.
+        curves: name -> one value per checkpoint.
         receipt: what the method saw.
         series: plots by name.
         splits: prediction name -> hash of its examples.
-        provenance: commit, versions, host, times: not part of the identity.
+        provenance: commit, versions, host and times, which are not part of the identity.
     """
 
     cell: Cell
@@ -66,7 +66,7 @@ class Failure:
 
     @property
     def last_line(self) -> str:
-        """What went wrong, in one line."""
+        """The error in one line."""
         lines = [line for line in self.traceback.splitlines() if line.strip()]
         return printable(lines[-1].strip()) if lines else "unknown error"
 
@@ -83,9 +83,9 @@ class Store:
         self._read: dict[str, tuple[tuple[int, ...] | None, Record | None]] = {}
 
     def write(self, cell: Cell, outcome: Outcome, provenance: Mapping[str, Any] | None = None) -> None:
-        """Store a finished cell; an earlier failure of it is removed.
+        """Store a finished cell and remove an earlier failure of it.
 
-        The bytes of the ``.npz`` and of the ``result`` in the ``.json`` depend on the outcome alone.
+        The bytes of the ``.npz`` and of the ``result`` in the ``.json`` depend only on the outcome.
         """
         arrays = _packed(outcome.predictions)
         buffer = io.BytesIO()
@@ -94,7 +94,7 @@ class Store:
             "metrics": _encoded(outcome.metrics),
             "curves": _encoded(outcome.curves),
             "receipt": _encoded(outcome.receipt),
-            # columns are in order, and canonical JSON sorts keys: kept as pairs
+            # columns have an order, but canonical JSON sorts keys, so they are kept as pairs
             "series": {name: _encoded(list(columns.items())) for name, columns in outcome.series.items()},
             "splits": dict(outcome.splits),
             "predictions": hashlib.sha256(buffer.getvalue()).hexdigest(),
@@ -111,7 +111,7 @@ class Store:
         replace_file(self.root / f"{cell.hash}.failed.json", _sealed(payload))
 
     def read(self, cell: Cell | str) -> Record | None:
-        """Return a finished cell (or the cell of that hash), or None where it is missing, torn or corrupt."""
+        """Return a finished cell (or the cell of that hash), or None if it is missing, torn or corrupt."""
         key = cell if isinstance(cell, str) else cell.hash
         state = self._state(key)
         if key not in self._read or self._read[key][0] != state:
@@ -119,7 +119,7 @@ class Store:
         return self._read[key][1]
 
     def _state(self, key: str) -> tuple[int, ...] | None:
-        """Return what tells one version of a pair of files from another; None where one of them is not there."""
+        """Return a value that identifies the version of a pair of files, or None if one is missing."""
         try:
             stats = [(self.root / f"{key}{suffix}").stat() for suffix in (".json", ".npz")]
         except OSError:
@@ -150,7 +150,7 @@ class Store:
             return {name: archive[name] for name in archive.files}
 
     def failure(self, cell: Cell | str) -> Failure | None:
-        """Return why a cell failed, or None where it did not, or was finished since."""
+        """Return why a cell failed, or None if it did not fail or has finished since."""
         key = cell if isinstance(cell, str) else cell.hash
         payload = self._unsealed(f"{key}.failed.json")
         if payload is None or self.read(key) is not None:
@@ -166,7 +166,7 @@ class Store:
         return found if found.cell.hash == key else None
 
     def finished(self, cells: Iterable[Cell]) -> dict[Cell, Record]:
-        """Return those of ``cells`` that are finished."""
+        """Return the finished ones among ``cells``."""
         found = ((cell, self.read(cell)) for cell in cells)
         return {cell: record for cell, record in found if record is not None}
 
@@ -176,7 +176,7 @@ class Store:
         return {name: (self.root / name).read_bytes() for name in names if (self.root / name).is_file()}
 
     def adopt(self, files: Mapping[str, bytes]) -> None:
-        """Write the files that another store returned of a cell: results that come over a network."""
+        """Write the files of a cell from another store, which came over a network."""
         for name, data in files.items():
             replace_file(self.root / name, data)
         for name in files:
@@ -185,7 +185,7 @@ class Store:
                     (self.root / f"{name.removesuffix('.json')}.failed.json").unlink()
 
     def clean(self) -> int:
-        """Remove temporary files that a killed run left more than an hour ago; return how many."""
+        """Remove temporary files that killed runs left more than an hour ago; return their number."""
         return sweep(self.root, older_than=_STALE_SECONDS)
 
     def _unsealed(self, name: str) -> dict[str, Any] | None:
@@ -224,7 +224,7 @@ def _sealed(payload: Mapping[str, Any]) -> bytes:
 
 
 def _encoded(value: Any) -> Any:
-    """Return JSON data: arrays and NumPy scalars as Python's, floats that JSON lacks as strings."""
+    """Return JSON data: arrays and NumPy scalars as Python values, floats that JSON lacks as strings."""
     if isinstance(value, Mapping):
         return {str(key): _encoded(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):
@@ -239,10 +239,10 @@ def _encoded(value: Any) -> Any:
 
 
 def _packed(predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return what is stored of predictions.
+    """Return the stored form of predictions.
 
-    Floats become float16 unless one of them would overflow. Of scores (N, C) over more than 256 classes the best
-    20 are kept, best first, with their classes beside them under ``<name>#classes``.
+    Floats become float16 unless one of them would overflow. Of scores (N, C) over more than 256 classes, the best 20
+    are kept, best first, with their classes under ``<name>#classes``.
     """
     packed: dict[str, NDArray[Any]] = {}
     for name, array in sorted(predictions.items()):

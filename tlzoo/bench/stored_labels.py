@@ -1,4 +1,4 @@
-"""Labels of stored predictions: they are not stored with them, but found again in the task by the split's hash."""
+"""Labels of stored predictions, found in the task by the hash of the split instead of being stored."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MISSING = -1
 class Labels:
     """Labels of stored predictions.
 
-    They are kept in the cache (``tlzoo data list`` says where), so that a report loads no task whose labels were found
-    before; and here, so that none is loaded twice for a split that it does not have.
+    Labels found once are cached on disk (``tlzoo data list`` shows where), so a report does not load their task again.
+    This object also remembers splits that a task does not have.
     """
 
     def __init__(self) -> None:
@@ -34,15 +34,15 @@ class Labels:
         self._known: dict[tuple[str, str], Found] = {}
 
     def find(self, cell: Cell, prediction: str, split: str) -> Found | None:
-        """Return the labels (N,) of a prediction, -1 where unknown; None where its task has no such split.
+        """Return the labels (N,) of a prediction, with -1 for unknown ones; None if its task has no such split.
 
         Args:
-            cell: whose prediction it is.
-            prediction: its name; of a set with several targets, the one that the name ends with (``test_left``).
+            cell: the cell of the prediction.
+            prediction: name of the prediction; with several targets, it ends with the target's name (``test_left``).
             split: hash of the examples.
 
         Raises:
-            Exception: whatever keeps the task from being loaded (no network, another folder).
+            Exception: the task cannot be loaded (no network, another folder).
         """
         target = prediction.removeprefix("test_")
         key = split, target

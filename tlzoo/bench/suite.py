@@ -1,4 +1,4 @@
-"""A suite: what is compared, on what, how often; and the cells that it expands to."""
+"""A suite of comparisons, and the cells that it expands to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Group", "Row", "Suite"]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method with its settings: one row of a table."""
+    """A method with its settings, one row of a table."""
 
     method: Located
     label: str
@@ -33,14 +33,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rows that are compared on the same tasks and backbones, under one budget.
+    """Rows that are compared on the same tasks and backbones with the same budget.
 
     Attributes:
-        metric: headline of its tables; ``columns`` are further metrics, shown as means.
-        percent: show figures times 100.
-        better: which end of the metric is good.
-        search: of settings, the same for all rows.
-        place: where the suite says so, for messages.
+        metric: main metric of its tables; ``columns`` are further metrics, shown as means.
+        percent: whether to show values times 100.
+        better: whether higher or lower values are better.
+        search: search settings, the same for all rows.
+        place: location in the suite, for messages.
     """
 
     title: str
@@ -58,10 +58,10 @@ class Group:
     search: Search = field(default_factory=Search)
 
     def cells(self, facts: Facts) -> list[Cell]:
-        """Return the product of tasks, backbones, rows and seeds, identities filled in.
+        """Return the product of tasks, backbones, rows and seeds, with identities filled in.
 
         Raises:
-            SuiteError: a method, setting, task or backbone does not exist, or a row stands twice.
+            SuiteError: a method, setting, task or backbone does not exist, or a row is repeated.
         """
         protocol = facts.protocol_of(self.kind)
         self.search.check(self.kind, protocol["search"])
@@ -110,7 +110,7 @@ class Group:
                     )
         if tried := [part for part in method["parts"] if part in row.candidates]:
             raise row.method.error(
-                f"{row.label or method['name']}: {tried[0]} is what the row is made of; write a row for each"
+                f"{row.label or method['name']}: {tried[0]} defines the row and cannot be tuned; write a row for each"
             )
         inside = _methods_inside(row, method, protocol["methods_in"], facts)
         parts = dict([*_parts(row, method, row.settings, facts), *inside])
@@ -120,13 +120,13 @@ class Group:
         }
 
     def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """Return the candidates of a cell, and the search that they are of."""
+        """Return the candidates of a cell, and its search."""
         rule = {"search": {"rule": self.search.rule}} if self.search.rule else {}
         if row.candidates or not self.search.trials:
             size = grid_size(row.candidates)
             if self.search.trials and size != self.search.trials:
                 raise row.method.error(
-                    f"{row.label or method['name']} tries {size} settings where every row has {self.search.trials} "
+                    f"{row.label or method['name']} tries {size} settings, but every row has {self.search.trials} "
                     f"trials; give as many candidates, or none"
                 )
             return {"candidates": row.candidates, **(rule if row.candidates else {})}
@@ -143,7 +143,7 @@ class Group:
     def _task(self, task: Located, facts: Facts) -> dict[str, Any]:
         fact: dict[str, Any] = _at(task, facts.task, task.value, self.root)
         if self.kind in ("domain", "multitask", "episode", "zeroshot") and fact["kind"] != self.kind:
-            raise task.error(f"task {task.value!r} is of kind {fact['kind']!r}, its group of kind {self.kind!r}")
+            raise task.error(f"task {task.value!r} is of kind {fact['kind']!r}, but its group is of kind {self.kind!r}")
         return fact
 
     def _refuse_twins(self, cells: list[Cell]) -> None:
@@ -169,7 +169,7 @@ def _check_modalities(place: Located, backbone: Mapping[str, Any], tasks: Sequen
 def _parts(
     row: Row, method: Mapping[str, Any], settings: Mapping[str, Any], facts: Facts, *, of: str = "method"
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the facts of the methods that a method is made of, and of those that these are made of.
+    """Yield the facts of the methods that a method consists of, recursively.
 
     Raises:
         SuiteError: a part, or one of its settings, does not exist.
@@ -192,10 +192,10 @@ def _parts(
 def _methods_inside(
     row: Row, method: Mapping[str, Any], names: Mapping[str, Mapping[str, list[str]]], facts: Facts
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the facts of the methods that settings ``names`` of the module name, or candidates for them.
+    """Yield the facts of the methods that the module's settings ``names`` or their candidates refer to.
 
     Raises:
-        SuiteError: there is no such method, it is of no kind that belongs there, or the row's method takes none.
+        SuiteError: the method does not exist, has the wrong kind, or the row's method takes none.
     """
     for name, rule in names.items():
         for given in [row.module.get(name), *row.candidates.get(name, ())]:
@@ -220,7 +220,7 @@ _SINGULAR = {
 
 
 def _at(place: Located, call: Any, *arguments: Any) -> Any:
-    """Call, and give an error about a name the place of that name."""
+    """Call a function and add the location of a name to its errors."""
     try:
         return call(*arguments)
     except (TypeError, ValueError, KeyError, FileNotFoundError) as error:
@@ -229,7 +229,7 @@ def _at(place: Located, call: Any, *arguments: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A question, and the groups of runs that answer it."""
+    """A question with the groups of runs that answer it."""
 
     name: str
     question: str
@@ -237,9 +237,9 @@ class Suite:
     path: Path
 
     def with_seeds(self, count: int) -> Suite:
-        """Return the suite with ``count`` seeds where it has more than one.
+        """Return the suite with ``count`` seeds in all groups that have more than one.
 
-        A group of one seed is deterministic: more seeds would give the same figures again.
+        A group with one seed is deterministic, so more seeds would only repeat its results.
         """
         if count < 1:
             raise ValueError(f"{count} seeds; expected at least 1")

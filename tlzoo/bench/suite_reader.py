@@ -1,4 +1,4 @@
-"""Reading suites: the YAML file checked for form, every mistake named with its line."""
+"""Reads suites from YAML, checks their form, and reports every mistake with its line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SHARED = ("module", "budget", "trainer")
 
 
 def list_suites() -> list[str]:
-    """Return the names of the suites that come with the package."""
+    """Return the names of the suites in the package."""
     return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
 
 
@@ -42,8 +42,8 @@ def find_suite(name: str) -> Path:
     """Return the file of a suite given by name or path.
 
     Raises:
-        ValueError: no suite of that name comes with the package.
-        FileNotFoundError: no file at that path.
+        ValueError: the package has no suite of that name.
+        FileNotFoundError: there is no file at that path.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         if not Path(name).is_file():
@@ -57,7 +57,7 @@ def find_suite(name: str) -> Path:
 def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     """Read and check a suite given by name or path, see :func:`find_suite`, or as what a file would hold.
 
-    Names of methods, tasks and backbones are checked when it is expanded (:meth:`Group.cells`). In place of a name a
+    Expanding the suite (:meth:`Group.cells`) checks the names of methods, tasks and backbones. In place of a name a
     mapping may have the class or function itself.
 
     Raises:
@@ -83,7 +83,7 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
 
 
 def _file_name(place: Located) -> str:
-    """Return the name of a suite, which folders and files of results are named after."""
+    """Return the name of a suite, which names its folders and files of results."""
     expected = "a name of letters, digits and . _ + -, such as my-suite"
     name: str = place.scalar(str, what="suite", expected=expected)
     if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
@@ -166,7 +166,7 @@ def _refuse_repeated(rows: Iterable[Row]) -> None:
     for row in rows:
         label = row.label or row.method.value
         if label in seen:
-            raise row.method.error(f"label {label!r} stands on line {seen[label]} already; give one of them another")
+            raise row.method.error(f"label {label!r} is already used on line {seen[label]}; change one of them")
         seen[label] = row.method.line
 
 
@@ -185,7 +185,7 @@ def _seeds(place: Located) -> tuple[int, ...]:
     if isinstance(place.value, list):
         chosen = [item.scalar(int, what="a seed", expected="a whole number") for item in place.items(what="seeds")]
         if len(set(chosen)) < len(chosen):
-            raise place.error(f"seeds {chosen}: one of them stands twice")
+            raise place.error(f"seeds {chosen} contain a duplicate")
         return tuple(chosen)
     count = place.scalar(int, what="seeds", expected="a whole number, or a list of them")
     if count < 1:

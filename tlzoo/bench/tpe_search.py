@@ -1,4 +1,4 @@
-"""Search that looks at what it found: candidates by tree-structured Parzen estimators, with Optuna."""
+"""Adaptive search: candidates from tree-structured Parzen estimators, with Optuna."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def sampled(
     """Return every trial of a cell's search with its validation score, in order.
 
     Bergstra et al., NIPS 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. The first
-    third of the trials is random; each of the others looks at the validation scores of all before, and at nothing else.
-    Draws follow from the seed of the cell and the name of its method.
+    third of the trials is random; each later one uses the validation scores of all earlier ones, and nothing else. The
+    seed of the cell and the name of its method determine the draws.
 
     Args:
-        cell: its candidates are distributions as plain data.
-        settings: that stay.
-        evaluate: returns the validation score of settings; one that is not finite counts as failed.
+        cell: a cell whose candidates are distributions as plain data.
+        settings: the fixed settings.
+        evaluate: returns the validation score of settings; a score that is not finite counts as failed.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -72,7 +72,7 @@ def _listed(data: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 @contextmanager
 def _silent(optuna: Any) -> Iterator[None]:
-    """Keep a line a trial off the progress bar."""
+    """Silence Optuna's line per trial, which would disturb the progress bar."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""What a suite may say of Lightning's trainer: where a run computes, in how many processes, in which precision."""
+"""The trainer settings that a suite may set: device, number of processes, precision."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def read_trainer(parts: Mapping[str, Located]) -> dict[str, Any]:
     """Return the settings of a group's or row's ``trainer``.
 
     ``accelerator`` (cpu, cuda, mps), ``devices`` (a number, or a list of indices), ``strategy`` (of DDP's kind) and
-    ``precision`` (32-true, bf16-mixed, 16-mixed). "auto" is none of them: a cell must say what its numbers depend on.
+    ``precision`` (32-true, bf16-mixed, 16-mixed). "auto" is not allowed: a cell must say what its numbers depend on.
 
     Raises:
-        SuiteError: another name or value, or two that exclude each other.
+        SuiteError: a name or value is unknown, or two exclude each other.
     """
     for name, place in parts.items():
         if name not in _READERS:
@@ -30,11 +30,11 @@ def read_trainer(parts: Mapping[str, Located]) -> dict[str, Any]:
     given = {name: _READERS[name](place) for name, place in parts.items()}
     on_cpu = given.get("accelerator", "cpu") == "cpu"
     if given.get("precision") == "16-mixed" and on_cpu:
-        raise parts["precision"].error("precision 16-mixed needs accelerator: cuda or mps; a CPU has bf16-mixed")
+        raise parts["precision"].error("precision 16-mixed needs accelerator: cuda or mps; on a CPU, use bf16-mixed")
     if isinstance(given.get("devices"), list) and on_cpu:
-        raise parts["devices"].error(f"devices {given['devices']} are indices, which CPUs have not; give a number")
+        raise parts["devices"].error(f"devices {given['devices']} are indices, which CPUs do not have; give a number")
     if "strategy" in given and given.get("devices", 1) in (1, [0]):
-        raise parts["strategy"].error(f"strategy {given['strategy']} is for several devices; give devices: 2 or more")
+        raise parts["strategy"].error(f"strategy {given['strategy']} needs several devices; set devices: 2 or more")
     return given
 
 
@@ -55,11 +55,11 @@ def _strategy(place: Located) -> str:
     name = place.scalar(str, what="strategy", expected=f"one of {', '.join(_STRATEGIES)}")
     if name in ("ddp_spawn", "ddp_fork", "ddp_notebook"):
         raise place.error(
-            f"strategy {name} makes processes in the middle of a run, and what is measured in them would be lost; "
-            "give ddp: all processes of a cell start together"
+            f"strategy {name} starts processes in the middle of a run, so their measurements would be lost; "
+            "use ddp: all processes of a cell start together"
         )
     if name.startswith(("fsdp", "deepspeed")):
-        raise place.error(f"strategy {name} splits the network, which is measured whole; give ddp")
+        raise place.error(f"strategy {name} splits the network, which is measured whole; use ddp")
     return _one_of(place, _STRATEGIES, what="strategy")
 
 

@@ -1,9 +1,9 @@
 """A worker process of the pool: ``python -m tlzoo.bench.worker STORE PROTOCOL``.
 
-Reads cells as lines of JSON, answers with lines of JSON: ``{"fraction": 0.5}`` while a cell runs, then
-``{"done": hash, "error": null or text, "memory": bytes}``. It ends when its input does, at once even in the middle of
-a cell: the runner is gone then. A process of its own kind rather than a fork: threads are set before any library
-starts, and a user's script needs no main guard.
+It reads cells as lines of JSON and answers with lines of JSON: ``{"fraction": 0.5}`` while a cell runs, then ``{"done":
+hash, "error": null or text, "memory": bytes}``. When its input ends, it stops at once, even in the middle of a cell,
+because the runner is gone. It is a new process instead of a fork, so threads are set before any library starts and a
+user's script needs no main guard.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _REPORT_SECONDS = 0.2
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the input ends."""
+    """Run cells until the input ends."""
     root, protocol = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner decides
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not look like an answer
+    os.dup2(2, 1)  # output of a library must not look like an answer
     cells = _Cells()
     store = Store(root)
     while (line := cells.get()) is not None:
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
 
 
 class _Cells:
-    """The lines of the input, read beside the cell that runs so that the input's end is noticed."""
+    """The lines of the input, read in parallel to the running cell so that the end of the input is noticed."""
 
     def __init__(self) -> None:
         self.busy = False
@@ -59,12 +59,12 @@ class _Cells:
             self.busy = True
             self._lines.put(line)
         if self.busy:
-            os._exit(1)  # the runner hands over one cell at a time, and ends only idle workers: it is gone
+            os._exit(1)  # the runner sends one cell at a time and ends only idle workers, so it is gone
         self._lines.put(None)
 
 
 class _Reporter:
-    """Sends the share that is done, a few times a second at most."""
+    """Sends the progress, at most a few times per second."""
 
     def __init__(self, answers: TextIO) -> None:
         self._answers, self._last = answers, 0.0

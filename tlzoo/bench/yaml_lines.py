@@ -1,4 +1,4 @@
-"""YAML that remembers its lines, so that a mistake is named with file and line."""
+"""YAML values with their lines, so that errors can name file and line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SuiteError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and reads ``1e-3`` as the number it is: plain PyYAML asks for a dot and a sign."""
+    """A safe loader that reads ``1e-3`` as a number; plain PyYAML requires a dot and a sign."""
 
 
 _Loader.add_implicit_resolver(
@@ -31,18 +31,18 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class Located:
-    """A value, and where it stands: mappings and lists hold located values."""
+    """A value with its location; mappings and lists hold located values."""
 
     value: Any
     file: str
     line: int
 
     def error(self, message: str) -> SuiteError:
-        """Return the error ``message`` at this place."""
+        """Return the error ``message`` at this location."""
         return SuiteError(f"{self.file}:{self.line}: {message}")
 
     def mapping(self, known: Iterable[str] | None = None, *, what: str = "this") -> dict[str, Located]:
-        """Return the mapping; where ``known`` keys are given, any other is an error."""
+        """Return the mapping; with ``known`` keys, any other key is an error."""
         if not isinstance(self.value, dict):
             raise self.error(f"{what} is {self.spelled}; expected a mapping (name: value)")
         if known is not None:
@@ -53,13 +53,13 @@ class Located:
         return self.value
 
     def items(self, *, what: str) -> list[Located]:
-        """Return the entries of a list that is not empty."""
+        """Return the entries of a non-empty list."""
         if not isinstance(self.value, list) or not self.value:
             raise self.error(f"{what} is {self.spelled}; expected a list with at least one entry")
         return self.value
 
     def scalar(self, kind: type | tuple[type, ...], *, what: str, expected: str) -> Any:
-        """Return the value if it is of type ``kind``; a boolean is no number."""
+        """Return the value if it has the type ``kind``; a boolean does not count as a number."""
         wanted = kind if isinstance(kind, tuple) else (kind,)
         if not isinstance(self.value, kind) or (isinstance(self.value, bool) and bool not in wanted):
             raise self.error(f"{what} is {self.spelled}; expected {expected}")
@@ -68,7 +68,7 @@ class Located:
         return self.value.strip() if isinstance(self.value, str) else self.value
 
     def plain(self) -> Any:
-        """Return the value without places."""
+        """Return the value without locations."""
         if isinstance(self.value, dict):
             return {key: item.plain() for key, item in self.value.items()}
         if isinstance(self.value, list):
@@ -77,7 +77,7 @@ class Located:
 
     @property
     def spelled(self) -> str:
-        """The value as an error message shows it."""
+        """The value as shown in an error message."""
         if self.value is None:
             return "empty"
         if isinstance(self.value, dict):
@@ -89,7 +89,7 @@ def parse(text: str, file: str) -> Located:
     """Parse one YAML document.
 
     Raises:
-        SuiteError: it is no YAML, is empty, or a key stands twice.
+        SuiteError: it is not valid YAML, is empty, or repeats a key.
     """
     loader = _Loader(text)
     try:
@@ -115,7 +115,7 @@ def _located(loader: _Loader, node: yaml.Node, file: str) -> Located:
         return Located([_located(loader, item, file) for item in node.value], file, line)
     value = loader.construct_object(node)
     if not isinstance(value, (str, int, float, bool)) and value is not None:
-        value = str(node.value)  # dates and the like are plain text here
+        value = str(node.value)  # dates and the like stay plain text
     return Located(value, file, line)
 
 
@@ -123,7 +123,7 @@ def _entries(loader: _Loader, node: yaml.MappingNode, file: str) -> Iterator[tup
     for key, item in node.value:
         value = _located(loader, item, file)
         if isinstance(value.value, (dict, list)):
-            # a block begins below its key: the key's line is where a reader looks
+            # a block begins below its key, but a reader looks at the line of the key
             value = Located(value.value, file, key.start_mark.line + 1)
         yield str(key.value), value
 
@@ -133,5 +133,5 @@ def _refuse_repeated(node: yaml.MappingNode, file: str) -> None:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if key.value in seen and key.value != "<<":
-            raise SuiteError(f"{file}:{line}: key {key.value!r} stands on line {seen[key.value]} already")
+            raise SuiteError(f"{file}:{line}: key {key.value!r} is already on line {seen[key.value]}")
         seen[key.value] = line

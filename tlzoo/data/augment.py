@@ -1,4 +1,4 @@
-"""Weak and strong changes of one raw item that leave its class; all chance comes from a generator that is given."""
+"""Weak and strong augmentations of one raw item that keep its class, with a given random generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["REVISION", "VIEWS", "augment"]
 
 VIEWS = ("weak", "strong")
 REVISION = 2
-"""Raised when the changes become others; part of the identity of stored views."""
+"""Raised when the augmentations change; part of the identity of stored views."""
 
 Item = NDArray[Any]
 Change = Callable[[Item, np.random.Generator], Item]
@@ -23,33 +23,34 @@ _CUT = 1 / 2
 
 
 def augment(item: Item, view: str, modality: str, random: np.random.Generator, *, mirrored: bool = False) -> Item:
-    """Return a changed item of the same shape and type.
+    """Return an augmented item of the same shape and type.
 
-    image (H, W, C) uint8: weak is a shift by up to an eighth, edges repeated, and where ``mirrored`` a mirror image in
-    half of the cases; strong goes on with two operations of RandAugment (Cubuk et al., NeurIPS 2020,
-    https://arxiv.org/abs/1909.13719) of random strength and a gray square of up to half the side, as FixMatch has it.
+    image (H, W, C) uint8: weak shifts by up to an eighth, with repeated edges, and, if ``mirrored``, mirrors half of
+    the images; strong also applies two operations of RandAugment (Cubuk et al., NeurIPS 2020,
+    https://arxiv.org/abs/1909.13719) with random strength, and a gray square of up to half the side, as in FixMatch.
 
-    series (time, C): weak adds noise of 5 % of each channel's deviation; strong 10 %, scales each channel by a factor
-    around 1 (deviation 0.2), and puts a quarter of the time to the channel's mean.
+    series (time, C): weak adds noise of 5 % of each channel's deviation; strong adds 10 %, scales each channel by a
+        factor
+    around 1 (deviation 0.2), and sets a quarter of the time to the channel's mean.
 
-    features (D,): weak adds noise of 10 % of the item's deviation; strong 30 %, and drops a fifth of the features.
+    features (D,): weak adds noise of 10 % of the item's deviation; strong adds 30 % and drops a fifth of the features.
 
     Args:
         item: raw item.
         view: ``weak`` or ``strong``.
-        modality: what it is.
-        random: where chance comes from.
-        mirrored: whether a mirror image is of the same class.
+        modality: modality of the item.
+        random: random generator.
+        mirrored: whether a mirror image has the same class.
 
     Raises:
-        ValueError: texts, of which no change is known that leaves the class.
+        ValueError: the item is a text, for which no augmentation keeps the class.
     """
     if modality == "image":
         changed = _shifted(item, random, mirrored)
         return changed if view == "weak" else _cut(_operated(changed, random), random)
     if modality not in _ARRAYS:
         raise ValueError(
-            f"no augmented views of {modality} items; take features of a frozen backbone, whose views are noise and "
+            f"no augmented views of {modality} items; use features of a frozen backbone, whose views are noise and "
             "dropout, or a method without views"
         )
     changed = _ARRAYS[modality][view](item, random)
@@ -66,7 +67,7 @@ def _shifted(picture: Item, random: np.random.Generator, mirrored: bool) -> Item
 
 
 def _operated(picture: Item, random: np.random.Generator) -> Item:
-    """Return the picture after two operations, drawn with their strength in [-1, 1]."""
+    """Return the picture after two random operations with random strengths in [-1, 1]."""
     import torch  # here, with torchvision: names of tasks are listed without
 
     tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
@@ -94,7 +95,7 @@ def _pixels() -> Any:
 
 
 def _affine(picture: Any, *, angle: float = 0.0, move: tuple[float, float] = (0, 0), shear: Any = (0.0, 0.0)) -> Any:
-    """Return the picture moved; what comes in from outside has the color of the upper left corner."""
+    """Return the moved picture; new areas get the color of the upper left corner."""
     height, width = picture.shape[-2:]
     return _pixels().affine(
         picture,

@@ -1,4 +1,4 @@
-"""Augmented views of a set's items, for methods that need them: drawn as they are asked for, or stored beforehand."""
+"""Augmented views of a set's items, for methods that need them: drawn on demand or stored beforehand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Indices = NDArray[np.int64]
 
 
 class Views(Protocol):
-    """The views of a set's items; a function of (seed, step, place in the set)."""
+    """The views of a set's items; they depend only on seed, step and index."""
 
     def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
         """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
@@ -29,10 +29,10 @@ class Views(Protocol):
 
 
 class DrawnViews:
-    """Views of raw items or of features, other ones in every step.
+    """Views of raw items or of features, drawn anew at every step.
 
     Args:
-        examples: whose items they show.
+        examples: the items.
         seed: of the draws.
         mirrored: whether pictures may be mirrored.
     """
@@ -59,10 +59,10 @@ class DrawnViews:
 
 
 class StoredViews:
-    """A few views of each item, fixed beforehand, one of which is drawn in every step.
+    """A few fixed views of each item; every step draws one of them.
 
     Args:
-        copies: name -> some inputs of the whole set, each with another view of every item.
+        copies: name -> several copies of the set's inputs, each with another view of every item.
         seed: of the draws.
     """
 
@@ -81,14 +81,14 @@ class StoredViews:
 
 
 class AugmentedInputs:
-    """Raw pictures as one fixed view of each shows them: what a frozen backbone is run on.
+    """One fixed view of each raw picture, as input of a frozen backbone.
 
     Args:
         inputs: raw items.
-        indices: (M,) those that are shown; the change of an item depends on its place in ``inputs``.
+        indices: (M,) the items to show; the augmentation of an item depends on its index in ``inputs``.
         view: name of the view.
-        copy: tells several of one item apart.
-        modality: what the raw items are.
+        copy: number of the view among several of one item.
+        modality: modality of the raw items.
         mirrored: whether pictures may be mirrored.
     """
 
@@ -102,7 +102,7 @@ class AugmentedInputs:
         return len(self.indices)
 
     def __getitem__(self, indices: Indices) -> NDArray[Any]:
-        """Return the changed items at ``indices``."""
+        """Return the augmented items at ``indices``."""
         places = self.indices[indices]
         changed = [
             augment(item, self.view, self.modality, self._random(int(place)), mirrored=self.mirrored)

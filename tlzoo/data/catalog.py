@@ -1,4 +1,4 @@
-"""Tasks by name. Nothing heavy is imported until a task is loaded."""
+"""Tasks by name; nothing heavy is imported until a task is loaded."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ ON_DISK: dict[str, Kind] = {
     f"{_XLSA17}DATASET": "zeroshot",
     f"{_XLSA17}DATASET:generalized": "zeroshot",
 }
-"""Names of tasks on sets of one's own, and their kinds."""
+"""Names of tasks on your own data, and their kinds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """The function of ``tlzoo.data.datasets`` that builds a task, and its arguments; ``lies``: what ``root`` holds."""
+    """The function of ``tlzoo.data.datasets`` that builds a task, with its arguments and the contents of ``root``."""
 
     kind: Kind
     module: str
@@ -51,8 +51,8 @@ EXTENSIONS = Extensions("task", built_in=lambda name: _named(name) is not None o
 def list_tasks(kind: Kind | None = None) -> list[str]:
     """Return the names of all tasks, built-in ones first; or of the built-in tasks of one kind.
 
-    Beside them, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read a set on disk, and domain tasks may be pooled
-    and semi-supervised, see :func:`load_task`. The kind of a task that is not built in shows when it is loaded.
+    In addition, ``folder:SOURCE->TARGET`` and ``xlsa17:DATASET`` read data on disk, and domain tasks may be pooled and
+    semi-supervised, see :func:`load_task`. The kind of a task that is not built in is only known once it is loaded.
 
     >>> list_tasks("episode")[:3]
     ['emoji-oneshot', 'emoji-oneshot-hard', 'glyphs']
@@ -68,16 +68,16 @@ def list_tasks(kind: Kind | None = None) -> list[str]:
 def register_task(name: str, task: Task | Callable[..., Task] | str) -> None:
     """Register a task for this process: ``register_task("mine", make_task)``; :func:`load_task` then finds it.
 
-    A package that others install registers an entry point ``tlzoo.tasks`` instead; a function in a module need not be
-    registered, ``"package.module:make_task"`` names it.
+    An installable package should register an entry point ``tlzoo.tasks`` instead. A function in a module needs no
+    registration: ``"package.module:make_task"`` names it.
 
     Args:
-        name: registering it again replaces what it stood for.
-        task: a task; a function that returns one and takes no argument, or ``root`` alone; or ``"package.module:Name"``
+        name: name of the task; registering it again replaces the task.
+        task: a task; a function that returns one and takes no argument or only ``root``; or ``"package.module:Name"``
             of either.
 
     Raises:
-        ValueError: the name of a built-in task or of an installed package's.
+        ValueError: a built-in task or an installed package has this name.
     """
     EXTENSIONS.register(name, task)
 
@@ -96,19 +96,19 @@ def load_task(name: str, root: _Root = None, *, kind: Literal["zeroshot"]) -> Ze
 @overload
 def load_task(name: str, root: _Root = None, *, kind: None = None) -> Task: ...
 def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Task:
-    """Return a task by name; what it is made of is fetched at its first use.
+    """Return a task by name; its sources are fetched at the first use.
 
     Args:
-        name: one of :func:`list_tasks`, case does not count; ``package.module:NAME`` of a task of your own, or of a
-            function that makes one; or ``folder:SOURCE->TARGET`` for a set laid out as ``root/domain/class/*.jpg``;
-            or ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
-            ``att_splits.mat``. In domain tasks SOURCE and TARGET may each be several domains, joined by ``+``; a suffix
-            such as ``:3shot`` gives so many labelled target examples a class to every method.
-        root: the folder of a set on disk; tasks that are made of sources do not look at it.
-        kind: what the task must be; a type checker then knows its class.
+        name: one of :func:`list_tasks`, ignoring case; ``package.module:NAME`` of your own task or of a function that
+            makes one; ``folder:SOURCE->TARGET`` for images laid out as ``root/domain/class/*.jpg``; or
+            ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
+            ``att_splits.mat``. In domain tasks, SOURCE and TARGET may each join several domains with ``+``; a suffix
+            such as ``:3shot`` gives every method that many labelled target examples per class.
+        root: folder of data on disk; tasks from pinned sources ignore it.
+        kind: the required kind of the task; a type checker then knows its class.
 
     Raises:
-        ValueError: the name is unknown, the nearest are in the message; the task needs ``root``; or it is of another
+        ValueError: the name is unknown (the message suggests the nearest), the task needs ``root``, or it has another
             kind.
         TypeError: ``package.module:NAME`` is neither a task nor a function that makes one.
         SourceError: a source cannot be fetched or is damaged.
@@ -136,12 +136,12 @@ def _loaded(name: str, root: _Root) -> Task:
 
 
 def _named(name: str) -> str | None:
-    """Return the name of a built-in task as it is written; case does not count."""
+    """Return the exact name of a built-in task, ignoring case."""
     return name if name in _catalog() else {known.casefold(): known for known in _catalog()}.get(name.casefold())
 
 
 def _made(own: Extension, root: _Root) -> Task:
-    """Return a task of the user's own."""
+    """Return a user's task."""
     made = own.load()
     base = importlib.import_module("tlzoo.data.tasks").Task
     if callable(made):
@@ -150,7 +150,7 @@ def _made(own: Extension, root: _Root) -> Task:
         try:
             signature.bind(**given)
         except TypeError as error:
-            raise TypeError(f"{own.name}: {error}; expected a function of no argument, or of root alone") from None
+            raise TypeError(f"{own.name}: {error}; expected a function without arguments, or with root only") from None
         made = made(**given)
     if not isinstance(made, base):
         raise TypeError(f"{own.name} is a {type(made).__name__}; expected a task, or a function that returns one")
@@ -179,7 +179,7 @@ _SEVERAL = re.compile(r"(?P<family>[^:]+:)(?P<source>[^:]+)->(?P<target>[^:]+)(?
 
 
 def _derived(name: str, root: _Root) -> Task | None:
-    """Return the task of a name that asks for shots or for several domains; None for any other name."""
+    """Return the task of a name with shots or several domains; None for any other name."""
     if found := _SHOTS.fullmatch(name):
         task: Any = load_task(found["task"], root)
         if task.kind != "domain":
@@ -199,7 +199,7 @@ def _derived(name: str, root: _Root) -> Task | None:
 
 
 def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
-    """Return the entry with the folder that it is read from among its arguments, if it is read from disk."""
+    """Return the entry with its folder among the arguments, if it is read from disk."""
     if not entry.lies:
         return entry
     if root is None:

@@ -1,4 +1,4 @@
-"""What is computed once from sources (decoded images, tables) and then read from the cache."""
+"""Data computed once from sources (decoded images, tables) and then read from the cache."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MANIFEST = "manifest.json"
 
 
 def derived_folder(name: str, identity: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of files that ``make`` writes, made now if it is not there or not whole.
+    """Return the folder of files that ``make`` writes; create it if it is missing or incomplete.
 
-    Safe in several processes at once: the folder appears whole or not at all.
+    Several processes may call it at once: the folder appears atomically.
 
     Args:
-        name: what it is, in the folder's name.
-        identity: all that the files depend on: hashes of sources and the revision of the code.
-        make: writes the files into the empty folder it is given.
+        name: name of the data, part of the folder's name.
+        identity: everything that the files depend on: hashes of sources and the revision of the code.
+        make: writes the files into the given empty folder.
     """
 
     def write(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Episodes as functions of (seed, step), and lists of them that every method answers alike."""
+"""Episodes that depend only on seed and step, and fixed lists of them for comparisons."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BLOCK = 64
 
 
 class EpisodeIndices(NamedTuple):
-    """Which examples one episode, or with a leading dimension E several, is made of.
+    """The indices of the examples of one episode, or of E episodes with a leading dimension.
 
     Attributes:
-        support: (..., S) places in the example set, class by class, S = way * shot.
+        support: (..., S) indices into the example set, class by class, S = way * shot.
         support_labels: (..., S) in ``range(way)``.
-        query: (..., Q) places in the example set, in random order, Q = way * query.
+        query: (..., Q) indices into the example set, in random order, Q = way * query.
         query_labels: (..., Q) in ``range(way)``.
     """
 
@@ -35,7 +35,7 @@ class EpisodeIndices(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpisodeList:
-    """A fixed list of episodes: methods that answer lists of one hash can be compared in pairs.
+    """A fixed list of episodes; methods on lists with the same hash can be compared in pairs.
 
     Attributes:
         episodes: index arrays with a leading dimension E, read-only.
@@ -61,31 +61,30 @@ class EpisodeList:
 
     @property
     def hash(self) -> str:
-        """Identity of the list."""
+        """The identity of the list."""
         return content_hash(self.way, self.shot, self.query, *self.episodes)
 
 
 class EpisodeSampler:
-    """Draws classes, then support and queries of each, without replacement within an episode.
+    """Draws classes, then the support and queries of each, without replacement within an episode.
 
     Args:
         labels: (N,) classes of the set that episodes are drawn from.
         way: classes an episode.
         shot: support examples a class.
-        query: query examples a class; their mean where ``dirichlet`` is given.
-        seed: an episode depends on (seed, stream, step) alone.
-        stream: whose random numbers: those of training, or of the fixed lists that methods are tested on.
-        domains: (N,) for cross-domain episodes: the support of a class comes from one domain, drawn for each class,
-            its queries from all others. Domains differ between classes, so that looks alone do not give a class
-            away.
-        dirichlet: None for as many queries of each class. A number a > 0 for unbalanced ones: class shares are drawn
-            from a symmetric Dirichlet distribution of that concentration (Veilleux et al., NeurIPS 2021, have 2), and
-            way * query queries by these shares, as far as a class has examples; a class may have none.
-        superclasses: (N,) for hard episodes: all classes of an episode come from one superclass, each of those with
-            ``way`` such classes drawn equally often. A class belongs to the superclass of its first example.
+        query: query examples per class; their mean if ``dirichlet`` is given.
+        seed: an episode depends only on seed, stream and step.
+        stream: stream of random numbers: that of training, or that of the fixed test lists.
+        domains: (N,) for cross-domain episodes: the support of a class comes from one random domain, its queries from
+            all others. The domain differs between classes, so that style does not give a class away.
+        dirichlet: None for the same number of queries per class. A number > 0 for unbalanced queries: class proportions
+            are drawn from a symmetric Dirichlet distribution with this concentration (2 in Veilleux et al., NeurIPS
+            2021), and way * query queries by these proportions, as far as a class has examples; a class may have none.
+        superclasses: (N,) for hard episodes: all classes of an episode come from one superclass, with equal probability
+            for each superclass that has ``way`` classes. A class belongs to the superclass of its first example.
 
     Raises:
-        ValueError: too few classes (of one superclass) have enough examples; or ``dirichlet`` with a ``query`` that
+        ValueError: too few classes (of one superclass) have enough examples, or ``dirichlet`` is set although ``query``
             takes all examples of every class.
 
     >>> sampler = EpisodeSampler(np.repeat(np.arange(6), 4), way=5, shot=1, query=3, seed=0)
@@ -142,7 +141,7 @@ class EpisodeSampler:
         return EpisodeList(episodes=self.stack(0, count), way=self.way, shot=self.shot, query=self.query)
 
     def _block(self, number: int) -> EpisodeIndices:
-        """Draw the episodes from ``number * _BLOCK`` on: many at once, since one alone is mostly overhead."""
+        """Draw the episodes from ``number * _BLOCK`` on, many at once, because a single draw is mostly overhead."""
         if self._last is None or self._last[0] != number:
             random = numpy_generator(self.seed, self.stream, number)
             rows = self._classes(random)
@@ -168,7 +167,7 @@ class EpisodeSampler:
         return self._eligible[_smallest(keys, self.way)]
 
     def _split(self, rows: Indices, random: np.random.Generator) -> tuple[Indices, NDArray[np.bool_]]:
-        """Return the places (_BLOCK, way, shot) of the support among each class's members, and which may be queries."""
+        """Return indices (_BLOCK, way, shot) of the support among each class's members, and which may be queries."""
         candidates = self._filled[rows]
         if self._domains is None:
             support = _smallest(np.where(candidates, random.random(candidates.shape), np.inf), self.shot)
@@ -196,7 +195,7 @@ class EpisodeSampler:
         return np.take_along_axis(members.reshape(_BLOCK, -1), places, axis=1), places // members.shape[2]
 
     def _usable_domains(self) -> NDArray[np.bool_]:
-        """Say (C, domains) which domain may give a class's support; one column where domains do not matter."""
+        """Return (C, domains) which domains can provide a class's support; one column if domains do not matter."""
         counts: Indices = self._filled.sum(axis=1, keepdims=True)
         support, left = counts, counts - self.shot
         if self._domains is not None:
@@ -211,7 +210,7 @@ class EpisodeSampler:
         return usable
 
     def _eligible_classes(self) -> Indices:
-        """Return the rows of classes that have enough examples."""
+        """Return the rows of classes with enough examples."""
         eligible = np.flatnonzero(self._usable.any(axis=1))
         if len(eligible) < self.way:
             wanted = f"{self.shot} + {self.query} examples"
@@ -224,10 +223,10 @@ class EpisodeSampler:
         return eligible
 
     def _pools_of(self, superclasses: NDArray[Any]) -> NDArray[np.bool_]:
-        """Say (pools, eligible) which eligible classes make up each superclass that has enough of them.
+        """Return (pools, eligible): which eligible classes belong to each superclass that has enough of them.
 
         Args:
-            superclasses: (C,) of all classes.
+            superclasses: (C,) superclass of every class.
         """
         names, numbers = np.unique(superclasses[self._eligible], return_inverse=True)
         counts = np.bincount(numbers)
@@ -252,7 +251,7 @@ def _by_class(labels: Indices) -> tuple[Indices, NDArray[np.bool_]]:
 
 
 def _smallest(keys: NDArray[np.float64], count: int) -> Indices:
-    """Return where the ``count`` smallest of the last axis are, in order."""
+    """Return the indices of the ``count`` smallest along the last axis, in order."""
     if count < keys.shape[-1]:
         places = np.argpartition(keys, count - 1, axis=-1)[..., :count]
         order = np.argsort(np.take_along_axis(keys, places, axis=-1), axis=-1)

@@ -1,4 +1,4 @@
-"""A set of examples that knows what it is, and can be handed out with parts withheld."""
+"""A set of examples that knows its modality, and can be handed out with parts withheld."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = ("labels", "domains", "targets", "attributes")
 
 
 def content_hash(*parts: Any) -> str:
-    """Hash arrays (bytes, shape and dtype) and strings into 16 hex digits."""
+    """Return a hash (16 hex digits) of arrays (bytes, shape and dtype) and strings."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray) and part.dtype.kind not in "OU":
@@ -36,26 +36,25 @@ def content_hash(*parts: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExampleSet:
-    """Inputs with what is known of them, checked where they enter.
+    """Inputs with their labels and other data, checked where they enter.
 
-    Lists, tensors, memory maps and columns of tables are taken by position; what cannot be read so is an error here and
-    not in the first batch.
+    Lists, tensors, memory maps and columns of tables are read by position. Data that cannot be read this way raise an
+    error here instead of in the first batch.
 
     Attributes:
         inputs: N raw items, see :data:`tlzoo.types.Modality`.
-        modality: what the raw items are.
-        labels: (N,) class indices from 0, -1 where one is missing; None where there are none.
+        modality: modality of the raw items.
+        labels: (N,) class indices from 0, with -1 for missing ones; None without labels.
         domains: (N,) int64 domain indices, or None.
         targets: further (N,) label arrays by task name, for multitask sets.
-        attributes: (N,) arrays that protocols use (concept, group, vendor ...); no method sees them.
-        checksum: identity of the raw inputs, a hash of them where none is given; kept by :meth:`subset` with the
-            indices hashed in.
+        attributes: (N,) arrays for protocols (concept, group, vendor ...); methods never see them.
+        checksum: identity of the raw inputs, by default their hash; :meth:`subset` keeps it and hashes the indices in.
 
     Raises:
-        ValueError: an unknown modality, inputs of another type or shape than it has, a column of another length, or
-            labels that are no class indices; the row is named.
-        TypeError: inputs that cannot be read by position.
-        FloatingPointError: NaN or Inf in the inputs; row and column are named.
+        ValueError: the modality is unknown, the inputs do not fit it, a column has the wrong length, or labels are not
+            class indices; the message names the row.
+        TypeError: the inputs cannot be read by position.
+        FloatingPointError: the inputs have NaN or Inf; the message names row and column.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"text": ["good", "bad"], "label": [1.0, None]}, index=[7, 3])
@@ -90,12 +89,12 @@ class ExampleSet:
         return len(self.inputs)
 
     def subset(self, indices: NDArray[Any]) -> Self:
-        """Return the examples at ``indices`` (positions or a boolean mask), inputs read on demand.
+        """Return the examples at ``indices`` (positions or a boolean mask); inputs are read on demand.
 
-        What is withheld stays so.
+        Withheld parts stay withheld.
 
         Raises:
-            ValueError: a mask of another length.
+            ValueError: the mask has the wrong length.
         """
         given = np.asarray(indices)
         if given.dtype == bool and given.shape != (len(self),):
@@ -116,18 +115,18 @@ class ExampleSet:
 
     @property
     def base(self) -> tuple[Inputs, Indices, str]:
-        """The raw inputs that this is a subset of, the indices into them, and their checksum.
+        """The raw inputs behind this subset, the indices into them, and their checksum.
 
-        Whoever computes something for each raw item (features) does it once for all subsets.
+        Features of raw items can thus be computed once for all subsets.
         """
         if isinstance(self.inputs, Rows):
             return self.inputs.base
         return self.inputs, np.arange(len(self), dtype=np.int64), self.checksum
 
     def with_inputs(self, inputs: Inputs, modality: Modality = "features") -> Self:
-        """Return the same examples with other inputs: cached features in place of images.
+        """Return the same examples with other inputs, such as cached features instead of images.
 
-        Memory maps of at most 256 MiB are read into memory: steps are many, and the file system is slow.
+        Memory maps of at most 256 MiB are read into memory, because many steps on a slow file system would be slow.
         """
         if len(inputs) != len(self):
             raise ValueError(f"{len(inputs)} inputs for {len(self)} examples; expected one each")
@@ -140,16 +139,16 @@ class ExampleSet:
         return self._changed(labels=class_labels(labels, size=len(self)).numpy())
 
     def joined(self, other: Self) -> Self:
-        """Return these examples followed by others of the same kind, inputs read into memory.
+        """Return these examples followed by others of the same kind, with inputs read into memory.
 
         Raises:
-            ValueError: only one of the two has labels, or domains.
+            ValueError: only one of the two has labels or domains.
         """
         columns: dict[str, Any] = {}
         for name in ("labels", "domains"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if (ours is None) != (theirs is None):
-                raise ValueError(f"only one of two sets that are to be joined has {name}; give both or neither")
+                raise ValueError(f"only one of the two sets to join has {name}; give both or neither")
             columns[name] = None if ours is None else np.concatenate([ours, theirs])
         for name in ("targets", "attributes"):
             ours, theirs = getattr(self, name), getattr(other, name)
@@ -161,9 +160,9 @@ class ExampleSet:
 
     @classmethod
     def pooled(cls, sets: Sequence[ExampleSet]) -> ExampleSet:
-        """Return several labelled sets as one; ``domains`` says of each item which of them it is of.
+        """Return several labelled sets as one; ``domains`` holds the number of each item's set.
 
-        Inputs stay where they are: subsets of one raw set become one subset of it, whose features are extracted once.
+        Inputs are not copied: subsets of one raw set become one subset of it, whose features are extracted once.
         """
         bases = [examples.base for examples in sets]
         counts = [len(examples) for examples in sets]
@@ -184,14 +183,14 @@ class ExampleSet:
         )
 
     def detached(self) -> Self:
-        """Return the same examples without a way back to the set that they are a subset of."""
+        """Return the same examples without a reference to the larger set."""
         return self._changed(inputs=detached(self.inputs))
 
     def batch(self, indices: Indices) -> Examples:
         """Return the raw items at ``indices`` with labels, indices and domains as tensors.
 
-        Text comes as a list of strings, series and features as float32. Labels are None where there are none, and where
-        they are withheld.
+        Texts come as a list of strings, series and features as float32. Labels are None if there are none or if they
+        are withheld.
         """
         if not indices.flags.writeable:  # such as those of a frozen episode list: torch would warn
             indices = indices.copy()
@@ -204,11 +203,11 @@ class ExampleSet:
         )
 
     def _known(self, name: str) -> Any:
-        """Return a column, or None where it is withheld."""
+        """Return a column, or None if it is withheld."""
         return None if is_withheld(self, name) else getattr(self, name)
 
     def _changed(self, **changes: Any) -> Self:
-        """Return a copy with other values, of the same withheld columns if any."""
+        """Return a copy with other values and the same withheld columns."""
         copy = object.__new__(type(self))
         for name, value in {**vars(self), **changes}.items():
             object.__setattr__(copy, name, value)
@@ -234,7 +233,7 @@ def _column(column: Any, size: int, *, what: str) -> NDArray[Any]:
 
 
 def _hash_of(inputs: Inputs) -> str:
-    """Return the hash of all items, some at a time."""
+    """Return the hash of all items, computed in parts."""
     if isinstance(inputs, np.ndarray):
         return content_hash(inputs)
     parts = np.array_split(np.arange(len(inputs)), max(1, len(inputs) // _HASHED_TOGETHER))

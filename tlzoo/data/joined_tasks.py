@@ -1,4 +1,4 @@
-"""Tasks with data sets of their own, of different sizes, as one set in which targets are missing."""
+"""Joins data sets of several tasks, of different sizes, into one set with missing targets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["united"]
 def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
     """Return all examples of several sets, one after the other; a target that a set lacks is missing there.
 
-    NaN marks what is missing, whatever the kind of target: -1 may be a value. Batches of the result hold examples of
-    every set in proportion to its size. Inputs are read into memory.
+    NaN marks missing targets of every kind, because -1 may be a value. Batches of the result hold examples of every set
+    in proportion to its size. Inputs are read into memory.
 
     Args:
         sets: name -> examples of one modality and shape, with ``targets``; the name is kept in the attribute ``set``.
 
     Raises:
-        ValueError: no set, sets of different modalities, or a target of different types.
+        ValueError: there is no set, the modalities differ, or the types of a target differ.
 
     >>> a = ExampleSet(inputs=np.zeros((2, 3)), modality="features", targets={"x": np.array([1, 2])})
     >>> b = ExampleSet(inputs=np.ones((1, 3)), modality="features", targets={"y": np.array([0.5])})

@@ -1,4 +1,4 @@
-"""Several sources or several targets: tasks of one source and one target, pooled."""
+"""Several sources or targets, pooled from tasks with one source and one target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pooled_adaptation(
 ) -> DomainTask:
     """Build ``FAMILY:S1+S2->T1+T2`` from the tasks of one source and one target.
 
-    Each domain brings the examples that it has there, and ``domains`` of every set says which domain an example is of,
+    Each domain contributes its examples from those tasks. ``domains`` of every set holds the domain of each example,
     counted from 0 in the order of the name.
 
     Args:
@@ -26,8 +26,8 @@ def pooled_adaptation(
         load: returns the task of a source and a target.
 
     Raises:
-        ValueError: a domain stands twice, or the tasks differ in classes.
-        TypeError: one of them is no domain task.
+        ValueError: a domain is repeated, or the tasks differ in classes.
+        TypeError: one of them is not a domain task.
     """
     domains = [*sources, *targets]
     if twice := sorted({domain for domain in domains if domains.count(domain) > 1}):
@@ -37,7 +37,9 @@ def pooled_adaptation(
     first = of_source[0]
     for task in (*of_source, *of_target):
         if task.class_names != first.class_names:
-            raise ValueError(f"{first.name} and {task.name} differ in classes; only domains of the same can be pooled")
+            raise ValueError(
+                f"{first.name} and {task.name} differ in classes; only domains with the same classes can be pooled"
+            )
 
     def together(tasks: Sequence[DomainTask], part: str) -> ExampleSet:
         return ExampleSet.pooled([getattr(task, part) for task in tasks])

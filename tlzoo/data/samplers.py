@@ -1,4 +1,4 @@
-"""Batches as functions of (seed, step): a run goes on from any step, whatever the number of workers."""
+"""Batches that depend only on seed and step, so a run can resume at any step with any number of workers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["BalancedSampler", "BatchSampler"]
 
 
 class BatchSampler:
-    """Shuffled batches without replacement, the incomplete last batch of each pass dropped.
+    """Shuffled batches without replacement; the incomplete last batch of each pass is dropped.
 
     Args:
         size: examples in the set.
-        batch_size: examples a batch; a smaller set gives batches of its own size.
-        seed: of the run; the order depends on (seed, stream, key, pass) alone.
+        batch_size: examples per batch; a smaller set gives batches of its own size.
+        seed: seed of the run; the order depends only on seed, stream, key and pass.
         stream: tells the samplers of one run apart.
         key: tells samplers of one stream apart.
 
@@ -36,7 +36,7 @@ class BatchSampler:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches until every example (but the dropped rest) was seen once."""
+        """The number of batches until every example, except the dropped rest, has been seen once."""
         return self.size // self.batch_size
 
     def __call__(self, step: int) -> NDArray[np.int64]:
@@ -49,11 +49,11 @@ class BatchSampler:
 
 
 class BalancedSampler:
-    """Batches with as many examples of each group, whatever their sizes: one :class:`BatchSampler` a group.
+    """Batches with the same number of examples from each group, by one :class:`BatchSampler` per group.
 
     Args:
         groups: (N,) group of each example.
-        batch_size: examples a batch; where the groups do not divide it, the first ones have one more.
+        batch_size: examples per batch; the first groups get one more if the groups do not divide it.
         seed: see :class:`BatchSampler`.
         stream: see :class:`BatchSampler`.
 
@@ -76,7 +76,7 @@ class BalancedSampler:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches until every example of the smallest group was seen once."""
+        """The number of batches until every example of the smallest group has been seen once."""
         return min(sampler.steps_per_pass for _, sampler in self._parts)
 
     def __call__(self, step: int) -> NDArray[np.int64]:

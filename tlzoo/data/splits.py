@@ -1,4 +1,4 @@
-"""Splits from a fixed seed, by item or by group, so that near-copies stay on one side."""
+"""Splits from a fixed seed, by item or by group, so that near-copies stay on the same side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Indices = NDArray[np.int64]
 
 
 def group_order(groups: NDArray[Any], *, seed: int = 0) -> Indices:
-    """Return the place (N,) of each item's group among the sorted and then permuted groups."""
+    """Return the position (N,) of each item's group among the sorted, then permuted groups."""
     keys, numbers = np.unique(groups, return_inverse=True)
     places = np.empty(len(keys), dtype=np.int64)
     places[np.random.default_rng(seed).permutation(len(keys))] = np.arange(len(keys))
@@ -22,11 +22,11 @@ def group_order(groups: NDArray[Any], *, seed: int = 0) -> Indices:
 
 
 def group_split(groups: NDArray[Any], *cuts: float, seed: int = 0) -> tuple[Indices, ...]:
-    """Split items by whole groups at shares of the groups.
+    """Split items by whole groups, at given shares of the groups.
 
     Args:
         groups: (N,) group of each item.
-        cuts: rising shares at which to cut: one cut gives two parts.
+        cuts: increasing shares to cut at; one cut gives two parts.
         seed: of the permutation of the groups.
 
     Returns:
@@ -43,14 +43,14 @@ def group_split(groups: NDArray[Any], *cuts: float, seed: int = 0) -> tuple[Indi
 
 
 def random_split(size: int, share: float, *, seed: int = 0) -> tuple[Indices, Indices]:
-    """Split ``size`` items in two, the first part with ``share`` of them; indices sorted."""
+    """Split ``size`` items in two parts of sorted indices, the first with ``share`` of them."""
     order = np.random.default_rng(seed).permutation(size)
     cut = round(share * size)
     return np.sort(order[:cut]), np.sort(order[cut:])
 
 
 def thinned(labels: Indices, keep: NDArray[np.float64], *, seed: int) -> Indices:
-    """Return sorted indices of items of which each class keeps its share, at least one and no item twice.
+    """Return sorted indices that keep a share of each class, at least one item and none twice.
 
     Args:
         labels: (N,) classes.

@@ -1,4 +1,4 @@
-"""The Lightning modules, one a type of transfer learning, and their data: the only part that knows Lightning."""
+"""The Lightning modules, one per type of transfer learning, and their data; nothing below depends on Lightning."""
 
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.lit.data import DomainData, EpisodeData, MultitaskData, ZeroShotData

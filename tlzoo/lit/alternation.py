@@ -1,4 +1,4 @@
-"""The loop of methods that train parts of the network in turn."""
+"""The training loop of methods that train parts of the network in turn."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ __all__ = ["alternate"]
 
 
 def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> Tensor:
-    """Take the steps of all phases on a batch, predictions made anew for each; return the last loss.
+    """Take the steps of all phases on a batch, with new predictions for each, and return the last loss.
 
-    One optimizer serves all phases: parameters that a phase leaves alone have no gradient, and are skipped. Of its
-    steps only the last goes through Lightning, which counts it: a batch is one step of ``max_steps``.
+    One optimizer serves all phases: parameters that a phase does not train have no gradient and are skipped. Only the
+    last step goes through Lightning, so a batch counts as one step of ``max_steps``.
 
-    Under several processes the gradient of each phase is averaged here: DDP would wait for those of parameters that
-    rest. With joined batches (``gather``) the steps are those of one process with the whole batch.
+    With several processes, this function averages the gradients of each phase, because DDP would wait for the
+    parameters that do not train. With joined batches (``gather``), the steps equal those of one process with the whole
+    batch.
 
     Raises:
-        RuntimeError: a strategy that divides parameters among processes.
+        RuntimeError: the strategy divides parameters among processes.
     """
     if module.distributed and not isinstance(module.trainer.strategy, DDPStrategy):
         given = type(module.trainer.strategy).__name__
@@ -66,14 +67,14 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
 
 
 def _without_reduction(module: DomainModule) -> AbstractContextManager[None]:
-    """Keep DDP from averaging gradients of its own accord."""
+    """Keep DDP from averaging gradients itself."""
     strategy = module.trainer.strategy
     return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
 
 @contextmanager
 def _only(module: DomainModule, phase: Phase) -> Iterator[None]:
-    """Make constants of what the phase does not train."""
+    """Freeze what the phase does not train."""
     parts = _parts(module)
     resting = [p for part, members in parts.items() if part not in phase.trains for p in members if p.requires_grad]
     for parameter in resting:

@@ -1,4 +1,4 @@
-"""Few-shot learning the classical way: a linear head over all base classes, dropped once the backbone is trained."""
+"""Classical few-shot training: a linear head over all base classes, dropped after training the backbone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ __all__ = ["ClassicalOneShot"]
 
 
 class ClassicalOneShot(OneShot):
-    """A :class:`OneShot` whose backbone is trained by classifying the base classes, all at once.
+    """A :class:`OneShot` whose backbone is trained by classifying all base classes at once.
 
-    ``EpisodeData`` gives it labelled batches of the base set. In evaluation it is what ``OneShot`` is: the method
-    answers episodes on the backbone's features, and the linear head is out of use. The method itself is not trained.
+    ``EpisodeData`` gives it labelled batches of the base set. In evaluation it works like ``OneShot``: the method
+    classifies the queries of episodes on the backbone's features, without the linear head. The method itself is not
+    trained.
 
-    Source: Chen et al., ICLR 2019, https://arxiv.org/abs/1904.04232, who name it the baseline that is hard to beat.
+    Source: Chen et al., ICLR 2019, https://arxiv.org/abs/1904.04232, who show that this baseline is hard to beat.
 
     Args:
         backbone: see :class:`OneShot`.
@@ -34,7 +35,7 @@ class ClassicalOneShot(OneShot):
         method_settings: see :class:`OneShot`.
 
     Raises:
-        TypeError: the method is no episode classifier: a meta-learner learns from episodes.
+        TypeError: the method is not an episode classifier; a meta-learner learns from episodes.
     """
 
     takes = (EpisodeClassifier,)
@@ -70,4 +71,4 @@ class ClassicalOneShot(OneShot):
         return self.check_loss(loss, terms)
 
     def on_train_epoch_start(self) -> None:
-        """Show the method nothing yet: it takes no part in training."""
+        """Do nothing: the method takes no part in training."""

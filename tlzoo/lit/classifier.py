@@ -1,4 +1,4 @@
-"""The base of modules that answer examples with logits: how they are tested."""
+"""The base of modules that map examples to logits, and their tests."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Classifier(TransferModule):
     num_classes: int
 
     def on_test_start(self) -> None:
-        """Begin to count."""
+        """Reset the scores."""
         task = getattr(getattr(self.trainer, "datamodule", None), "task", None)
         scores = scorer(task) if isinstance(task, DomainTask) else ClassScores(self.num_classes)
         self.test_scores = scores.to(self.device)
 
     def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers to test examples."""
+        """Score the predictions for test examples."""
         self.test_scores.update(self(batch.inputs), self.labels_of(batch), self._groups(batch))
 
     def _groups(self, batch: Examples) -> Tensor | None:
         return batch.domains if self.test_scores.groups else None
 
     def on_test_epoch_end(self) -> None:
-        """Log what was counted."""
+        """Log the scores."""
         self.log_scores("test/", self.test_scores)
 
     def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
@@ -43,11 +43,11 @@ class Classifier(TransferModule):
         return self(batch.inputs)  # type: ignore[no-any-return]
 
     def labels_of(self, batch: Examples) -> Tensor:
-        """Return the labels (B,) that answers are held against.
+        """Return the labels (B,) to score the predictions against.
 
         Raises:
             ValueError: there are none.
         """
         if batch.labels is None:
-            raise ValueError("examples without labels cannot be scored; use trainer.predict for the answers alone")
+            raise ValueError("examples without labels cannot be scored; use trainer.predict to get predictions only")
         return batch.labels

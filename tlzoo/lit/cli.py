@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``fit`` and then ``test``, print the test metrics, and return 0.
 
     Args:
-        argv: the words after ``tlzoo``; those of the process where it is None.
+        argv: the words after ``tlzoo``; by default those of the process.
 
     Raises:
         ValueError: a user's mistake, in one line.
-        SystemExit: ``--help`` and ``--print_config`` end so, with status 0.
+        SystemExit: after ``--help`` and ``--print_config``, with status 0.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Command(LightningCLI):
-    """Lightning's command line over our modules and data modules, given by class name or by path."""
+    """Lightning's command line for our modules and data modules, given by class name or by path."""
 
     def __init__(self, words: list[str]) -> None:
         super().__init__(
@@ -98,13 +98,13 @@ class _Command(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Fill in what the data tells a module; a setting that the module does not have is left out."""
+        """Link settings of the data to arguments of the module, if the module has them."""
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint to go on from")
         for setting, told in _TOLD.items():
             parser.link_arguments("data", f"model.init_args.{setting}", compute_fn=told, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the given words; Lightning would warn that the process has words of its own."""
+        """Parse the given words; Lightning would warn that the process has its own."""
         self.config: Namespace = parser.parse_args(args)
 
 
@@ -132,13 +132,13 @@ _UNION = "Does not validate against any of the Union subtypes"
 
 
 def _is_mistake(error: Exception) -> bool:
-    """Whether an error was raised by our own code, or by the parser around what our constructors have raised."""
+    """Return whether our own code raised an error, directly or inside the parser."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return str(frames[-1].f_globals.get("__name__", "")).startswith("tlzoo.") or str(error).startswith(_UNION)
 
 
 def _one_line(message: str) -> str:
-    """Return what the parser says of a mistake, without its account of what it has tried."""
+    """Return the parser's message about a mistake, without the list of its attempts."""
     if unknown := re.search(r"Expected a dot import path string: (\w+)$", message, flags=re.MULTILINE):
         return nearest(unknown[1], [name for name in lit.__all__ if name != "OptimizerSettings"], kind="class")
     if _UNION in message:

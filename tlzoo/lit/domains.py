@@ -1,4 +1,4 @@
-"""Domain adaptation and domain confusion: labelled source, unlabelled target, one loss."""
+"""Domain adaptation and domain confusion: labelled source, unlabelled target, a single loss."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
 
 
 class DomainModule(TargetModule):
-    """Base of the two: the supervised loss of the source plus the term of an alignment.
+    """Base of both modules: the supervised loss of the source plus the term of an alignment.
 
     Labelled target examples of a semi-supervised task (``:3shot``) join the supervised loss, which is the mean over the
-    labelled examples of both domains; the method itself is given source and unlabelled target, as ever.
+    labelled examples of both domains; the method itself still gets source and unlabelled target.
 
     ``validation/*`` holds the accuracy on source validation data and the label-free scores of
     :mod:`tlzoo.selection` on unlabelled target inputs; ``test/*`` the accuracy on target test data.
@@ -43,7 +43,7 @@ class DomainModule(TargetModule):
         bottleneck: width of a linear, batch norm, ReLU layer between backbone and head; None for none.
         batch_statistics: whether source and target pass through the network together (``"joint"``: batch norm sees
             both) or one after the other (``"per_domain"``).
-        gather: under several processes, compute losses of the joined batch of all; off, each process has its own.
+        gather: with several processes, compute losses on the joined batch of all; if False, each process has its own.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: settings of a backbone given by name.
         method_settings: settings of a method given by name.
@@ -113,15 +113,15 @@ class DomainModule(TargetModule):
 
     @property
     def takes_shots(self) -> bool:
-        """Alignments do; phases of alternating methods learn from the source alone."""
+        """Whether it learns from shots: alignments do; phases of alternating methods learn only from the source."""
         return isinstance(self.method, Alignment)
 
     def predictions(self, batch: DomainBatch, source_network: nn.Module | None = None) -> tuple[Prediction, Prediction]:
-        """Return what the network says of both sides, as the method may see them.
+        """Return the predictions for both sides, as the method may see them.
 
         Args:
             batch: source and target.
-            source_network: another network that the source passes through, alone.
+            source_network: another network for the source only.
         """
         source, target, _ = self._predictions(batch, source_network)
         return source, target
@@ -129,7 +129,7 @@ class DomainModule(TargetModule):
     def _predictions(
         self, batch: DomainBatch, source_network: nn.Module | None = None
     ) -> tuple[Prediction, Prediction, Prediction | None]:
-        """Return what the network says of source, target and shots; views of the target are in its prediction."""
+        """Return the predictions for source, target and shots; the target's prediction includes its views."""
         source, target, shots = batch.source, batch.target, batch.shots
         ours = {} if source is None else {"source": source.inputs}
         theirs = {} if target is None else with_views("target", target)
@@ -147,7 +147,7 @@ class DomainModule(TargetModule):
 
     @cached_property
     def _nothing(self) -> Prediction:
-        """What stands for the side that a method does not see: nothing of it can be read."""
+        """A placeholder for the side that a method does not see; nothing of it can be read."""
         empty = torch.empty(0)
         why = f"{self.method_name} does not declare that it sees these inputs"
         names = ("features", "logits", "labels", "indices", "domains", "views", "inputs")
@@ -156,13 +156,13 @@ class DomainModule(TargetModule):
     def _completed(
         self, said: Mapping[str, Prediction], side: str, examples: Examples | None, labels: Sees
     ) -> Prediction:
-        """Return the prediction of a side with what is known of its examples, joined, labels as the method declares."""
+        """Return the joined prediction of a side with its examples' data, and labels as the method declares."""
         if examples is None:
             return self._nothing
         return self._shown(self._with_views(said, side, examples, gather=self.gather), labels)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
+        """Score source validation data (loader 0) or collect unlabelled target training inputs (loader 1)."""
         prediction: Prediction = self.network(batch.inputs)
         if dataloader_idx == 0:
             self.source_scores.update(prediction.logits, self.labels_of(batch))
@@ -185,7 +185,7 @@ def _cross_entropy(prediction: Prediction, *, reduction: str = "mean") -> Tensor
 
 
 class DomainAdaptation(DomainModule):
-    """Domain adaptation: a statistic of source and target is made small.
+    """Domain adaptation: minimize a statistic of source and target.
 
     >>> import tlzoo
     >>> module = tlzoo.DomainAdaptation("lenet", "dan", num_classes=10)
@@ -197,7 +197,7 @@ class DomainAdaptation(DomainModule):
 
 
 class DomainConfusion(DomainModule):
-    """Domain confusion: a network tells domains apart, and is fooled.
+    """Domain confusion: fool a network that tells the domains apart.
 
     >>> import tlzoo
     >>> module = tlzoo.DomainConfusion("lenet", "cdan", num_classes=10, method_settings={"entropy": True})

@@ -1,4 +1,4 @@
-"""What of a method's term reaches the features of the network."""
+"""The gradient that a method's term sends to the features of the network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["FeatureWatch"]
 
 
 class FeatureWatch:
-    """Notes the features that the head is given while the block runs, and what gradient a loss of them sends back.
+    """Records the head's input features while the block runs, and the gradient that a loss sends back to them.
 
-    The block is the pass of the batch; what a method makes of it, and runs through the head again, comes after. Taking
-    this gradient leaves nothing behind in that of the training step.
+    The block is the forward pass of the batch; later passes of a method through the head do not count. Computing this
+    gradient does not affect the training step.
 
     Args:
-        head: the layer whose input are the features.
-        active: whether to do anything.
+        head: the layer whose inputs are the features.
+        active: whether to record at all.
     """
 
     def __init__(self, head: nn.Module, *, active: bool) -> None:
@@ -36,10 +36,10 @@ class FeatureWatch:
             self._handle.remove()
 
     def terms(self, loss: Tensor) -> dict[str, Tensor]:
-        """Return ``feature_gradient``, the norm of the gradient of ``loss`` for all features; nothing without one.
+        """Return ``feature_gradient``, the norm of the gradient of ``loss`` at all features, if there is one.
 
-        Gradients that pass a reversal on their way are what the features see: reversed. Of several processes it is the
-        norm for the joined batch: all must ask.
+        Gradients that pass a reversal are reversed, as the features see them. With several processes it is the norm for
+        the joined batch, so all processes must call it.
         """
         features = [each for each in self._features if each.requires_grad]
         if not features or not loss.requires_grad:
@@ -50,12 +50,12 @@ class FeatureWatch:
 
 
 def _precise(values: Tensor) -> Tensor:
-    """Return values in float32, or better where they are better: squares of half precision overflow."""
+    """Return values in float32 or their own higher precision, because squares in half precision overflow."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _over_processes(square: Tensor) -> Tensor:
-    """Return the square of all rows' gradient, of which each process has its own rows, times the processes."""
+    """Return the squared gradient norm over the rows of all processes."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return square
     distributed.all_reduce(square)

@@ -1,4 +1,4 @@
-"""Fine-tuning: the pretrained network as the starting point, the baseline of all transfer learning."""
+"""Fine-tuning of a pretrained network: the baseline of all transfer learning."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["FineTuning"]
 
 
 class FineTuning(Classifier):
-    """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.strategy.Strategy` that says what trains.
+    """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.strategy.Strategy` to train them.
 
-    Layers that do not train keep the normalization statistics of pretraining.
+    Layers that do not train keep their pretrained normalization statistics.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
@@ -67,7 +67,7 @@ class FineTuning(Classifier):
         return [*backbone, {"params": list(self.network.head.parameters()), "lr": lr}]
 
     def train(self, mode: bool = True) -> FineTuning:
-        """Set training mode, but leave modules whose parameters are all frozen in evaluation mode."""
+        """Set training mode, except for modules with only frozen parameters, which stay in evaluation mode."""
         super().train(mode)
         for module in self.network.backbone.modules() if mode else ():
             parameters = list(module.parameters())
@@ -76,11 +76,11 @@ class FineTuning(Classifier):
         return self
 
     def on_train_start(self) -> None:
-        """Put frozen layers in evaluation mode; Lightning leaves modes as it finds them."""
+        """Switch frozen layers to evaluation mode; Lightning does not change modes."""
         self.train()
 
     def on_train_end(self) -> None:
-        """Put all layers back in training mode; Lightning would warn of the others when a next training begins."""
+        """Switch all layers back to training mode; Lightning would warn about the others at the next training."""
         super().train()
 
     def forward(self, inputs: Any) -> Tensor:
@@ -89,7 +89,7 @@ class FineTuning(Classifier):
         return prediction.logits
 
     def on_train_batch_start(self, batch: DomainBatch, batch_idx: int) -> None:
-        """Let the strategy change what trains."""
+        """Let the strategy change which parameters train."""
         if type(self.method).on_progress is not Strategy.on_progress:
             self.method.on_progress(self.network.backbone, self.progress)
             self.train()
@@ -107,9 +107,9 @@ class FineTuning(Classifier):
         return self.check_loss(terms["loss"], terms)
 
     def validation_step(self, batch: Examples, batch_idx: int) -> None:
-        """Count the answers on validation data, where the user gives some; domain tasks have none of the target."""
+        """Score validation data if the user provides some; domain tasks have none for the target."""
         self.validation_scores.update(self(batch.inputs), self.labels_of(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was counted."""
+        """Log the scores."""
         self.log_scores("validation/", self.validation_scores)

@@ -1,4 +1,4 @@
-"""Tasks whose inputs are features of a frozen backbone, run once and cached."""
+"""Tasks with the cached features of a frozen backbone as inputs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ T = TypeVar("T", bound=Task)
 
 
 def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | None = None) -> T:
-    """Return the task with the frozen backbone's features in place of its inputs.
+    """Return the task with the frozen backbone's features instead of its inputs.
 
-    The backbone runs once over the whole raw set that the task's examples are a part of; tasks that share it, and
-    later runs, read the cache.
+    The backbone runs once over the whole raw set behind the task's examples; later runs and tasks that share the set
+    read the cache.
     """
     network = create_backbone(backbone) if isinstance(backbone, str) else backbone
     store = cache or FeatureCache()
@@ -44,10 +44,10 @@ def view_features(
 ) -> dict[str, list[NDArray[np.float32]]]:
     """Return the frozen backbone's features (M, D) of ``copies`` weak and strong views of each of M raw examples.
 
-    They are fixed, and cached as features are.
+    They are fixed, and cached like features.
 
     Raises:
-        ValueError: ``copies`` below 1, or examples of which no views are known.
+        ValueError: ``copies`` is below 1, or there are no views of this kind of examples.
     """
     if copies < 1:
         raise ValueError(f"{copies} views of each kind; expected at least one")
@@ -64,9 +64,9 @@ def view_features(
 
 
 def with_tokens(task: T, encoder: SentenceEncoder) -> T:
-    """Return a task on texts with numbers of tokens in their place: for methods that adapt the encoder itself.
+    """Return a task with token ids instead of texts, for methods that adapt the encoder itself.
 
-    Episodes then hold tensors, which the encoder takes as it takes strings.
+    Episodes then hold tensors, which the encoder takes like strings.
     """
 
     def tokenized(examples: ExampleSet) -> ExampleSet:
@@ -86,15 +86,15 @@ def encode_prompts(
 ) -> dict[str, NDArray[np.float32]]:
     """Return embeddings (classes, A) of the texts of a task's classes by a text backbone, for each prompt.
 
-    A prompt is a template with a wording in it, ``"a photo of {name}"``; each is encoded once and cached.
+    A prompt is a template filled with a wording, such as ``"a photo of {name}"``; each is encoded once and cached.
 
     Raises:
-        ValueError: a template without ``{}``, no prompt at all, or a wording that the task does not have.
+        ValueError: a template lacks ``{}``, there is no prompt, or the task does not have a wording.
     """
     if not templates or not wordings:
-        raise ValueError(f"{len(templates)} templates and {len(wordings)} wordings; expected one of each at least")
+        raise ValueError(f"{len(templates)} templates and {len(wordings)} wordings; expected at least one of each")
     if bad := [template for template in templates if template.count("{}") != 1]:
-        raise ValueError(f"template {bad[0]!r}: expected one {{}}, where the text of a class stands")
+        raise ValueError(f"template {bad[0]!r}: expected one {{}} for the text of a class")
     network = create_backbone(backbone) if isinstance(backbone, str) else backbone
     store = cache or FeatureCache()
     found = {}
@@ -106,7 +106,7 @@ def encode_prompts(
 
 
 def mean_direction(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the mean of the directions of several embeddings (classes, A) of the same classes; a single one as it is.
+    """Return the mean direction of several embeddings (classes, A) of the same classes; a single one unchanged.
 
     >>> mean_direction([np.array([[1, 0]], np.float32), np.array([[0, 2]], np.float32)]).round(3).tolist()
     [[0.7070000171661377, 0.7070000171661377]]

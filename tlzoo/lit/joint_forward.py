@@ -1,4 +1,4 @@
-"""Several sets of inputs through one network at once, so that its batch statistics are those of all of them."""
+"""Passes several sets of inputs through one network at once, so they share its batch statistics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def with_views(side: str, examples: Examples) -> dict[str, Any]:
 
 
 def through(network: nn.Module, parts: Mapping[str, Any]) -> dict[str, Prediction]:
-    """Return what a network says of each part: tensors (B, ...) or lists of texts, passed as one batch.
+    """Return the predictions for each part, tensors (B, ...) or lists of texts, passed as one batch.
 
     Raises:
-        ValueError: parts differ in shape.
+        ValueError: the parts differ in shape.
     """
     if not parts:
         return {}

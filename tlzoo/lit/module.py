@@ -1,4 +1,4 @@
-"""The base of the six modules: backbone, method, optimizer, progress."""
+"""The base of the modules: backbone, method, optimizer, progress."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["TransferModule"]
 
 
 class TransferModule(pl.LightningModule):
-    """Base of the modules; a subclass says what its network is and what a training step does.
+    """Base of the modules; a subclass defines the network and the training step.
 
-    Everything learned or random (network, method, weights of tasks) is in the checkpoint. A module that was built from
-    names is restored by ``load_from_checkpoint(path)`` alone; one built from objects needs the same objects again:
+    The checkpoint holds everything learned or random (network, method, task weights). ``load_from_checkpoint(path)``
+    restores a module built from names; one built from objects needs the same objects again:
     ``load_from_checkpoint(path, backbone=..., method=...)``.
     """
 
@@ -35,7 +35,7 @@ class TransferModule(pl.LightningModule):
 
     @property
     def takes_shots(self) -> bool:
-        """Whether it learns from labelled target examples beside the source, as semi-supervised tasks have them."""
+        """Whether it learns from labelled target examples in addition to the source (semi-supervised tasks)."""
         return False
 
     def __init__(self, optimizer: OptimizerSettings | Mapping[str, Any] | None) -> None:
@@ -44,10 +44,10 @@ class TransferModule(pl.LightningModule):
         self._total_steps: float | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the name of the running hook straight away.
+        """Set an attribute, with a shortcut for the name of the running hook.
 
-        Lightning notes it some forty times a step, and torch's search for what kind of attribute it is would cost more
-        than everything else that the module adds to a step.
+        Lightning sets it about forty times per step, and torch's search for the kind of attribute would cost more than
+        everything else that the module adds to a step.
         """
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
@@ -56,20 +56,20 @@ class TransferModule(pl.LightningModule):
 
     @property
     def method_name(self) -> str:
-        """Full registry name of the method, or its class name where it is the user's own."""
+        """The full registry name of the method, or the class name of a user's method."""
         return self.method.name
 
     @property
     def learns(self) -> bool:
-        """Whether ``trainer.fit`` has anything to do; if not, the module answers as it is."""
+        """Whether ``trainer.fit`` has anything to do; if not, the module needs no training."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     def pretrained(self) -> nn.Module:
-        """Return the part of the network that trains at the backbone's rate."""
+        """Return the part of the network that trains at the backbone's learning rate."""
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return optimizer groups: what was pretrained at its rate, everything else at ``lr``."""
+        """Return optimizer groups: the pretrained part at its own rate, everything else at ``lr``."""
         lr = self.optimizer_settings.lr
         pretrained = [p for p in self.pretrained().parameters() if p.requires_grad]
         known = {id(p) for p in self.pretrained().parameters()}
@@ -98,16 +98,14 @@ class TransferModule(pl.LightningModule):
 
     @property
     def progress(self) -> float:
-        """Share of training done, in [0, 1]; it survives a resume. 1 outside of training."""
+        """The share of training done, in [0, 1]; it survives a resume, and is 1 outside of training."""
         return self._progress_at(self.global_step) if self._trainer is not None and self.training else 1.0
 
     def _progress_at(self, step: int) -> float:
         if self._total_steps is None:
             self._total_steps = float(self.trainer.estimated_stepping_batches)
             if self._total_steps == float("inf"):
-                raise ValueError(
-                    "schedules need to know how long training is; give the Trainer max_steps or max_epochs"
-                )
+                raise ValueError("schedules need the length of the training; give the Trainer max_steps or max_epochs")
         return min(step / self._total_steps, 1.0)
 
     def on_fit_start(self) -> None:
@@ -122,18 +120,18 @@ class TransferModule(pl.LightningModule):
     def joined(self, rows: Tensor) -> Tensor:
         """Return the rows (B, ...) of all processes as one batch, with gradient.
 
-        A loss of joined rows is the loss of the whole batch on every process; under DDP's averaging its gradient is
-        that of one process with the whole batch, whatever the share of each.
+        A loss on joined rows is the loss on the whole batch in every process. Under DDP's averaging, its gradient
+        equals that of one process with the whole batch, whatever the share of each process.
         """
         return gather_with_gradient(rows) if self.distributed else rows
 
     def check_loss(self, loss: Tensor, terms: Mapping[str, Tensor]) -> Tensor:
         """Return the loss after checking that it is finite.
 
-        On an accelerator the check would stall the queue, so it runs there at logging steps only.
+        On an accelerator the check would stall the queue, so it only runs at logging steps there.
 
         Raises:
-            FloatingPointError: NaN or Inf; the terms are named with their values.
+            FloatingPointError: the loss is NaN or Inf; the message lists the terms with their values.
         """
         if (loss.device.type == "cpu" or self._logs_now) and not torch.isfinite(loss):
             values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
@@ -148,24 +146,24 @@ class TransferModule(pl.LightningModule):
         return self.logs_at(self.global_step)
 
     def logs_at(self, step: int) -> bool:
-        """Whether terms are logged while ``step`` steps have been counted; without a trainer they never are."""
+        """Return whether terms are logged after ``step`` steps; without a trainer they never are."""
         every = 0 if self._trainer is None else self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return bool(every) and (step + 1) % every == 0
 
     def log_terms(self, terms: Mapping[str, Tensor], batch_size: int) -> None:
-        """Log the terms of a loss under ``train/``, at the trainer's logging steps only: logging costs time."""
+        """Log the terms of a loss under ``train/``, only at the trainer's logging steps, because logging costs time."""
         if self._logs_now:
             self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=batch_size)
 
     def log_scores(self, prefix: str, scores: Scores | MultitaskScores) -> None:
-        """Log all figures at the end of an epoch, their names after a prefix such as ``test/``, and begin anew."""
+        """Log all scores at the end of an epoch under a prefix such as ``test/``, and reset them."""
         # equal on all processes, whose counts are joined; Lightning wants it said
         self.log_dict({f"{prefix}{name}": value for name, value in scores.compute().items()}, sync_dist=True)
         scores.reset()
 
 
 def objects(**arguments: Any) -> list[str]:
-    """Return the names of arguments that are modules: no hyper-parameters, a checkpoint has their weights."""
+    """Return the names of arguments that are modules, whose weights are in the checkpoint."""
     return [name for name, value in arguments.items() if isinstance(value, nn.Module)]
 
 
@@ -181,11 +179,12 @@ def as_method(
 ) -> Any:
     """Return the method given by name and settings, or as an object.
 
-    A bare name is looked for in the module's own families first. Of ``shape`` the method gets what it asks for.
+    A bare name is first looked up in the module's own families. The method gets those entries of ``shape`` that it
+    needs.
 
     Raises:
-        ValueError: the method of this name is for another module; the message says for which.
-        TypeError: the same of an object.
+        ValueError: the method of this name belongs to another module, which the message names.
+        TypeError: a given method belongs to another module.
     """
     if isinstance(method, Method):
         if not isinstance(method, module.takes):
@@ -219,7 +218,7 @@ _TAKERS = {
 
 
 def taker_of(cls: type[Method], name: str) -> str:
-    """Return what takes a method: the module of its kind."""
+    """Return the module that takes a method."""
     bases = {base.__name__ for base in cls.__mro__}
     taker = next((taker for base, taker in _TAKERS.items() if base in bases), "no module")
     return "DomainConfusion" if taker == "DomainAdaptation" and name.startswith("confusion/") else taker

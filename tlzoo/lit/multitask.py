@@ -1,4 +1,4 @@
-"""Multitask learning: several tasks over shared layers, their losses weighted."""
+"""Multitask learning: several tasks on shared layers, with weighted losses or gradients."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ __all__ = ["Multitask"]
 
 
 class Multitask(TransferModule):
-    """A head a task over a sharing architecture; a :class:`~tlzoo.methods.weighting.Weighting` weighs the losses.
+    r"""One head per task on a sharing architecture; a :class:`~tlzoo.methods.weighting.Weighting` balances them.
 
-    Under weighted losses, everything follows the gradient of the weighted sum. Under weighted gradients, what is shared
-    follows J^T w, and heads (with whatever the architecture gives to a task alone) their own loss; both come out of one
-    ordinary loss, so that accumulation, clipping, mixed precision and DDP work as ever. A task without labels in a
-    batch has no part in it.
+    With weighted losses, all parameters follow the gradient of the weighted sum. With weighted gradients, shared
+    parameters follow :math:`J^\top w`, while heads and other task-specific parameters follow their own loss. Both come
+    from one ordinary loss, so accumulation, clipping, mixed precision and DDP work as usual. A task without labels in a
+    batch takes no part in it.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a weighting.
-        targets: task name -> :class:`~tlzoo.data.tasks.Target`, a mapping of what it is made from, or its number of
-            classes (0: a value).
-        sharing: a name in :data:`tlzoo.nn.sharing.SHARING`. ``"hard"``: one backbone for all tasks; ``"none"``: one a
+        targets: task name -> :class:`~tlzoo.data.tasks.Target`, a mapping of its arguments, or its number of classes (0
+            for a value).
+        sharing: a name in :data:`tlzoo.nn.sharing.SHARING`. ``"hard"``: one backbone for all tasks; ``"none"``: one per
             task, which is single-task learning.
-        sharing_settings: for that architecture, such as ``{"bottleneck": 256}``.
-        space: what task gradients are taken for: the shared ``"parameters"``, or the ``"features"`` that come out of
-            what is shared, an upper bound that costs next to nothing.
-        monitor: log cosines and lengths of the task gradients at logging steps under any weighting; those that look at
-            inner products log them anyway.
+        sharing_settings: settings of that architecture, such as ``{"bottleneck": 256}``.
+        space: where to take task gradients: at the shared ``"parameters"``, or at the shared ``"features"``, an upper
+            bound that costs next to nothing.
+        monitor: log the cosines and norms of the task gradients at logging steps with any weighting; weightings that
+            use inner products log them anyway.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: settings of a backbone given by name.
         method_settings: settings of a method given by name.
@@ -86,9 +86,9 @@ class Multitask(TransferModule):
         )
         if self.method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
             raise ValueError(
-                f"{self.method_name} weighs the gradients of what tasks share, and with sharing={sharing!r} on this "
-                "backbone they share nothing that is trained; give sharing_settings={'bottleneck': 256}, or another "
-                "architecture"
+                f"{self.method_name} weights the gradients of shared parameters, but with sharing={sharing!r} on this "
+                "backbone the tasks share nothing that trains; set sharing_settings={'bottleneck': 256}, or choose "
+                "another architecture"
             )
         width = self.sharing.num_features
         self.heads = NamedModules({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
@@ -101,14 +101,14 @@ class Multitask(TransferModule):
         return self.sharing.pretrained()
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
-        """Map raw inputs (B, ...) to one output a task: logits (B, C), or a value (B, 1)."""
+        """Map raw inputs (B, ...) to one output per task: logits (B, C) or a value (B, 1)."""
         features = self.sharing(inputs)
         return {task: self.heads[task](features[task]) for task in self.tasks}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the losses plus what trains the weighting.
+        """Return the weighted sum of the losses plus the objective of the weighting.
 
-        The batch is a :class:`~tlzoo.types.TaskBatch` or a mapping of them, such as a ``CombinedLoader`` gives.
+        The batch is a :class:`~tlzoo.types.TaskBatch` or a mapping of them, such as a ``CombinedLoader`` returns.
         """
         batch = task_batch(batch, self.targets)
         tape = self._tape()
@@ -123,7 +123,7 @@ class Multitask(TransferModule):
         return self.check_loss(total, terms)
 
     def _tape(self) -> TaskTape | None:
-        """Return what watches the shared part, where the gradients of single tasks are asked for."""
+        """Return the tape of the shared part if the gradients of single tasks are needed."""
         watched = self.monitor and self._logs_now
         if self.method.order == "losses" and not watched:
             return None
@@ -137,7 +137,7 @@ class Multitask(TransferModule):
         return total, self._by_task("weight", weights)
 
     def _balanced(self, losses: Tensor, present: Tensor | None, tape: TaskTape) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a loss whose gradient is J^T w for what is shared, and each task's own for what is not."""
+        """Return a loss whose gradient is J^T w for shared parameters, and each task's own for the others."""
         rows = range(len(self.tasks)) if present is None else present.nonzero().flatten().tolist()
         constants, followed = losses.detach(), self.method.transformed(losses)
         if self.method.order == "losses":  # watched only: rows are those of the weighted losses, which all follow
@@ -168,19 +168,19 @@ class Multitask(TransferModule):
         return {f"{kind}_{task}": value for task, value in zip(self.tasks, values, strict=True)}
 
     def _placed_rows(self, matrix: Tensor, rows: Sequence[int]) -> Tensor:
-        """Return rows at their tasks' places (T, P), zeros for tasks without one."""
+        """Return rows at the indices of their tasks (T, P), with zeros for tasks without one."""
         if len(rows) == len(self.tasks):
             return matrix
         return matrix.new_zeros(len(self.tasks), matrix.shape[1]).index_copy(0, _places(rows, matrix), matrix)
 
     def _placed(self, gramian: Tensor, rows: Sequence[int]) -> Tensor:
-        """Return inner products at their tasks' places (T, T)."""
+        """Return inner products at the indices of their tasks (T, T)."""
         return self._placed_rows(self._placed_rows(gramian, rows).T, rows)
 
     def _conflicts(self, gramian: Tensor) -> dict[str, Tensor]:
-        """Return what the conflict monitor shows: cosines of all pairs, and lengths in relation to their mean.
+        """Return the values of the conflict monitor: cosines of all pairs, and norms relative to their mean.
 
-        The cosine with a gradient that is lost in the rounding of the longest one tends to 0.
+        The cosine with a gradient that vanishes in the rounding of the longest one tends to 0.
         """
         if not self._logs_now:
             return {}
@@ -209,7 +209,7 @@ class Multitask(TransferModule):
             losses[task] = head.loss(output[present], labels[present]) if bool(present.any()) else None
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
-            raise ValueError("a batch in which no task has a label; drop such inputs from the training set")
+            raise ValueError("no task has a label in this batch; drop such inputs from the training set")
         return by_task
 
     def _head(self, task: str) -> TaskHead:
@@ -218,7 +218,7 @@ class Multitask(TransferModule):
         return head
 
     def _stacked(self, by_task: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Return all losses (T,), zeros for tasks that have none, and which have one where some lack it."""
+        """Return all losses (T,), zeros for tasks without one, and which tasks have one if some lack it."""
         zero = next(iter(by_task.values())).new_zeros(())
         losses = torch.stack([by_task.get(task, zero) for task in self.tasks])
         if len(by_task) == len(self.tasks):
@@ -226,7 +226,7 @@ class Multitask(TransferModule):
         return losses, torch.tensor([task in by_task for task in self.tasks], device=losses.device)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Show a weighting that wants it the losses of the same batch after the step."""
+        """Give a weighting that needs them the losses of the same batch after the step."""
         if type(self.method).after_step is not Weighting.after_step:
             with torch.no_grad(), self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
                 losses, present = self._stacked(self._losses(batch))
@@ -234,26 +234,26 @@ class Multitask(TransferModule):
                     self.method.after_step(losses)
 
     def on_train_epoch_end(self) -> None:
-        """Tell the weighting the mean losses of the epoch."""
+        """Give the weighting the mean losses of the epoch."""
         sums, counts = self.get_buffer("loss_sums"), self.get_buffer("loss_counts")
         self.method.on_epoch(sums / counts.clamp_min(1))
         sums.zero_()
         counts.zero_()
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure every task on validation data."""
+        """Score every task on validation data."""
         self._measure(batch, self.validation_scores)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was measured."""
+        """Log the scores."""
         self.log_scores("validation/", self.validation_scores)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Measure every task on test data."""
+        """Score every task on test data."""
         self._measure(batch, self.test_scores)
 
     def on_test_epoch_end(self) -> None:
-        """Log what was measured: of each task ``test/TASK``, its headline figure, and ``test/TASK/FIGURE``."""
+        """Log the scores of each task: its main metric as ``test/TASK``, and all as ``test/TASK/METRIC``."""
         self.log_scores("test/", self.test_scores)
 
     def _measure(self, batch: Any, scores: MultitaskScores) -> None:

@@ -1,4 +1,4 @@
-"""One-shot and few-shot learning: a support set in, answers to queries out."""
+"""One-shot and few-shot learning: from a support set to the classes of queries."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ __all__ = ["OneShot"]
 
 
 class OneShot(TransferModule):
-    """A backbone and a method that answers episodes, trained on episodes of the base classes.
+    """A backbone and a method for episodes, trained on episodes of the base classes.
 
     An :class:`~tlzoo.methods.episode_classifier.EpisodeClassifier` works on the backbone's features. A
     :class:`~tlzoo.methods.meta_learning.MetaLearner` adapts the network itself, the backbone
     with a linear head of ``way`` outputs.
 
-    A method that sees the base set (``Sees.SOURCE_INPUTS``) is shown it before it answers. ``test/accuracy`` is the
-    mean over episodes, ``test/interval`` half its 95 % interval, 1.96 s / sqrt(episodes).
+    A method that sees the base set (``Sees.SOURCE_INPUTS``) gets it before the evaluation. ``test/accuracy`` is the
+    mean over episodes, ``test/interval`` half the width of its 95 % interval, 1.96 s / sqrt(episodes).
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, an episode classifier or a meta-learner.
-        way: classes an episode, for meta-learners, whose head has as many outputs.
-        statistics: what batch normalization that keeps no running statistics (``conv4``'s) goes by where an episode
-            classifier gets its features: ``"support"``, that of the episode, so that each query is answered on its own;
-            or ``"batch"``, all support sets and all queries of a batch, as is common: then answers are transductive.
-            Meta-learners have a setting of that name.
+        way: number of classes per episode, for meta-learners, whose head has as many outputs.
+        statistics: what batch normalization without running statistics (as in ``conv4``) uses for the features of an
+            episode classifier: the ``"support"`` of the episode, so each query is classified on its own, or, as is
+            common, all support sets and queries of a ``"batch"``, which makes predictions transductive. Meta-learners
+            have a setting of the same name.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: settings of a backbone given by name.
         method_settings: settings of a method given by name.
 
     Raises:
-        TypeError: a method of another kind.
+        TypeError: the method is of another kind.
         ValueError: a meta-learner without ``way``.
     """
 
@@ -77,7 +77,7 @@ class OneShot(TransferModule):
         self.method = as_method(method, type(self), method_settings, **shape)
         if isinstance(self.method, MetaLearner):
             if way is None:
-                raise ValueError(f"{type(self.method).__name__} adapts a head of as many outputs as classes; give way")
+                raise ValueError(f"{type(self.method).__name__} adapts a head with one output per class; set way")
             self.head = nn.Linear(self.backbone.num_features, way)
             self.method.prepare(self.network)
         self.scores = EpisodeScores()
@@ -88,7 +88,7 @@ class OneShot(TransferModule):
 
     @property
     def network(self) -> nn.Module:
-        """Backbone and head together, which a meta-learner adapts."""
+        """Backbone and head, which a meta-learner adapts together."""
         return nn.Sequential(OrderedDict(backbone=self.backbone, head=self.head))
 
     def forward(self, episode: Episode) -> Tensor:
@@ -117,7 +117,7 @@ class OneShot(TransferModule):
         return parts[0], parts[1]
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
-        """Show the method the base set: raw inputs (N, ...), labels (N,) or None where it may not see them."""
+        """Give the method the base set: raw inputs (N, ...) and labels (N,), or None if it may not see them."""
         assert isinstance(self.method, EpisodeClassifier)
         was_training = self.backbone.training
         self.backbone.eval()
@@ -138,7 +138,7 @@ class OneShot(TransferModule):
                 self.fit_base(base.inputs.to(self.device), labels)
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
-        """Return the method's loss of the queries."""
+        """Return the method's loss on the queries."""
         loss = self._loss(batch)
         terms = {"loss": loss}
         self.log_terms(terms, len(batch.query))
@@ -171,11 +171,11 @@ class OneShot(TransferModule):
         self._show_base()
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:
-        """Answer episodes of the validation classes."""
+        """Score episodes of the validation classes."""
         self._answer(batch)
 
     def test_step(self, batch: Episode, batch_idx: int) -> None:
-        """Answer episodes of the novel classes."""
+        """Score episodes of the novel classes."""
         self._answer(batch)
 
     def _answer(self, batch: Episode) -> None:

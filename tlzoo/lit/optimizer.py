@@ -1,4 +1,4 @@
-"""Optimizer and schedule from plain settings."""
+"""Optimizers and schedules from plain settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["OptimizerSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """What trains a module.
+    """Settings of the optimizer and its schedule.
 
     The defaults are those of the domain adaptation literature (TLlib, and Ganin & Lempitsky before it).
 
@@ -25,11 +25,11 @@ class OptimizerSettings:
         name: ``"sgd"``, ``"adam"`` or ``"adamw"``.
         lr: learning rate of heads, bottlenecks and methods.
         backbone_lr: factor of ``lr`` for the backbone.
-        momentum: of SGD.
-        nesterov: of SGD.
+        momentum: momentum of SGD.
+        nesterov: whether SGD uses Nesterov momentum.
         weight_decay: L2 penalty, decoupled in AdamW.
-        schedule: ``"inverse"``: lr * (1 + 0.001 step)^-0.75; ``"annealed"``: lr / (1 + 10 progress)^0.75;
-            ``"cosine"``: to zero over training; ``"constant"``.
+        schedule: ``"inverse"``: lr * (1 + 0.001 step)^-0.75; ``"annealed"``: lr / (1 + 10 progress)^0.75; ``"cosine"``:
+            decays to zero over the training; ``"constant"``.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -50,10 +50,10 @@ class OptimizerSettings:
 
     @classmethod
     def of(cls, settings: Self | Mapping[str, Any] | None) -> Self:
-        """Return settings given as such, as a mapping of some of them, or as None for the defaults.
+        """Return settings from an object, from a mapping of some of them, or from None for the defaults.
 
         Raises:
-            ValueError: an unknown setting; the nearest known ones are named.
+            ValueError: a setting is unknown; the message suggests the nearest ones.
         """
         if isinstance(settings, cls):
             return settings
@@ -65,19 +65,19 @@ class OptimizerSettings:
         return cls(**given)
 
     def build(self, groups: list[dict[str, Any]]) -> Optimizer:
-        """Return the optimizer of parameter groups, each with its ``lr``."""
+        """Return an optimizer for parameter groups, each with its ``lr``."""
         return _OPTIMIZERS[self.name](self, groups)
 
     def scheduler(self, optimizer: Optimizer, progress: Callable[[int], float]) -> LambdaLR:
-        """Return the schedule, stepped once a training step; ``progress`` maps a step to [0, 1]."""
+        """Return the schedule, to step once per training step; ``progress`` maps a step to [0, 1]."""
         factor = _SCHEDULES[self.schedule]
         return LambdaLR(optimizer, lambda step: factor(step, progress(step)))
 
 
 def _foreach(groups: list[dict[str, Any]]) -> bool | None:
-    """Return whether all parameters are updated at once: on the CPU, where torch does not choose it itself.
+    """Return whether to update all parameters at once: on the CPU, where torch does not do so by default.
 
-    The numbers are the same, bit for bit, and a step of a million parameters takes a third of the time.
+    The results are the same bit for bit, and a step on a million parameters takes a third of the time.
     """
     devices = {parameter.device.type for group in groups for parameter in group["params"]}
     return True if devices == {"cpu"} else None

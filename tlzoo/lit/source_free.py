@@ -1,4 +1,4 @@
-"""From a source model to the target, without the source."""
+"""Adaptation of a source model to the target without source data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["SourceFreeAdaptation"]
 
 
 class SourceFreeAdaptation(TargetModule):
-    """Adapts a source model to the unlabelled target; its data module never opens the source.
+    """Adapts a source model to the unlabelled target; its data module never reads the source.
 
     Args:
-        network: the source model, such as ``DomainAdaptation(...).network`` after training; copied.
+        network: the source model, such as ``DomainAdaptation(...).network`` after training; it is copied.
         method: a name of the registry, or a :class:`~tlzoo.methods.source_free.SourceFree` method.
         num_classes: C.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
@@ -62,11 +62,11 @@ class SourceFreeAdaptation(TargetModule):
 
     @property
     def learns(self) -> bool:
-        """Always: a method without a loss still takes in the target."""
+        """Always True: even a method without a loss reads the target."""
         return True
 
     def on_fit_start(self) -> None:
-        """Let the method take in one pass over the target."""
+        """Give the method one pass over the target."""
         super().on_fit_start()
         with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
             self.method.start(self.network, self._target_inputs())
@@ -80,7 +80,7 @@ class SourceFreeAdaptation(TargetModule):
         return super().configure_optimizers() if self.method.learns else []
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor | None:
-        """Return the loss of the target batch; stop at once where there is nothing to learn."""
+        """Return the loss of the target batch; stop at once if there is nothing to learn."""
         if not self.method.learns:
             self.trainer.should_stop = True  # no step is counted, so max_steps would never be reached
             return None
@@ -94,7 +94,7 @@ class SourceFreeAdaptation(TargetModule):
         return self.check_loss(terms["loss"], terms)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Take in unlabelled target training inputs."""
+        """Collect the predictions for unlabelled target training inputs."""
         self._target_outputs.append(self.network(batch.inputs))
 
     def on_validation_epoch_end(self) -> None:

@@ -1,4 +1,4 @@
-"""What modules on a target domain share, however they are trained: predictions, tests, label-free scores."""
+"""The base of modules on a target domain: predictions, tests, label-free scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["TargetModule"]
 
 
 class TargetModule(Classifier):
-    """Base of modules with one network whose answers on target test data count."""
+    """Base of modules with one network that is tested on the target."""
 
     method: DomainMethod
     network: Network
@@ -41,7 +41,7 @@ class TargetModule(Classifier):
         return prediction.logits
 
     def on_train_epoch_start(self) -> None:
-        """Show the whole unlabelled target to a method that wants it."""
+        """Give the whole unlabelled target to a method that needs it."""
         if type(self.method).on_epoch is not DomainMethod.on_epoch:
             with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
                 target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ class TargetModule(Classifier):
 
     @torch.no_grad()
     def predict_all(self, batches: Iterable[Examples]) -> Prediction:
-        """Return the predictions, in evaluation mode, of all batches as one, with their indices."""
+        """Return the predictions for all batches as one, in evaluation mode, with their indices."""
         was_training = self.network.training
         self.network.eval()
         parts = [(self.network(batch.inputs), batch.indices) for batch in (b.to(self.device) for b in batches)]
@@ -67,7 +67,7 @@ class TargetModule(Classifier):
         return withheld(prediction, "labels", why=f"{self.method_name} does not declare {labels.name}")
 
     def _joined_prediction(self, prediction: Prediction, examples: Examples, *, gather: bool = True) -> Prediction:
-        """Return the prediction with what is known of its examples; of all processes where ``gather`` says so."""
+        """Return the prediction with its examples' data, joined over all processes if ``gather`` is set."""
         join = self.joined if gather else _same
         return Prediction(
             features=join(prediction.features),
@@ -81,7 +81,7 @@ class TargetModule(Classifier):
     def _with_views(
         self, said: Mapping[str, Prediction], side: str, examples: Examples, *, gather: bool = True
     ) -> Prediction:
-        """Return the joined prediction of a side, its views in it, from what the network said of each by name."""
+        """Return the joined prediction of a side with its views, from the named predictions."""
         views = {
             view: self._joined_prediction(said[view_part(side, view)], Examples(inputs=inputs), gather=gather)
             for view, inputs in examples.views.items()
@@ -93,7 +93,7 @@ class TargetModule(Classifier):
             return join(inputs)
         if self.distributed and join is not _same:
             raise TypeError(
-                f"{self.method_name} needs the model, and raw texts cannot be joined over processes; use gather=False"
+                f"{self.method_name} needs the model, and raw texts cannot be joined over processes; set gather=False"
             )
         return inputs
 

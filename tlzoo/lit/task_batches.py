@@ -1,4 +1,4 @@
-"""One batch of several tasks out of what a loader gives."""
+"""Builds one batch of several tasks from the batches of a loader."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["task_batch"]
 def task_batch(batch: Any, targets: Mapping[str, Target]) -> TaskBatch:
     """Return a batch with checked labels of every task, missing ones marked: -1 for classes, NaN for values.
 
-    A task may be left out of a batch: then all its labels are missing.
+    If a batch leaves out a task, all its labels are missing.
 
     Args:
-        batch: a :class:`~tlzoo.types.TaskBatch`, or several of them, one below the other: a sequence, or a mapping as
-            Lightning's ``CombinedLoader`` gives. In a mapping, a pair (inputs, labels) is data of the task that is its
-            key, and a loader that has ended gives None.
-        targets: of the tasks.
+        batch: a :class:`~tlzoo.types.TaskBatch`, or several to concatenate: a sequence, or a mapping such as
+            Lightning's ``CombinedLoader`` returns. In a mapping, a pair (inputs, labels) belongs to the task of its
+            key, and an exhausted loader gives None.
+        targets: targets of the tasks.
 
     Raises:
-        TypeError: another kind of batch, or inputs that cannot be put one below the other.
-        ValueError: labels that are not of their target's kind; task and row are named.
+        TypeError: the batch is of another kind, or its inputs cannot be concatenated.
+        ValueError: labels do not fit the kind of their target; the message names task and row.
     """
     parts = [_labeled(part, targets) for part in _parts(batch, targets)]
     if len(parts) == 1:
@@ -39,7 +39,7 @@ def task_batch(batch: Any, targets: Mapping[str, Target]) -> TaskBatch:
 
 
 def _parts(batch: Any, targets: Mapping[str, Target]) -> list[TaskBatch]:
-    """Return the batches that a batch consists of."""
+    """Return the parts of a batch."""
     if isinstance(batch, TaskBatch):
         return [batch]
     given: Iterable[tuple[Any, Any]] = ()
@@ -66,7 +66,7 @@ def _parts(batch: Any, targets: Mapping[str, Target]) -> list[TaskBatch]:
 
 
 def _labeled(batch: TaskBatch, targets: Mapping[str, Target]) -> TaskBatch:
-    """Return a batch with the labels of all tasks, those that are not there marked."""
+    """Return a batch with the labels of all tasks, with missing ones marked."""
     labels = {}
     for task, target in targets.items():
         labels[task] = _own_labels(batch, task, target) if task in batch.targets else _missing(target, batch)
@@ -77,14 +77,14 @@ def _own_labels(batch: TaskBatch, task: str, target: Target) -> Tensor:
     """Return the labels of a task that the batch has."""
     what, given = f"labels of task {task!r}", batch.targets[task]
     if isinstance(given, Tensor) and given.ndim == 2 and given.shape[1] == 1:
-        # a column in a batch hints at outputs (B, 1) that somebody means to compare with it
+        # a column suggests a comparison with outputs (B, 1)
         raise ValueError(f"{what} of shape {tuple(given.shape)}; expected ({len(given)},): give labels.squeeze(1)")
     labels = target_labels(given, kind=str(target.kind), classes=target.classes, size=batch.size, what=what)
     return _marked(labels, batch.present[task]) if task in batch.present else labels
 
 
 def _marked(labels: Tensor, present: Tensor) -> Tensor:
-    """Return labels with those of items that have none marked."""
+    """Return labels with missing ones marked."""
     there = present.view(-1, *[1] * (labels.ndim - 1)).to(labels.device)
     return labels.where(there, labels.new_tensor(_mark(labels)))
 
@@ -104,7 +104,7 @@ def _mark(labels: Tensor) -> float:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """Return the labels of one task in several batches; maps that are all missing take the size of the others."""
+    """Return the labels of one task from several batches; missing maps take the size of the others."""
     size = max((part.shape[1:] for part in parts), key=lambda shape: shape.numel())
     fitted = [part if part.shape[1:] == size else part.expand(len(part), *size) for part in parts]
     return torch.cat(fitted)

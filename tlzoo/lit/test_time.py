@@ -1,4 +1,4 @@
-"""A source model that adapts while it answers."""
+"""A source model that adapts while it predicts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["TestTimeAdaptation"]
 
 
 class TestTimeAdaptation(Classifier):
-    """Answers a stream of test batches with a :class:`~tlzoo.methods.test_time.TestTime` method; ``trainer.test`` only.
+    """Predicts on a stream of test batches with a :class:`~tlzoo.methods.test_time.TestTime` method; test only.
 
-    Each ``trainer.test`` begins with the source model again.
+    Each ``trainer.test`` starts again from the source model.
 
     Args:
         network: the source model; the method copies it.
@@ -47,14 +47,14 @@ class TestTimeAdaptation(Classifier):
 
     @property
     def learns(self) -> bool:
-        """Nothing before the test."""
+        """Always False: nothing trains before the test."""
         return False
 
     def forward(self, inputs: Any) -> Tensor:
-        """Answer a batch (B, ...) with logits (B, C), and adapt to it."""
+        """Map a batch (B, ...) to logits (B, C), and adapt to it."""
         return self.method(inputs)
 
     def on_test_start(self) -> None:
-        """Begin with the source model."""
+        """Start from the source model."""
         super().on_test_start()
         self.method.reset()

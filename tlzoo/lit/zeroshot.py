@@ -1,4 +1,4 @@
-"""Zero-shot learning: features are matched with descriptions of classes that have no example."""
+"""Zero-shot learning: match features with descriptions of classes without examples."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["ZeroShot"]
 class ZeroShot(TransferModule):
     """A frozen backbone and a :class:`~tlzoo.methods.compatibility.Compatibility`.
 
-    ``trainer.fit`` runs once over the seen classes, then fits in closed form; candidate classes are bound when answers
-    are asked for. ``test/accuracy`` is top-1, beside it top-5 and the mean per class.
+    For a closed form, ``trainer.fit`` runs once over the seen classes and then solves it. Candidate classes are bound
+    before predictions. ``test/accuracy`` is the top-1 accuracy; top-5 and the mean per class stand beside it.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a compatibility.
         num_classes: C, the candidates of a test.
-        num_embedding: A, width of the class embeddings; any number for a method that reads.
+        num_embedding: A, width of the class embeddings; any number for a method that reads texts.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: settings of a backbone given by name.
         method_settings: settings of a method given by name.
@@ -66,7 +66,7 @@ class ZeroShot(TransferModule):
 
     @property
     def learns(self) -> bool:
-        """Whether the method sees examples to fit on."""
+        """Whether the method has examples to fit on."""
         return Sees.SOURCE_INPUTS in self.method.sees
 
     def pretrained(self) -> nn.Module:
@@ -74,20 +74,20 @@ class ZeroShot(TransferModule):
         return self.backbone
 
     def configure_optimizers(self) -> Any:
-        """Build an optimizer for a method that is trained; closed forms have none."""
+        """Build an optimizer for a trained method; closed forms need none."""
         return super().configure_optimizers() if self.trained else []
 
     @property
     def reads(self) -> bool:
-        """Whether the method takes raw texts, and texts of classes, in place of features and embeddings."""
+        """Whether the method takes raw texts and texts of classes instead of features and embeddings."""
         return isinstance(self.method, TextCompatibility)
 
     def bind(self, candidates: Tensor | Sequence[str], *, seen: Tensor) -> None:
-        """Set the candidates of the answers to come.
+        """Set the candidates of the next predictions.
 
         Args:
             candidates: embeddings (C, A) of the candidate classes; their C texts for a method that reads.
-            seen: (C,) True where a class was trained on.
+            seen: (C,) True for the classes of the training set.
         """
         if isinstance(self.method, TextCompatibility):
             self._scorer = self.method.bind([str(text) for text in candidates], seen=seen)
@@ -115,7 +115,7 @@ class ZeroShot(TransferModule):
         """Return the loss of a trained method; collect the features for a closed form.
 
         Raises:
-            SupervisionError: the method does not declare the labels of seen classes, which every fit takes.
+            SupervisionError: the method does not declare the labels of seen classes, which every fit needs.
         """
         if batch.labels is None:
             raise SupervisionError(f"{self.method_name} is fitted but does not declare {Sees.SOURCE_LABELS.name}")
@@ -130,7 +130,7 @@ class ZeroShot(TransferModule):
         return self.check_loss(terms["loss"], terms)
 
     def on_train_epoch_end(self) -> None:
-        """Solve a closed form from what the pass has collected, and end the training."""
+        """Solve a closed form from the collected features, and end the training."""
         if self._collected:
             self._solve()
             self._collected.clear()
@@ -154,7 +154,7 @@ class ZeroShot(TransferModule):
             self.scores = scorer(data.task, seen=seen.numpy()).to(self.device)
 
     def on_validation_start(self) -> None:
-        """Bind the held-out classes, a closed form solved from what is collected so far."""
+        """Bind the held-out classes; solve a closed form from the features collected so far."""
         if self._collected:
             self._solve()
         if not self._unfitted:
@@ -162,7 +162,7 @@ class ZeroShot(TransferModule):
 
     @property
     def _unfitted(self) -> bool:
-        """Whether a closed form is asked before its pass: Lightning's trial of the validation loop."""
+        """Whether a closed form is used before its pass, as in Lightning's sanity check of the validation loop."""
         return self.trainer.sanity_checking and not self.trained
 
     def on_test_start(self) -> None:
@@ -174,12 +174,12 @@ class ZeroShot(TransferModule):
         self._bind_split("test")
 
     def validation_step(self, batch: Examples, batch_idx: int) -> None:
-        """Answer among the held-out classes, which play unseen."""
+        """Score predictions among the held-out classes, which play unseen."""
         if not self._unfitted:
             self._measure(batch)
 
     def test_step(self, batch: Examples, batch_idx: int) -> None:
-        """Answer test examples, of unseen classes and (generalized) of seen ones."""
+        """Score predictions for test examples of unseen and, in the generalized protocol, seen classes."""
         self._measure(batch)
 
     def _measure(self, batch: Examples) -> None:

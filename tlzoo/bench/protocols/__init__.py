@@ -1,6 +1,6 @@
-"""How each kind of cell is run: task and backbone in, an outcome out, through the Lightning modules.
+"""The protocol of each kind of cell, which runs it with the Lightning modules and returns its outcome.
 
-Light to import: planning asks :func:`allowed` and ``REVISIONS`` without loading torch.
+This module is light to import: planning uses :func:`allowed` and ``REVISIONS`` without loading torch.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
         "module": ("templates", "wordings", "lr", "momentum", "weight_decay"),
     },
 }
-"""Kind -> the rules that may choose among settings, the usual one first, and the module's settings that may be tuned.
+"""Kind -> the rules that may select settings, the default first, and the module's settings that may be tuned.
 
-No rule reads a test label. Fine-tuning on a few shots has none: nothing is left to validate on.
+No rule reads a test label. Fine-tuning on a few shots has no rule, because nothing is left to validate on.
 """
 
 
@@ -86,15 +86,15 @@ def run(cell: Cell, report: Report) -> Outcome:
     """Run one cell.
 
     Raises:
-        SupervisionError: the method reached for data that it does not declare, or its answers depend on the test
-            batch and it does not declare that.
+        SupervisionError: the method used data that it does not declare, or its predictions depend on the test batch
+            without a declaration.
     """
     outcome: Outcome = importlib.import_module(f"tlzoo.bench.protocols.{cell.kind}").run(cell, report)
     return outcome
 
 
 def prepare(cells: Sequence[Cell]) -> None:
-    """Fetch data and extract frozen features that the cells share, once, before workers start."""
+    """Fetch data and extract the frozen features that cells share, once, before workers start."""
     from tlzoo.data import load_task
 
     seen = set()

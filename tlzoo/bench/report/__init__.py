@@ -1,4 +1,4 @@
-"""Tables, plots and pages of what a store holds."""
+"""Tables, plots and pages from the results in a store."""
 
 from tlzoo.bench.report.auxiliary_tables import sheets
 from tlzoo.bench.report.formats import FORMATS, render

@@ -1,4 +1,4 @@
-"""Sheets beside the tables: what a method costs, how far its probabilities can be trusted, what selection gives."""
+"""Sheets beside the tables: costs, calibration and selection."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["sheets"]
 
 
 def sheets(tables: Sequence[Table], store: Store) -> list[Grid]:
-    """Return the sheets of a group and backbone, from its table of means where there is one.
+    """Return the sheets of a group and backbone, from its table of means if there is one.
 
     Args:
-        tables: of :func:`~tlzoo.bench.report.build_tables`.
-        store: where the predictions are.
+        tables: from :func:`~tlzoo.bench.report.build_tables`.
+        store: the store with the predictions.
     """
     whole = [table for table in tables if table.task is None or len(table.group.tasks) == 1]
     made = [make(table, store) for table in whole for make in (deltas, _costs, _selection, _validators)]
@@ -51,7 +51,7 @@ def _plain(value: float, digits: int) -> Entry:
 
 
 def _costs(table: Table, store: Store) -> Grid | None:
-    """Return training steps, time, parameters and calibration; None where nothing is finished."""
+    """Return training steps, time, parameters and calibration; None if nothing is finished."""
     against = {
         (record.cell.task, record.cell.seed): record
         for line in table.lines
@@ -103,13 +103,13 @@ def _cost_figures(
 
 
 def _median_of_known(values: Iterable[float]) -> float:
-    """Return the median of what is no NaN: a cell that stood still beside other work must not count."""
+    """Return the median of the values that are not NaN; a stalled cell must not dominate."""
     known = [value for value in values if not math.isnan(value)]
     return statistics.median(known) if known else math.nan
 
 
 def _selection(table: Table, _: Store) -> Grid | None:
-    """Return accuracy at the step that each validator picks, at the last, and at the best; None without validators."""
+    """Return the accuracy at the step that each validator picks, at the last and at the best step, or None."""
     found = dict.fromkeys(name for line in table.lines for record in line.records for name in choices(record))
     if len(found) < 3:  # the last step and the oracle alone are no selection
         return None
@@ -121,7 +121,7 @@ def _selection(table: Table, _: Store) -> Grid | None:
     }
     notes = [
         "accuracy at the step that a label-free validator picks; last: no selection",
-        "oracle: the best step by test labels, a bound that nobody can choose",
+        "oracle: the best step by test labels, a bound that cannot be selected in practice",
     ]
     return _grid(
         table, "Selection", names, lambda line: [Entry(number(v, table), v) for v in picked[line.label]], notes
@@ -129,7 +129,7 @@ def _selection(table: Table, _: Store) -> Grid | None:
 
 
 def _validators(table: Table, _: Store) -> Grid | None:
-    """Return how well each validator tells good from bad; None where nothing was validated."""
+    """Return how well each validator ranks; None without validation."""
     records = [record for line in table.lines if not line.oracle for record in line.records]
     found = judged(records)
     if not found:

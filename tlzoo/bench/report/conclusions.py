@@ -1,4 +1,4 @@
-"""The suite's question answered from its numbers, one sentence a table."""
+"""Answers the suite's question from its numbers, one sentence per table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Finding", "findings"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one table says, as a title and a sentence."""
+    """The conclusion of one table, as a title and a sentence."""
 
     title: str
     sentence: str
 
 
 def findings(tables: Sequence[Table]) -> list[Finding]:
-    """Return a finding a group: of the mean over tasks where there is one, else of each of its tables."""
+    """Return one finding per group, from the mean over tasks if there is one, otherwise one per table."""
     overall = {table.group.title for table in tables if table.task is None}
     chosen = [table for table in tables if table.task is None or table.group.title not in overall]
     repeated = len({table.group.title for table in chosen}) < len(chosen)

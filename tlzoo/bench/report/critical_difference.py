@@ -1,4 +1,4 @@
-"""Critical-difference diagrams: average ranks over tasks, and which are too close to tell (Demšar, 2006)."""
+"""Critical-difference diagrams: average ranks over tasks, and which are too close to call (Demšar, 2006)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LEAST_METHODS = 3
 
 
 def ranking(section: Section, table: Table) -> tuple[list[Line], Ranking] | None:
-    """Return the ranked lines of a section with Friedman's test; None where there is too little to rank.
+    """Return the ranked lines of a section with Friedman's test, or None.
 
-    Fewer than three methods or three common tasks are not ranked.
+    Ranking needs at least three methods and three common tasks.
     """
     lines = [line for line in section.lines if line.by_task and not line.oracle and not math.isnan(line.rank)]
     lines = [line for line in lines if not all(math.isnan(value) for value in line.by_task)]

@@ -1,4 +1,4 @@
-"""The sheet of multitask tables: what every method gains over single-task networks."""
+"""The sheet of multitask tables: the gain of every method over single-task networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEAN = "test/accuracy"
 
 
 def deltas(table: Table, _: Store) -> Grid | None:
-    """Return delta-m of every line, in both variants; None for tables of other kinds, or without single-task runs."""
+    """Return delta-m of every line in both variants; None for other kinds of tables or without single-task runs."""
     base = next((line for line in table.lines if table.group.kind == "multitask" and is_single_task(line.cell)), None)
     if base is None or not base.records:
         return None

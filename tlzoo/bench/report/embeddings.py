@@ -1,4 +1,4 @@
-"""Features before and after adaptation: pictures that cells of one seed keep of them, side by side."""
+"""Features before and after adaptation, side by side, as stored by cells of one seed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Picture = dict[str, NDArray[Any]]
 
 
 def embedding_plots(table: Table, store: Store) -> Iterator[Plot]:
-    """Return the features of the reference beside those of the best methods, at most six; nothing where none are kept.
+    """Return the features of the reference beside those of the best methods, at most six, if any are stored.
 
-    The reference of domain groups is trained on the source alone: its features are those before adaptation.
+    The reference of domain groups is trained on the source only: its features are those before adaptation.
     """
     if table.task is None:
         return
@@ -49,7 +49,7 @@ def embedding_plots(table: Table, store: Store) -> Iterator[Plot]:
 
 
 def _chosen(table: Table) -> list[Line]:
-    """Return the reference, then the others from the best on; the oracle last."""
+    """Return the reference, then the others from best to worst, and the oracle last."""
     sign = -1 if table.group.better == "higher" else 1
     lines = [line for line in table.lines if not math.isnan(line.summary.mean)]
     return sorted(lines, key=lambda line: (line.label != table.reference, line.oracle, sign * line.summary.mean))

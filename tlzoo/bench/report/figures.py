@@ -1,4 +1,4 @@
-"""Figures of a stored cell that its protocol did not write: cost from what was recorded, calibration from logits."""
+"""Values of a stored cell that its protocol did not write: cost and calibration."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likel
 __all__ = ["Calibration", "Cost", "calibration", "cost"]
 
 _PROBABILISTIC = frozenset({"domain", "multitask", "finetuning"})
-"""Kinds whose stored scores are logits of a trained softmax; similarities of the others are no probabilities."""
+"""Kinds whose stored scores are logits of a trained softmax; similarities of other kinds are not probabilities."""
 
 _MACHINE = ("processor", "cores", "platform")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell took; NaN where it is not known."""
+    """The cost of a cell; NaN if unknown."""
 
     steps: float
     time: float
@@ -33,7 +33,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far the probabilities of a cell can be trusted; NaN where it has none, means where it has several tasks."""
+    """The calibration of a cell's probabilities; NaN if it has none, means if it has several tasks."""
 
     ece: float = math.nan
     nll: float = math.nan
@@ -41,11 +41,11 @@ class Calibration:
 
 
 def cost(record: Record, against: Record | None) -> Cost:
-    """Return what a cell took.
+    """Return the cost of a cell.
 
     Args:
-        record: of the cell.
-        against: the reference's, of the same task and seed; times of different machines are not compared.
+        record: record of the cell.
+        against: record of the reference on the same task and seed; times of different machines are not compared.
     """
     trials = float(record.receipt.get("trials", 1))
     last = record.curves.get("step", [math.nan])[-1]
@@ -64,10 +64,10 @@ def calibration(record: Record, store: Store, labels: Labels, missing: set[str])
     """Return the calibration of a cell's test logits.
 
     Args:
-        record: of the cell.
-        store: where its logits are.
-        labels: where those of its task are.
-        missing: why labels could not be had is added here: a report goes on without them.
+        record: record of the cell.
+        store: the store with its logits.
+        labels: the labels of its task.
+        missing: collects why labels are missing; a report continues without them.
     """
     if record.cell.kind not in _PROBABILISTIC:
         return Calibration()

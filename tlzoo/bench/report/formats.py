@@ -19,7 +19,7 @@ __all__ = ["FORMATS", "render"]
 def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) -> str:
     """Return all tables, then the sheets, in one of the text formats.
 
-    CSV has the tables alone, whose columns no sheet has; ``csv-sheets`` has the sheets.
+    CSV only has the tables, whose columns differ from those of the sheets; ``csv-sheets`` has the sheets.
 
     Raises:
         ValueError: there is no such format.
@@ -64,7 +64,7 @@ _MARKS = re.compile(r"[\\`*<|~]|\](?=[(\[])|&(?=#?\w+;)|(?<!\w)_|_(?!\w)")
 
 
 def _mark(text: str) -> str:
-    """Return text that Markdown shows as it is: no table border, markup, link or HTML begins in it."""
+    """Return text that Markdown shows unchanged, without table borders, markup, links or HTML."""
     return _MARKS.sub(r"\\\g<0>", printable(text))
 
 
@@ -129,7 +129,7 @@ def _tex(text: str) -> str:
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
-    """Return one line a method and table, figures unrounded and not in percent."""
+    """Return one line per method and table, with unrounded values, not in percent."""
     out = io.StringIO()
     extras = sorted({name for table in tables for name in table.group.columns})
     writer = csv.writer(out, lineterminator="\n")
@@ -158,7 +158,7 @@ def comma_separated(tables: Sequence[Table]) -> str:
 
 
 def comma_separated_sheets(sheets: Sequence[Grid]) -> str:
-    """Return one line a figure of every sheet: its number, unrounded, and its text as the sheet shows it."""
+    """Return one line per value of every sheet: the unrounded number, and its text in the sheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("sheet", "section", "row", "column", "value", "text"))
@@ -174,7 +174,7 @@ def comma_separated_sheets(sheets: Sequence[Grid]) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
+    """Return text that a spreadsheet does not read as a formula."""
     shown = printable(text)
     return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 

@@ -1,4 +1,4 @@
-"""How runs fare: small plots of their signs of health, and which of them collapsed."""
+"""How runs are going: small plots of their health, and which of them collapsed."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _CONFLICTS = ("train/cosine_", "train/length_")
 
 
 def is_sign(name: str) -> bool:
-    """Whether a curve is shown in small here, rather than by itself."""
+    """Return whether a curve is shown in a small plot here."""
     return name.startswith(("health/", *_CONFLICTS))
 
 
 def collapsed(record: Record) -> bool:
-    """Whether nearly all answers of a run on unlabelled target data were of one class at its end."""
+    """Return whether a run ended with one predicted class for nearly all unlabelled target data."""
     curve = record.curves.get("health/diversity")
     return curve is not None and len(curve) > 0 and curve[-1] < COLLAPSED
 
 
 def health_plots(table: Table) -> Iterator[Plot]:
-    """Return a figure of small plots of what was measured of health, and one of the conflicts among tasks."""
+    """Return a figure of small plots of the health of runs, and one of the conflicts among tasks."""
     if table.task is None:
         return
     names = list(dict.fromkeys(name for line in table.lines for r in line.records for name in r.curves))

@@ -1,4 +1,4 @@
-"""The report of a suite as one static page that needs no network."""
+"""The report of a suite as one static page without network access."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 @dataclass(frozen=True)
 class _Block:
-    """A table with its plots and sheets, as the template shows it."""
+    """A table with its plots and sheets for the template."""
 
     anchor: str
     table: Table
@@ -34,7 +34,7 @@ class _Block:
 
 
 def write_page(path: Path, plan: Plan, store: Store, tables: Sequence[Table], *, command: str) -> None:
-    """Write :func:`render_page` to a file, whole or not at all."""
+    """Write :func:`render_page` to a file atomically."""
     replace_file(path, render_page(plan, store, tables, command=command).encode())
 
 
@@ -43,9 +43,9 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
 
     Args:
         plan: the suite and its cells.
-        store: where their outcomes are.
-        tables: of :func:`~tlzoo.bench.report.build_tables`.
-        command: what makes these figures again.
+        store: the store with their outcomes.
+        tables: from :func:`~tlzoo.bench.report.build_tables`.
+        command: the command that reproduces the results.
     """
     import jinja2
 
@@ -81,7 +81,7 @@ def _block(place: int, table: Table, store: Store) -> _Block:
 
 
 def _links(tables: Sequence[Table]) -> list[tuple[str, str]]:
-    """Return a link a group, to the first of its tables."""
+    """Return one link per group, to the first of its tables."""
     first: dict[str, str] = {}
     for place, table in enumerate(tables):
         first.setdefault(table.group.title, f"table-{place}")
@@ -94,7 +94,7 @@ def _failures(tables: Iterable[Table]) -> list[Failure]:
 
 
 def _manifest(plan: Plan, store: Store) -> list[tuple[str, str]]:
-    """Return what the figures were made with; where runs differ, every value that occurs."""
+    """Return the provenance of the results; if runs differ, all values."""
     records = list(store.finished(plan.cells).values())
     notes = [record.provenance for record in records]
 

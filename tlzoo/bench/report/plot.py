@@ -1,4 +1,4 @@
-"""What a plot is."""
+"""The data type of a plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Plot"]
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG with what it shows in words; a minor one is folded away on the page."""
+    """An SVG with its caption; the page collapses minor ones."""
 
     caption: str
     svg: str

@@ -109,7 +109,7 @@ def _series(table: Table) -> Iterable[Plot]:
 
 
 def _columns(tables: Sequence[Any]) -> Iterable[tuple[str, list[float], str, list[float]]]:
-    """Return (axis name, axis, column name, column): means over runs that share the axis of the first."""
+    """Return (axis name, axis, column name, column) as means over the runs with the axis of the first."""
     if not tables:
         return
     first = tables[0]
@@ -137,7 +137,7 @@ def _legend(axes: Axes, count: int) -> None:
 
 
 _BESIDE = 12
-"""Names that fit beside a plot; more stand below it."""
+"""Number of names that fit beside a plot; more are placed below."""
 
 _BELOW = 3
-"""Columns of names below a plot."""
+"""Number of columns of names below a plot."""

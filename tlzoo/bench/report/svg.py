@@ -1,4 +1,4 @@
-"""Figures that take their colors from the page they stand in: light, dark or print."""
+"""Figures that take their colors from the page: light, dark or print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACCENT", "CYCLE", "DASHES", "FAINT", "INK", "new_figure", "new_panels", "style", "to_svg"]
 
-# stand-ins that no plot uses otherwise; each becomes a variable of the page's style sheet
+# placeholder colors that no plot uses; each becomes a variable of the page's style sheet
 INK, FAINT, ACCENT = "#010203", "#040506", "#070809"
 CYCLE = tuple(f"#0a0b{place:02x}" for place in range(8))
 DASHES = ("-", "--", ":", "-.")
@@ -27,7 +27,7 @@ _VARIABLES = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which figures are made."""
+    """Return the Matplotlib context for figures."""
     import matplotlib as mpl
 
     return mpl.rc_context(
@@ -61,7 +61,7 @@ def new_figure(height: float) -> tuple[Any, Axes]:
 
 
 def new_panels(count: int, *, legend: int = 0) -> tuple[Any, list[Axes]]:
-    """Return a transparent figure with ``count`` small axes, three a row, room below for ``legend`` names."""
+    """Return a transparent figure with ``count`` small axes, three per row, and room below for ``legend`` names."""
     from matplotlib.figure import Figure
 
     columns = min(count, 3)
@@ -77,11 +77,11 @@ def new_panels(count: int, *, legend: int = 0) -> tuple[Any, list[Axes]]:
 
 
 def to_svg(figure: Any, salt: str) -> str:
-    """Return the figure as an ``<svg>`` element; ``salt`` keeps its identifiers apart from those of others."""
+    """Return the figure as an ``<svg>`` element; ``salt`` makes its identifiers unique on the page."""
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    # identifiers differ between plots of one page, and are the same in every run
+    # identifiers differ between the plots of a page, but not between runs
     with mpl.rc_context({"svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -99,10 +99,10 @@ _REFERENCE = re.compile(r'(?:xlink:href="|url\()#([^")]*)')
 
 
 def _shortened(text: str, salt: str) -> str:
-    """Return the element with what nobody sees left out: a report of many methods holds hundreds of them.
+    """Return the element without invisible details, because a report may hold hundreds of plots.
 
-    Numbers keep two decimals of a point; identifiers stay where something refers to them, with a prefix of the salt's,
-    since matplotlib numbers some of them from 1 in every figure.
+    Numbers keep two decimals of a point. Identifiers that something refers to stay, with a prefix from the salt,
+    because matplotlib numbers some of them from 1 in every figure.
     """
     used = set(_REFERENCE.findall(text))
     text = _IDENTIFIER.sub(lambda match: match[0] if match[1] in used else "", text)

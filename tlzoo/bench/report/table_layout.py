@@ -1,4 +1,4 @@
-"""A table as a grid of text, the same for every format; formats add their own emphasis and escapes."""
+"""A table as a grid of text for all formats, which add their own emphasis and escapes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """A table entry: its text, and the number to sort by where it is one."""
+    """A table entry: its text, and the number to sort by if it has one."""
 
     text: str
     number: float = math.nan
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """Entries of one line; ``message`` stands in place of figures where there are none."""
+    """The entries of one line; ``message`` replaces missing values."""
 
     entries: tuple[Entry, ...]
     emphasis: Emphasis
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a format writes: a title, column names, rows in sections with a title each, and notes below."""
+    """What a format writes: a title, column names, rows in titled sections, and notes below."""
 
     title: str
     header: tuple[str, ...]
@@ -66,7 +66,7 @@ def rows(table: Table, section: Section) -> list[Row]:
 
 
 def number(value: float, table: Table, *, signed: bool = False) -> str:
-    """Return a figure as the table shows it: percent with one decimal, or four decimals."""
+    """Return a value as shown in the table: percent with one decimal, or four decimals."""
     if math.isnan(value):
         return DASH
     scaled, digits = (100 * value, 1) if table.group.percent else (value, 4)
@@ -75,7 +75,7 @@ def number(value: float, table: Table, *, signed: bool = False) -> str:
 
 
 def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
-    """Return an interval as text, or a dash where there is none."""
+    """Return an interval as text, or a dash without one."""
     if math.isnan(low) or math.isnan(high):
         return DASH
     return f"[{number(low, table, signed=signed)}, {number(high, table, signed=signed)}]"
@@ -128,7 +128,7 @@ def _gain(line: Line, table: Table) -> Entry:
 
 
 def _message(line: Line) -> str:
-    """Say what is not there."""
+    """Return a message about what is missing."""
     parts = []
     if line.failures:
         seeds = ", ".join(str(failure.cell.seed) for failure in line.failures)
@@ -145,7 +145,7 @@ def _message(line: Line) -> str:
 
 
 def footnotes(table: Table) -> list[str]:
-    """Return what a reader must know to read the figures."""
+    """Return the notes that a reader needs."""
     lines = table.lines
     methods = {line.summary.method for line in lines if line.summary.n > 1}
     name = {"t": "Student's t", "bootstrap": "percentile bootstrap"}

@@ -1,4 +1,4 @@
-"""From stored cells to tables: one a group, task and backbone, in sections by what methods were allowed to see."""
+"""Builds tables from stored cells: one per group, task and backbone, in sections by supervision."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Line:
     """A row: one method with its settings, over all seeds.
 
     Attributes:
-        label: what the row is called.
+        label: name of the row.
         cell: the first of its cells.
-        values: seed -> headline figure, finished cells only.
-        summary: of the values.
-        episodes: (E,) figure of each episode of a single run, and the hash of the episodes; None where there are none.
-        within: half width of the interval over the test examples of a single run, where the protocol gives one.
+        values: seed -> value of the main metric, for finished cells.
+        summary: summary of the values.
+        episodes: (E,) value of each episode of a single run, and the hash of the episodes; None without episodes.
+        within: half width of the interval over the test examples of a single run, if the protocol gives one.
         extras: further metric -> mean over seeds.
-        gain: paired difference to the reference row on the same seeds; None for that row itself.
-        by_task: mean of each task, where the line is of several.
+        gain: paired difference to the reference row on the same seeds; None for the reference itself.
+        by_task: mean of each task, if the line covers several.
         rank: average rank over these tasks within the section.
-        wanted: runs that the suite asks for.
-        best: best mean of its section, where it has rivals.
-        tied: not best, but the paired interval of the difference to the best holds 0.
-        failures: of its cells.
-        absent: cells that were not run yet.
-        records: of its finished cells.
+        wanted: number of runs that the suite requests.
+        best: whether it has the best mean of its section, if it has rivals.
+        tied: whether it is not best, but the paired interval of the difference to the best contains 0.
+        failures: failures of its cells.
+        absent: cells that have not run yet.
+        records: records of its finished cells.
     """
 
     label: str
@@ -73,17 +73,17 @@ class Line:
 
     @property
     def chosen_on_labels(self) -> bool:
-        """Whether settings of any of its runs were chosen on validation labels."""
+        """Whether any of its runs had settings chosen on validation labels."""
         return any(_VALIDATION_LABELS in record.receipt.get("sees", ()) for record in self.records)
 
     @property
     def oracle(self) -> bool:
-        """Whether it bounds the others rather than competing with them."""
+        """Whether it is a bound for the others instead of a competitor."""
         return is_oracle(self.cell)
 
     @property
     def baseline(self) -> bool:
-        """Whether it is a row that the table must have."""
+        """Whether the table needs this row."""
         return is_baseline(self.cell)
 
 
@@ -96,7 +96,7 @@ class Section:
 
     @property
     def title(self) -> str:
-        """What the methods see, in words."""
+        """The supervision of the methods, in words."""
         return f"sees {', '.join(self.sees)}" if self.sees else "sees no training data"
 
 
@@ -117,7 +117,7 @@ class Table:
         return " · ".join(part for part in (self.group.title, task, self.backbone) if part)
 
     def is_share(self, column: str) -> bool:
-        """Whether a further column is shown in percent: all its figures are shares, and the headline is one too."""
+        """Return whether to show a further column in percent: all its values are shares, like the main metric."""
         figures = [line.extras[column] for line in self.lines if not math.isnan(line.extras[column])]
         return self.group.percent and bool(figures) and all(0 <= figure <= 1 for figure in figures)
 
@@ -131,7 +131,7 @@ def build_tables(plan: Plan, store: Store) -> list[Table]:
     """Return the tables of a suite, in its order.
 
     Raises:
-        MissingBaselineError: a group lacks a row that it must have.
+        MissingBaselineError: a group lacks a baseline row.
     """
     tables: list[Table] = []
     for group, cells in plan.groups:
@@ -139,7 +139,7 @@ def build_tables(plan: Plan, store: Store) -> list[Table]:
         if absent:
             raise MissingBaselineError(
                 f"{group.place.file}:{group.place.line}: table {group.title!r} has no row "
-                f"{' and no row '.join(absent)}; without it no table is rendered: add it to the group's methods"
+                f"{' and no row '.join(absent)}; a table needs it: add it to the group's methods"
             )
         for backbone in group.backbones:
             here = [cell for cell in cells if cell.backbone == backbone.value]
@@ -190,7 +190,7 @@ def _episodes(records: Sequence[Record], store: Store) -> tuple[str, NDArray[Any
 
 
 def _averaged(by_task: Mapping[str, list[Line]], group: Group) -> list[Line]:
-    """Return one line a label whose figure of a seed is the mean over tasks, all of them finished."""
+    """Return one line per label whose value for a seed is the mean over tasks, if all are finished."""
     rows = list(zip(*by_task.values(), strict=True))
     averaged = []
     for lines in rows:
@@ -235,7 +235,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
 
 
 def _sees(line: Line, plan: Plan) -> tuple[str, ...]:
-    """Return what a line's receipts say; its method's declaration where no cell is finished."""
+    """Return the supervision from a line's receipts, or its method's declaration if no cell is finished."""
     if not line.records:
         return tuple(plan.sees[line.cell.method])
     seen = {item for record in line.records for item in record.receipt.get("sees", plan.sees[line.cell.method])}
@@ -245,11 +245,11 @@ def _sees(line: Line, plan: Plan) -> tuple[str, ...]:
 
 
 def compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what of a line's supervision decides whom it is compared with.
+    """Return the part of a line's supervision that decides which lines it compares with.
 
-    Choosing settings on validation labels is no new kind of supervision for a method that trains on labels, and rows
-    without anything to choose would lose their rivals; such a row is marked instead. For a method that sees no label
-    it is one, and stands apart.
+    For a method that trains on labels, choosing settings on validation labels is no new kind of supervision, and rows
+    without settings would lose their rivals, so such a row is only marked. For a method that sees no labels it is a new
+    kind, and the row stands apart.
     """
     if _LABELS.isdisjoint(sees):
         return sees
@@ -257,13 +257,13 @@ def compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int]:
-    """Baselines first, then the less is seen the earlier; oracles last."""
+    """Baselines first, then methods that see less before those that see more; oracles last."""
     sees, lines = section
     return all(line.oracle for line in lines), not any(line.baseline for line in lines), len(sees)
 
 
 def _difference(line: Line, against: Line) -> PairedDifference:
-    """Compare seed by seed, or a single run with a single run over the same episodes episode by episode."""
+    """Compare seed by seed, or two single runs episode by episode."""
     if line.episodes and against.episodes and line.episodes[0] == against.episodes[0]:
         return paired_difference(line.episodes[1], against.episodes[1])
     seeds = [seed for seed in line.values if seed in against.values]
@@ -271,7 +271,7 @@ def _difference(line: Line, against: Line) -> PairedDifference:
 
 
 def _ranked(lines: Sequence[Line], group: Group) -> list[Line]:
-    """Return the lines of a section with their average ranks over tasks, where there are several tasks."""
+    """Return the lines of a section with their average ranks over tasks, if there are several tasks."""
     if not all(line.by_task for line in lines):
         return list(lines)
     scores = list(zip(*(line.by_task for line in lines), strict=True))
@@ -294,7 +294,7 @@ def _marked(lines: Sequence[Line], group: Group) -> list[Line]:
 
 
 def mean_curve(line: Line, name: str) -> tuple[Sequence[float], Sequence[float]] | None:
-    """Return steps and the mean over runs of a curve; None where runs differ in length, or there are no two points."""
+    """Return steps and the mean over runs of a curve; None if runs differ in length or have fewer than two points."""
     curves = [record.curves[name] for record in line.records if name in record.curves]
     if not curves or len({len(curve) for curve in curves}) > 1 or len(curves[0]) < 2:
         return None

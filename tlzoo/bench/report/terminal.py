@@ -1,4 +1,4 @@
-"""Tables in the terminal: plain columns, section titles across all of them."""
+"""Tables in the terminal: plain columns with section titles across them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def terminal(grid: Grid) -> Text:
 
 
 def _texts(row: Row) -> list[str]:
-    """Return the texts of a row; a trailing mark keeps figures aligned whether or not it is there."""
+    """Return the texts of a row, aligned with or without a trailing mark."""
     texts = [printable(entry.text) for entry in row.entries]
     if row.emphasis == "failed":
         return [texts[0], "failed  "]

@@ -1,4 +1,4 @@
-"""What label-free validators pick, and how well they rank: read from stored curves."""
+"""What label-free validators pick and how well they rank, from stored curves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Judgement:
     """How well a validator ranks.
 
     Attributes:
-        name: of the validator.
-        within: mean over runs of the rank correlation with test accuracy over a run's checkpoints.
-        across: mean over tasks and seeds of the rank correlation over methods at the last step.
-        lost: mean over runs of the accuracy at the best checkpoint minus that at the picked one.
+        name: name of the validator.
+        within: rank correlation with test accuracy over the checkpoints of a run, averaged over runs.
+        across: rank correlation over methods at the last step, averaged over tasks and seeds.
+        lost: accuracy at the best checkpoint minus that at the picked one, averaged over runs.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Judgement:
 
 
 def _curves(record: Record) -> Mapping[str, Sequence[float]]:
-    """Return the validation curves by validator; none where there is no test curve beside them."""
+    """Return the validation curves by validator, if there is a test curve."""
     test = record.curves.get(_TEST, ())
     return {
         name.removeprefix(_VALIDATION): curve
@@ -44,7 +44,7 @@ def _curves(record: Record) -> Mapping[str, Sequence[float]]:
 
 
 def choices(record: Record) -> dict[str, float]:
-    """Return test accuracy at the step that each validator picks (first of equals), at the last, and at the best."""
+    """Return the test accuracy at the step that each validator picks (the first of equals), the last and the best."""
     test = record.curves.get(_TEST)
     if not test:
         return {}
@@ -53,14 +53,16 @@ def choices(record: Record) -> dict[str, float]:
 
 
 def judged(records: Sequence[Record]) -> list[Judgement]:
-    """Return a judgement of every validator that was recorded; methods without target inputs have none."""
+    """Return a judgement of every recorded validator; methods without target inputs have none."""
     names = dict.fromkeys(name for record in records for name in _curves(record))
     return [_judgement(name, [record for record in records if name in _curves(record)]) for name in names]
 
 
 def _judgement(name: str, records: Sequence[Record]) -> Judgement:
     within = [rank_correlation(_curves(record)[name], record.curves[_TEST]) for record in records]
-    several = [record for record in records if len(record.curves[_TEST]) > 1]  # from one nothing is picked
+    several = [
+        record for record in records if len(record.curves[_TEST]) > 1
+    ]  # with one checkpoint there is nothing to pick
     lost = [choices(record)["oracle"] - choices(record)[name] for record in several]
     places: dict[tuple[str, str | None, int], list[Record]] = {}
     for record in records:
@@ -73,7 +75,7 @@ def _judgement(name: str, records: Sequence[Record]) -> Judgement:
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's rank correlation; NaN below three points or where one side is all ties or holds NaN.
+    """Return Spearman's rank correlation; NaN with fewer than three points, or if a side is constant or has NaN.
 
     >>> rank_correlation([1.0, 2.0, 3.0], [10.0, 30.0, 20.0])
     0.5

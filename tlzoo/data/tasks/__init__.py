@@ -1,7 +1,7 @@
-"""What a benchmark asks: one dataclass a type of transfer learning, and the views that methods get of it.
+"""Tasks, one dataclass per type of transfer learning, and the views of them that methods get.
 
-A task holds everything, test labels included; only the harness holds a task. ``task.view(sees, by=...)`` is what a
-method is given: what it does not declare raises :class:`~tlzoo.types.SupervisionError`.
+A task holds everything, including test labels, and only the harness has it. A method gets ``task.view(sees, by=...)``;
+anything that it does not declare raises :class:`~tlzoo.types.SupervisionError`.
 """
 
 from tlzoo.data.tasks.base import Task

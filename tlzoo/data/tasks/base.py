@@ -1,4 +1,4 @@
-"""What all tasks share, and how views are cut from them."""
+"""The base of tasks and their views."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class Task:
     """Base of tasks.
 
     Attributes:
-        name: what :func:`tlzoo.load_task` was asked for.
-        class_names: one a class index; empty where targets have names of their own.
+        name: argument of :func:`tlzoo.load_task`.
+        class_names: one name per class index; empty if targets have their own names.
         revision: raised when the protocol's numbers change; part of a cell's hash.
-        sources: names in ``tlzoo data list`` that it is made of.
+        sources: names of its sources in ``tlzoo data list``.
 
     Raises:
-        ValueError: sets of different modalities or widths, a set without labels that needs them, a label that is
-            missing or is no class of the task; set and row are named.
+        ValueError: sets differ in modality or width, a set lacks labels that it needs, or a label is missing or out of
+            range; the message names set and row.
     """
 
     kind: ClassVar[str]
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset()
     _not_if_empty: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came later than the first results: empty, they leave a checksum as it was."""
+    """Fields added after the first results; empty ones do not change a checksum."""
     _labelled: ClassVar[frozenset[str]] = frozenset()
-    """Sets that have labels in any case."""
+    """Sets that always have labels."""
     _partly_labelled: ClassVar[frozenset[str]] = frozenset()
-    """Sets of which some labels may be missing; other sets have all or none."""
+    """Sets in which some labels may be missing; other sets have all or none."""
     name: str
     class_names: tuple[str, ...] = ()
     revision: int = 1
@@ -62,7 +62,7 @@ class Task:
             )
 
     def _check_alike(self, sets: Mapping[str, ExampleSet]) -> None:
-        """Check that one network can take all sets: the same modality, width of features and channels of series."""
+        """Check that one network fits all sets: same modality, width of features and channels of series."""
         kinds = {name: (examples.modality, _width(examples)) for name, examples in sets.items()}
         for (one, first), (other, second) in pairwise(kinds.items()):
             if first[0] != second[0]:
@@ -76,22 +76,22 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the headline figure of the test."""
+        """The name of the main test metric."""
         return "accuracy"
 
     @property
     def num_classes(self) -> int:
-        """Count the classes."""
+        """The number of classes."""
         return len(self.class_names)
 
     def sets(self) -> dict[str, ExampleSet]:
-        """Return every example set of the task by field name."""
+        """Return all example sets of the task by field name."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, ExampleSet)}
 
     @property
     def checksum(self) -> str:
-        """Identity of the data, the split and all that the protocol fixes; not of features computed from it."""
+        """The identity of the data, the split and everything that the protocol fixes, but not of computed features."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self._not_in_checksum}
         for name in self._not_if_empty:
             if not values[name]:
@@ -99,13 +99,13 @@ class Task:
         return content_hash(*[part for name in sorted(values) for part in (name, *_hashable(values[name]))])
 
     def map_sets(self, change: Callable[[ExampleSet], ExampleSet]) -> Self:
-        """Return the task with every example set changed: images replaced by their cached features."""
+        """Return the task with every example set changed, for example with cached features instead of images."""
         changed: dict[str, Any] = {name: change(examples) for name, examples in self.sets().items()}
         return replace(self, **changed)
 
 
 def _width(examples: ExampleSet) -> int | None:
-    """Return how many numbers features, or moments of series, consist of; None where that is not known at a glance."""
+    """Return the width of features or of the steps of series; None if it is not known without reading."""
     raw, _, _ = examples.base
     if isinstance(raw, np.ndarray) and examples.modality in ("features", "series"):
         return int(raw.shape[-1])
@@ -123,13 +123,13 @@ def _hashable(value: Any) -> list[Any]:
 
 
 def restricted(examples: ExampleSet, *, by: str, labels: bool, targets: bool = False) -> ExampleSet:
-    """Return the set without what ``by`` may not see; protocol attributes are never shown."""
+    """Return the set without what ``by`` may not see; protocol attributes are always removed."""
     closed = ["attributes", *([] if labels else ["labels"]), *([] if targets else ["targets"])]
     return withheld(examples.detached(), *closed, why=f"{by} does not declare that it sees this")
 
 
 def close(view: T, needed: Mapping[str, Sees], sees: Collection[Sees], *, by: str) -> T:
-    """Return the view without the fields of which ``by``, who declares ``sees``, does not declare the need."""
+    """Return the view without the fields that ``by``, which declares ``sees``, may not see."""
     closed = [name for name, need in needed.items() if need not in sees]
     spelled = ", ".join(sorted(sees)) or "nothing"
     return withheld(view, *closed, why=f"{by} declares {spelled} only") if closed else view

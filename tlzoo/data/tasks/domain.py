@@ -23,9 +23,9 @@ _SHOT_SEED = (0, 7)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DomainView:
-    """What a domain method is given: training sets only, labels as declared.
+    """The view of a domain method: training sets only, with labels as declared.
 
-    ``shots`` are labelled whatever a method declares: the task shows them, and modules learn from them.
+    ``shots`` are labelled for every method: the task shows them, and modules learn from them.
     """
 
     source: ExampleSet
@@ -38,16 +38,16 @@ class DomainTask(Task):
     """Domain adaptation and confusion: labelled source, unlabelled target, test on the target.
 
     Attributes:
-        source_train: labelled source examples; of several sources, ``domains`` says which.
+        source_train: labelled source examples; with several sources, ``domains`` holds their numbers.
         source_test: held-out source examples.
-        target_train: target examples whose labels methods do not see; all, some or none of them may be known.
-        target_test: what accuracy is measured on; without labels, there are predictions alone.
-        metric: the headline figure, see :class:`tlzoo.scoring.ClassScores`.
-        unknown: in open-set tasks the class of target examples that are of no source class, the last one; else None.
-        shots: in semi-supervised tasks a few target training examples whose labels every method is shown; else None.
-        source_names: of several sources, in the order of their ``domains``; else empty.
-        target_names: the same of several targets.
-        mirrored: whether a mirrored item is of the same class: augmented views may be mirrored.
+        target_train: target examples whose labels methods do not see; all, some or none may be known.
+        target_test: test examples; without labels, there are only predictions.
+        metric: the main metric, see :class:`tlzoo.scoring.ClassScores`.
+        unknown: in open-set tasks, the last class, for target examples of no source class; otherwise None.
+        shots: in semi-supervised tasks, a few target training examples with labels for every method; otherwise None.
+        source_names: names of several sources in the order of their ``domains``; otherwise empty.
+        target_names: names of several targets in the order of their ``domains``; otherwise empty.
+        mirrored: whether a mirrored item has the same class, so that augmented views may be mirrored.
     """
 
     kind: ClassVar[str] = "domain"
@@ -77,24 +77,24 @@ class DomainTask(Task):
         return close(whole, {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}, sees, by=by)
 
     def without_source(self) -> Self:
-        """Return the task with no source examples: what adapts a source model has nothing of it to open."""
+        """Return the task without source examples, for methods that adapt a source model."""
         nobody = np.empty(0, dtype=np.int64)
         return replace(self, source_train=self.source_train.subset(nobody), source_test=self.source_test.subset(nobody))
 
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
-        """Return the task with at most ``shots`` target training examples a class, drawn by ``seed``."""
+        """Return the task with at most ``shots`` target training examples per class, drawn by ``seed``."""
         random = numpy_generator(seed, Stream.TARGET_SHOTS)
         return replace(self, target_train=self.target_train.subset(self._drawn(shots, random)))
 
     def semi_supervised(self, shots: int) -> Self:
-        """Return the task with ``shots`` labelled target training examples a class, fewer where there are fewer.
+        """Return the task with ``shots`` labelled target training examples per class, or fewer if a class has fewer.
 
-        They leave ``target_train``, what stays is unlabelled. The draw is fixed, as the lists of the field are, so that
-        all methods and seeds learn from the same examples, and fewer shots are a part of more. Classes that the source
-        does not have get none. Source: Saito et al., ICCV 2019, https://arxiv.org/abs/1904.06487.
+        They leave ``target_train``; the rest stays unlabelled. The draw is fixed, like the published lists, so all
+        methods and seeds learn from the same examples, and smaller draws are subsets of larger ones. Classes that the
+        source lacks get none. Source: Saito et al., ICCV 2019, https://arxiv.org/abs/1904.06487.
 
         Raises:
-            ValueError: fewer than one shot, shots that were drawn before, no labels to draw by, or nothing left.
+            ValueError: ``shots`` is below 1, the task already has shots, there are no labels, or no example is left.
         """
         if shots < 1 or self.shots is not None:
             raise ValueError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
@@ -109,11 +109,11 @@ class DomainTask(Task):
 
     @property
     def shots_per_class(self) -> int:
-        """The number of shots of the class that has most; 0 where there are none."""
+        """The largest number of shots of a class; 0 without shots."""
         return 0 if self.shots is None or self.shots.labels is None else int(np.bincount(self.shots.labels).max())
 
     def _drawn(self, shots: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Return the sorted places of at most ``shots`` target training examples a class."""
+        """Return the sorted indices of at most ``shots`` target training examples per class."""
         labels = self.target_train.labels
         if labels is None:
             raise ValueError(f"{self.name} has no target labels to draw shots from")

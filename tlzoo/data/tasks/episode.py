@@ -19,7 +19,7 @@ __all__ = ["EpisodeTask", "EpisodeView"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpisodeView:
-    """What an episode classifier is given beside its support sets."""
+    """The view of an episode classifier, in addition to its support sets."""
 
     base: ExampleSet
 
@@ -32,13 +32,12 @@ class EpisodeTask(Task):
     and its queries from all others.
 
     Attributes:
-        within: name of an attribute of the sets: all classes of an episode share it. None for any classes.
-        listed: the episodes of the test where the protocol lists them, as indices into ``novel``; None where they are
-            drawn.
+        within: name of an attribute of the sets that all classes of an episode share; None for any classes.
+        listed: the test episodes if the protocol lists them, as indices into ``novel``; None if they are drawn.
 
     Raises:
-        ValueError: a set lacks the attribute; a listed episode has a class without support, an item that is not there,
-            or one that is both support and query.
+        ValueError: a set lacks the attribute, or a listed episode has a class without support, a missing item, or an
+            item in both support and query.
     """
 
     kind: ClassVar[str] = "episode"
@@ -82,7 +81,7 @@ class EpisodeTask(Task):
 
     @property
     def checksum(self) -> str:
-        """Identity of the data, the split and all that the protocol fixes, what episodes share included."""
+        """The identity of the data, the split and everything that the protocol fixes, including ``within``."""
         extra: list[Any] = [] if self.listed is None else [self.listed.hash]
         if self.within is not None:
             extra += [part.attributes[self.within] for part in self.sets().values()]
@@ -105,14 +104,14 @@ class EpisodeTask(Task):
         """Return the sampler of episodes from one split.
 
         Args:
-            split: which classes.
-            seed: an episode depends on (seed, stream, step) alone.
-            stream: whose random numbers: those of training, or of the fixed lists that methods are tested on.
-            dirichlet: concentration of the classes' shares of the queries; None for balanced ones.
-            shape: ``way``, ``shot`` or ``query`` other than the task's.
+            split: the classes to draw from.
+            seed: an episode depends only on seed, stream and step.
+            stream: stream of random numbers: that of training, or that of the fixed test lists.
+            dirichlet: concentration of the class proportions of the queries; None for balanced queries.
+            shape: ``way``, ``shot`` or ``query``, to override the task's.
 
         Raises:
-            ValueError: the split has no labels, or too few classes with enough examples.
+            ValueError: the split has no labels, or too few classes have enough examples.
         """
         examples: ExampleSet = getattr(self, split)
         if examples.labels is None:

@@ -1,4 +1,4 @@
-"""Several targets an input."""
+"""Multitask learning: several targets per input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CLASSES = {
     "dense": (0, sys.maxsize),
     "normals": (0, 0),
 }
-"""Kind -> how few and how many classes it may have."""
+"""Kind -> the smallest and largest number of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,9 @@ class Target:
 
     Attributes:
         classes: > 0 for classification, 0 for a value.
-        kind: ``"class"`` or ``"value"``, which of them follows from ``classes``; ``"ordinal"``: classes in order;
-            ``"dense"``: a class or value at every position, labels (N, H, W); ``"normals"``: a unit vector at every
-            position, labels (N, 3, H, W).
+        kind: ``"class"`` or ``"value"``, which follows from ``classes``; ``"ordinal"``: ordered classes; ``"dense"``: a
+            class or value at every position, with labels (N, H, W); ``"normals"``: a unit vector at every position,
+            with labels (N, 3, H, W).
     """
 
     classes: int
@@ -62,7 +62,7 @@ class Target:
 
 
 def mean_metric(targets: Mapping[str, Target]) -> str:
-    """Return what the mean of the headline figures of several targets is called.
+    """Return the name of the mean of the main metrics of several targets.
 
     >>> mean_metric({"kind": Target(classes=3)}), mean_metric({"kind": Target(classes=3), "age": Target(classes=0)})
     ('accuracy', 'score')
@@ -72,7 +72,7 @@ def mean_metric(targets: Mapping[str, Target]) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MultitaskView:
-    """What a multitask weighting is given."""
+    """The view of a multitask weighting."""
 
     train: ExampleSet
     validation: ExampleSet
@@ -80,12 +80,12 @@ class MultitaskView:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MultitaskTask(Task):
-    """Several targets an input, in ``ExampleSet.targets``.
+    """Several targets per input, in ``ExampleSet.targets``.
 
-    A missing class is negative or NaN, a missing value or normal NaN; negative numbers are values like others.
+    A missing class is negative or NaN; a missing value or normal is NaN, because negative numbers are valid values.
 
     Raises:
-        ValueError: a set lacks a target, or its labels are not of the target's kind; set, target and row are named.
+        ValueError: a set lacks a target, or labels do not fit its kind; the message names set, target and row.
     """
 
     kind: ClassVar[str] = "multitask"
@@ -106,7 +106,7 @@ class MultitaskTask(Task):
                 object.__setattr__(self, name, replace(examples, targets={**examples.targets, **columns}))
 
     def _column(self, examples: ExampleSet, task: str, what: str) -> NDArray[Any]:
-        """Return the labels of a target in one set, in the form that its kind has."""
+        """Return the labels of a target in one set, in the form of its kind."""
         given, target = examples.targets[task], self.targets[task]
         taken: NDArray[Any] = target_labels(given, kind=str(target.kind), classes=target.classes, what=what).numpy()
         # at every position, small integers stay so on the way to the module, which takes labels in as well
@@ -117,7 +117,7 @@ class MultitaskTask(Task):
 
     @property
     def metric(self) -> str:
-        """Name of the headline figure: the mean over targets of the figure that fits each."""
+        """The name of the main metric: the mean over targets of the metric that fits each."""
         return mean_metric(self.targets)
 
     def view(self, sees: Collection[Sees], *, by: str) -> MultitaskView:

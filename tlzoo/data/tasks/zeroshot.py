@@ -30,10 +30,10 @@ _CLASSES_OF = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ZeroShotView:
-    """What a compatibility is given to fit on.
+    """The view of a compatibility, to fit on.
 
     Attributes:
-        train: examples of seen classes, labels counted within ``class_embeddings``.
+        train: examples of seen classes, with labels as indices into ``class_embeddings``.
         class_embeddings: (seen, A) embeddings of the seen classes' descriptions.
         unseen_embeddings: (unseen, A), for methods that declare UNSEEN_DESCRIPTIONS.
     """
@@ -45,14 +45,14 @@ class ZeroShotView:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ZeroShotTask(Task):
-    """Zero-shot: train on seen classes (text tasks: on none), answer among the unseen, or among all.
+    """Zero-shot: train on seen classes (text tasks: on none), then predict unseen classes, or all classes.
 
     Labels of all sets are indices into ``class_names``.
 
     Attributes:
-        descriptions: one text a class, what ``embeddings`` encodes.
-        seen: class indices with training examples; empty where nothing is trained.
-        held_out: class indices that play unseen while settings are chosen; empty where there are none.
+        descriptions: one text per class, which ``embeddings`` encodes.
+        seen: class indices with training examples; empty if nothing is trained.
+        held_out: class indices that play unseen while settings are chosen; may be empty.
         unseen: class indices of the test.
         train: examples of ``seen``; None for text tasks.
         validation: examples of ``held_out``, or None.

@@ -1,4 +1,4 @@
-"""The base of data modules: task, view, this process's share of a batch."""
+"""The base of data modules: task, view, and this process's share of a batch."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     Args:
         task: a name for :func:`tlzoo.load_task`, or a task.
-        features: a backbone (or its name) that is run once, frozen: batches then hold its features, from the cache.
-            None for raw inputs.
-        batch_size: examples a step over all processes together (a side, where there are source and target).
-        seed: batches depend on (seed, step) alone.
-        steps_per_epoch: how many steps Lightning calls an epoch; None for one pass over the training set.
-        root: folder of a data set of the user's own.
+        features: a backbone (or its name) that runs once, frozen; batches then hold its features from the cache. None
+            for raw inputs.
+        batch_size: examples per step over all processes (per side, if there are source and target).
+        seed: batches depend only on the seed and the step.
+        steps_per_epoch: number of steps that Lightning calls an epoch; None for one pass over the training set.
+        root: folder of your own data set.
     """
 
     takes: ClassVar[type[Task]]
@@ -42,8 +42,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
     raw: T
     """The task as it was loaded: ``task`` holds features in its place where a backbone extracts them."""
     divided = True
-    """Whether passes give this process's part of a set; where not, each process sees all of it, as one that reports
-    figures must."""
+    """Whether passes yield only this process's part of a set; a process that reports metrics must see all of it."""
 
     def __init__(
         self,
@@ -70,36 +69,36 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     @property
     def num_classes(self) -> int:
-        """Count the classes of the task."""
+        """The number of classes of the task."""
         return self.task.num_classes
 
     @property
     def num_features(self) -> int:
-        """Width of the features that batches hold.
+        """The width of the features in batches.
 
         Raises:
             ValueError: batches hold raw inputs.
         """
         inputs = next(iter(self.task.sets().values())).inputs[np.arange(1)]
         if getattr(inputs, "ndim", 0) != 2:
-            raise ValueError(f"{self.task.name}: batches hold raw inputs; give features=BACKBONE to have features")
+            raise ValueError(f"{self.task.name}: batches hold raw inputs; set features=BACKBONE to get features")
         return int(inputs.shape[1])
 
     def _module(self) -> TransferModule:
         """Return the module that the trainer trains."""
         if self.trainer is None:
             raise RuntimeError(
-                "the data module learns from the trainer's module what it may show; use it with a Trainer"
+                "the data module gets its view of the task from the trainer's module; use it with a Trainer"
             )
         module: Any = self.trainer.lightning_module
         if not isinstance(module, TransferModule):
             raise TypeError(
-                f"{type(module).__name__} declares no supervision; {type(self).__name__} serves the modules of tlzoo"
+                f"{type(module).__name__} declares no supervision; {type(self).__name__} needs a module of tlzoo"
             )
         return module
 
     def _method(self) -> tuple[frozenset[Sees], str]:
-        """Return what the module's method declares, and its name."""
+        """Return what the module's method declares to see, and its name."""
         module = self._module()
         return module.method.sees, module.method_name
 
@@ -113,7 +112,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         """Return this process's part of a training batch.
 
         Raises:
-            ValueError: there are more processes than examples.
+            ValueError: a process would get no example.
         """
         share = self._share(indices)
         if not len(share):
@@ -126,13 +125,13 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         return StepLoader(batch_at, steps)
 
     def passes(self, examples: ExampleSet, *, batch_size: int | None = None) -> Passes[Examples]:
-        """Return one pass over this process's part of a set, in order; see :attr:`divided`."""
+        """Return one ordered pass over this process's part of a set; see :attr:`divided`."""
         return self._pass_over(len(examples), examples.batch, batch_size=batch_size)
 
     def _pass_over(
         self, size: int, batch_of: Callable[[NDArray[np.int64]], Batch], *, batch_size: int | None = None
     ) -> Passes[Batch]:
-        """Return a pass over this process's part of ``size`` places: of all, so that no batch is empty."""
+        """Return a pass over this process's part of ``size`` positions, or over all if a batch would be empty."""
         share = self._share(np.arange(size))
         first = int(share[0]) if len(share) else 0
         return Passes(batch_of, len(share), batch_size or 256, first=first)

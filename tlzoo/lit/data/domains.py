@@ -27,7 +27,7 @@ __all__ = ["DomainData"]
 
 
 class DomainData(TaskData[DomainTask]):
-    """Source and target batches of a :class:`~tlzoo.data.tasks.DomainTask`, as far as the module's method sees them.
+    """Source and target batches of a :class:`~tlzoo.data.tasks.DomainTask`, restricted to what the method sees.
 
     Args:
         task: see :class:`TaskData`.
@@ -83,19 +83,19 @@ class DomainData(TaskData[DomainTask]):
         self.evaluated = self.task
 
     def setup(self, stage: str) -> None:
-        """Take the view of the task that the module's method declares."""
+        """Create the view of the task that the module's method declares."""
         self._show(self._module())
 
     def attach(self, module: TransferModule) -> None:
-        """Take the view that a module's method declares, without a trainer."""
+        """Create the view that a module's method declares, without a trainer."""
         self._show(module)
 
     def _show(self, module: TransferModule) -> None:
         sees, by = module.method.sees, module.method_name
         if self.task.shots is not None and not module.takes_shots:
             raise ValueError(
-                f"{self.task.name} has labelled target examples, and {type(module).__name__} with {by} does not learn "
-                "from them beside the source; load the task without its shots, or take a method of one loss"
+                f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
+                "from them beside the source; load the task without its shots, or use a method with a single loss"
             )
         self._prepare(sees)
         self.view = self.evaluated.view(sees, by=by)
@@ -103,7 +103,7 @@ class DomainData(TaskData[DomainTask]):
         self.views = self._target_views() if wanted else None
 
     def _target_views(self) -> Views:
-        """Return the views of target training examples: of pictures, or of the numbers that batches hold."""
+        """Return the views of target training examples: of pictures, or of the numbers in batches."""
         if self.features is None or self.raw.target_train.modality != "image":
             return DrawnViews(self.view.target, seed=self.seed, mirrored=self.task.mirrored)
         copies = view_features(
@@ -114,7 +114,7 @@ class DomainData(TaskData[DomainTask]):
 
     @property
     def num_features(self) -> int:
-        """Width of the features that batches hold, after the transform.
+        """The width of the features in batches, after the transform.
 
         Raises:
             ValueError: batches hold raw inputs.
@@ -123,11 +123,11 @@ class DomainData(TaskData[DomainTask]):
 
     @property
     def transform_sees(self) -> frozenset[Sees]:
-        """Inputs that the transform was fitted to, beside what the module's method declares."""
+        """The inputs that the transform was fitted to, in addition to what the module's method declares."""
         return frozenset() if self.transform is None else self.transform.sees & set(_SIDES.values())
 
     def _prepare(self, sees: frozenset[Sees]) -> None:
-        """Fit transform and scale, the latter to what a method that declares ``sees`` may see, and apply them."""
+        """Fit and apply transform and scale; the scale only uses what a method that declares ``sees`` may see."""
         self.evaluated, self.spread = self.task, 1.0
         if self.transform is not None:
             view = self.task.view(self.transform_sees, by=self.transform.name)
@@ -149,7 +149,7 @@ class DomainData(TaskData[DomainTask]):
             self.evaluated = replace(self.task, **sets)
 
     def _prepared(self, values: NDArray[Any], side: str) -> NDArray[Any]:
-        """Return features (N, D) of a side as the module is given them."""
+        """Return features (N, D) of a side as the module gets them."""
         if self.transform is not None:
             mapped = self.transform.transform_source if side == "source" else self.transform.transform_target
             values = mapped(torch.from_numpy(values)).float().numpy()
@@ -158,7 +158,7 @@ class DomainData(TaskData[DomainTask]):
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.
 
-        Of several sources each gives as many examples of a batch.
+        With several sources, each contributes the same number of examples to a batch.
         """
         sees, _ = self._method()
         drawn: dict[str, tuple[ExampleSet, BatchSampler | BalancedSampler]] = {}
@@ -189,9 +189,9 @@ class DomainData(TaskData[DomainTask]):
         return BatchSampler(len(examples), self.batch_size, seed=self.seed, stream=stream)
 
     def val_dataloader(self) -> list[Passes[Examples]] | NoLoaders:
-        """Return source test data where the method sees source labels, and target training inputs.
+        """Return source test data if the method sees source labels, and target training inputs.
 
-        Target inputs are left out for a method that sees target labels, which has no use for label-free scores.
+        A method that sees target labels gets no target inputs, because it needs no label-free scores.
         """
         sees, _ = self._method()
         source = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
@@ -213,8 +213,8 @@ class DomainData(TaskData[DomainTask]):
     def test_dataloader(self) -> Passes[Examples]:
         """Return target test data.
 
-        A method that adapts to them gets them in batches of ``batch_size``, in an order that ``seed`` shuffles: the
-        batches of a sorted set are of one class.
+        A method that adapts to them gets them in batches of ``batch_size``, shuffled by ``seed``, because a sorted set
+        would have batches of a single class.
         """
         sees, _ = self._method()
         if Sees.TEST_INPUTS not in sees:
@@ -223,7 +223,7 @@ class DomainData(TaskData[DomainTask]):
         return self.passes(examples.subset(self.order_of(examples)), batch_size=self.batch_size)
 
     def order_of(self, examples: ExampleSet) -> NDArray[np.int64]:
-        """Return the (N,) order in which a set comes to a method that adapts on the way."""
+        """Return the (N,) order in which a method that adapts on the way sees a set."""
         return numpy_generator(self.seed, Stream.TEST_ORDER).permutation(len(examples))
 
     def predict_dataloader(self) -> Passes[Examples]:

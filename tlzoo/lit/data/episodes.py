@@ -1,4 +1,4 @@
-"""Episodes: base classes to train on, novel ones to test on."""
+"""Episodes: base classes for training, novel classes for the test."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ __all__ = ["EpisodeData"]
 
 
 class EpisodeData(TaskData[EpisodeTask]):
-    """Episodes of an :class:`~tlzoo.data.tasks.EpisodeTask`: base classes to train on, novel ones to test on.
+    """Episodes of an :class:`~tlzoo.data.tasks.EpisodeTask`: base classes for training, novel classes for the test.
 
     A module that trains on examples (:class:`~tlzoo.lit.ClassicalOneShot`) gets labelled batches of the base classes.
 
     Args:
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
-        way: classes an episode; None for the task's own, as for shot and query.
-        shot: support examples a class.
-        query: queries a class.
-        dirichlet: concentration of the classes' shares of the queries in evaluation; None for balanced queries.
-        train_way: classes an episode of training; several for one of them drawn each step; None for ``way``.
-        train_shot: the same for support examples a class.
-        train_query: queries a class in training; None for ``query``.
-        episodes: episodes of a validation or test; the same for every method and seed of training. A task that lists
-            its episodes is tested on those.
-        batch_size: episodes a step, or examples.
+        way: number of classes per episode; None for the task's own, as for shot and query.
+        shot: number of support examples per class.
+        query: number of queries per class.
+        dirichlet: concentration of the class proportions of the queries in evaluation; None for balanced queries.
+        train_way: number of classes per training episode; from several values, each step draws one; None for ``way``.
+        train_shot: number of support examples per class in training, likewise.
+        train_query: number of queries per class in training; None for ``query``.
+        episodes: number of validation or test episodes, the same for every method and training seed. If a task lists
+            its episodes, the test uses those.
+        batch_size: number of episodes per step, or of examples.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`; None for 100.
         root: see :class:`TaskData`.
 
     Raises:
-        ValueError: way, shot or query other than those of a task that lists its episodes.
+        ValueError: way, shot or query differ from those of a task that lists its episodes.
     """
 
     takes = EpisodeTask
@@ -96,11 +96,11 @@ class EpisodeData(TaskData[EpisodeTask]):
 
     @property
     def num_base_classes(self) -> int:
-        """Count the base classes."""
+        """The number of base classes."""
         return len(np.unique(_labels(self.task.base)))
 
     def sampler(self, split: Literal["base", "validation", "novel"], *, seed: int = 0) -> EpisodeSampler:
-        """Return the sampler of evaluation episodes of a split."""
+        """Return the sampler of evaluation episodes for a split."""
         return self.task.episodes(
             split,
             seed=seed,
@@ -112,7 +112,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         )
 
     def episode_list(self, split: Literal["base", "validation", "novel"] = "novel") -> EpisodeList:
-        """Return the episodes that answers are counted on: those that the task lists, or drawn ones of seed 0."""
+        """Return the evaluation episodes: those that the task lists, or ones drawn with seed 0."""
         if split == "novel" and self.task.listed is not None:
             return self.task.listed
         return self.sampler(split).freeze(self.episodes)
@@ -123,7 +123,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         return base.batch(np.arange(len(base)))
 
     def train_dataloader(self) -> StepLoader[Episode] | StepLoader[Examples]:
-        """Return the stream of training episodes, or of labelled batches, of base classes."""
+        """Return the stream of training episodes, or of labelled batches, from base classes."""
         sees, by = self._method()
         base = self.task.view(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
         assert self.steps_per_epoch is not None
@@ -162,7 +162,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         return self._evaluation("validation")
 
     def test_dataloader(self) -> Passes[Episode]:
-        """Return episodes of the novel classes, drawn with seed 0 whatever the training's."""
+        """Return episodes of the novel classes, drawn with seed 0 regardless of the training seed."""
         return self._evaluation("novel")
 
     def predict_dataloader(self) -> Passes[Episode]:
@@ -185,7 +185,7 @@ def _labels(examples: ExampleSet) -> NDArray[np.int64]:
 
 
 def _episodes(examples: ExampleSet, indices: EpisodeIndices, *, way: int) -> Episode:
-    """Return the episodes that index arrays (E, ...) name."""
+    """Return the episodes given by index arrays (E, ...)."""
 
     def gathered(places: NDArray[np.int64]) -> Tensor:
         inputs: Tensor = examples.batch(places.ravel()).inputs

@@ -1,4 +1,4 @@
-"""Loaders whose batches are functions of a number: the step in training, the place in a pass in evaluation."""
+"""Loaders whose batches depend only on a number: the training step, or the position in an evaluation pass."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Batch = TypeVar("Batch")
 
 
 class StepLoader(Generic[Batch]):
-    """An endless stream of batches, cut into epochs; each batch is a function of the step it is for.
+    """An endless stream of batches, cut into epochs; each batch depends only on its step.
 
-    It is a stateful loader: Lightning stores the next step in the checkpoint, so a run goes on in the middle of an
-    epoch with the batch that would have come.
+    The loader is stateful: Lightning stores the next step in the checkpoint, so a run resumes in the middle of an epoch
+    with the batch that would have come next.
 
     Args:
-        batch_at: the batch of a step, counted from the start of training.
-        steps: steps an epoch.
+        batch_at: returns the batch of a step, counted from the start of training.
+        steps: number of steps per epoch.
     """
 
     def __init__(self, batch_at: Callable[[int], Batch], steps: int) -> None:
@@ -45,18 +45,18 @@ class StepLoader(Generic[Batch]):
         return {"next": self.next}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a stored step."""
+        """Continue from a stored step."""
         self.next = state["next"]
 
 
 class Passes(Generic[Batch]):
-    """One pass over a set, in order: for evaluation.
+    """One ordered pass over a set, for evaluation.
 
     Args:
-        batch_of: the batch of some places in the set.
-        size: places of the pass.
-        batch_size: places a batch, fewer in the last.
-        first: where it begins, for the part of one process among several.
+        batch_of: returns the batch at some positions of the set.
+        size: number of positions in the pass.
+        batch_size: number of positions per batch; the last batch may be smaller.
+        first: first position, for the part of one process among several.
     """
 
     def __init__(

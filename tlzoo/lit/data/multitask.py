@@ -23,7 +23,7 @@ class MultitaskData(TaskData[MultitaskTask]):
     view: MultitaskView
 
     def setup(self, stage: str) -> None:
-        """Take the view of the task that the module's method declares."""
+        """Create the view of the task that the module's method declares."""
         sees, by = self._method()
         self.view = self.task.view(sees, by=by)
 
@@ -34,7 +34,7 @@ class MultitaskData(TaskData[MultitaskTask]):
         return self._stream(lambda step: _task_batch(examples, self._training_share(sampler(step))), sampler)
 
     def val_dataloader(self) -> Passes[TaskBatch]:
-        """Return validation data; they choose settings and never train."""
+        """Return validation data, which choose settings and are never trained on."""
         return self._evaluation(self.task.validation)
 
     def test_dataloader(self) -> Passes[TaskBatch]:

@@ -1,4 +1,4 @@
-"""Seen classes to fit on, unseen ones to answer."""
+"""Data of seen classes to fit on and unseen classes to predict."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["ZeroShotData"]
 
 
 class ZeroShotData(TaskData[ZeroShotTask]):
-    """Seen classes to fit on, unseen ones to answer, of a :class:`~tlzoo.data.tasks.ZeroShotTask`.
+    """Seen classes to fit on and unseen classes to predict, from a :class:`~tlzoo.data.tasks.ZeroShotTask`.
 
     Args:
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
-        descriptions: the text encoder (or its name) of the class descriptions.
-        templates: prompts, each with one ``{}`` in which a text of the class stands; the embedding of a class is the
-            mean direction over all prompts.
-        wordings: which texts stand in them, see :meth:`~tlzoo.data.tasks.ZeroShotTask.texts`.
-        batch_size: examples a step.
+        descriptions: the text encoder (or its name) for the class descriptions.
+        templates: prompts, each with one ``{}`` for a text of the class; the embedding of a class is the mean direction
+            over all prompts.
+        wordings: which texts to insert, see :meth:`~tlzoo.data.tasks.ZeroShotTask.texts`.
+        batch_size: examples per step.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.
         root: see :class:`TaskData`.
@@ -65,18 +65,18 @@ class ZeroShotData(TaskData[ZeroShotTask]):
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
-        """Embeddings (classes, A) of all descriptions."""
+        """The embeddings (classes, A) of all descriptions."""
         assert self.task.embeddings is not None
         return self.task.embeddings
 
     @property
     def num_candidates(self) -> int:
-        """Count the candidates of the test."""
+        """The number of candidates of the test."""
         return len(self._candidates("test"))
 
     @property
     def class_embeddings(self) -> Tensor:
-        """Embeddings (seen, A) that the method may fit on."""
+        """The embeddings (seen, A) that the method may fit on."""
         return torch.from_numpy(self.view.class_embeddings)
 
     def _candidates(self, split: str) -> NDArray[np.int64]:
@@ -90,22 +90,22 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         return torch.from_numpy(self.embeddings[classes]), torch.from_numpy(np.isin(classes, self.task.seen))
 
     def candidate_texts(self, split: str) -> list[str]:
-        """Return a text for each of a split's candidates, for methods that read: the first wording, bare."""
+        """Return a text for each candidate of a split, for methods that read: the first wording without a prompt."""
         texts = self.task.texts(self.wordings[0])
         return [texts[place] for place in self._candidates(split)]
 
     def recounted(self, labels: NDArray[np.int64], split: str) -> NDArray[np.int64]:
-        """Return class indices (N,) as places among a split's candidates."""
+        """Return class indices (N,) renumbered among a split's candidates."""
         return self.task.places(labels, self._candidates(split))
 
     def setup(self, stage: str) -> None:
-        """Take the view of the task that the module's method declares."""
+        """Create the view of the task that the module's method declares."""
         if stage == "fit":
             sees, by = self._method()
             self.view = self.task.view(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[Examples] | Passes[Examples]:
-        """Return examples of seen classes: a stream for a trained method, one pass in order for a closed form."""
+        """Return examples of seen classes: a stream for a trained method, one ordered pass for a closed form."""
         module: Any = self.trainer.lightning_module if self.trainer is not None else None
         if not module.trained:
             return self.passes(self.view.train)
@@ -113,11 +113,11 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         return self._stream(lambda step: self.view.train.batch(self._training_share(sampler(step))), sampler)
 
     def val_dataloader(self) -> list[Passes[Examples]] | NoLoaders:
-        """Return examples of the held-out classes, which play unseen; nothing where there are none."""
+        """Return examples of the held-out classes, which play unseen, if there are any."""
         return NoLoaders() if self.task.validation is None else [self.answers("validation", self._method()[0])]
 
     def test_dataloader(self) -> list[Passes[Examples]]:
-        """Return test examples: of unseen classes, in the generalized protocol followed by those of seen ones."""
+        """Return test examples of unseen classes and, in the generalized protocol, of seen classes."""
         return [self.answers("test", self._method()[0])]
 
     def predict_dataloader(self) -> list[Passes[Examples]]:
@@ -125,7 +125,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         return self.test_dataloader()
 
     def asked(self, split: str) -> ExampleSet:
-        """Return the examples of a split, labels counted within its candidates; those of unseen classes come first."""
+        """Return the examples of a split, with labels among its candidates; unseen classes come first."""
         examples = self.task.validation if split == "validation" else self.task.test
         if examples is None:
             raise ValueError(f"{self.task.name} has no held-out classes")
@@ -137,7 +137,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
     def answers(self, split: str, sees: Collection[Sees]) -> Passes[Examples]:
         """Return a pass over the examples of a split; all at once for a method that sees the test inputs.
 
-        Seen and unseen ones come together: which of them a query is, a method may not read off its company.
+        Examples of seen and unseen classes are mixed, so the other queries do not reveal the kind of a query.
         """
         examples = self.asked(split)
         at_once = len(examples) if Sees.TEST_INPUTS in sees else None
