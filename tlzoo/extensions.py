@@ -150,7 +150,7 @@ class Extensions:
 
     def __init__(self, kind: str, *, built_in: Callable[[str], bool]) -> None:
         self.kind = kind
-        self._is_built_in = built_in
+        self.is_built_in = built_in
         self._registered: dict[str, Extension] = {}
 
     def register(self, name: str, target: Any) -> None:
@@ -161,7 +161,7 @@ class Extensions:
         """
         if is_import_path(name) or name != name.strip() or not name:
             raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registering")
-        if self._is_built_in(name):
+        if self.is_built_in(name):
             raise ValueError(f"{name!r} is a {self.kind} of tlzoo; choose another name")
         if (other := _folded(self._installed).get(name.casefold())) is not None:
             raise ValueError(f"{name!r} is a {self.kind} of {other.distribution}; choose another name")
@@ -197,17 +197,17 @@ class Extensions:
 
     def code(self, name: str) -> dict[str, str]:
         """Return ``{"KIND NAME": origin}`` of an extension; empty for what is built in."""
-        own = None if self._is_built_in(name) else self.get(name)
+        own = None if self.is_built_in(name) else self.get(name)
         return {f"{self.kind} {own.reference}": own.origin} if own is not None and own.origin else {}
 
     def reference(self, name: str) -> str:
         """Return the name that a benchmark cell holds; the given one for what is built in."""
-        own = None if self._is_built_in(name) else self.get(name)
+        own = None if self.is_built_in(name) else self.get(name)
         return name if own is None else own.reference
 
     def is_shared(self, name: str) -> bool:
         """Whether other processes can find what a name stands for: not what is defined in this session alone."""
-        own = None if self._is_built_in(name) else self.get(name)
+        own = None if self.is_built_in(name) else self.get(name)
         return own is None or bool(own.distribution) or own.path is not None
 
     def require_shared(self, name: str) -> None:
@@ -232,7 +232,7 @@ class Extensions:
         found: dict[str, Extension] = {}
         for point in metadata.entry_points(group=f"tlzoo.{self.kind}s"):
             of = f"{point.dist.name} {point.dist.version}" if point.dist else ""
-            if not self._is_built_in(point.name):
+            if not self.is_built_in(point.name):
                 found.setdefault(point.name, Extension(point.name, point.value, of))
         return found
 

@@ -327,13 +327,13 @@ class Backbone(nn.Module):
     Attributes:
         name: what it was created as.
         num_features: D, width of the features.
-        modality: what raw items ``preprocess`` takes.
+        modality: what raw items ``preprocess`` takes; ``"any"`` where the network does not say.
         composable: whether running ``layer_groups()`` in order, one module after the other, is ``forward``.
     """
 
     name: str
     num_features: int
-    modality: Modality
+    modality: Modality | Literal["any"]
     composable: bool = False
 
     def forward(self, inputs: Any) -> Tensor:

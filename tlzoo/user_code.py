@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-__all__ = ["distribution_of", "find_file", "folder_of", "import_path", "module_hash", "object_hash"]
+__all__ = ["class_hash", "distribution_of", "find_file", "folder_of", "import_path", "module_hash", "object_hash"]
 
 _DIGITS = 16
 
@@ -184,6 +184,16 @@ def object_hash(target: Any) -> str:
         waiting += [other for used in _used(each) if _is_code(other := module.get(used), each.__module__)]
         waiting += [base for base in getattr(each, "__mro__", ())[1:] if base.__module__ == each.__module__]
     return hashlib.sha256("\0".join(f"{name}\0{found[name]}" for name in sorted(found)).encode()).hexdigest()[:_DIGITS]
+
+
+def class_hash(cls: type) -> str:
+    """Return a hash of the code of a class; empty where an installed package has it, or it cannot be read."""
+    if cls.__module__.split(".")[0] in ("tlzoo", "torch") or distribution_of(cls.__module__):
+        return ""
+    try:
+        return module_hash(cls.__module__) if import_path(cls) else object_hash(cls)
+    except ValueError:
+        return ""
 
 
 def _is_code(value: Any, module: str) -> bool:

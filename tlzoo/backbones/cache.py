@@ -109,7 +109,7 @@ class FeatureCache:
             ValueError: ``checksum`` is empty, ``dtype`` or ``batch_size`` is wrong, features are not finite, or the
                 backbone normalizes by batch statistics.
         """
-        inputs = by_position(inputs, backbone.modality)
+        inputs = by_position(inputs, "features" if backbone.modality == "any" else backbone.modality)
         if not checksum or dtype not in _DTYPES or batch_size < 1:
             raise ValueError(
                 f"checksum {checksum!r}, dtype {dtype!r}, batch_size {batch_size}; expected a checksum that is not "
@@ -160,7 +160,7 @@ class FeatureCache:
         Raises:
             ValueError: the backbone takes another modality; see also :meth:`features`.
         """
-        if examples.modality != backbone.modality:
+        if backbone.modality not in (examples.modality, "any"):
             raise ValueError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
         inputs, indices, checksum = examples.base
         features = self.features(

@@ -16,7 +16,7 @@ __all__ = ["create_backbone"]
 
 
 def create_backbone(
-    name: str | nn.Module | Callable[..., nn.Module], pretrained: bool = True, **settings: Any
+    name: str | nn.Module | Callable[..., nn.Module], pretrained: bool = True, *, example: Any = None, **settings: Any
 ) -> Backbone:
     """Make a backbone.
 
@@ -27,6 +27,7 @@ def create_backbone(
             ``"package.module:Name"`` of it.
         pretrained: load weights if the network has any (``efficientnet_lite0``, ``timm:``, ``sentence:``,
             ``clip:``). All other networks start with random weights.
+        example: a few raw items; a dry run on them finds the width of a module of your own that declares none.
         **settings: settings of the network; the error for an unknown one lists them.
 
     Raises:
@@ -41,9 +42,10 @@ def create_backbone(
             raise TypeError(f"{name.name} is made already; settings {', '.join(settings)} come too late")
         return name
     if isinstance(name, nn.Module):
-        return _call(type(name).__name__, "wrapped:wrapped", name, settings=settings)
+        tried = {} if example is None else {"example": example}
+        return _call(type(name).__name__, "wrapped:wrapped", name, settings=settings | tried)
     if not isinstance(name, str):
-        return _own(getattr(name, "__name__", "backbone"), name, settings)
+        return _own(getattr(name, "__name__", "backbone"), name, settings, example)
     prefix, colon, rest = name.partition(":")
     if colon and prefix in ADAPTERS:
         if prefix not in FROM_FOLDERS:
@@ -51,10 +53,10 @@ def create_backbone(
         return _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
     if name.casefold() in BUILT_IN:
         return _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
-    return _own(name, loaded(name), settings)
+    return _own(name, loaded(name), settings, example)
 
 
-def _own(name: str, make: Any, settings: dict[str, Any]) -> Backbone:
+def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbone:
     """Return the backbone of a class or function of the user's own.
 
     Settings that it does not take itself are those of the wrapper: ``num_features``, ``input_shape``, ``modality`` ...
@@ -65,7 +67,8 @@ def _own(name: str, make: Any, settings: dict[str, Any]) -> Backbone:
     module = make(**own)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{name} made a {type(module).__name__}; expected a torch.nn.Module")
-    return create_backbone(module, **{key: value for key, value in settings.items() if key not in own})
+    rest = {key: value for key, value in settings.items() if key not in own}
+    return create_backbone(module, example=example, **rest)
 
 
 def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pretrained: bool = False) -> Backbone:

@@ -19,10 +19,11 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def fingerprint(backbone: Backbone) -> str:
     """Return a fingerprint (32 hex digits) of a backbone's name, architecture, weights and preprocessing.
 
-    The architecture is the printed form of the modules. It does not show the code of a custom ``forward``, so rename a
-    module when its computation changes.
+    The architecture is the printed form of the modules; for modules of your own the hash also covers their source.
     """
     digest = hashlib.sha256()
+    if code := getattr(backbone, "code", ""):
+        digest.update(code.encode() + b"\0")
     for part in (backbone.name, _ADDRESS.sub("", repr(backbone)), backbone.preprocessing):
         digest.update(part.encode() + b"\0")
     for name, value in sorted(backbone.state_dict().items()):

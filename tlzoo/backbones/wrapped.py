@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tlzoo import user_code
 from tlzoo.backbones.evaluation import evaluation
 from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.types import Backbone, LayerGroup, Modality
 
 __all__ = ["Wrapped", "wrapped"]
+
+_USUAL = "pixels in [0, 1], channels first"
+"""Identity of :func:`usual_preprocess`."""
 
 
 class Wrapped(Backbone):
@@ -21,9 +26,12 @@ class Wrapped(Backbone):
     Args:
         module: maps (B, ...) to (B, D).
         num_features: D.
-        modality: modality of the raw items.
-        preprocess: turns raw items into the module's input; None if they need no preprocessing.
+        modality: modality of the raw items; ``"any"`` if the module declares none.
+        preprocess: turns raw items into the module's input.
         preprocessing: identity of ``preprocess``.
+
+    Attributes:
+        code: hash of the source of the module and its submodules; installed packages are left out.
     """
 
     def __init__(
@@ -31,14 +39,15 @@ class Wrapped(Backbone):
         module: nn.Module,
         *,
         num_features: int,
-        modality: Modality,
-        preprocess: Callable[[Any], Any] | None,
+        modality: Modality | Literal["any"],
+        preprocess: Callable[[Any], Any],
         preprocessing: str,
     ) -> None:
         super().__init__()
         self.name, self.module = type(module).__name__, module
         self.num_features, self.modality = num_features, modality
         self._preprocess, self._preprocessing = preprocess, preprocessing
+        self.code = " ".join(sorted({user_code.class_hash(type(part)) for part in module.modules()} - {""}))
 
     def forward(self, inputs: Any) -> Tensor:
         """Map inputs (B, ...) to features (B, D)."""
@@ -46,8 +55,8 @@ class Wrapped(Backbone):
         return features
 
     def preprocess(self, items: Any) -> Any:
-        """Turn raw items into the module's input with the given function."""
-        return items if self._preprocess is None else self._preprocess(items)
+        """Turn raw items into the module's input, with its own ``preprocess`` if it has one."""
+        return self._preprocess(items)
 
     @property
     def preprocessing(self) -> str:
@@ -64,7 +73,8 @@ def wrapped(
     *,
     num_features: int | None = None,
     input_shape: Sequence[int] | None = None,
-    modality: Modality = "image",
+    example: Any = None,
+    modality: Modality | None = None,
     preprocess: Callable[[Any], Any] | None = None,
     preprocessing: str | None = None,
 ) -> Backbone:
@@ -72,44 +82,95 @@ def wrapped(
 
     Args:
         module: used as it is, not copied.
-        num_features: D; None finds it by running two inputs of zeros.
-        input_shape: shape of one input for that run; without it, the module's ``num_features`` is used, if it has one.
-        modality: modality of the raw items.
-        preprocess: turns raw items (:data:`tlzoo.types.Modality`) into the module's input.
-        preprocessing: name that tells this ``preprocess`` from others in the feature cache.
+        num_features: D; None uses the module's ``num_features`` or, without it, finds the width by a dry run.
+        input_shape: shape of one input of the module, for a dry run on zeros.
+        example: a few raw items for a dry run.
+        modality: modality of the raw items; None uses the module's ``modality`` or, without it, accepts any.
+        preprocess: turns raw items (:data:`tlzoo.types.Modality`) into the module's input; None uses the module's
+            ``preprocess`` or, without it, :func:`usual_preprocess`.
+        preprocessing: name that tells this ``preprocess`` from others in the feature cache; the default for a module's
+            own is the module's ``preprocessing`` or, without it, a hash of its source and settings.
 
     Raises:
         ValueError: ``num_features`` cannot be determined, or ``preprocess`` has no name.
     """
     if preprocess is not None and preprocessing is None:
         raise ValueError("preprocess without preprocessing; name it, so that cached features are not mistaken")
+    if preprocess is None:
+        preprocess = getattr(module, "preprocess", None)
+        preprocessing = preprocessing or (_USUAL if preprocess is None else _identity(module))
+    ready = preprocess or usual_preprocess
     if num_features is None:
-        num_features = _probed(module, input_shape)
+        num_features = _width(module, input_shape, example, ready)
+    declared: Modality | None = getattr(module, "modality", None)
     return Wrapped(
         module,
         num_features=num_features,
-        modality=modality,
-        preprocess=preprocess,
-        preprocessing=preprocessing or "none",
+        modality=modality or declared or "any",
+        preprocess=ready,
+        preprocessing=str(preprocessing),
     )
 
 
-def _probed(module: nn.Module, input_shape: Sequence[int] | None) -> int:
-    if input_shape is None:
-        declared = getattr(module, "num_features", None)
-        if isinstance(declared, int):
-            return declared
+def usual_preprocess(items: Any) -> Any:
+    """Turn raw items into what most modules expect.
+
+    Images, uint8 (B, H, W, C), become floats (B, C, H, W) in [0, 1] and keep their size. Other numbers become tensors:
+    floats in torch's default dtype, integers unchanged. Texts stay strings.
+    """
+    if isinstance(items, np.ndarray) and items.dtype.kind in "biuf":
+        items = torch.from_numpy(items if items.flags.writeable else items.copy())
+    if not isinstance(items, Tensor):
+        return items
+    if items.dtype == torch.uint8 and items.dim() == 4 and items.shape[-1] in (1, 3):
+        return items.permute(0, 3, 1, 2).to(torch.get_default_dtype()) / 255
+    return items.to(torch.get_default_dtype()) if items.is_floating_point() else items
+
+
+def _identity(module: nn.Module) -> str:
+    """Return the identity of a module's own ``preprocess``."""
+    declared = getattr(module, "preprocessing", None)
+    if isinstance(declared, str):
+        return declared
+    code = user_code.class_hash(type(module))
+    if not code:
+        raise ValueError(
+            f"{type(module).__name__}.preprocess has no identity; give the module a string preprocessing, so that "
+            "cached features are not mistaken"
+        )
+    plain = {name: value for name, value in sorted(vars(module).items()) if _is_plain(value) and name[0] != "_"}
+    plain.pop("training", None)
+    return f"{type(module).__name__}.preprocess {code} {plain}"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _width(module: nn.Module, input_shape: Sequence[int] | None, example: Any, preprocess: Callable[[Any], Any]) -> int:
+    """Return the width that a module declares or, without that, the one that a dry run shows."""
+    declared = getattr(module, "num_features", None)
+    if isinstance(declared, int):
+        return declared
+    if input_shape is not None:
+        like = next(module.parameters(), torch.empty(0))
+        inputs: Any = torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device)
+    elif example is not None:
+        inputs = preprocess(example)
+    else:
         raise ValueError(
             f"{type(module).__name__}: the width of its features is unknown; pass num_features=D, or "
             "input_shape=(...) of one input to find out"
         )
-    example = next(module.parameters(), torch.empty(0))
     with evaluation(module), torch.random.fork_rng(devices=[]):
-        features = module(torch.zeros(2, *input_shape, dtype=example.dtype, device=example.device))
+        features = module(inputs)
     if not isinstance(features, Tensor) or features.dim() != 2:
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        count = len(inputs) if hasattr(inputs, "__len__") else "some"
         raise ValueError(
-            f"{type(module).__name__} maps 2 inputs to {shape}; expected features (2, D). Pool and flatten them in a "
-            "module around it"
+            f"{type(module).__name__} maps {count} inputs to {shape}; expected features ({count}, D). Pool and flatten "
+            "them in a module around it"
         )
     return features.shape[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +13,9 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.types import Examples
+
+if TYPE_CHECKING:
+    from tlzoo.lit.data.episodes import EpisodeData
 
 __all__ = ["ClassicalOneShot"]
 
@@ -60,6 +63,11 @@ class ClassicalOneShot(OneShot):
             method_settings=method_settings,
         )
         self.base_head = nn.Linear(self.backbone.num_features, num_base_classes)
+
+    @classmethod
+    def told(cls, data: EpisodeData) -> dict[str, Any]:
+        """Return the number of base classes."""
+        return {"num_base_classes": data.num_base_classes}
 
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor:  # type: ignore[override]  # other batches
         """Return the cross-entropy of the base classes."""

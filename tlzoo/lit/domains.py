@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from tlzoo.lit.alternation import alternate
 from tlzoo.lit.feature_gradients import FeatureWatch
+from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -24,10 +25,13 @@ from tlzoo.nn.network import Network
 from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld
 
+if TYPE_CHECKING:
+    from tlzoo.lit.data.base import TaskData
+
 __all__ = ["DomainAdaptation", "DomainConfusion", "DomainModule"]
 
 
-class DomainModule(TargetModule):
+class DomainModule(OnBackbone, TargetModule):
     """Base of both modules: the supervised loss of the source plus the term of an alignment.
 
     Labelled target examples of a semi-supervised task (``:3shot``) join the supervised loss, which is the mean over the
@@ -80,6 +84,11 @@ class DomainModule(TargetModule):
         own.prepare(self.network)
         self.source_scores = ClassScores(num_classes)
         self._source_outputs: list[Prediction] = []
+
+    @classmethod
+    def told(cls, data: TaskData[Any]) -> dict[str, Any]:
+        """Return the number of classes."""
+        return {"num_classes": data.num_classes}
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the supervised loss of the source plus the term of the method."""

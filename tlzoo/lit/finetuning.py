@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.lit.classifier import Classifier
+from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
@@ -18,10 +19,13 @@ from tlzoo.nn.network import Network
 from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction
 
+if TYPE_CHECKING:
+    from tlzoo.lit.data.base import TaskData
+
 __all__ = ["FineTuning"]
 
 
-class FineTuning(Classifier):
+class FineTuning(OnBackbone, Classifier):
     """A pretrained backbone, a new linear head, and a :class:`~tlzoo.methods.strategy.Strategy` to train them.
 
     Layers that do not train keep their pretrained normalization statistics.
@@ -55,6 +59,11 @@ class FineTuning(Classifier):
         self.method = as_method(method, type(self), method_settings)
         self.network = Network(self.method.prepare(as_backbone(backbone, backbone_settings)), num_classes)
         self.num_classes, self.validation_scores = num_classes, ClassScores(num_classes)
+
+    @classmethod
+    def told(cls, data: TaskData[Any]) -> dict[str, Any]:
+        """Return the number of classes."""
+        return {"num_classes": data.num_classes}
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.backbones.sentence import SentenceEncoder
@@ -22,21 +23,26 @@ __all__ = ["encode_prompts", "mean_direction", "view_features", "with_features",
 T = TypeVar("T", bound=Task)
 
 
-def with_features(task: T, backbone: str | Backbone, *, cache: FeatureCache | None = None) -> T:
+def with_features(task: T, backbone: str | nn.Module, *, cache: FeatureCache | None = None) -> T:
     """Return the task with the frozen backbone's features instead of its inputs.
 
     The backbone runs once over the whole raw set behind the task's examples; later runs and tasks that share the set
     read the cache.
     """
-    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    network = _network(backbone, next(iter(task.sets().values())))
     store = cache or FeatureCache()
 
     return task.map_sets(lambda examples: store.apply(network, examples))
 
 
+def _network(backbone: str | nn.Module, examples: ExampleSet) -> Backbone:
+    """Return the backbone of a name, or of any module; a dry run on ``examples`` finds a width that is not declared."""
+    return create_backbone(backbone, example=examples.batch(np.arange(min(2, len(examples)))).inputs)
+
+
 def view_features(
     examples: ExampleSet,
-    backbone: str | Backbone,
+    backbone: str | nn.Module,
     *,
     copies: int,
     mirrored: bool,
@@ -51,7 +57,7 @@ def view_features(
     """
     if copies < 1:
         raise ValueError(f"{copies} views of each kind; expected at least one")
-    network = create_backbone(backbone) if isinstance(backbone, str) else backbone
+    network = _network(backbone, examples)
     store = cache or FeatureCache()
     raw, indices, checksum = examples.base
 
@@ -63,11 +69,16 @@ def view_features(
     return {view: [features(view, copy) for copy in range(copies)] for view in VIEWS}
 
 
-def with_tokens(task: T, encoder: SentenceEncoder) -> T:
+def with_tokens(task: T, encoder: Backbone) -> T:
     """Return a task with token ids instead of texts, for methods that adapt the encoder itself.
 
     Episodes then hold tensors, which the encoder takes like strings.
+
+    Raises:
+        TypeError: the encoder has no tokens; only those of ``sentence:`` do.
     """
+    if not isinstance(encoder, SentenceEncoder):
+        raise TypeError(f"{encoder.name} has no tokens; expected a backbone sentence:NAME or sentence:FOLDER")
 
     def tokenized(examples: ExampleSet) -> ExampleSet:
         tokens = encoder.tokens(examples.inputs[np.arange(len(examples))])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from tlzoo.data.tasks import Target
 from tlzoo.functional.checks import check_choice
+from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.task_batches import task_batch
@@ -24,10 +25,13 @@ from tlzoo.nn.task_heads import HEADS, TaskHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
 
+if TYPE_CHECKING:
+    from tlzoo.lit.data.multitask import MultitaskData
+
 __all__ = ["Multitask"]
 
 
-class Multitask(TransferModule):
+class Multitask(OnBackbone, TransferModule):
     r"""One head per task on a sharing architecture; a :class:`~tlzoo.methods.weighting.Weighting` balances them.
 
     With weighted losses, all parameters follow the gradient of the weighted sum. With weighted gradients, shared
@@ -95,6 +99,11 @@ class Multitask(TransferModule):
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
         self.register_buffer("loss_counts", torch.zeros(len(kinds)))
+
+    @classmethod
+    def told(cls, data: MultitaskData) -> dict[str, Any]:
+        """Return the targets."""
+        return {"targets": data.task.targets}
 
     def pretrained(self) -> nn.Module:
         """Return the part of the sharing architecture that comes from the backbone."""

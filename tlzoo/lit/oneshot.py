@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import mean_over_processes
 from tlzoo.functional.checks import check_choice
+from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
@@ -21,10 +22,13 @@ from tlzoo.nn.batch_statistics import Statistics, statistics_of, uses_batch_stat
 from tlzoo.scoring import EpisodeScores
 from tlzoo.types import Episode, Sees
 
+if TYPE_CHECKING:
+    from tlzoo.lit.data.episodes import EpisodeData
+
 __all__ = ["OneShot"]
 
 
-class OneShot(TransferModule):
+class OneShot(OnBackbone, TransferModule):
     """A backbone and a method for episodes, trained on episodes of the base classes.
 
     An :class:`~tlzoo.methods.episode_classifier.EpisodeClassifier` works on the backbone's features. A
@@ -81,6 +85,11 @@ class OneShot(TransferModule):
             self.head = nn.Linear(self.backbone.num_features, way)
             self.method.prepare(self.network)
         self.scores = EpisodeScores()
+
+    @classmethod
+    def told(cls, data: EpisodeData) -> dict[str, Any]:
+        """Return the number of classes an episode."""
+        return {"way": data.way}
 
     def pretrained(self) -> nn.Module:
         """Return the backbone."""

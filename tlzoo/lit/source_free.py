@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
@@ -18,6 +18,9 @@ from tlzoo.methods.base import Method
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.network import Network
 from tlzoo.types import DomainBatch, Examples, Sees
+
+if TYPE_CHECKING:
+    from tlzoo.lit.data.base import TaskData
 
 __all__ = ["SourceFreeAdaptation"]
 
@@ -59,6 +62,11 @@ class SourceFreeAdaptation(TargetModule):
         self._assemble(copy.deepcopy(network), own, num_classes)
         own.prepare(self.network)
         self.automatic_optimization = own.learns
+
+    @classmethod
+    def for_data(cls, data: TaskData[Any], method: str | Method, *, network: Network, **settings: Any) -> Self:
+        """Return a module for a data module and a source model; ``settings`` are those of the constructor."""
+        return cls(network, method, **{"num_classes": data.num_classes, **settings})
 
     @property
     def learns(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, nn
 
@@ -11,6 +11,9 @@ from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.module import as_method, objects
 from tlzoo.methods.base import Method
 from tlzoo.methods.test_time import TestTime
+
+if TYPE_CHECKING:
+    from tlzoo.lit.data.base import TaskData
 
 __all__ = ["TestTimeAdaptation"]
 
@@ -44,6 +47,11 @@ class TestTimeAdaptation(Classifier):
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
         self.method = as_method(method, type(self), method_settings, model=network)
         self.num_classes = num_classes
+
+    @classmethod
+    def for_data(cls, data: TaskData[Any], method: str | Method, *, network: nn.Module, **settings: Any) -> Self:
+        """Return a module for a data module and a source model; ``settings`` are those of the constructor."""
+        return cls(network, method, **{"num_classes": data.num_classes, **settings})
 
     @property
     def learns(self) -> bool:

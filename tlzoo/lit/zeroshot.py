@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
@@ -17,10 +18,13 @@ from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.scoring import ZeroShotScores, scorer
 from tlzoo.types import Examples, Sees, SupervisionError
 
+if TYPE_CHECKING:
+    from tlzoo.lit.data.zeroshot import ZeroShotData
+
 __all__ = ["ZeroShot"]
 
 
-class ZeroShot(TransferModule):
+class ZeroShot(OnBackbone, TransferModule):
     """A frozen backbone and a :class:`~tlzoo.methods.compatibility.Compatibility`.
 
     For a closed form, ``trainer.fit`` runs once over the seen classes and then solves it. Candidate classes are bound
@@ -68,6 +72,11 @@ class ZeroShot(TransferModule):
     def learns(self) -> bool:
         """Whether the method has examples to fit on."""
         return Sees.SOURCE_INPUTS in self.method.sees
+
+    @classmethod
+    def told(cls, data: ZeroShotData) -> dict[str, Any]:
+        """Return the number of candidates of the test and the width of their embeddings."""
+        return {"num_classes": data.num_candidates, "num_embedding": data.embeddings.shape[1]}
 
     def pretrained(self) -> nn.Module:
         """Return the backbone, which is frozen."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
@@ -16,7 +17,7 @@ from tlzoo.data.tasks import Task
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.lit.module import TransferModule
-from tlzoo.types import Backbone, Examples, Sees
+from tlzoo.types import Examples, Sees
 
 __all__ = ["TaskData"]
 
@@ -48,7 +49,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         self,
         task: str | T,
         *,
-        features: str | Backbone | None = None,
+        features: str | nn.Module | None = None,
         batch_size: int = 36,
         seed: int = 0,
         steps_per_epoch: int | None = None,

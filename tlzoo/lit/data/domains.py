@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
@@ -21,7 +22,7 @@ from tlzoo.lit.module import TransferModule
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, short_name
-from tlzoo.types import Backbone, DomainBatch, Examples, Need, Sees
+from tlzoo.types import DomainBatch, Examples, Need, Sees
 
 __all__ = ["DomainData"]
 
@@ -55,7 +56,7 @@ class DomainData(TaskData[DomainTask]):
         self,
         task: str | DomainTask,
         *,
-        features: str | Backbone | None = None,
+        features: str | nn.Module | None = None,
         transform: str | FeatureTransform | None = None,
         transform_settings: Mapping[str, Any] | None = None,
         scale: bool | float = False,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet
@@ -19,7 +19,7 @@ from tlzoo.data.varying_episodes import VariedSampler
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.randomness import Stream
-from tlzoo.types import Backbone, Episode, Examples, Sees
+from tlzoo.types import Episode, Examples, Sees
 
 __all__ = ["EpisodeData"]
 
@@ -56,7 +56,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         self,
         task: str | EpisodeTask,
         *,
-        features: str | Backbone | None = None,
+        features: str | nn.Module | None = None,
         way: int | None = None,
         shot: int | None = None,
         query: int | None = None,

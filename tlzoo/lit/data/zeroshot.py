@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
@@ -45,7 +45,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         self,
         task: str | ZeroShotTask,
         *,
-        features: str | Backbone | None = None,
+        features: str | nn.Module | None = None,
         descriptions: str | Backbone = "sentence:minilm",
         templates: Sequence[str] = ("{}",),
         wordings: Sequence[str] = ("description",),

@@ -1,0 +1,74 @@
+"""Modules that are made for a data module by one call: widths, classes and targets are what the data tell."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from torch import nn
+
+from tlzoo.backbones import create_backbone
+from tlzoo.backbones.names import EXTENSIONS, loaded
+from tlzoo.types import Backbone
+
+if TYPE_CHECKING:
+    from tlzoo.lit.data.base import TaskData
+    from tlzoo.methods.base import Method
+
+__all__ = ["OnBackbone"]
+
+
+class OnBackbone:
+    """Mixed into modules that are made of a backbone and a method."""
+
+    @classmethod
+    def told(cls, data: Any) -> dict[str, Any]:
+        """Return those of the constructor's arguments that a data module tells."""
+        raise NotImplementedError
+
+    @classmethod
+    def for_data(
+        cls, data: TaskData[Any], method: str | Method, *, backbone: str | nn.Module | None = None, **settings: Any
+    ) -> Self:
+        """Return a module that fits a data module: what the data tell is filled in.
+
+        Args:
+            data: a data module of the kind that this module trains on.
+            method: a name of the registry, or a method.
+            backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module, whose width is found by a dry
+                run where it declares none. None where batches hold features: frozen ones, or the data's own.
+            **settings: further arguments of the constructor; they override what the data tell.
+
+        Raises:
+            ValueError: no backbone, and batches that hold raw inputs.
+        """
+        make: Any = cls
+        named, shape = _backbone_of(data, backbone, dict(settings.pop("backbone_settings", None) or {}))
+        module: Self = make(named, method, **{**cls.told(data), "backbone_settings": shape, **settings})
+        return module
+
+
+def _backbone_of(
+    data: TaskData[Any], backbone: str | nn.Module | None, settings: dict[str, Any]
+) -> tuple[str | nn.Module, dict[str, Any] | None]:
+    """Return the backbone and its settings for what batches hold."""
+    examples = next(iter(data.task.sets().values()))
+    if backbone is None:
+        if examples.modality != "features":
+            raise ValueError(
+                f"{data.task.name} holds {examples.modality} items; give backbone=NAME for a network to train, or "
+                f"features=NAME to {type(data).__name__} for features of a frozen one"
+            )
+        return "identity", {"num_features": data.num_features, **settings}
+    if isinstance(backbone, Backbone):
+        return backbone, settings or None
+    example = examples.batch(np.arange(min(2, len(examples)))).inputs
+    if isinstance(backbone, nn.Module):
+        return create_backbone(backbone, example=example, **settings), None
+    if EXTENSIONS.get(backbone) is None or EXTENSIONS.is_built_in(backbone):
+        return backbone, settings
+    # by name, so that a checkpoint restores it by itself
+    made = create_backbone(backbone, example=example, **settings)
+    taken = inspect.signature(loaded(backbone)).parameters
+    return backbone, settings if "num_features" in taken else {"num_features": made.num_features, **settings}
