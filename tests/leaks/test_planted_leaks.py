@@ -6,8 +6,9 @@ A leak is caught by a view that raises SupervisionError, or by answers that chan
 from __future__ import annotations
 
 import gc
-import sys
 import types
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo import registry
+from tlzoo.backbones import create_backbone, names, register_backbone
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.protocols import domain, episode, multitask, zeroshot
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
+from tlzoo.data import catalog, register_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.functional import negative_squared_distances, prototypes
@@ -75,10 +77,10 @@ MULTITASK = MultitaskTask(
     test=examples(64, targets=_TARGETS),
 )
 KINDS = {
-    "adaptation": ("domain", domain, DOMAIN),
-    "oneshot": ("episode", episode, EPISODE),
-    "zeroshot": ("zeroshot", zeroshot, ZEROSHOT),
-    "multitask": ("multitask", multitask, MULTITASK),
+    "adaptation": ("domain", DOMAIN),
+    "oneshot": ("episode", EPISODE),
+    "zeroshot": ("zeroshot", ZEROSHOT),
+    "multitask": ("multitask", MULTITASK),
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "domain": {"module": {"bottleneck": 8}, "budget": {"steps": 10, "batch_size": 16}},
@@ -89,32 +91,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class Harness:
-    """Runs a method class as a cell of its family on the toy task."""
+    """Runs a method class as a cell of its family on a toy task, both registered as any user would."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.monkeypatch = monkeypatch
-        for _, protocol, task in KINDS.values():
-            monkeypatch.setattr(protocol, "load_task", lambda *_, _task=task, **__: _task)
-        # the toy inputs are features already: the protocol need not extract any
-        monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)
+    def __init__(self) -> None:
+        for kind, task in KINDS.values():
+            register_task(f"toy {kind}", task)
+        # the toy inputs are features already
+        register_backbone("toy", lambda: create_backbone("identity", num_features=WIDTH))
 
     def run(self, family: str, cls: type[Method] | str) -> Outcome:
-        if isinstance(cls, str):
-            name = f"{family}/{cls}"
-        else:
-            name = f"{family}/mutant"
-            module = types.ModuleType(f"tlzoo.methods.{family}.mutant")
-            cls.__module__ = module.__name__
-            setattr(module, cls.__name__, cls)
-            self.monkeypatch.setitem(sys.modules, module.__name__, module)
-            self.monkeypatch.setitem(registry.METHODS, name, cls.__name__)
+        name = f"{family}/{cls if isinstance(cls, str) else 'mutant'}"
+        if not isinstance(cls, str):
+            registry.register_method(name, cls)
         kind = KINDS[family][0]
         settings = SETTINGS[kind]
         frozen = {"frozen": True} if kind in ("domain", "multitask") else {}
         cell = Cell(
             kind=kind,  # type: ignore[arg-type]
-            task="toy",
-            backbone="identity",
+            task=f"toy {kind}",
+            backbone="toy",
             method=name,
             module={**settings.get("module", {}), **frozen},
             budget=settings.get("budget", {}),
@@ -124,8 +119,13 @@ class Harness:
 
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
-    return Harness(monkeypatch)
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path))
+    yield Harness()
+    for family, (kind, _) in KINDS.items():
+        registry.EXTENSIONS.forget(f"{family}/mutant")
+        catalog.EXTENSIONS.forget(f"toy {kind}")
+    names.EXTENSIONS.forget("toy")
 
 
 # --- mutants: domain adaptation
@@ -327,9 +327,9 @@ def test_planted_leak_is_caught(harness: Harness, family: str, mutant: type[Meth
 
 
 @pytest.mark.parametrize("mutant", [mutant for family, mutant, _ in MUTANTS if family == "adaptation"])
-def test_labelled_shots_open_no_door(harness: Harness, mutant: type[Method], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labelled_shots_open_no_door(harness: Harness, mutant: type[Method]) -> None:
     """A semi-supervised task shows labels of a few examples to the module, nothing more to a method."""
-    monkeypatch.setattr(domain, "load_task", lambda *_, **__: DOMAIN.semi_supervised(2))
+    register_task("toy domain", DOMAIN.semi_supervised(2))
     with pytest.raises(SupervisionError):
         harness.run("adaptation", mutant)
 
