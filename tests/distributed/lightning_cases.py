@@ -87,7 +87,8 @@ def meta_learner(name):
     return module, episode_data(3)
 
 
-GRADIENT_WEIGHTINGS = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl")
+GRADIENT_WEIGHTINGS = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "graddrop", "excess_mtl")
+AT_FEATURES = ("mgda", "graddrop", "db_mtl", "excess_mtl", "gradnorm")
 
 
 def gradient_weighting(name, **settings):
@@ -117,7 +118,10 @@ CASES = {
         multitask_data(11),
     ),
     **{f"multitask, {name}": partial(gradient_weighting, name) for name in GRADIENT_WEIGHTINGS},
-    "multitask, features": partial(gradient_weighting, "mgda", space="features"),
+    **{f"multitask, features of {name}": partial(gradient_weighting, name, space="features") for name in AT_FEATURES},
+    "multitask, experts": partial(
+        gradient_weighting, "graddrop", space="features", sharing="mmoe", sharing_settings={"width": 5}
+    ),
     "oneshot": lambda: (
         OneShot("mlp", "protonet", backbone_settings=MLP, method_settings={"temperature": 4.0}),
         episode_data(3),

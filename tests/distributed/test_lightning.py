@@ -14,7 +14,8 @@ def found(two_processes):
     return two_processes("lightning")
 
 
-MULTITASK = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "features")
+MULTITASK = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "graddrop", "excess_mtl", "experts")
+MULTITASK += tuple(f"features of {name}" for name in ("mgda", "graddrop", "db_mtl", "excess_mtl", "gradnorm"))
 NAMES = ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"]
 NAMES += ["dan, shots", "m3sda, two sources", "fixmatch", "self_ensembling"]
 NAMES += ["oneshot, maml", "oneshot, fomaml", "oneshot, anil", "oneshot, meta_sgd", "oneshot, reptile"]

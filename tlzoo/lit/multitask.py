@@ -35,9 +35,9 @@ class Multitask(OnBackbone, TransferModule):
     r"""One head per task on a sharing architecture; a :class:`~tlzoo.methods.weighting.Weighting` balances them.
 
     With weighted losses, all parameters follow the gradient of the weighted sum. With weighted gradients, shared
-    parameters follow :math:`J^\top w`, while heads and other task-specific parameters follow their own loss. Both come
-    from one ordinary loss, so accumulation, clipping, mixed precision and DDP work as usual. A task without labels in a
-    batch takes no part in it.
+    parameters follow :math:`J^\top w`, while heads and other task-specific parameters follow their own loss, or their
+    weighted loss if the method says so. Both come from one ordinary loss, so accumulation, clipping, mixed precision
+    and DDP work as usual. A task without labels in a batch takes no part in it.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
@@ -159,19 +159,26 @@ class Multitask(OnBackbone, TransferModule):
         terms = {} if gramian is None else self._conflicts(gramian.to(constants))
         if self.method.order == "jacobian":
             jacobian = gradients.jacobian()
-            total = gradients.deliver_direction(self.method.direction(self._placed_rows(jacobian, rows)))
+            direction = self.method.direction(self._placed_rows(jacobian, rows), features=gradients.features())
+            total = gradients.deliver_direction(direction, private=self._private_weights(None, rows))
             return total + self.method.objective(constants), terms
         if self.method.order == "losses":
             total = gradients.deliver(torch.ones_like(constants[list(rows)])) + self.method.objective(constants)
         else:
             weights = self.method.weights(constants, gramian)
             assert gramian is not None
-            total = gradients.deliver(weights[list(rows)]) + self.method.objective(constants, gramian)
+            total = gradients.deliver(weights[list(rows)], private=self._private_weights(weights, rows))
+            total = total + self.method.objective(constants, gramian)
         return total, {**terms, **self._by_task("weight", weights)}
 
     @property
     def _looks_at_products(self) -> bool:
         return self.method.order == "gramian" or self._logs_now
+
+    def _private_weights(self, weights: Tensor | None, rows: Sequence[int]) -> Tensor | None:
+        """Return the weights of what heads follow, of the tasks in the batch; None for ones."""
+        found = self.method.private_weights(weights)
+        return None if found is None else found[list(rows)]
 
     def _by_task(self, kind: str, values: Tensor) -> dict[str, Tensor]:
         return {f"{kind}_{task}": value for task, value in zip(self.tasks, values, strict=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
@@ -26,16 +26,21 @@ class Weighting(Method):
 
     Attributes:
         order: ``"losses"``: w comes from the losses, and heads follow the weighted sum as everything else does.
-            ``"gramian"``: from G = J J^T; heads follow their own loss, unweighted. ``"jacobian"``: a
-            :meth:`direction` is made from J itself.
+            ``"gramian"``: from G = J J^T. ``"jacobian"``: a :meth:`direction` is made from J itself.
         present: (T,) booleans, False where a task has no label in the batch at hand; None where all have. Such a
             task has a loss of 0 and no row. Set by :meth:`among`.
+        heads: what parameters of single tasks follow where gradients are weighed: each task's ``"own"`` loss, or
+            ``"weighted"``, that loss times the task's weight.
+        features: the shared results (B, ...) that the columns of a Jacobian belong to, one column an entry; empty where
+            they belong to parameters. Set by :meth:`direction`.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     implements: ClassVar[str] = "weigh(losses, gramian), own_loss(losses, gramian) or combine(jacobian)"
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "losses"
     present: Tensor | None = None
+    heads: Literal["own", "weighted"] = "own"
+    features: tuple[Tensor, ...] = ()
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__()
@@ -84,15 +89,29 @@ class Weighting(Method):
         return self._checked(self.own_loss(losses, gramian), "the objective", losses)
 
     @final
-    def direction(self, jacobian: Tensor) -> Tensor:
+    def direction(self, jacobian: Tensor, *, features: Sequence[Tensor] = ()) -> Tensor:
         """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
+
+        Args:
+            jacobian: gradients of the tasks, one a row.
+            features: where they are gradients for shared results rather than parameters, those results (B, ...), whose
+                entries are the columns in order.
 
         Raises:
             ValueError: another number of rows than tasks.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
         self._check_shape(jacobian, (self.num_tasks, *jacobian.shape[1:2]), "jacobian")
-        direction = self.combine(jacobian)
+        if features and sum(part.numel() for part in features) != jacobian.shape[1]:
+            raise ValueError(
+                f"{type(self).__name__}: features of shapes {', '.join(str(tuple(part.shape)) for part in features)} "
+                f"for {jacobian.shape[1]} columns; expected one column an entry"
+            )
+        self.features = tuple(features)
+        try:
+            direction = self.combine(jacobian)
+        finally:
+            self.features = ()
         check_output(self, direction, {"jacobian": jacobian}, what="the direction", unit="task")
         return direction
 
@@ -107,6 +126,14 @@ class Weighting(Method):
     def combine(self, jacobian: Tensor) -> Tensor:
         """Return the direction (P,) from J (T, P)."""
         raise NotImplementedError(f"{type(self).__name__} implements no combine(jacobian)")
+
+    def private_weights(self, weights: Tensor | None) -> Tensor | None:
+        """Return the (T,) weights of gradients for parameters of single tasks; None for ones.
+
+        Args:
+            weights: what :meth:`weights` returned; None after :meth:`direction`.
+        """
+        return weights if self.heads == "weighted" else None
 
     def transformed(self, losses: Tensor) -> Tensor:
         """Return the losses (T,) whose gradients are weighed: logarithms, learned scales. Heads follow them, too."""

@@ -50,13 +50,21 @@ def test_stch_weights_are_the_gradient_of_the_smooth_maximum(mu):
 
 
 def test_stch_of_logarithms_after_the_first_epoch():
-    method = STCH(3, logarithm=True, preference=[1.0, 1.0, 1.0]).double()
-    torch.testing.assert_close(method.weights(LOSSES), 1 / LOSSES)
+    """The authors' total: T mu log sum of exp(log(L / L0) / mu), and sum of log L in the warm-up."""
     first = torch.tensor([1.0, 2.0, 3.0]).double()
-    method.on_epoch(first)
-    method.on_epoch(10 * first)
-    expected = gradient(lambda x: torch.logsumexp((x / first).log(), dim=0))
-    torch.testing.assert_close(method.weights(LOSSES), expected)
+    for mu in (0.1, 1.0, 3.0):
+        method = STCH(3, mu=mu, logarithm=True).double()
+        torch.testing.assert_close(method.weights(LOSSES), gradient(lambda x: x.log().sum()))
+        method.on_epoch(first)
+        method.on_epoch(10 * first)
+        expected = gradient(lambda x, mu=mu: 3 * mu * torch.logsumexp((x / first).log() / mu, dim=0))
+        torch.testing.assert_close(method.weights(LOSSES), expected)
+        assert float((method.weights(LOSSES) * LOSSES).sum()) == pytest.approx(3)
+    preferring = STCH(3, logarithm=True, preference=[1.0, 2.0, 0.5]).double()
+    preferring.on_epoch(first)
+    lam = torch.tensor([1.0, 2.0, 0.5]).double()
+    expected = gradient(lambda x: 3 * torch.logsumexp(lam * (x / first).log(), dim=0))
+    torch.testing.assert_close(preferring.weights(LOSSES), expected)
 
 
 def test_uncertainty_softmax():

@@ -22,6 +22,9 @@ class DBMTL(JacobianWeighting):
 
     .. math:: d = \sum_i \frac{\max_j \lVert g_j \rVert}{\lVert g_i \rVert} g_i
 
+    Differs from the paper: at shared features (``space="features"``), which belong to other examples at every step,
+    there is nothing to average, and the lengths are those of the batch; the authors' code has no such variant.
+
     Args:
         num_tasks: T.
         beta: factor of the moving average: g <- beta / step^decay * g + (1 - beta / step^decay) * new.
@@ -39,6 +42,7 @@ class DBMTL(JacobianWeighting):
         year=2023,
         arxiv="2308.12029",
     )
+    revision = 2
 
     def __init__(self, num_tasks: int, *, beta: float = 0.9, decay: float = 0.5) -> None:
         super().__init__(num_tasks)
@@ -55,11 +59,15 @@ class DBMTL(JacobianWeighting):
     @torch.no_grad()
     def combine(self, jacobian: Tensor) -> Tensor:
         """Map the gradients J (T, P) of the log-losses to the sum of the averages at equal length."""
-        averages = self.widened("averages", jacobian)
-        kept = self.beta / int(self.get_buffer("steps").add_(1)) ** self.decay
-        rows = torch.ones(self.num_tasks, dtype=torch.bool) if self.present is None else self.present
-        averages.copy_(torch.where(rows.to(averages.device)[:, None], jacobian.lerp(averages, kept), averages))
+        averages = jacobian if self.features else self._averaged(jacobian)
         lengths = averages.norm(dim=1)
         factors = (lengths.max() / lengths).where(lengths > 0, torch.zeros_like(lengths))
         direction: Tensor = factors @ averages
         return direction
+
+    def _averaged(self, jacobian: Tensor) -> Tensor:
+        """Return the averages over steps of the rows of J (T, P); tasks without labels keep theirs."""
+        averages = self.widened("averages", jacobian)
+        kept = self.beta / int(self.get_buffer("steps").add_(1)) ** self.decay
+        rows = torch.ones(self.num_tasks, dtype=torch.bool) if self.present is None else self.present
+        return averages.copy_(torch.where(rows.to(averages.device)[:, None], jacobian.lerp(averages, kept), averages))

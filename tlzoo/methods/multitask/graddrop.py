@@ -18,10 +18,10 @@ class GradDrop(JacobianWeighting):
     .. math:: p = \frac{1}{2} \left( 1 + \frac{\sum_i g_i}{\sum_i |g_i|} \right)
 
     With probability p, the purity of a coordinate, its positive entries are kept, otherwise its negative ones. The kept
-    entries are summed.
+    entries are summed. At shared features x (``space="features"`` of :class:`tlzoo.lit.Multitask`), purity and signs are
+    those of x's sign times the gradient, summed over the batch, so that all examples share one mask per feature.
 
-    Differs from the paper: it acts on the gradients of the shared parameters. ``space="features"`` of
-    :class:`tlzoo.lit.Multitask` acts on those of the shared features, like the paper's layer.
+    Differs from the paper: by default it acts on the gradients of the shared parameters, each coordinate on its own.
 
     Args:
         num_tasks: T.
@@ -38,7 +38,7 @@ class GradDrop(JacobianWeighting):
         year=2020,
         arxiv="2010.06808",
     )
-    revision = 2
+    revision = 3
 
     def __init__(self, num_tasks: int, *, leak: float = 0.0) -> None:
         super().__init__(num_tasks)
@@ -50,8 +50,19 @@ class GradDrop(JacobianWeighting):
     @torch.no_grad()
     def combine(self, jacobian: Tensor) -> Tensor:
         """Map J (T, P) to the sum (P,) of the kept entries."""
-        absolute = jacobian.abs().sum(dim=0)
-        purity = 0.5 * (1 + jacobian.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
-        drawn = torch.rand(len(purity), generator=self.random.next(), dtype=torch.float64).to(purity)
-        kept = ((drawn < purity) & (jacobian > 0)) | ((drawn >= purity) & (jacobian < 0))
-        return (jacobian * (self.leak + (1 - self.leak) * kept.to(jacobian))).sum(dim=0)
+        generator, parts = self.random.next(), self.by_feature(jacobian)
+        if not parts:
+            return (jacobian * self._mask(jacobian, generator)).sum(dim=0)
+        kept = []
+        for gradients, values in zip(parts, self.features, strict=True):
+            mask = self._mask((values.sign() * gradients).sum(dim=1), generator)
+            kept.append((gradients * mask[:, None]).sum(dim=0).flatten())
+        return torch.cat(kept)
+
+    def _mask(self, signed: Tensor, generator: torch.Generator) -> Tensor:
+        """Return what of each gradient is kept, by the signs of (T, ...): 1, or the leak."""
+        absolute = signed.abs().sum(dim=0)
+        purity = 0.5 * (1 + signed.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
+        drawn = torch.rand(purity.shape, generator=generator, dtype=torch.float64).to(purity)
+        kept = ((drawn < purity) & (signed > 0)) | ((drawn >= purity) & (signed < 0))
+        return self.leak + (1 - self.leak) * kept.to(signed)

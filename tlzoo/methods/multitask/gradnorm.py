@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_choice
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
 from tlzoo.space import Space, Uniform
@@ -33,6 +36,7 @@ class GradNorm(GramianWeighting):
     Args:
         num_tasks: T.
         alpha: how strongly slow tasks are favored.
+        heads: what parameters of single tasks follow: their losses ``"weighted"`` as in the paper, or their ``"own"``.
 
     >>> import torch
     >>> GradNorm(2).weights(torch.ones(2), torch.eye(2))
@@ -46,11 +50,14 @@ class GradNorm(GramianWeighting):
         year=2018,
         arxiv="1711.02257",
     )
+    revision = 3
     space = Space(alpha=Uniform(0.0, 3.0))
+    variants = ({}, {"heads": "own"})
 
-    def __init__(self, num_tasks: int, *, alpha: float = 1.5) -> None:
+    def __init__(self, num_tasks: int, *, alpha: float = 1.5, heads: Literal["weighted", "own"] = "weighted") -> None:
         super().__init__(num_tasks)
-        self.alpha = alpha
+        check_choice(heads, ("weighted", "own"), what="heads")
+        self.alpha, self.heads = alpha, heads
         self.logits = nn.Parameter(torch.zeros(num_tasks))
         self.register_buffer("first_losses", torch.full((num_tasks,), torch.nan))
 

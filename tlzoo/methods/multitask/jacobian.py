@@ -21,6 +21,11 @@ class JacobianWeighting(Weighting):
 
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
 
+    def by_feature(self, jacobian: Tensor) -> list[Tensor]:
+        """Return gradients for shared results as (T, B, ...), a tensor each; none where they are for parameters."""
+        parts = torch.split(jacobian, [part.numel() for part in self.features], dim=1) if self.features else ()
+        return [own.view(len(own), *part.shape) for own, part in zip(parts, self.features, strict=True)]
+
     def widened(self, name: str, jacobian: Tensor) -> Tensor:
         """Return a buffer that was reserved as (T, 0); if still empty, fill it with zeros like the Jacobian (T, P).
 

@@ -23,13 +23,17 @@ class STCH(Weighting):
     Its gradient weights the losses by lambda times the softmax of the exponents; with small mu only the worst task
     counts.
 
-    Differs from the paper: its multitask experiments take logarithms of losses relative to those of a warm-up.
-    ``logarithm=True`` does this relative to the mean losses of the first epoch, during which the weights are 1 / L.
+    The paper's multitask experiments take :math:`\log(L_i / L_i^0)` for the losses, with a warm-up's losses
+    :math:`L^0` and lambda = 1, and T times the total: ``logarithm=True``. The weights are then T lambda / L times the
+    softmax.
+
+    Differs from the paper: :math:`L^0` are the mean losses of the first epoch, during which the weights are 1 / L. The
+    authors' warm-up takes several epochs, and means of the last.
 
     Args:
         num_tasks: T.
         mu: smoothing, > 0.
-        preference: lambda, T numbers > 0; None for 1 / T each.
+        preference: lambda, T numbers > 0; None for 1 / T each, and 1 each under ``logarithm``.
         ideal: z, T numbers; None for zeros.
         logarithm: take logarithms of the losses over those of the first epoch.
 
@@ -44,6 +48,7 @@ class STCH(Weighting):
         year=2024,
         arxiv="2402.19078",
     )
+    revision = 2
     variants = ({}, {"mu": 0.1}, {"logarithm": True})
 
     def __init__(
@@ -56,7 +61,7 @@ class STCH(Weighting):
         logarithm: bool = False,
     ) -> None:
         super().__init__(num_tasks)
-        preference = [1 / num_tasks] * num_tasks if preference is None else preference
+        preference = [1.0 if logarithm else 1 / num_tasks] * num_tasks if preference is None else preference
         ideal = [0.0] * num_tasks if ideal is None else ideal
         if mu <= 0 or len(preference) != num_tasks or len(ideal) != num_tasks or min(preference) <= 0:
             raise ValueError(
@@ -76,6 +81,7 @@ class STCH(Weighting):
             factors = losses.clamp_min(_LEAST).reciprocal()
             if bool(first.isnan().any()):
                 return self.those_present(factors)
+            factors = self.num_tasks * factors
             losses = (losses.clamp_min(_LEAST) / first).log()
         scores = preference * (losses - ideal) / self.mu
         if self.present is not None:
