@@ -18,8 +18,8 @@ class GradDrop(JacobianWeighting):
     .. math:: p = \frac{1}{2} \left( 1 + \frac{\sum_i g_i}{\sum_i |g_i|} \right)
 
     With probability p, the purity of a coordinate, its positive entries are kept, otherwise its negative ones. The kept
-    entries are summed. At shared features x (``space="features"`` of :class:`tlzoo.lit.Multitask`), purity and signs are
-    those of x's sign times the gradient, summed over the batch, so that all examples share one mask per feature.
+    entries are summed. At shared features x (``space="features"`` of :class:`tlzoo.lit.Multitask`), purity and signs
+    are those of sign(x) * g, summed over the batch, so that all examples share one mask per feature.
 
     Differs from the paper: by default it acts on the gradients of the shared parameters, each coordinate on its own.
 
