@@ -12,6 +12,7 @@ from tlzoo.functional import (
     gather_with_gradient,
     information_maximization,
     multilinear_map,
+    symmetric_power,
 )
 
 
@@ -75,3 +76,24 @@ def test_multilinear_map_refuses():
 def test_gathering_in_one_process_is_the_identity():
     x = torch.ones(2, 3, requires_grad=True)
     assert gather_with_gradient(x) is x
+
+
+@pytest.mark.parametrize("exponent", [0.5, -0.5, -1.0, 2.0])
+def test_gradient_of_a_symmetric_power(exponent):
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    for matrix in (
+        root @ root.T + torch.eye(5),
+        torch.eye(5).double(),
+        torch.diag(torch.tensor([1.0, 1, 2, 2, 3])).double(),
+    ):
+        weights = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+        weights = weights + weights.T
+        leaf = matrix.clone().requires_grad_()
+        value = (symmetric_power(leaf, exponent) * weights).sum()
+        assert value.item() == pytest.approx((symmetric_power(matrix, exponent) * weights).sum().item())
+        (gradient,) = torch.autograd.grad(value, leaf)
+        direction = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+        direction = direction + direction.T
+        around = [(symmetric_power(matrix + s * 1e-5 * direction, exponent) * weights).sum() for s in (1, -1)]
+        assert (gradient * direction).sum().item() == pytest.approx(((around[0] - around[1]) / 2e-5).item(), rel=1e-5)

@@ -92,8 +92,8 @@ class Model(nn.Module):
         (lambda: WrongTestTime(Model())(torch.ones(5, 4)), 1),
         (lambda: WrongOnline(Model())(torch.ones(5, 4)), 2),
         (lambda: WrongTransform(4, 3).fit(torch.ones(5, 4), torch.ones(5, 4)), 1),
-        (lambda: WrongTransform(4, 3).transform_source(torch.ones(5, 4)), 1),
-        (lambda: WrongTransform(4, 3).transform_target(torch.ones(5, 4)), 1),
+        (lambda: WrongTransform(4, 3).transform_source(torch.ones(5, 4)), 2),
+        (lambda: WrongTransform(4, 3).transform_target(torch.ones(5, 4)), 2),
     ],
 )
 def test_an_error_in_a_method_of_ones_own_is_near(call, frames):

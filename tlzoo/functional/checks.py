@@ -9,6 +9,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
+from tlzoo.functional.precision import at_least_float32
+
 __all__ = [
     "check_at_least",
     "check_choice",
@@ -36,8 +38,8 @@ def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
         raise ValueError(f"unknown {what} {value!r}; expected {', '.join(choices[:-1])} or {choices[-1]}")
 
 
-def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "features") -> None:
-    """Check that source (N, D) and target (M, D) can be compared.
+def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "features") -> tuple[Tensor, Tensor]:
+    """Check that source (N, D) and target (M, D) can be compared, and return them in float32 at least.
 
     Raises:
         ValueError: they are not two matrices, differ in width, or one has fewer than ``least`` rows.
@@ -56,6 +58,7 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
         raise ValueError(
             f"source and target {what} have {len(source)} and {len(target)} rows; expected {least} or more a side"
         )
+    return at_least_float32(source), at_least_float32(target)
 
 
 def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tlzoo.functional.precision import at_least_float32
+
 __all__ = ["divergence", "entropy", "information_maximization"]
 
 
@@ -16,7 +18,7 @@ def entropy(logits: Tensor) -> Tensor:
     >>> round(entropy(torch.zeros(1, 4)).exp().item(), 4)
     4.0
     """
-    log_probabilities = logits.log_softmax(dim=-1)
+    log_probabilities = at_least_float32(logits).log_softmax(dim=-1)
     return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
 
 
@@ -37,7 +39,7 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
     """
     if first.shape != second.shape:
         raise ValueError(f"logits of shapes {tuple(first.shape)} and {tuple(second.shape)}; expected (B, C) of both")
-    ours, theirs = first.log_softmax(dim=-1), second.log_softmax(dim=-1)
+    ours, theirs = (at_least_float32(logits).log_softmax(dim=-1) for logits in (first, second))
     return (ours.exp() * (ours - theirs)).sum(dim=-1)
 
 
@@ -58,6 +60,6 @@ def information_maximization(logits: Tensor) -> Tensor:
     """
     if not len(logits):
         raise ValueError("an empty batch has no mean prediction; expected one row of logits or more")
-    mean = logits.softmax(dim=-1).mean(dim=0)
+    mean = at_least_float32(logits).softmax(dim=-1).mean(dim=0)
     marginal = -(mean * mean.clamp_min(torch.finfo(mean.dtype).tiny).log()).sum()  # 0 log 0 = 0
     return entropy(logits).mean() - marginal

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_choice, check_pair
+from tlzoo.functional.precision import at_least_float32, matmul
 
 __all__ = [
     "Bandwidth",
@@ -43,8 +44,9 @@ def pairwise_squared_distances(points: Tensor) -> Tensor:
     The mean is subtracted first, which leaves distances unchanged: in float32 the product form loses digits if the mean
     is large compared with the spread.
     """
+    points = at_least_float32(points)
     centered = points - points.mean(dim=0).detach()
-    products = centered @ centered.T
+    products = matmul(centered, centered.T)
     squares = products.diagonal()
     return (squares[:, None] + squares[None, :] - 2 * products).clamp_min(0)
 
@@ -73,7 +75,7 @@ def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwid
     pairs = count * count if bandwidth == "mean" else count * count - count
     mean = distances.detach().sum() / max(pairs, 1)
     # points that all coincide have kernel 1 and gradient 0 whatever the bandwidth; one of 0 would give NaN for both
-    mean = torch.where(mean > torch.finfo(points.dtype).tiny, mean, torch.ones_like(mean))
+    mean = torch.where(mean > torch.finfo(mean.dtype).tiny, mean, torch.ones_like(mean))
     scaled = distances / (-2 * mean)
     return torch.stack([(scaled / scale).exp() for scale in scales]).sum(dim=0)
 
@@ -203,17 +205,14 @@ def local_mmd(
     0.0
     """
     check_pair(source, target)
-    check_pair(source_probabilities, target_probabilities, what="probabilities")
+    probabilities = check_pair(source_probabilities, target_probabilities, what="probabilities")
     kernel = gaussian_kernel(torch.cat([source, target]), scales=scales, bandwidth=bandwidth)
-    masses = [p.detach().sum(dim=0) for p in (source_probabilities, target_probabilities)]
+    masses = [p.detach().sum(dim=0) for p in probabilities]
     tiny = torch.finfo(kernel.dtype).tiny
-    ours, theirs = (
-        p.detach() / mass.clamp_min(tiny)
-        for p, mass in zip((source_probabilities, target_probabilities), masses, strict=True)
-    )
+    ours, theirs = (p.detach() / mass.clamp_min(tiny) for p, mass in zip(probabilities, masses, strict=True))
     signed = torch.cat([ours, -theirs])  # (N + M, C): column c holds the weights of class c
     both = (masses[0] > 0) & (masses[1] > 0)
-    by_class = ((kernel @ signed) * signed).sum(dim=0)
+    by_class = (matmul(kernel, signed) * signed).sum(dim=0)
     return (by_class * both).sum() / both.sum().clamp_min(1)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_choice, check_pair, check_positive_definite
+from tlzoo.functional.precision import at_least_float32, full_precision, matmul
 
 __all__ = [
     "central_moment_discrepancy",
@@ -33,8 +34,9 @@ def covariance(features: Tensor) -> Tensor:
     """
     if len(features) < 2:
         raise ValueError(f"{len(features)} points have no covariance; expected at least two")
+    features = at_least_float32(features)
     centered = features - features.mean(dim=0)
-    return centered.T @ centered / (len(features) - 1)
+    return matmul(centered.T, centered) / (len(features) - 1)
 
 
 def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
@@ -48,10 +50,21 @@ def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a matrix of shape {tuple(matrix.shape)}; expected (D, D)")
-    values, vectors = torch.linalg.eigh(matrix)
+    matrix = at_least_float32(matrix)
+    values, vectors = torch.linalg.eigh(matrix.detach())
     check_positive_definite(values)
-    power: Tensor = (vectors * values**exponent) @ vectors.T
-    return power
+    powers = values**exponent
+    power = matmul(vectors * powers, vectors.T)
+    if not matrix.requires_grad:
+        return power
+    # the derivative by divided differences is finite for eigenvalues that coincide, unlike that of eigenvectors
+    gaps, means = values[:, None] - values, 0.5 * (values[:, None] + values)
+    near = gaps.abs() <= torch.finfo(values.dtype).eps ** (1 / 3) * means
+    ratios = (powers[:, None] - powers) / gaps.where(~near, torch.ones_like(gaps))
+    slopes = torch.where(near, exponent * means ** (exponent - 1), ratios)
+    with full_precision(matrix):
+        moved = vectors.T @ (matrix - matrix.detach()) @ vectors  # zero, with the gradient of the matrix
+        return power + vectors @ (slopes * moved) @ vectors.T
 
 
 def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,6 +82,7 @@ def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not len(features):
         raise ValueError("an empty batch has no mean; expected one row of features or more")
+    features = at_least_float32(features)
     mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
     eps = torch.finfo(features.dtype).eps
     level = (features.abs().amax(dim=0) * 10 * eps).maximum(deviation.amax() * eps)
@@ -100,7 +114,7 @@ def coral_loss(source: Tensor, target: Tensor, *, normalization: Literal["paper"
     9.0
     """
     check_choice(normalization, ("paper", "domainbed"), what="normalization")
-    check_pair(source, target, least=2)
+    source, target = check_pair(source, target, least=2)
     difference = covariance(source) - covariance(target)
     if normalization == "paper":
         return difference.square().sum() / (4 * source.shape[1] ** 2)
@@ -129,7 +143,7 @@ def central_moment_discrepancy(source: Tensor, target: Tensor, *, moments: int =
     >>> central_moment_discrepancy(torch.zeros(2, 1), torch.ones(3, 1)).item()
     1.0
     """
-    check_pair(source, target)
+    source, target = check_pair(source, target)
     if moments < 1 or span <= 0:
         raise ValueError(f"{moments} moments, span {span}; expected at least 1 moment and a span > 0")
     means = source.mean(dim=0), target.mean(dim=0)
@@ -165,14 +179,14 @@ def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, 
     >>> higher_order_moment_loss(x, 2 * x, order=2).item()  # variances 1 and 4
     9.0
     """
-    check_pair(source, target)
+    source, target = check_pair(source, target)
     if order < 1:
         raise ValueError(f"order {order}; expected at least 1")
     if center:
         source, target = source - source.mean(dim=0), target - target.mean(dim=0)
     width = source.shape[1]
-    within = sum((side @ side.T / width).pow(order).mean() for side in (source, target))
-    return within - 2 * (source @ target.T / width).pow(order).mean()
+    within = sum((matmul(side, side.T) / width).pow(order).mean() for side in (source, target))
+    return within - 2 * (matmul(source, target.T) / width).pow(order).mean()
 
 
 def moment_distance(sources: Sequence[Tensor], target: Tensor, *, moments: int = 2) -> Tensor:
@@ -198,8 +212,7 @@ def moment_distance(sources: Sequence[Tensor], target: Tensor, *, moments: int =
     """
     if not sources or moments < 1:
         raise ValueError(f"{len(sources)} sources, {moments} moments; expected at least one of each")
-    for source in sources:
-        check_pair(source, target)
+    sources, target = [check_pair(source, target)[0] for source in sources], at_least_float32(target)
     total = target.new_zeros(())
     for order in range(1, moments + 1):
         found = [source.pow(order).mean(dim=0) for source in sources]

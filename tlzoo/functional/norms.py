@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_pair
+from tlzoo.functional.precision import at_least_float32
 
 __all__ = ["fixed_norm_loss", "spectral_penalty", "stepwise_norm_loss"]
 
@@ -28,7 +29,7 @@ def spectral_penalty(source: Tensor, target: Tensor, *, count: int = 1) -> Tenso
     >>> spectral_penalty(torch.eye(2), 2 * torch.eye(2)).item()
     5.0
     """
-    check_pair(source, target)
+    source, target = check_pair(source, target)
     if count < 1:
         raise ValueError(f"count {count}; expected at least one singular value")
     largest: list[Tensor] = [torch.linalg.svdvals(side)[:count].square().sum() for side in (source, target)]
@@ -72,5 +73,5 @@ def fixed_norm_loss(features: Tensor, *, norm: float = 25.0) -> Tensor:
 def _norms(features: Tensor) -> Tensor:
     if features.ndim != 2 or not len(features):
         raise ValueError(f"features of shape {tuple(features.shape)}; expected (B, D) with one row or more")
-    norms: Tensor = torch.linalg.vector_norm(features, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(at_least_float32(features), dim=1)
     return norms

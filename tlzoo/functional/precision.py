@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-__all__ = ["full_precision", "working_dtype"]
+__all__ = ["at_least_float32", "full_precision", "matmul", "working_dtype"]
 
 
 def full_precision(value: Tensor) -> AbstractContextManager[object]:
@@ -20,6 +20,23 @@ def full_precision(value: Tensor) -> AbstractContextManager[object]:
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return nullcontext()
     return torch.autocast(kind, enabled=False)
+
+
+def at_least_float32(value: Tensor) -> Tensor:
+    """Return a tensor of half precision as float32, any other as it is.
+
+    A sum of a few squares overflows in float16, and differences of them vanish in bfloat16.
+
+    >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def matmul(left: Tensor, right: Tensor) -> Tensor:
+    """Return the matrix product in the precision of its factors, whatever autocast says."""
+    with full_precision(left):
+        return left @ right
 
 
 def working_dtype(weights: Iterable[Tensor], *values: Tensor) -> torch.dtype:

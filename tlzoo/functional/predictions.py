@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.information import entropy
+from tlzoo.functional.precision import at_least_float32, matmul
 
 __all__ = [
     "batch_nuclear_norm_loss",
@@ -41,13 +42,13 @@ def minimum_class_confusion(logits: Tensor, *, temperature: float = 2.5) -> Tens
     _check_logits(logits)
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}; expected a number > 0")
-    scaled = logits / temperature
+    scaled = at_least_float32(logits) / temperature
     probabilities = scaled.softmax(dim=1)
     certainty = 1 + torch.exp(-entropy(scaled.detach()))
     weights = len(logits) * certainty / certainty.sum()
-    confusion = probabilities.T @ (probabilities * weights[:, None])
+    confusion = matmul(probabilities.T, probabilities * weights[:, None])
     # a class that nobody is near has a row of zeros: it confuses nothing
-    confusion = confusion / confusion.sum(dim=1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+    confusion = confusion / confusion.sum(dim=1, keepdim=True).clamp_min(torch.finfo(confusion.dtype).tiny)
     return (confusion.sum() - confusion.trace()) / logits.shape[1]
 
 
@@ -65,7 +66,7 @@ def batch_nuclear_norm_loss(logits: Tensor) -> Tensor:
     -1.0
     """
     _check_logits(logits)
-    norm: Tensor = torch.linalg.svdvals(logits.softmax(dim=1)).sum()
+    norm: Tensor = torch.linalg.svdvals(at_least_float32(logits).softmax(dim=1)).sum()
     return -norm / len(logits)
 
 
@@ -83,7 +84,8 @@ def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
     0.0
     """
     _check_alike(first, second)
-    return (first.softmax(dim=1) - second.softmax(dim=1)).abs().mean()
+    ours, theirs = (at_least_float32(logits).softmax(dim=1) for logits in (first, second))
+    return (ours - theirs).abs().mean()
 
 
 def log_complement(logits: Tensor, classes: Tensor) -> Tensor:
@@ -99,6 +101,7 @@ def log_complement(logits: Tensor, classes: Tensor) -> Tensor:
     """
     if logits.shape[1] < 2:
         raise ValueError(f"{logits.shape[1]} class; expected at least two, else the complement is empty")
+    logits = at_least_float32(logits)
     chosen = F.one_hot(classes, logits.shape[1]).bool()
     return logits.masked_fill(chosen, -torch.inf).logsumexp(dim=1) - logits.logsumexp(dim=1)
 
@@ -139,7 +142,7 @@ def margin_disparity(
     """
     _check_alike(source_logits, source_adversary)
     _check_alike(target_logits, target_adversary)
-    on_source = F.cross_entropy(source_adversary, source_logits.detach().argmax(dim=1))
+    on_source = F.cross_entropy(at_least_float32(source_adversary), source_logits.detach().argmax(dim=1))
     on_target = log_complement(target_adversary, target_logits.detach().argmax(dim=1)).mean()
     return on_target - margin * on_source
 
@@ -159,6 +162,7 @@ def uniform_confusion(logits: Tensor) -> Tensor:
     2.0
     """
     _check_logits(logits)
+    logits = at_least_float32(logits)
     return 0.5 * (F.softplus(logits) + F.softplus(-logits)).mean()
 
 

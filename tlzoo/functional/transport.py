@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_pair
+from tlzoo.functional.precision import matmul
 
 __all__ = ["sliced_wasserstein", "transport_plan"]
 
@@ -30,8 +31,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Ten
     >>> sliced_wasserstein(torch.tensor([[0.0], [4.0]]), torch.tensor([[5.0], [1.0]]), torch.ones(1, 1)).item()
     1.0
     """
-    check_pair(first, second, what="points")
-    ours, theirs = (side @ directions for side in (first, second))
+    ours, theirs = (matmul(side, directions.to(side.dtype)) for side in check_pair(first, second, what="points"))
     ours, theirs = ours.sort(dim=0).values, theirs.sort(dim=0).values
     n, m = len(ours), len(theirs)
     if n == m:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.joint_forward import view_part
 from tlzoo.methods.domain_method import DomainMethod
@@ -55,8 +56,8 @@ class TargetModule(Classifier):
         parts = [(self.network(batch.inputs), batch.indices) for batch in (b.to(self.device) for b in batches)]
         self.network.train(was_training)
         return Prediction(
-            features=torch.cat([prediction.features for prediction, _ in parts]),
-            logits=torch.cat([prediction.logits for prediction, _ in parts]),
+            features=at_least_float32(torch.cat([prediction.features for prediction, _ in parts])),
+            logits=at_least_float32(torch.cat([prediction.logits for prediction, _ in parts])),
             indices=torch.cat([indices for _, indices in parts if indices is not None]),
         )
 
@@ -109,8 +110,8 @@ class TargetModule(Classifier):
         """Return predictions of all batches and processes as one."""
         labels = [p.labels for p in outputs if p.labels is not None]
         return Prediction(
-            features=self.joined(torch.cat([p.features for p in outputs])),
-            logits=self.joined(torch.cat([p.logits for p in outputs])),
+            features=at_least_float32(self.joined(torch.cat([p.features for p in outputs]))),
+            logits=at_least_float32(self.joined(torch.cat([p.logits for p in outputs]))),
             labels=self.joined(torch.cat(labels)) if labels else None,
         )
 

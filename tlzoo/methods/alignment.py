@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from torch import Tensor, nn
 
 from tlzoo.methods.checks import check_terms
-from tlzoo.methods.domain_method import DomainMethod, check_sides
+from tlzoo.methods.domain_method import DomainMethod, check_sides, own_precision
 from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["Alignment"]
@@ -48,7 +48,8 @@ class Alignment(DomainMethod):
             FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, source=source, target=target)
-        terms = self.term(sides["source"], sides["target"], self._context(progress, model))
+        with own_precision(inputs):
+            terms = self.term(sides["source"], sides["target"], self._context(progress, model))
         check_terms(self, terms, inputs)
         return terms
 

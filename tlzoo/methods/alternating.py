@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, final
 from torch import nn
 
 from tlzoo.methods.checks import check_terms
-from tlzoo.methods.domain_method import DomainMethod, check_sides
+from tlzoo.methods.domain_method import DomainMethod, check_sides, own_precision
 from tlzoo.types import Losses, Prediction
 
 __all__ = ["Alternating", "Part", "Phase"]
@@ -71,7 +71,8 @@ class Alternating(DomainMethod):
             FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, source=source, target=target)
-        terms = self.term(phase, sides["source"], sides["target"])
+        with own_precision(inputs):
+            terms = self.term(phase, sides["source"], sides["target"])
         check_terms(self, terms, inputs)
         return terms
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from tlzoo.functional.checks import check_counts
+from tlzoo.functional.precision import full_precision, working_dtype
 from tlzoo.labels import class_labels
 from tlzoo.methods.base import Method
-from tlzoo.methods.checks import check_inputs
+from tlzoo.methods.checks import check_inputs, check_width
 from tlzoo.types import Context, Prediction, Sees, is_withheld
 
-__all__ = ["DomainMethod", "check_sides"]
+__all__ = ["DomainMethod", "check_sides", "own_precision"]
 
 _PARTS = ("features", "logits")
 
@@ -59,15 +65,16 @@ class DomainMethod(Method):
 
 
 def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Prediction], dict[str, Tensor]]:
-    """Check the sides of a batch that a method declares that it sees, and take in their labels.
+    """Check the sides of a batch that a method declares that it sees, and take them in.
 
     Args:
         method: that is to take them.
         sides: predictions, by ``"source"`` and ``"target"``.
 
     Returns:
-        The sides, their labels as int64 whatever integers they were; features and logits of the sides and their views,
-        by name, for :func:`tlzoo.methods.checks.check_terms`.
+        The sides, features and logits in the dtype of the method's weights, float32 at least without any, labels as
+        int64 whatever integers they were; features and logits of the sides and their views, by name, for
+        :func:`tlzoo.methods.checks.check_terms`.
 
     Raises:
         ValueError: an empty side, other widths than the method was built for, or labels that are no classes.
@@ -78,11 +85,25 @@ def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Pr
         if Sees(f"{name} inputs") not in method.sees or is_withheld(side, "features"):
             continue
         _check_side(method, name, side)
-        sides[name] = _with_class_labels(method, name, side)
-        shown = {name: side} | {f"{name}.{view}": said for view, said in side.views.items()}
+        dtype = working_dtype(method.parameters(), side.features, side.logits)
+        sides[name] = taken = _with_class_labels(method, name, _with_dtype(side, dtype))
+        shown = {name: taken} | {f"{name}.{view}": said for view, said in taken.views.items()}
         inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
     check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
     return sides, inputs
+
+
+def own_precision(inputs: Mapping[str, Tensor]) -> AbstractContextManager[object]:
+    """Return a context in which autocast leaves the computation on ``inputs`` alone."""
+    return full_precision(next(iter(inputs.values()))) if inputs else nullcontext()
+
+
+def _with_dtype(side: Prediction, dtype: torch.dtype) -> Prediction:
+    """Return a side whose features and logits, those of views too, are of one dtype."""
+    if all(getattr(said, part).dtype == dtype for said in (side, *side.views.values()) for part in _PARTS):
+        return side
+    views = {name: _with_dtype(view, dtype) for name, view in side.views.items()}
+    return _changed(side, features=side.features.to(dtype), logits=side.logits.to(dtype), views=views)
 
 
 def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Prediction:
@@ -93,10 +114,13 @@ def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Pre
     labels = class_labels(
         side.labels, num_classes=method.num_classes, size=len(side.features), complete=True, what=what
     )
-    if labels is side.labels:
-        return side
-    copy = object.__new__(type(side))  # other parts may be withheld, and stay so
-    for part, value in {**vars(side), "labels": labels}.items():
+    return side if labels is side.labels else _changed(side, labels=labels)
+
+
+def _changed(side: Prediction, **parts: Any) -> Prediction:
+    """Return a side with some parts changed; what was withheld stays so."""
+    copy = object.__new__(type(side))
+    for part, value in {**vars(side), **{name: parts[name] for name in parts if not is_withheld(side, name)}}.items():
         object.__setattr__(copy, part, value)
     return copy
 
@@ -108,15 +132,9 @@ def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
             f"{who}: {name} features and logits have shapes {tuple(features.shape)} and {tuple(logits.shape)}; "
             "expected (B, D) and (B, C)"
         )
-    if features.shape[1] != method.num_features:
-        raise ValueError(
-            f"{who}: {name} features have width {features.shape[1]}; it was built with "
-            f"num_features={method.num_features}"
-        )
+    check_width(method, features, f"{name} features", num_features=method.num_features)
     own_head = type(method).make_head is not DomainMethod.make_head  # which may have more outputs than classes
-    if logits.shape[1] != method.num_classes and not own_head:
-        raise ValueError(
-            f"{who}: {name} logits have width {logits.shape[1]}; it was built with num_classes={method.num_classes}"
-        )
+    if not own_head:
+        check_width(method, logits, f"{name} logits", num_classes=method.num_classes)
     if not len(features):
         raise ValueError(f"{who}: the {name} batch is empty; expected one example or more")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 from torch import nn
 
 from tlzoo.methods.checks import check_terms
-from tlzoo.methods.domain_method import DomainMethod, check_sides
+from tlzoo.methods.domain_method import DomainMethod, check_sides, own_precision
 from tlzoo.types import Context, Losses, Prediction, Sees
 
 __all__ = ["SourceFree"]
@@ -59,7 +59,8 @@ class SourceFree(DomainMethod):
             FloatingPointError: an input or the loss is NaN or Inf; the message names it. Checked on the CPU only.
         """
         sides, inputs = check_sides(self, target=target)
-        terms = self.term(sides["target"], self._context(progress, model))
+        with own_precision(inputs):
+            terms = self.term(sides["target"], self._context(progress, model))
         check_terms(self, terms, inputs)
         return terms
 

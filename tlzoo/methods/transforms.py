@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self, final
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Tensor, nn
 
 from tlzoo.functional import standardization
+from tlzoo.functional.precision import at_least_float32, full_precision, working_dtype
 from tlzoo.methods.base import fitted
-from tlzoo.methods.checks import check_matrix, check_output
+from tlzoo.methods.checks import as_tensor, check_matrix, check_output
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.logistic import LogisticClassifier
 from tlzoo.types import Sees
@@ -22,8 +24,9 @@ _SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 class FeatureTransform(DomainMethod):
     """Maps source and target features to similar distributions (CORAL, subspace alignment, linear transport).
 
-    The output is on the scale of standardized features. The standardization of a paper, each domain by its own
-    statistics or both by those of one, is part of its transform and sometimes half of the alignment.
+    Features are tensors or NumPy arrays of any float dtype. The output is on the scale of standardized features. The
+    standardization of a paper, each domain by its own statistics or both by those of one, is part of its transform and
+    sometimes half of the alignment.
 
     Users call :meth:`fit`, :meth:`transform_source` and :meth:`transform_target`; a method implements
     :meth:`fit_maps`, :meth:`map_source` and :meth:`map_target`.
@@ -46,7 +49,7 @@ class FeatureTransform(DomainMethod):
                 self.register_buffer(f"{side}_deviation", torch.full((num_features,), torch.nan))
 
     @final
-    def fit(self, source: Tensor, target: Tensor | None) -> Self:
+    def fit(self, source: Any, target: Any) -> Self:
         """Learn the maps from unlabelled features of source (N, D) and target (M, D).
 
         Args:
@@ -57,21 +60,20 @@ class FeatureTransform(DomainMethod):
             ValueError: the features have the wrong width, a side is empty, or there are too few examples.
             FloatingPointError: the features have NaN or Inf; the message names the row.
         """
-        self._check_width(source, "source features")
-        if Sees.TARGET_INPUTS not in self.sees:
-            target = source.new_empty(0, self.num_features)
-        elif target is None:
-            raise ValueError(
-                f"{type(self).__name__} aligns source and target, and the target is None; give it target features"
-            )
-        else:
-            self._check_width(target, "target features")
-        with torch.no_grad():
-            self.fit_maps(source, target)
+        ours = self._taken(source, "source features")
+        theirs = ours.new_empty(0, self.num_features)
+        if Sees.TARGET_INPUTS in self.sees:
+            if target is None:
+                raise ValueError(
+                    f"{type(self).__name__} aligns source and target, and the target is None; give it target features"
+                )
+            theirs = self._taken(target, "target features")
+        with torch.no_grad(), full_precision(ours):
+            self.fit_maps(ours, theirs)
         return self
 
     @final
-    def transform_source(self, features: Tensor) -> Tensor:
+    def transform_source(self, features: Any) -> Tensor:
         """Map source features (B, D) to the inputs (B, K) of the classifier.
 
         Raises:
@@ -79,18 +81,12 @@ class FeatureTransform(DomainMethod):
             ValueError: the features have the wrong width.
             FloatingPointError: the features have NaN or Inf; the message names the row.
         """
-        self._check_width(features, "features")
-        mapped = self.map_source(features)
-        check_output(self, mapped, {"features": features}, what="the transformed features")
-        return mapped
+        return self._mapped(self.map_source, features)
 
     @final
-    def transform_target(self, features: Tensor) -> Tensor:
+    def transform_target(self, features: Any) -> Tensor:
         """Map target features (B, D) to the inputs (B, K) of the classifier; the errors are the same."""
-        self._check_width(features, "features")
-        mapped = self.map_target(features)
-        check_output(self, mapped, {"features": features}, what="the transformed features")
-        return mapped
+        return self._mapped(self.map_target, features)
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Find the maps from source (N, D) and target (M, D); M is 0 if the method does not see the target."""
@@ -104,13 +100,19 @@ class FeatureTransform(DomainMethod):
         """Return target features (B, D) mapped to (B, K); standardized by default."""
         return self._standardized(features, "target")
 
-    def _check_width(self, features: Tensor, what: str) -> None:
-        check_matrix(self, features, what, "(N, D)")
-        if features.shape[1] != self.num_features:
-            raise ValueError(
-                f"{type(self).__name__}: {what} have width {features.shape[1]}; it was built with "
-                f"num_features={self.num_features}"
-            )
+    def _taken(self, features: Any, what: str) -> Tensor:
+        """Return features as a tensor, float32 at least, that was checked."""
+        values = at_least_float32(as_tensor(features, what=what))
+        check_matrix(self, values, what, "(N, D)", num_features=self.num_features)
+        return values
+
+    def _mapped(self, mapping: Callable[[Tensor], Tensor], features: Any) -> Tensor:
+        values = self._taken(features, "features")
+        values = values.to(working_dtype(self.buffers(), values))
+        with full_precision(values):
+            mapped = mapping(values)
+        check_output(self, mapped, {"features": values}, what="the transformed features")
+        return mapped
 
     def _remember(self, side: str, features: Tensor) -> Tensor:
         """Store the mean and deviation of a side's features (N, D), and return the standardized features."""

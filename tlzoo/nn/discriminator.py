@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_counts
+from tlzoo.functional.precision import at_least_float32
 
 __all__ = ["DomainDiscriminator", "domain_loss", "domain_losses"]
 
@@ -52,6 +53,7 @@ def domain_losses(logits: Tensor, num_source: int) -> tuple[Tensor, Tensor, Tens
         raise ValueError(
             f"logits of shape {tuple(logits.shape)} with {num_source} source rows; expected (N + M, 1), N and M > 0"
         )
+    logits = at_least_float32(logits)
     ours, theirs = logits[:num_source, 0], logits[num_source:, 0]
     with torch.no_grad():
         accuracy = 0.5 * ((ours > 0).float().mean() + (theirs <= 0).float().mean())

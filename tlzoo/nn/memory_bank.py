@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional.precision import at_least_float32, matmul
+
 __all__ = ["Memory", "MemoryBank"]
 
 
@@ -62,8 +64,8 @@ class MemoryBank(Memory):
     def fill(self, features: Tensor, probabilities: Tensor, indices: Tensor | None = None) -> None:
         """Take in the whole set: features (N, D), probabilities (N, C), in the order of ``indices`` (N,) or of rows."""
         order = torch.arange(len(features), device=features.device) if indices is None else indices.argsort()
-        self.features = features.detach()[order].clone()
-        self.probabilities = probabilities.detach()[order].clone()
+        self.features = at_least_float32(features.detach())[order].clone()
+        self.probabilities = at_least_float32(probabilities.detach())[order].clone()
 
     @torch.no_grad()
     def update(self, indices: Tensor, features: Tensor, probabilities: Tensor) -> None:
@@ -73,8 +75,8 @@ class MemoryBank(Memory):
             ValueError: an index that the bank does not hold.
         """
         self._check(indices)
-        self.features[indices] = features.detach()
-        self.probabilities[indices] = probabilities.detach()
+        self.features[indices] = features.detach().to(self.features)
+        self.probabilities[indices] = probabilities.detach().to(self.probabilities)
 
     @torch.no_grad()
     def neighbors(self, indices: Tensor, features: Tensor, count: int) -> Tensor:
@@ -88,7 +90,7 @@ class MemoryBank(Memory):
         self._check(indices)
         if len(self) < 2:
             raise ValueError(f"a memory of {len(self)} example holds no neighbors; fill it with two examples or more")
-        similarity = features.detach() @ self.features.T
+        similarity = matmul(features.detach().to(self.features), self.features.T)
         similarity.scatter_(1, indices[:, None], -torch.inf)
         return similarity.topk(min(count, len(self) - 1), dim=1).indices
 

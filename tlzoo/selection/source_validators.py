@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import standardization
 from tlzoo.functional.checks import check_choice, check_pair
+from tlzoo.functional.precision import at_least_float32, matmul
 from tlzoo.types import Prediction
 
 __all__ = [
@@ -35,7 +36,7 @@ def negative_source_risk(source: Prediction) -> Tensor:
     Raises:
         ValueError: there are no labels.
     """
-    return -F.cross_entropy(source.logits, _labels(source))
+    return -F.cross_entropy(at_least_float32(source.logits), _labels(source))
 
 
 def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
@@ -47,8 +48,7 @@ def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
     Raises:
         ValueError: the widths differ, or a side is empty.
     """
-    check_pair(source.features, target.features)
-    joint = torch.cat([source.features, target.features]).detach()
+    joint = torch.cat(check_pair(source.features, target.features)).detach()
     joint = joint - joint.mean(dim=0)
     norms = joint.square().sum(dim=1)
     mean = 2 * norms.mean()  # mean squared distance of all pairs, from the joint mean
@@ -58,8 +58,8 @@ def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
     total = norms.new_zeros(())
     for first, rows in blocks(joint):
         own = slice(first, first + len(rows))
-        squared = (norms[own, None] + norms - 2 * rows @ joint.T).clamp_min_(0)
-        total += signs[own] @ squared.div_(-2 * mean).exp_() @ signs
+        squared = (norms[own, None] + norms - 2 * matmul(rows, joint.T)).clamp_min_(0)
+        total += signs[own].dot(matmul(squared.div_(-2 * mean).exp_(), signs))
     return -total
 
 
@@ -95,6 +95,7 @@ def dev_risk(losses: Tensor, weights: Tensor) -> Tensor:
             f"losses and weights have shapes {tuple(losses.shape)} and {tuple(weights.shape)}; expected (N,) of both "
             "with N at least 2"
         )
+    losses, weights = at_least_float32(losses), at_least_float32(weights)
     weighted = weights * losses
     spread = weights.var()
     covariance = ((weighted - weighted.mean()) * (weights - weights.mean())).sum() / (len(weights) - 1)
@@ -149,7 +150,7 @@ def density_ratio(
         if float(step.abs().max()) < 1e-8:
             break
     ratio = torch.exp((standardized(points) @ weights).clamp(-30, 30)) * len(source) / len(target)
-    return ratio.to(points.dtype)
+    return ratio.to(at_least_float32(points).dtype)
 
 
 def _mlp_density_ratio(source: Tensor, target: Tensor, points: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ def deep_embedded_validation(
         raise ValueError(f"{len(source)} source examples; expected four or more: half of them fit the density ratio")
     fitted_on, used_on = source.features[::2], source.features[1::2]
     weights = density_ratio(fitted_on, target.features, used_on, classifier=classifier)
-    losses = F.cross_entropy(source.logits[1::2], labels[1::2], reduction="none")
+    losses = F.cross_entropy(at_least_float32(source.logits[1::2]), labels[1::2], reduction="none")
     return -dev_risk(losses, weights)
 
 
@@ -226,7 +227,7 @@ def ridge_logits(features: Tensor, labels: Tensor, points: Tensor, *, num_classe
         system = rows.T @ rows + count * penalty * torch.eye(width).to(rows)
         weights = torch.linalg.solve(system, rows.T @ (wanted - level))
     scores: Tensor = ((points.double() - mean) / deviation) @ weights + level
-    return scores.to(points)
+    return scores.to(at_least_float32(points))
 
 
 def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
@@ -252,7 +253,7 @@ def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
         raise ValueError("no target predictions to learn from; expected one row or more")
     classes = max(target.logits.shape[1], int(labels.max()) + 1)
     answers = ridge_logits(target.features, target.logits.argmax(dim=1), source.features, num_classes=classes)
-    return (answers.argmax(dim=1) == labels).to(source.features).mean()
+    return (answers.argmax(dim=1) == labels).to(answers).mean()
 
 
 def _labels(source: Prediction) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
+from tlzoo.functional.precision import at_least_float32, matmul
 from tlzoo.selection.source_validators import SOURCE_SCORES, blocks
 from tlzoo.types import Prediction
 
@@ -71,7 +72,7 @@ def soft_neighborhood_density(logits: Tensor, *, temperature: float = 0.05) -> T
     >>> soft_neighborhood_density(loose) > soft_neighborhood_density(tight)
     tensor(True)
     """
-    return neighborhood_density(logits.softmax(dim=1), temperature=temperature)
+    return neighborhood_density(at_least_float32(logits).softmax(dim=1), temperature=temperature)
 
 
 def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor:
@@ -84,11 +85,11 @@ def neighborhood_density(points: Tensor, *, temperature: float = 0.05) -> Tensor
         raise ValueError(f"{len(points)} points have no neighbors; expected at least two")
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}; expected a number > 0")
-    directions = F.normalize(points, dim=1)
+    directions = F.normalize(at_least_float32(points), dim=1)
     entropies = []
     for first, rows in blocks(directions):
-        similarity = rows @ directions.T / temperature
-        similarity.diagonal(first).fill_(torch.finfo(points.dtype).min / 4)  # no point is its own neighbor
+        similarity = matmul(rows, directions.T) / temperature
+        similarity.diagonal(first).fill_(torch.finfo(similarity.dtype).min / 4)  # no point is its own neighbor
         below = similarity - similarity.amax(dim=1, keepdim=True)
         weights = below.exp()
         total = weights.sum(dim=1)
@@ -115,7 +116,7 @@ def class_cluster(features: Tensor, logits: Tensor) -> Tensor:
     """
     if not len(logits):
         raise ValueError("no predictions to score; expected one row or more")
-    classes = logits.argmax(dim=1)
+    features, classes = at_least_float32(features), logits.argmax(dim=1)
     members = F.one_hot(classes, logits.shape[1]).to(features)
     counts = members.sum(dim=0)
     sums = _distance_sums(features, members)
@@ -138,7 +139,7 @@ def _distance_sums(points: Tensor, members: Tensor) -> Tensor:
     for first, rows in blocks(centered):
         squared = (norms[first : first + len(rows), None] + norms - 2 * rows @ centered.T).clamp_min(0)
         squared.diagonal(first).zero_()
-        sums.append(squared.sqrt().to(points.dtype) @ members)
+        sums.append(matmul(squared.sqrt().to(points.dtype), members))
     return torch.cat(sums)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_choice, check_counts
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
@@ -105,5 +106,5 @@ class ATDOC(Alignment):
 
 def _sharpened(logits: Tensor) -> Tensor:
     """Return squared class probabilities (M, C), each class divided by its mean over the batch."""
-    squares = logits.detach().softmax(dim=1).square()
+    squares = at_least_float32(logits.detach()).softmax(dim=1).square()
     return squares / squares.mean(dim=0).clamp_min(torch.finfo(squares.dtype).tiny)

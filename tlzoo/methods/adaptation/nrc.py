@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.checks import required
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import MemoryBank
@@ -64,7 +65,8 @@ class NRC(SourceFree):
     def on_epoch(self, target: Prediction) -> None:
         """Fill the memory with the whole target, once."""
         if not len(self.memory):
-            self.memory.fill(F.normalize(target.features, dim=1), target.logits.softmax(dim=1), target.indices)
+            logits = at_least_float32(target.logits)
+            self.memory.fill(F.normalize(target.features, dim=1), logits.softmax(dim=1), target.indices)
 
     def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C), and store the batch.

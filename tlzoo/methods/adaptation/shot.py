@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import information_maximization
 from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.functional.precision import at_least_float32, matmul
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
@@ -71,7 +72,8 @@ class SHOT(SourceFree):
     @torch.no_grad()
     def on_epoch(self, target: Prediction) -> None:
         """Find pseudo-labels of the whole target, features (N, D), logits (N, C), in the order of its indices."""
-        labels = cluster_labels(target.features, target.logits.softmax(dim=1), rounds=self.rounds)
+        probabilities = at_least_float32(target.logits).softmax(dim=1)
+        labels = cluster_labels(target.features, probabilities, rounds=self.rounds)
         self.memory.labels = labels if target.indices is None else labels[target.indices.argsort()]
 
     def term(self, target: Prediction, context: Context) -> Losses:
@@ -99,11 +101,12 @@ def cluster_labels(features: Tensor, probabilities: Tensor, *, rounds: int = 2) 
     Centroids are means weighted by probabilities (N, C), then by the labels found. A class without a member (by the
     largest probability first, then by the labels found) is out of the race, as in the authors' code.
     """
+    features, weights = at_least_float32(features), at_least_float32(probabilities)
     points = F.normalize(torch.cat([features, features.new_ones(len(features), 1)], dim=1), dim=1)
-    weights, labels = probabilities, probabilities.argmax(dim=1)
+    labels = probabilities.argmax(dim=1)
     for _ in range(rounds):
         members = F.one_hot(labels, probabilities.shape[1]).sum(dim=0)
-        similarity = points @ F.normalize(weights.T @ points, dim=1).T
+        similarity = matmul(points, F.normalize(matmul(weights.T, points), dim=1).T)
         labels = similarity.masked_fill(members == 0, -torch.inf).argmax(dim=1)
         weights = F.one_hot(labels, probabilities.shape[1]).to(points)
     return labels

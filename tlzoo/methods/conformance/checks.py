@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.methods.base import Method
+from tlzoo.methods.conformance.autocast import check_autocast
 from tlzoo.methods.conformance.families import scenarios
 from tlzoo.methods.conformance.frozen import FrozenParts
 from tlzoo.methods.conformance.function_transforms import check_function_transforms
@@ -266,6 +267,7 @@ CHECKS: dict[str, Callable[[Scenario], None]] = {
         check_inputs_are_left_alone,
         check_precisions_agree,
         check_function_transforms,
+        check_autocast,
     )
 }
 """Name -> check."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional import divergence, entropy
 from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.confusion.vada import VADA
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.nn.memory_bank import Memory
@@ -81,7 +82,7 @@ class DIRTT(SourceFree):
     def on_epoch(self, target: Prediction) -> None:
         """Every ``interval`` epochs, store the predictions for the whole target, logits (N, C), as the teacher's."""
         if int(self.epoch) % self.interval == 0:
-            logits = target.logits.detach()
+            logits = at_least_float32(target.logits.detach())
             self.teacher.logits = logits.clone() if target.indices is None else logits[target.indices.argsort()]
         self.epoch.add_(1)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tlzoo.functional import gradient_reversal, reversal_coefficient
 from tlzoo.functional.checks import check_at_least, check_choice
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_losses
@@ -97,5 +98,5 @@ class PADA(Alignment):
 
     def on_epoch(self, target: Prediction) -> None:
         """Update the class weights from the mean prediction on the target, logits (M, C)."""
-        mean = target.logits.detach().softmax(dim=1).mean(dim=0)
+        mean = at_least_float32(target.logits.detach()).softmax(dim=1).mean(dim=0)
         self.class_weights.copy_(mean / mean.max())
