@@ -159,7 +159,7 @@ def test_inputs_that_cannot_be_perturbed(inputs, message):
 
 def test_dirt_t_without_a_teacher():
     side = Prediction(features=torch.ones(2, D), logits=torch.ones(2, C), indices=torch.arange(2))
-    with pytest.raises(ValueError, match="answers to 0 examples"):
+    with pytest.raises(ValueError, match="predictions for 0 examples"):
         DIRTT(D, C).loss(side, model=nn.Identity())
     with pytest.raises(ValueError, match="interval 0"):
         DIRTT(D, C, interval=0)
