@@ -75,10 +75,11 @@ def _rounding(gramian: torch.dtype, gradients: torch.dtype = torch.float64) -> f
     """Return the share of the largest eigenvalue below which the others are rounding.
 
     Float64 sums of a million products are off by 1e-13, float32 sums of a thousand by 1e-7. Gradients backpropagated
-    through several layers in float32 are off by 1e-7 of their length, and eigenvalues are squares of lengths.
+    through several layers are off by one unit of rounding or two, as a share of their length; eigenvalues are squares
+    of lengths.
     """
     products = 1e-12 if gramian == torch.float64 else 8 * torch.finfo(gramian).eps
-    return float(max(products, (16 * torch.finfo(gradients).eps) ** 2))
+    return float(max(products, (4 * torch.finfo(gradients).eps) ** 2))
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:

@@ -45,25 +45,29 @@ class SeparateNetworks:
             rows: of each episode, by whose statistics batches are normalized.
             twice: whether the outputs are differentiated twice.
         """
-        model_kind = _kind(model)
-        alone = self._one_by_one.get(model_kind, _faster_one_by_one(model, inputs.device) or None)
+        kind, failure = _kind(model), None
+        alone = self._one_by_one.get(kind, _faster_one_by_one(model, inputs.device))
         # under vmap even where the rows are all: torch's own batch normalization has a wrong second derivative there
         # (2.14: MAML's gradient through conv4 is off in the third digit)
-        plain = not uses_batch_statistics(model) or (bool(alone) and rows == inputs.shape[1])
+        plain = not uses_batch_statistics(model) or (alone and rows == inputs.shape[1])
         with nullcontext() if plain else statistics_of(rows):
-            if alone:
-                return _one_after_the_other(model, parameters, inputs, twice=twice)
-            try:
-                outputs = _all_at_once(model, parameters, inputs, strict=alone is None)
-            except (RuntimeError, _SlowRuleError) as error:
-                if isinstance(error, torch.OutOfMemoryError) or alone is not None:
+            if not alone:
+                state = _random_state(inputs.device)
+                try:
+                    outputs = _all_at_once(model, parameters, inputs, strict=kind not in self._one_by_one)
+                except torch.OutOfMemoryError:
                     raise
-                outputs = _one_after_the_other(model, parameters, inputs, twice=twice)
-                self._warn(model, error)
-                self._one_by_one[model_kind] = True
-                return outputs
-            self._one_by_one[model_kind] = False
-            return outputs
+                except (RuntimeError, _SlowRuleError) as error:
+                    failure = error
+                    _restore(state, inputs.device)  # a run that goes on from a checkpoint fails again, and draws alike
+                else:
+                    self._one_by_one[kind] = False
+                    return outputs
+            outputs = _one_after_the_other(model, parameters, inputs, twice=twice)
+        if failure is not None:
+            self._warn(model, failure)
+            self._one_by_one[kind] = True
+        return outputs
 
     def _warn(self, model: nn.Module, error: Exception) -> None:
         reason = str(error).strip().split("\n")[0].split(". ")[0]
@@ -105,6 +109,17 @@ def _one_after_the_other(model: nn.Module, parameters: Mapping[str, Tensor], inp
                 # cuDNN's have no second derivative
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         return torch.stack([functional_call(model, own, (items,)) for own, items in zip(apart, inputs, strict=True)])
+
+
+def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return the states of torch's generators on the processor and on a CUDA device."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _restore(state: tuple[Tensor, Tensor | None], device: torch.device) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)
 
 
 @contextmanager

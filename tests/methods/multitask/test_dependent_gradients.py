@@ -126,6 +126,29 @@ def test_dependent_losses_of_a_network_are_seen_through_float32():
         assert distance(single, double) <= 1e-4
 
 
+@pytest.mark.parametrize("space", ["parameters", "features"])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_dependent_losses_are_seen_through_autocast(half, space):
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(40, 60), nn.ReLU(), nn.Linear(60, 30), nn.ReLU())
+    heads, inputs, targets = [nn.Linear(30, 4) for _ in range(2)], torch.randn(32, 40), torch.randint(4, (2, 32))
+    with torch.autocast("cpu", dtype=half):
+        tape = TaskTape(trunk.parameters())
+        with tape:
+            features = tape.cut(trunk(inputs))
+
+        def losses():
+            return [F.cross_entropy(head(features), labels) for head, labels in zip(heads, targets, strict=True)]
+
+        first, second = losses()
+        other, another = losses()
+        gradients = tape.gradients([first, second, 0.3 * other + 0.6 * another], space=space)
+        gramian = gradients.gramian()
+    assert len(left_singular(gramian)[1]) == 2
+    for make in INVERTING.values():
+        assert float(make(3).weights(torch.ones(3), gramian).abs().max()) < 20
+
+
 STATIONARY = {
     "a triangle": ([[1.0, 0], [0, 1], [-0.5, -1]], 3),
     "opposite": ([[1.0, 0], [-0.7, 0]], 2),

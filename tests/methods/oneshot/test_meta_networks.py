@@ -226,6 +226,19 @@ def test_others_run_at_once_in_silence(kind):
             objective(method, model).backward()
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot run for all episodes at once")
+def test_a_run_that_goes_on_draws_what_one_without_a_stop_draws():
+    """The first attempt, at all episodes at once, leaves the random state alone: dropout stands before the LSTM."""
+    model = network("lstm")
+    model[0] = nn.Sequential(nn.Dropout(0.5), model[0])
+    whole = MAML(rate=0.1, steps=1)
+    objective(whole, model)
+    state = torch.get_rng_state()
+    expected = objective(whole, model)
+    torch.set_rng_state(state)
+    assert torch.equal(objective(MAML(rate=0.1, steps=1), model), expected)
+
+
 def test_a_mistake_in_the_network_is_told_as_it_is():
     model = nn.Sequential(OrderedDict(backbone=nn.Linear(WIDTH + 1, 6), head=nn.Linear(6, WAY))).double()
     with warnings.catch_warnings():

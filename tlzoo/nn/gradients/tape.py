@@ -101,7 +101,8 @@ class TaskTape(TorchFunctionMode):
                 blocks: list[Block] = [FeatureBlock(shared, list(gradients)) for shared, gradients in rows]
             else:
                 blocks = self._before_the_cut(at_cut)
-        return TaskGradients(blocks, losses=losses, private=private, own=own)
+        made_in = max((shared.dtype for shared in self._shared), key=lambda dtype: torch.finfo(dtype).eps)
+        return TaskGradients(blocks, losses=losses, private=private, own=own, made_in=made_in)
 
     def _before_the_cut(self, at_cut: list[list[Tensor | None]]) -> list[Block]:
         """Go backward through the shared network, once a task."""

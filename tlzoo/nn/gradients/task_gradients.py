@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tlzoo.functional.gramians import resolved_gramian
 from tlzoo.nn.gradients.blocks import Block, FeatureBlock
 from tlzoo.nn.gradients.deliver import deliver
 from tlzoo.nn.gradients.linear import LinearBlock
@@ -25,6 +26,7 @@ class TaskGradients:
         losses: T scalars.
         private: parameters behind the shared part.
         own: their gradients by task; None where a task does not depend on one.
+        made_in: the type that gradients passed through, which is less exact than that of the losses under autocast.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class TaskGradients:
         losses: Sequence[Tensor],
         private: Sequence[Tensor],
         own: Sequence[Sequence[Tensor | None]],
+        made_in: torch.dtype = torch.float64,
     ) -> None:
+        self.made_in = made_in
         self.blocks, self.losses = tuple(blocks), torch.stack(list(losses)).detach()
         self._private, self._own = tuple(private), tuple(zip(*own, strict=True))
 
@@ -47,14 +51,17 @@ class TaskGradients:
         """Return G = J J^T (T, T) in float64, in which dependent rows show whatever the precision of J.
 
         Layers that are kept in factors are multiplied in their own precision first. Where that leaves rows that may be
-        dependent, as the last digits of G then decide, they are multiplied once more in float64.
+        dependent, as the last digits of G then decide, they are multiplied once more in float64. What only the rounding
+        of half precision puts into G is taken out of it.
         """
         factored = [block for block in self.blocks if isinstance(block, LinearBlock)]
         rest = [block.gramian() for block in self.blocks if not isinstance(block, LinearBlock)]
-        quick = _total([*rest, *[block.quick_gramian() for block in factored]])
-        if not factored or factored[0].inputs.dtype == torch.float64 or _clearly_independent(quick):
-            return quick
-        return _total([*rest, *[block.gramian() for block in factored]])
+        gramian = _total([*rest, *[block.quick_gramian() for block in factored]])
+        if _clearly_independent(gramian):
+            return gramian
+        if factored and factored[0].inputs.dtype != torch.float64:
+            gramian = _total([*rest, *[block.gramian() for block in factored]])
+        return resolved_gramian(gramian, gradients=self.made_in).to(gramian)
 
     def jacobian(self) -> Tensor:
         """Return J (T, P) as one matrix; this is what the other functions avoid."""
