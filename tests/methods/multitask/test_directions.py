@@ -317,3 +317,15 @@ def test_mgda_normalizations():
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.5, 1.0])
+def test_gradvac_after_gradients_that_were_alike(beta):
+    """The target of a pair that always agreed tends to 1, where the formula divides by zero."""
+    method, alike = GradVac(2, beta=beta), torch.tensor([[1.0, 2.0], [1.0, 2.0]]).double()
+    for _ in range(4000 if beta < 0.1 else 100):
+        direction(method, alike)
+    a, b = torch.tensor([1.0, 0.0]).double(), torch.tensor([-0.5, 1.0]).double()
+    found = direction(method, torch.stack([a, b]))
+    assert float(found.norm()) < 500
+    assert float(found @ (a / a.norm() + b / b.norm())) > 0

@@ -12,6 +12,9 @@ from tlzoo.paper import Paper
 
 __all__ = ["GradVac"]
 
+_MOST_ALIKE = 1 - 1e-4
+"""The largest target: no finite multiple of a gradient brings the cosine with it to 1."""
+
 
 class GradVac(GramianWeighting):
     r"""Gradient vaccine (Wang et al., ICLR 2021), https://arxiv.org/abs/2010.05874.
@@ -27,6 +30,7 @@ class GradVac(GramianWeighting):
     The results are summed. Targets start at 0, so the first step equals PCGrad.
 
     Differs from the paper: each pair has one target for the whole shared network; the paper keeps one per layer.
+    Targets are at most 0.9999, as no finite multiple of a gradient brings the cosine with it to 1.
 
     Args:
         num_tasks: T.
@@ -72,7 +76,7 @@ class GradVac(GramianWeighting):
         if float(length * other_length) == 0:
             return mixed
         cosine = (mixed @ gramian[other] / (length * other_length)).clamp(-1, 1)
-        target = targets[pair].clone().to(cosine)
+        target = targets[pair].clamp_max(_MOST_ALIKE).to(cosine)
         targets[pair] = (1 - self.beta) * target + self.beta * cosine
         if cosine >= target:
             return mixed
