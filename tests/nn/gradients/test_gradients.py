@@ -239,3 +239,25 @@ def test_deliver_casts_to_the_tensor():
     p = torch.zeros(2, dtype=torch.float32, requires_grad=True)
     deliver(torch.tensor(1.0), [p], [torch.tensor([[1.0], [2.0]]).double()]).backward()
     assert p.grad.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("space", ["parameters", "features"])
+@pytest.mark.parametrize("how", ["autocast", "bfloat16"])
+def test_half_precision_is_summed_and_squared_in_float32(how, space):
+    """Rows and inner products of small gradients, whose squares half precision does not have."""
+    trunk, heads, x = parts("wide", torch.float32)
+    if how == "bfloat16":
+        trunk, heads, x = trunk.bfloat16(), heads.bfloat16(), x.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how == "autocast"):
+        tape = TaskTape(trunk.parameters())
+        with tape:
+            features = tape.cut(trunk(x))
+        losses = [1e-25 * head(features).float().square().mean() for head in heads]
+        gradients = tape.gradients(losses, private=heads.parameters(), space=space)
+    jacobian, gramian = gradients.jacobian(), gradients.gramian()
+    assert gramian.dtype == torch.float64
+    assert bool((gramian.diagonal() > 0).all())
+    assert space == "parameters" or jacobian.dtype == torch.float32
+    torch.testing.assert_close(gramian, jacobian.double() @ jacobian.double().T, rtol=2e-2, atol=0)
+    gradients.deliver(torch.ones(3)).backward()
+    assert all(p.grad.dtype == p.dtype and p.grad.isfinite().all() for p in trunk.parameters())

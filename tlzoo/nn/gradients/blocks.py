@@ -167,8 +167,9 @@ class FeatureBlock(Block):
 
 
 def stacked(parameter: Tensor, gradients: list[Tensor | None]) -> Tensor:
-    """Return gradients as rows (T, numel), in the precision of the weights; zeros stand for None."""
-    matrix = parameter.new_zeros((len(gradients), parameter.numel()), requires_grad=False)
+    """Return gradients as rows (T, numel), in float32 at least; zeros stand for None."""
+    dtype = torch.promote_types(parameter.dtype, torch.float32)
+    matrix = parameter.new_zeros((len(gradients), parameter.numel()), dtype=dtype, requires_grad=False)
     for row, gradient in zip(matrix, gradients, strict=True):
         if gradient is not None:
             row.copy_(gradient.reshape(-1))

@@ -16,6 +16,8 @@ __all__ = ["TaskGradients"]
 
 _CLEARLY = 1e-2
 """Least eigenvalue of cosines, as a share of the largest, that rounding of 1e-7 hardly changes."""
+_LONG = 1e-12
+"""Length of a row whose square float32 has with all digits, even where it is the sum of a million parts."""
 
 
 class TaskGradients:
@@ -54,14 +56,15 @@ class TaskGradients:
         dependent, as the last digits of G then decide, they are multiplied once more in float64. What only the rounding
         of half precision puts into G is taken out of it.
         """
-        factored = [block for block in self.blocks if isinstance(block, LinearBlock)]
-        rest = [block.gramian() for block in self.blocks if not isinstance(block, LinearBlock)]
-        gramian = _total([*rest, *[block.quick_gramian() for block in factored]])
-        if _clearly_independent(gramian):
+        quick = [b for b in self.blocks if isinstance(b, LinearBlock) and b.inputs.dtype == torch.float32]
+        exact = [block.gramian() for block in self.blocks if block not in quick]
+        gramian = torch.stack([*exact, *[block.quick_gramian() for block in quick]]).sum(dim=0)
+        halves = self.made_in in (torch.bfloat16, torch.float16)
+        if not (quick or halves) or _clearly_independent(gramian):
             return gramian
-        if factored and factored[0].inputs.dtype != torch.float64:
-            gramian = _total([*rest, *[block.gramian() for block in factored]])
-        return resolved_gramian(gramian, gradients=self.made_in).to(gramian)
+        if quick:
+            gramian = torch.stack([*exact, *[block.gramian() for block in quick]]).sum(dim=0)
+        return resolved_gramian(gramian, gradients=self.made_in).to(gramian) if halves else gramian
 
     def jacobian(self) -> Tensor:
         """Return J (T, P) as one matrix; this is what the other functions avoid."""
@@ -124,14 +127,11 @@ def _summed(gradients: Sequence[Tensor | None], weights: Sequence[Tensor | None]
     return total
 
 
-def _total(gramians: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(gramians)).sum(dim=0)
-
-
 def _clearly_independent(gramian: Tensor) -> bool:
-    """Say whether rows that are not zero are far from depending on each other."""
+    """Say whether rows are far from depending on each other, and long enough for products in float32."""
     gramian = gramian.cpu()
-    there = gramian.diagonal() > 0
-    lengths = gramian.diagonal()[there].sqrt()
-    values = torch.linalg.eigvalsh(gramian[there][:, there] / lengths / lengths[:, None])
-    return not len(values) or bool(values[0] > _CLEARLY * values[-1])
+    lengths = gramian.diagonal().clamp_min(0).sqrt()
+    if float(lengths.min()) < _LONG:
+        return False
+    values = torch.linalg.eigvalsh(gramian / lengths / lengths[:, None])
+    return bool(values[0] > _CLEARLY * values[-1])
