@@ -61,7 +61,7 @@ def _is_mistake(error: Exception) -> bool:
         return type(error).__module__.startswith("tlzoo.")
     if isinstance(error, FileNotFoundError):
         return True
-    if not isinstance(error, (ValueError, KeyError)) or " " not in str(error):
+    if not isinstance(error, (ValueError, KeyError, OSError)) or " " not in str(error):
         return False  # our errors are sentences; ``{}["key"]`` is a bug
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

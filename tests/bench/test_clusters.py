@@ -3,6 +3,7 @@ import pytest
 from tlzoo.bench import Cell
 from tlzoo.bench.clusters import RayCluster, Slurm, _run_apart
 from tlzoo.bench.executors import EXECUTORS, InProcess
+from tlzoo.bench.resources import import_path
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 
@@ -50,7 +51,7 @@ def test_a_failure_is_sent_too(tmp_path, protocol):
 @pytest.mark.parametrize("name", ["in_process", "pool"])
 def test_only_clusters_have_an_address(name):
     with pytest.raises(ValueError, match=f"{name} runs on this machine; --address here is for ray and slurm"):
-        EXECUTORS[name](None, "here")
+        EXECUTORS[name](None, "here", None)
 
 
 @pytest.mark.cluster
@@ -69,7 +70,7 @@ def test_a_ray_node_that_is_killed_costs_only_its_cells_in_flight(tmp_path, prot
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "importable"))  # what every node of a cluster has installed
+    monkeypatch.setenv("PYTHONPATH", import_path())  # what every node of a cluster has installed
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -99,7 +100,7 @@ def test_a_ray_node_that_is_killed_costs_only_its_cells_in_flight(tmp_path, prot
 @pytest.mark.cluster
 def test_slurm_jobs_give_the_same_bytes_and_a_job_that_dies_fails_its_cell(tmp_path, protocol, expected, monkeypatch):
     pytest.importorskip("submitit")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "importable"))
+    monkeypatch.setenv("PYTHONPATH", import_path())
     monkeypatch.setattr("tlzoo.bench.clusters._POLL_SECONDS", 0.05)
     store = Store(tmp_path / "slurm")
     bad, dead = cells(1, fail=True)[0], cells(1, die=True)[0]

@@ -7,6 +7,7 @@ import pytest
 
 from tlzoo.bench import planning_cache as facts_module
 from tlzoo.bench.planning_cache import Facts, code_fingerprint
+from tlzoo.bench.resources import import_path
 
 pytestmark = pytest.mark.usefixtures("home", "loaded")
 
@@ -24,6 +25,7 @@ PLAN = """
 import sys
 from tlzoo.bench.runner import make_plan
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.resources import import_path
 plan = make_plan(load_suite(sys.argv[1]), "numeric_protocol")
 assert len(plan.cells) == 3
 print([name for name in ("torch", "pytorch_lightning", "pandas", "matplotlib", "scipy") if name in sys.modules])
@@ -39,7 +41,7 @@ def test_a_remembered_plan_loads_nothing_heavy(tmp_path, protocol, loaded):
     make_plan(load_suite(str(path)), protocol)
     assert loaded == ["a->b"]
     # in a process where this task does not even exist
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "importable")}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     command = [sys.executable, "-c", PLAN, str(path)]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

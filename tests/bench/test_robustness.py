@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell, Outcome
+from tlzoo.bench.resources import import_path
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 
@@ -68,9 +69,7 @@ print(json.dumps({
 
 
 def test_fifty_kills_lose_double_and_tear_nothing(tmp_path, protocol):  # noqa: ARG001
-    found = run_script(
-        KILLED_RUNS, tmp_path / "runs", tmp_path / "log", tmp_path / "other", PYTHONPATH=str(tmp_path / "importable")
-    )
+    found = run_script(KILLED_RUNS, tmp_path / "runs", tmp_path / "log", tmp_path / "other", PYTHONPATH=import_path())
     assert found["finished_by_kills"] > 0  # the kills came in the middle, not before the first result
     assert (found["lost"], found["rerun"], found["torn"]) == ([], [], 0)
     assert found["finished"] == found["files"] == 60
@@ -135,12 +134,12 @@ def full_disk(monkeypatch):
 def test_a_full_disk_leaves_old_rows_whole_and_says_so(tmp_path, protocol, full_disk):
     store = Store(tmp_path / "runs")
     run_cells([cell(0)], store, protocol=protocol)
-    whole = {path.name: path.read_bytes() for path in store.root.iterdir()}
+    whole = {path.name: path.read_bytes() for path in store.root.iterdir() if path.is_file()}
     full_disk()
     summary = run_cells([cell(0), cell(1)], store, protocol=protocol)
     assert summary.stored == 1
     assert summary.failed == {cell(1): "OSError: [Errno 28] No space left on device"}
-    assert {path.name: path.read_bytes() for path in store.root.iterdir()} == whole
+    assert {path.name: path.read_bytes() for path in store.root.iterdir() if path.is_file()} == whole
 
 
 def test_an_old_row_survives_its_own_replacement_on_a_full_disk(tmp_path, full_disk):

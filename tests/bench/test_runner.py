@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from tlzoo.bench import Cell
 from tlzoo.bench.execute import reproducible
-from tlzoo.bench.executors import InProcess, Pool
+from tlzoo.bench.executors import EXECUTORS, InProcess, Pool, execute_within
+from tlzoo.bench.resources import import_path
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 
@@ -134,7 +136,7 @@ if __name__ != "__main__":
 cells = [Cell(kind="domain", task="a->b", method="adaptation/dan", seed=seed) for seed in range(4)]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands down that it is ignored
 try:
-    run_cells(cells, Store(sys.argv[1]), executor=EXECUTORS[sys.argv[2]](1, None), protocol="numeric_protocol")
+    run_cells(cells, Store(sys.argv[1]), executor=EXECUTORS[sys.argv[2]](1, None, None), protocol="numeric_protocol")
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -145,7 +147,7 @@ def test_a_run_that_is_ended_keeps_what_it_finished(tmp_path, protocol, executor
     script = tmp_path / "script.py"
     script.write_text(RUN)
     root = tmp_path / "runs"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "importable"), "HANG_FROM": "2"}
+    environment = {**os.environ, "PYTHONPATH": import_path(), "HANG_FROM": "2"}
     process = subprocess.Popen([sys.executable, str(script), str(root), executor], env=environment)
     store = Store(root)
     while len(store.finished(cells(2))) < 2:
@@ -160,7 +162,7 @@ def test_a_run_that_is_ended_keeps_what_it_finished(tmp_path, protocol, executor
 
 def test_a_worker_ends_with_its_runner(tmp_path, protocol, monkeypatch):
     monkeypatch.setenv("HANG_FROM", "0")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "importable"))
+    monkeypatch.setenv("PYTHONPATH", import_path())
     command = [sys.executable, "-m", "tlzoo.bench.worker", str(tmp_path / "runs"), protocol]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         worker.stdin.write(json.dumps(cells(1)[0].to_json()) + "\n")
@@ -184,3 +186,117 @@ def test_ctrl_c_ends_the_workers_of_a_pool(tmp_path, protocol, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         Pool(1).run(cells(2), Store(tmp_path), protocol, Interrupting())
     assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.fixture
+def hang(monkeypatch):
+    """Let cells from seed 1 on hang, in worker processes."""
+    monkeypatch.setenv("HANG_FROM", "1")
+
+
+@pytest.mark.usefixtures("hang")
+def test_a_cell_that_hangs_is_ended_and_has_failed(tmp_path, protocol):
+    store = Store(tmp_path)
+    hung = cells(3)[1:]
+    summary = run_cells(hung, store, executor=Pool(1, cell_timeout=4.0), protocol=protocol)
+    error = "TimedOut: this cell was not finished after 4 s (cell_timeout)"
+    assert summary.failed == dict.fromkeys(hung, error)  # another worker took the place of the first
+    assert [store.failure(cell).last_line for cell in hung] == [error] * 2
+
+
+@pytest.mark.usefixtures("hang")
+def test_a_single_cell_can_be_given_a_limit(tmp_path, protocol):
+    store = Store(tmp_path)
+    first, hung = cells(2)
+    assert execute_within(hung, store, protocol, 4.0) == "TimedOut: this cell was not finished after 4 s (cell_timeout)"
+    assert execute_within(first, store, protocol, 500.0) is None
+    assert execute_within(cells(1, fail=True)[0], store, protocol, None) == "RuntimeError: the loss is not finite"
+    assert store.read(first) is not None
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_limit_is_a_number_of_seconds(limit):
+    with pytest.raises(ValueError, match="expected seconds > 0"):
+        Pool(1, cell_timeout=limit)
+
+
+def test_in_process_refuses_a_limit():
+    with pytest.raises(ValueError, match="in_process cannot end a cell after 5 s; take the executor pool"):
+        EXECUTORS["in_process"](None, None, 5.0)
+
+
+def test_a_store_that_cannot_be_written_is_said_before_the_first_cell(tmp_path, protocol, monkeypatch):
+    store, log = Store(tmp_path / "runs"), tmp_path / "log"
+    run_cells(cells(1, log=str(log)), store, protocol=protocol)
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match=r"results cannot be written to .*runs \(Read-only file system\); choose another"):
+        run_cells(cells(2, log=str(log)), store, protocol=protocol)
+    assert log.read_text().split() == [cells(1, log=str(log))[0].hash]
+    assert run_cells(cells(1, log=str(log)), store, protocol=protocol).stored == 1  # reading needs no writing
+
+
+TWO_RUNS = """
+import sys, time
+from pathlib import Path
+from tlzoo.bench import Cell
+from tlzoo.bench.executors import InProcess, Pool
+from tlzoo.bench.runner import run_cells
+from tlzoo.bench.store import Store
+root, log, me = sys.argv[1:]
+budget = {"log": log}
+cells = [Cell(kind="domain", task="a->b", method="adaptation/dan", seed=s, budget=budget) for s in range(12)]
+cells.append(Cell(kind="domain", task="a->b", method="adaptation/dan", budget={**budget, "fail": True}))
+Path(f"{log}-{me}").touch()
+while not all(Path(f"{log}-{other}").exists() for other in "ab"):
+    time.sleep(0.01)
+summary = run_cells(cells, Store(root), executor=InProcess() if me == "a" else Pool(1), protocol="numeric_protocol")
+print(summary.finished, *summary.failed.values(), sep="|")
+"""
+
+
+def test_two_runs_on_one_store_share_the_work(tmp_path, protocol):  # noqa: ARG001
+    log = tmp_path / "log"
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_RUNS, str(tmp_path / "runs"), str(log), me],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for me in "ab"
+    ]
+    said = [process.communicate(timeout=400)[0].strip() for process in running]
+    assert said == ["12|RuntimeError: the loss is not finite"] * 2
+    started = log.read_text().split()
+    assert len(started) == len(set(started)) == 13
+    assert len(list((tmp_path / "runs").glob("*.npz"))) == 12
+    assert not list((tmp_path / "runs" / ".locks").iterdir())
+
+
+def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path, protocol, monkeypatch):  # noqa: ARG001
+    monkeypatch.setenv("HANG_FROM", "0")
+    (hung,) = cells(1)
+    script = (
+        "import sys\nfrom tlzoo.bench import Cell\nfrom tlzoo.bench.runner import run_cells\n"
+        "from tlzoo.bench.store import Store\n"
+        "cell = Cell(kind='domain', task='a->b', method='adaptation/dan', seed=0)\n"
+        "run_cells([cell], Store(sys.argv[1]), protocol='numeric_protocol')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "runs")], env=environment)
+    store = Store(tmp_path / "runs")
+    lock = store.root / ".locks" / f"{hung.hash}.lock"
+    while not lock.exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    while (give_back := store.claim(hung)) is not None:  # the file is there a moment before it is locked
+        give_back()
+        assert run.poll() is None
+    run.kill()
+    run.wait()
+    assert store.claim(hung) is not None

@@ -155,3 +155,19 @@ def test_a_suite_that_is_not_there(tmp_path):
         find_suite("quickstrat")
     with pytest.raises(FileNotFoundError, match="no suite file"):
         find_suite(str(tmp_path / "none.yaml"))
+
+
+def test_a_suite_may_limit_its_cells(tmp_path):
+    assert load_suite(write(tmp_path, GOOD)).cell_timeout is None
+    limited = f"cell_timeout: 90\n{GOOD}"
+    assert load_suite(write(tmp_path, limited)).cell_timeout == 90.0
+    for wrong in ("0", "-1", "soon", "true", ".inf", ".nan"):
+        with pytest.raises(
+            SuiteError, match=r"small.yaml:1: cell_timeout is .*expected seconds > 0 that a cell may take"
+        ):
+            load_suite(write(tmp_path, f"cell_timeout: {wrong}\n{GOOD}"))
+
+
+def test_a_limit_is_no_part_of_a_cell(expand):
+    hashes = [[cell.hash for group in expand(text) for cell in group] for text in (GOOD, f"cell_timeout: 90\n{GOOD}")]
+    assert hashes[0] == hashes[1]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import execute, provenance
-from tlzoo.bench.executors import Listener
+from tlzoo.bench.execute import provenance
+from tlzoo.bench.executors import Listener, execute_within
 from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.loggers import FOLDER, NAMES
 from tlzoo.bench.resources import import_path
@@ -37,12 +37,15 @@ class RayCluster:
     Args:
         workers: number of cells at a time; by default as many as the cluster has room for.
         address: address of a running cluster, whose nodes have tlzoo installed; by default a cluster on this machine.
+        cell_timeout: seconds that a cell may take; no limit by default.
 
     Raises:
         ImportError: Ray is not installed.
     """
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, cell_timeout: float | None = None
+    ) -> None:
         _check_workers(workers)
         # before the import: Ray reads it then, and otherwise warns of what it will do with GPUs that cells do not use
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -50,7 +53,7 @@ class RayCluster:
             import ray
         except ImportError:
             raise ImportError("the executor ray needs Ray: pip install tlzoo[ray]") from None
-        self.workers, self.address = workers, address
+        self.workers, self.address, self.cell_timeout = workers, address, cell_timeout
         self._ray: Any = ray
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
@@ -70,7 +73,8 @@ class RayCluster:
                     while waiting and len(running) < (self.workers or len(cells)):
                         cell = waiting.pop()
                         options = task.options(name=str(cell), **_resources(cell))
-                        running[options.remote(cell.to_json(), protocol, os.getcwd())] = cell
+                        given = cell.to_json(), protocol, os.getcwd(), self.cell_timeout
+                        running[options.remote(*given)] = cell
                     (done,), _ = ray.wait(list(running), num_returns=1)
                     cell = running.pop(done)
                     listener.finished(cell, self._fetch(done, cell, store))
@@ -119,7 +123,9 @@ def _resources(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _run_apart(cell: Mapping[str, Any], protocol: str, begun_in: str = ".") -> tuple[dict[str, bytes], str | None]:
+def _run_apart(
+    cell: Mapping[str, Any], protocol: str, begun_in: str = ".", cell_timeout: float | None = None
+) -> tuple[dict[str, bytes], str | None]:
     """Run a cell in its own folder; return its files, and its error if it failed.
 
     File names in the cell are relative to the folder ``begun_in``, if this node has it.
@@ -128,7 +134,7 @@ def _run_apart(cell: Mapping[str, Any], protocol: str, begun_in: str = ".") -> t
     here = contextlib.chdir(begun_in) if os.path.isdir(begun_in) else contextlib.nullcontext()
     with tempfile.TemporaryDirectory() as folder, here:
         store = Store(folder)
-        error = execute(made, store, protocol, lambda _: None)
+        error = execute_within(made, store, protocol, cell_timeout)
         return store.files(made), error
 
 
@@ -140,13 +146,16 @@ class Slurm:
     Args:
         workers: number of cells at a time; by default unlimited.
         cluster: ``"slurm"`` by default; ``"local"`` runs jobs as processes here, ``"debug"`` in this process.
+        cell_timeout: seconds that a cell may take; no limit by default.
 
     Raises:
         ImportError: submitit is not installed.
         ValueError: the kind of cluster is unknown.
     """
 
-    def __init__(self, workers: int | None = None, cluster: str | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, cluster: str | None = None, cell_timeout: float | None = None
+    ) -> None:
         _check_workers(workers)
         if cluster not in (None, "slurm", "local", "debug"):
             raise ValueError(f"a cluster {cluster!r}; expected slurm, local or debug")
@@ -154,7 +163,7 @@ class Slurm:
             import submitit
         except ImportError:
             raise ImportError("the executor slurm needs submitit: pip install tlzoo[slurm]") from None
-        self.workers, self.cluster = workers, cluster or "slurm"
+        self.workers, self.cluster, self.cell_timeout = workers, cluster or "slurm", cell_timeout
         self._submitit: Any = submitit
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
@@ -190,12 +199,12 @@ class Slurm:
     def _submit(self, executor: Any, cells: Sequence[Cell], store: Store, protocol: str) -> list[Any]:
         root = str(store.root.resolve())
         with executor.batch():
-            return [executor.submit(_run_here, cell.to_json(), root, protocol) for cell in cells]
+            return [executor.submit(_run_here, cell.to_json(), root, protocol, self.cell_timeout) for cell in cells]
 
 
-def _run_here(cell: Mapping[str, Any], root: str, protocol: str) -> str | None:
+def _run_here(cell: Mapping[str, Any], root: str, protocol: str, cell_timeout: float | None = None) -> str | None:
     """Run a cell in a shared folder; return its error if it failed."""
-    return execute(Cell.from_json(cell), Store(root), protocol, lambda _: None)
+    return execute_within(Cell.from_json(cell), Store(root), protocol, cell_timeout)
 
 
 def _outcome_of(job: Any, cell: Cell, store: Store) -> str | None:

@@ -53,6 +53,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, help="cells at a time (default: one per core; ray, slurm: no limit)")
     command.add_argument("--address", help="address of a Ray cluster (default: this machine); for slurm: local, debug")
     command.add_argument(
+        "--cell-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="seconds after which a cell is ended and counts as failed; 0: no limit (default: as the suite says)",
+    )
+    command.add_argument(
         "--logger",
         action="append",
         default=[],
@@ -101,16 +107,19 @@ def planned(arguments: argparse.Namespace) -> SuiteRun:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from tlzoo.bench.executors import EXECUTORS
     from tlzoo.bench.loggers import check_loggers, choose_loggers
+    from tlzoo.bench.runs import choose_executor
 
-    name = arguments.executor or "pool"
-    if name not in EXECUTORS:
-        raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     check_loggers(arguments.logger)
-    executor = EXECUTORS[name](arguments.workers, arguments.address)
     suite = planned(arguments)
     cells, store = suite.plan.cells, suite.store
+    executor = choose_executor(
+        arguments.executor or "pool",
+        suite.plan,
+        workers=arguments.workers,
+        address=arguments.address,
+        cell_timeout=arguments.cell_timeout,
+    )
     if arguments.logger:
         choose_loggers(arguments.logger, store.root / "logs")
     console = Console()

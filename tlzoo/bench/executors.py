@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Protocol
 
 from tlzoo.bench.cell import Cell
@@ -18,8 +20,11 @@ from tlzoo.bench.execute import execute, provenance
 from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.resources import Room, worker_environment
 from tlzoo.bench.store import Store
+from tlzoo.bench.waiting import WaitingCells
 
-__all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool"]
+__all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool", "execute_within"]
+
+_LOOK_AGAIN_SECONDS = 1.0
 
 
 class Listener(Protocol):
@@ -46,83 +51,153 @@ class InProcess:
     """Runs one cell after the other in this process, for debugging or if no processes can be started."""
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells`` in the order given."""
-        for cell in cells:
-            error = execute(cell, store, protocol, lambda fraction, cell=cell: listener.progress(cell, fraction))  # type: ignore[misc]
+        """Run ``cells`` in the order given; cells that another run is working on come last."""
+        waiting = WaitingCells(cells, store, listener.finished)
+        while waiting:
+            cell = waiting.take()
+            if cell is None:
+                time.sleep(_LOOK_AGAIN_SECONDS if waiting else 0)
+                continue
+            try:
+                error = execute(cell, store, protocol, lambda fraction, cell=cell: listener.progress(cell, fraction))  # type: ignore[misc]
+            finally:
+                waiting.put_away(cell)
             listener.finished(cell, error)
 
 
 class Pool:
     """Runs cells in worker processes with one library thread each.
 
-    If a worker dies (killed, out of memory), its cell fails and another worker takes its place.
+    If a worker dies (killed, out of memory) or exceeds the limit for a cell, its cell fails and another worker takes its
+    place.
 
     Args:
         workers: number of processes; by default as many as cores and memory allow
             (:class:`~tlzoo.bench.resources.Room`), and fewer if cells need more memory than expected.
+        cell_timeout: seconds that a cell may take, including the start of a worker; no limit by default.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, cell_timeout: float | None = None) -> None:
         if workers is not None and workers < 1:
             raise ValueError(f"{workers} workers; expected at least 1")
-        self.workers = workers
+        if cell_timeout is not None and not 0 < cell_timeout < math.inf:
+            raise ValueError(f"cell_timeout {cell_timeout}; expected seconds > 0, or none for no limit")
+        self.workers, self.cell_timeout = workers, cell_timeout
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:
-        """Run ``cells``, each on the first free worker.
+        """Run ``cells``, each on the first free worker; cells that another run is working on come last.
 
         Raises:
             ValueError: a cell uses something that workers cannot import.
         """
         require_shared(cells)
-        waiting = list(reversed(cells))
+        waiting = WaitingCells(cells, store, listener.finished)
         events: queue.Queue[tuple[_Worker, dict[str, object] | None]] = queue.Queue()
         workers: set[_Worker] = set()
         room = Room(cells)
         try:
-            while waiting and len(workers) < (self.workers or room.workers):
-                workers.add(_Worker(store, protocol, waiting.pop(), events.put))
-            while workers:
-                worker, answer = events.get()
+            while workers or waiting:
+                while len(workers) < (self.workers or room.workers) and (cell := waiting.take()) is not None:
+                    workers.add(_Worker(store, protocol, cell, events.put))
+                try:
+                    worker, answer = events.get(timeout=self._patience(workers, waiting))
+                except queue.Empty:
+                    self._end_overdue(workers)
+                    continue
                 if answer is None:
                     workers.remove(worker)
                     if worker.cell is not None:
-                        listener.finished(worker.cell, _record_death(worker, worker.cell, store))
+                        waiting.put_away(worker.cell)
+                        listener.finished(worker.cell, self._record_death(worker, worker.cell, store))
                     worker.close()
-                    if waiting and len(workers) < (self.workers or room.workers):
-                        workers.add(_Worker(store, protocol, waiting.pop(), events.put))
                 elif "fraction" in answer and worker.cell is not None:
                     listener.progress(worker.cell, float(str(answer["fraction"])))
                 elif worker.cell is not None:
                     error = answer["error"]
+                    waiting.put_away(worker.cell)
                     listener.finished(worker.cell, None if error is None else str(error))
                     room.saw(answer["memory"])  # type: ignore[arg-type]  # bytes, or None
                     fits = len([each for each in workers if each.cell is not None]) <= (self.workers or room.workers)
-                    worker.give(waiting.pop() if waiting and fits else None)
+                    worker.give(waiting.take() if fits and not worker.overdue else None)
         finally:
             for worker in workers:
                 worker.kill()
+            waiting.leave()
+
+    def _patience(self, workers: Iterable[_Worker], waiting: WaitingCells) -> float | None:
+        """Return the seconds after which something must be looked at, though no worker says anything."""
+        times = [_LOOK_AGAIN_SECONDS] if waiting else []
+        if self.cell_timeout is not None:
+            now = time.monotonic()
+            times += [
+                max(each.begun + self.cell_timeout - now, 0.0)
+                for each in workers
+                if each.cell is not None and not each.overdue
+            ]
+        return min(times, default=None)
+
+    def _end_overdue(self, workers: Iterable[_Worker]) -> None:
+        for worker in workers:
+            late = self.cell_timeout is not None and time.monotonic() - worker.begun >= self.cell_timeout
+            if late and worker.cell is not None and not worker.overdue:
+                worker.overdue = True
+                worker.process.kill()  # its thread reports the death
+
+    def _record_death(self, worker: _Worker, cell: Cell, store: Store) -> str | None:
+        if store.read(cell) is not None:
+            return None  # it died between storing the cell and saying so
+        code = worker.process.returncode
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
+        error = f"WorkerDied: the process that ran this cell {how}{hint}"
+        if worker.overdue:
+            error = f"TimedOut: this cell was not finished after {self.cell_timeout:g} s (cell_timeout)"
+        with contextlib.suppress(OSError):  # a full disk: the listener is told all the same
+            store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
+        return error
 
 
-def _in_process(_: int | None, address: str | None) -> Executor:
+def execute_within(cell: Cell, store: Store, protocol: str, cell_timeout: float | None) -> str | None:
+    """Run one cell, in a process of its own where it has a limit; return the error where it failed."""
+    if cell_timeout is None:
+        return execute(cell, store, protocol, lambda _: None)
+    Pool(1, cell_timeout).run([cell], store, protocol, _Nobody())
+    failure = store.failure(cell)
+    return None if failure is None else failure.last_line
+
+
+class _Nobody:
+    """A listener that nobody looks at."""
+
+    def progress(self, cell: Cell, fraction: float) -> None: ...
+
+    def finished(self, cell: Cell, error: str | None) -> None: ...
+
+
+def _in_process(_: int | None, address: str | None, cell_timeout: float | None) -> Executor:
     _refuse_address("in_process", address)
+    if cell_timeout is not None:
+        raise ValueError(
+            f"in_process cannot end a cell after {cell_timeout:g} s; take the executor pool, or cell_timeout 0"
+        )
     return InProcess()
 
 
-def _pool(workers: int | None, address: str | None) -> Executor:
+def _pool(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
     _refuse_address("pool", address)
-    return Pool(workers)
+    return Pool(workers, cell_timeout)
 
 
-def _ray(workers: int | None, address: str | None) -> Executor:
+def _ray(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
     from tlzoo.bench.clusters import RayCluster
 
-    return RayCluster(workers, address)
+    return RayCluster(workers, address, cell_timeout)
 
 
-def _slurm(workers: int | None, address: str | None) -> Executor:
+def _slurm(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
     from tlzoo.bench.clusters import Slurm
 
-    return Slurm(workers, address)
+    return Slurm(workers, address, cell_timeout)
 
 
 def _refuse_address(name: str, address: str | None) -> None:
@@ -130,13 +205,13 @@ def _refuse_address(name: str, address: str | None) -> None:
         raise ValueError(f"{name} runs on this machine; --address {address} is for ray and slurm")
 
 
-EXECUTORS: dict[str, Callable[[int | None, str | None], Executor]] = {
+EXECUTORS: dict[str, Callable[[int | None, str | None, float | None], Executor]] = {
     "in_process": _in_process,
     "pool": _pool,
     "ray": _ray,
     "slurm": _slurm,
 }
-"""Name -> function that creates an executor from a number of workers and an address, either of them None."""
+"""Name -> function that creates an executor from a number of workers, an address and a limit per cell, or None each."""
 
 
 class _Worker:
@@ -150,6 +225,7 @@ class _Worker:
         answer: Callable[[tuple[_Worker, dict[str, object] | None]], None],
     ) -> None:
         self.cell: Cell | None = None
+        self.overdue, self.begun = False, 0.0
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tlzoo.bench.worker", str(store.root), protocol],
@@ -166,7 +242,7 @@ class _Worker:
 
     def give(self, cell: Cell | None) -> None:
         """Send the next cell; None ends the worker."""
-        self.cell = cell
+        self.cell, self.begun = cell, time.monotonic()
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died: the listening thread will report it
             if cell is None:
@@ -200,15 +276,3 @@ class _Worker:
         self.process.wait()
         self._thread.join()
         self.close()
-
-
-def _record_death(worker: _Worker, cell: Cell, store: Store) -> str | None:
-    if store.read(cell) is not None:
-        return None  # it died between storing the cell and reporting it
-    code = worker.process.returncode
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
-    error = f"WorkerDied: the process that ran this cell {how}{hint}"
-    with contextlib.suppress(OSError):  # a full disk: the listener still gets the error
-        store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
-    return error

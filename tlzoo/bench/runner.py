@@ -61,7 +61,7 @@ class Summary:
 
     Attributes:
         stored: number of cells that were finished before.
-        finished: number of cells that ran.
+        finished: number of cells that this run, or another run on the same store, finished meanwhile.
         failed: cells that failed, with the last line of the traceback.
     """
 
@@ -87,13 +87,17 @@ def run_cells(
         protocol: module with ``run(cell, report)`` and ``prepare(cells)``, which is called once for all missing cells
             (shared features, downloads).
         console: shows the progress; None shows nothing.
+
+    Raises:
+        OSError: the store is not writable.
     """
     unique = list({cell.hash: cell for cell in cells}.values())
-    store.clean()
     stored = store.finished(unique)
     missing = [cell for cell in unique if cell not in stored]
     failed: dict[Cell, str] = {}
     if missing:
+        store.probe()  # what cannot be stored need not be run
+        store.clean()
         _prepare(missing, protocol, console)
         with _bar(len(missing), console) as bar:
             listener = _Progress(bar, failed)

@@ -139,6 +139,7 @@ def run_suite(
     executor: str | Executor | None = None,
     workers: int | None = None,
     address: str | None = None,
+    cell_timeout: float | None = None,
     loggers: Sequence[str] = (),
     progress: bool = True,
     protocol: str = DEFAULT_PROTOCOL,
@@ -156,6 +157,7 @@ def run_suite(
             and for ``in_process`` where the suite uses something that is defined in this session alone.
         workers: cells at a time; None for one a core (ray, slurm: no limit).
         address: of a Ray cluster; for slurm ``local`` or ``debug``.
+        cell_timeout: seconds after which a cell is ended and has failed, 0 for no limit; None for what the suite says.
         loggers: where measured figures also go: ``tensorboard``, ``wandb``, ``mlflow``.
         progress: show a progress bar.
         protocol: module that runs cells.
@@ -168,7 +170,7 @@ def run_suite(
 
     check_loggers(list(loggers))
     made = open_suite(suite, store=store, seeds=seeds, root=root, protocol=protocol)
-    who = choose_executor(executor, made.plan, workers=workers, address=address)
+    who = choose_executor(executor, made.plan, workers=workers, address=address, cell_timeout=cell_timeout)
     if loggers:
         choose_loggers(list(loggers), made.store.root / "logs")
     made.run(who, console=_console() if progress else None)
@@ -176,7 +178,12 @@ def run_suite(
 
 
 def choose_executor(
-    executor: str | Executor | None, plan: Plan, *, workers: int | None = None, address: str | None = None
+    executor: str | Executor | None,
+    plan: Plan,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    cell_timeout: float | None = None,
 ) -> Executor:
     """Return the executor of a name, see :func:`run_suite`.
 
@@ -191,7 +198,8 @@ def choose_executor(
     name = executor or ("in_process" if in_session(plan.cells) else "pool")
     if name not in EXECUTORS:
         raise ValueError(nearest(name, EXECUTORS, kind="executor"))
-    return EXECUTORS[name](workers, address)
+    limit = plan.suite.cell_timeout if cell_timeout is None else cell_timeout
+    return EXECUTORS[name](workers, address, limit or None)
 
 
 def _console() -> Console:

@@ -1,9 +1,9 @@
 """Finished cells on disk, as one pair of files each; a kill at any point loses no finished cell.
 
 ``<hash>.npz`` holds the predictions and is written first. ``<hash>.json`` holds everything else and is written last:
-its presence is the commit. Both are written to a temporary file, synced and renamed. There is no lock and no shared
-file, so several runs may fill one store, also on NFS. Files that cannot be read, do not match their digest, or hold
-another cell than their name says count as missing, and the cell runs again.
+its presence is the commit. Both are written to a temporary file, synced and renamed. There is no shared file, so several
+runs may fill one store, also on NFS; one lock per cell only keeps them from running a cell twice. Files that cannot be
+read, do not match their digest, or hold another cell than their name says count as missing, and the cell runs again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, canonical_plain
 from tlzoo.spelling import printable
-from tlzoo.storage import replace_file, sweep
+from tlzoo.storage import claim, replace_file, sweep
 
 __all__ = ["Failure", "Record", "Store"]
 
@@ -183,6 +184,26 @@ class Store:
             if not name.endswith(".failed.json") and name.endswith(".json"):
                 with contextlib.suppress(FileNotFoundError):
                     (self.root / f"{name.removesuffix('.json')}.failed.json").unlink()
+
+    def claim(self, cell: Cell) -> Callable[[], None] | None:
+        """Take the lock of a cell; see :func:`tlzoo.storage.claim`."""
+        return claim(self.root / cell.hash)
+
+    def probe(self) -> None:
+        """Make and remove a file.
+
+        Raises:
+            OSError: results cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"results can be written")
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"results cannot be written to {self.root} ({error.strerror}); choose another folder (--store)",
+            ) from error
 
     def clean(self) -> int:
         """Remove temporary files that killed runs left more than an hour ago; return their number."""

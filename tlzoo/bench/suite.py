@@ -229,12 +229,13 @@ def _at(place: Located, call: Any, *arguments: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A question with the groups of runs that answer it."""
+    """A question with the groups of runs that answer it; ``cell_timeout`` is the limit of each run in seconds, or None."""
 
     name: str
     question: str
     groups: tuple[Group, ...]
     path: Path
+    cell_timeout: float | None = None
 
     def with_seeds(self, count: int) -> Suite:
         """Return the suite with ``count`` seeds in all groups that have more than one.

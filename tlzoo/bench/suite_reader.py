@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ __all__ = ["find_suite", "list_suites", "load_suite"]
 _SHIPPED = Path(__file__).parent / "suites"
 
 _SEARCH_KEYS = ("trials", "rule", "space", "sampler")
-_SUITE_KEYS = ("suite", "question", "seeds", "groups", *_SEARCH_KEYS)
+_SUITE_KEYS = ("suite", "question", "seeds", "cell_timeout", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
     *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
     *("metric", "columns", "percent", "better"),
@@ -78,6 +79,7 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
         name=_file_name(parts["suite"]),
         question=parts["question"].scalar(str, what="question", expected="a sentence") if "question" in parts else "",
         groups=tuple(_group(item, seeds, search) for item in parts["groups"].items(what="groups")),
+        cell_timeout=_seconds(parts["cell_timeout"]) if "cell_timeout" in parts else None,
         path=path,
     )
 
@@ -179,6 +181,14 @@ def _checked_names(place: Located, *, what: str, empty: bool = False) -> Iterato
 
 def _names(place: Located, *, what: str) -> list[str]:
     return [item.value for item in _checked_names(place, what=what)]
+
+
+def _seconds(place: Located) -> float:
+    expected = "seconds > 0 that a cell may take"
+    seconds = place.scalar((int, float), what="cell_timeout", expected=expected)
+    if not 0 < seconds < math.inf:
+        raise place.error(f"cell_timeout is {seconds}; expected {expected}")
+    return float(seconds)
 
 
 def _seeds(place: Located) -> tuple[int, ...]:

@@ -6,9 +6,10 @@ twice: without them everything stays correct.
 """
 
 from tlzoo.storage.files import file_sha256, forget_hashes, has_hash, home, keep_file, replace_file, sweep
-from tlzoo.storage.locks import lock, made_once
+from tlzoo.storage.locks import claim, lock, made_once
 
 __all__ = [
+    "claim",
     "file_sha256",
     "forget_hashes",
     "has_hash",

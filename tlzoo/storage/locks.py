@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlzoo.storage.files import commit, draft_name, sweep
 
-__all__ = ["lock", "made_once"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["claim", "lock", "made_once"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,27 +68,55 @@ def lock(final: Path) -> Iterator[bool]:
     Raises:
         OSError: the folder of ``final`` cannot be written.
     """
-    from filelock import FileLock
+    held = _acquired(final)
+    try:
+        yield held is not None
+    finally:
+        if held is not None:
+            held.release()
+
+
+def claim(final: Path) -> Callable[[], None] | None:
+    """Take the lock of ``final`` where nobody has it; return what gives it back, or None where somebody has.
+
+    A process that ends gives it back, however it ends. Where the file system has no locks everybody takes it.
+
+    Raises:
+        OSError: the folder of ``final`` cannot be written.
+    """
+    from filelock import Timeout
+
+    try:
+        held = _acquired(final, timeout=0)
+    except Timeout:
+        return None
+
+    def give_back() -> None:
+        if held is not None:
+            Path(held.lock_file).unlink(missing_ok=True)  # who waits for the old file does work twice at worst
+            held.release()
+
+    return give_back
+
+
+def _acquired(final: Path, timeout: float = -1) -> BaseFileLock | None:
+    """Return the lock of ``final``, held; None where there are no locks."""
+    from filelock import FileLock, Timeout
 
     folder = final.parent / ".locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / f"{final.name}.lock")
-        held.acquire()
-    except NotImplementedError:
-        _say_no_locks(final.parent)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        held = FileLock(folder / f"{final.name}.lock", thread_local=False)
+        held.acquire(timeout=timeout)
+    except Timeout:
+        raise
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             what = f"{final.name} is not there, and {final.parent} cannot be written: {error.strerror}"
             raise OSError(error.errno, f"{what}; choose another folder (TLZOO_HOME for the cache)") from error
         _say_no_locks(final.parent)
-    else:
-        try:
-            yield True
-        finally:
-            held.release()
-        return
-    yield False
+        return None
+    return held
 
 
 @cache
