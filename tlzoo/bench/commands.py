@@ -107,19 +107,19 @@ def planned(arguments: argparse.Namespace) -> SuiteRun:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from tlzoo.bench.executors import EXECUTORS
     from tlzoo.bench.loggers import check_loggers, choose_loggers
-    from tlzoo.bench.runs import choose_executor
 
+    name = arguments.executor or "pool"
+    if name not in EXECUTORS:
+        raise ValueError(nearest(name, EXECUTORS, kind="executor"))
     check_loggers(arguments.logger)
+    given = arguments.workers, arguments.address
+    executor = EXECUTORS[name](*given, arguments.cell_timeout or None)
     suite = planned(arguments)
-    cells, store = suite.plan.cells, suite.store
-    executor = choose_executor(
-        arguments.executor or "pool",
-        suite.plan,
-        workers=arguments.workers,
-        address=arguments.address,
-        cell_timeout=arguments.cell_timeout,
-    )
+    cells, store, limit = suite.plan.cells, suite.store, suite.plan.suite.cell_timeout
+    if limit is not None and arguments.cell_timeout is None:
+        executor = EXECUTORS[name](*given, limit)
     if arguments.logger:
         choose_loggers(arguments.logger, store.root / "logs")
     console = Console()
