@@ -199,7 +199,7 @@ def test_a_cell_that_hangs_is_ended_and_has_failed(tmp_path, protocol):
     store = Store(tmp_path)
     hung = cells(3)[1:]
     summary = run_cells(hung, store, executor=Pool(1, cell_timeout=4.0), protocol=protocol)
-    error = "TimedOut: this cell was not finished after 4 s (cell_timeout)"
+    error = "TimedOut: the cell did not finish within 4 s (cell_timeout)"
     assert summary.failed == dict.fromkeys(hung, error)  # another worker took the place of the first
     assert [store.failure(cell).last_line for cell in hung] == [error] * 2
 
@@ -208,7 +208,7 @@ def test_a_cell_that_hangs_is_ended_and_has_failed(tmp_path, protocol):
 def test_a_single_cell_can_be_given_a_limit(tmp_path, protocol):
     store = Store(tmp_path)
     first, hung = cells(2)
-    assert execute_within(hung, store, protocol, 4.0) == "TimedOut: this cell was not finished after 4 s (cell_timeout)"
+    assert execute_within(hung, store, protocol, 4.0) == "TimedOut: the cell did not finish within 4 s (cell_timeout)"
     assert execute_within(first, store, protocol, 500.0) is None
     assert execute_within(cells(1, fail=True)[0], store, protocol, None) == "RuntimeError: the loss is not finite"
     assert store.read(first) is not None
@@ -221,7 +221,7 @@ def test_a_limit_is_a_number_of_seconds(limit):
 
 
 def test_in_process_refuses_a_limit():
-    with pytest.raises(ValueError, match="in_process cannot end a cell after 5 s; take the executor pool"):
+    with pytest.raises(ValueError, match="in_process cannot stop a cell after 5 s; use the executor pool"):
         EXECUTORS["in_process"](None, None, 5.0)
 
 

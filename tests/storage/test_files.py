@@ -61,7 +61,7 @@ def test_a_cache_that_cannot_be_written_is_said_once(tmp_path, broken, caplog):
         for name in ("a", "b"):
             keep_file(tmp_path / name, b"x")
     assert len(caplog.records) == 1
-    assert "cannot be written (Read-only file system)" in caplog.text
+    assert "is not writable (Read-only file system)" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 

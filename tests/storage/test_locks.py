@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, number)
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(OSError, match=r"a is not there, and .* cannot be written: .*TLZOO_HOME") as caught:
+    with pytest.raises(OSError, match=r"a does not exist and .* is not writable: .*TLZOO_HOME") as caught:
         made_once(tmp_path / "a", lambda draft: draft.touch())
     assert caught.value.errno == number
 

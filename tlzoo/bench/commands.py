@@ -56,7 +56,7 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         "--cell-timeout",
         type=float,
         metavar="SECONDS",
-        help="seconds after which a cell is ended and counts as failed; 0: no limit (default: as the suite says)",
+        help="seconds after which a cell is stopped and counts as failed; 0: no limit (default: as the suite says)",
     )
     command.add_argument(
         "--logger",

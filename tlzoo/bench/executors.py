@@ -125,7 +125,7 @@ class Pool:
             waiting.leave()
 
     def _patience(self, workers: Iterable[_Worker], waiting: WaitingCells) -> float | None:
-        """Return the seconds after which something must be looked at, though no worker says anything."""
+        """Return after how many seconds to look at limits and locks, even if no worker sends anything."""
         times = [_LOOK_AGAIN_SECONDS] if waiting else []
         if self.cell_timeout is not None:
             now = time.monotonic()
@@ -151,14 +151,14 @@ class Pool:
         hint = "; the system does this when memory runs out: try fewer workers" if code == -9 else ""
         error = f"WorkerDied: the process that ran this cell {how}{hint}"
         if worker.overdue:
-            error = f"TimedOut: this cell was not finished after {self.cell_timeout:g} s (cell_timeout)"
+            error = f"TimedOut: the cell did not finish within {self.cell_timeout:g} s (cell_timeout)"
         with contextlib.suppress(OSError):  # a full disk: the listener is told all the same
             store.write_failure(cell, f"{worker.last_words()}\n{error}", provenance())
         return error
 
 
 def execute_within(cell: Cell, store: Store, protocol: str, cell_timeout: float | None) -> str | None:
-    """Run one cell, in a process of its own where it has a limit; return the error where it failed."""
+    """Run one cell, in its own process if it has a limit; return its error if it failed."""
     if cell_timeout is None:
         return execute(cell, store, protocol, lambda _: None)
     Pool(1, cell_timeout).run([cell], store, protocol, _Nobody())
@@ -167,7 +167,7 @@ def execute_within(cell: Cell, store: Store, protocol: str, cell_timeout: float 
 
 
 class _Nobody:
-    """A listener that nobody looks at."""
+    """A listener that ignores everything."""
 
     def progress(self, cell: Cell, fraction: float) -> None: ...
 
@@ -178,7 +178,7 @@ def _in_process(_: int | None, address: str | None, cell_timeout: float | None) 
     _refuse_address("in_process", address)
     if cell_timeout is not None:
         raise ValueError(
-            f"in_process cannot end a cell after {cell_timeout:g} s; take the executor pool, or cell_timeout 0"
+            f"in_process cannot stop a cell after {cell_timeout:g} s; use the executor pool, or cell_timeout 0"
         )
     return InProcess()
 

@@ -157,7 +157,7 @@ def run_suite(
             and for ``in_process`` where the suite uses something that is defined in this session alone.
         workers: cells at a time; None for one a core (ray, slurm: no limit).
         address: of a Ray cluster; for slurm ``local`` or ``debug``.
-        cell_timeout: seconds after which a cell is ended and has failed, 0 for no limit; None for what the suite says.
+        cell_timeout: seconds after which a cell is stopped and counts as failed; 0: no limit; None: as the suite says.
         loggers: where measured figures also go: ``tensorboard``, ``wandb``, ``mlflow``.
         progress: show a progress bar.
         protocol: module that runs cells.

@@ -1,4 +1,4 @@
-"""The cells that a run has still to do, shared with other runs that fill the same store at the same time."""
+"""The cells that a run still has to do, shared with other runs on the same store."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ __all__ = ["WaitingCells"]
 
 
 class WaitingCells:
-    """Cells in order; each is handed out once, while no other run is at it.
+    """A queue of cells that skips those that another run is working on.
 
-    A run holds the lock of a cell from the time it takes it until it puts it away; the lock of a run that is killed is
-    free again. Where the store lies on a file system without locks, runs do work twice, and results are right all the
-    same.
+    A run locks a cell when it takes it and unlocks it when it puts it away. If a run is killed, its locks are free
+    again. On a file system without locks, two runs may run the same cell; the results are still correct.
 
     Args:
-        cells: to run.
-        store: where other runs may put them, too.
-        finished: told of a cell that another run finished or failed meanwhile, and of the error.
+        cells: the cells to run.
+        store: the store, which other runs may fill too.
+        finished: called with each cell that another run finished meanwhile, and with its error if it failed.
     """
 
     def __init__(self, cells: Sequence[Cell], store: Store, finished: Callable[[Cell, str | None], None]) -> None:
@@ -33,7 +32,7 @@ class WaitingCells:
         return bool(self._cells)
 
     def take(self) -> Cell | None:
-        """Return the next cell to run; None where there is none, or other runs are at all that are left."""
+        """Return the next cell to run, or None if no cell is left that no other run is working on."""
         for _ in range(len(self._cells)):
             cell, before = self._cells.popleft()
             give_back = self._store.claim(cell)
@@ -55,10 +54,10 @@ class WaitingCells:
         return False
 
     def put_away(self, cell: Cell) -> None:
-        """Give back the lock of a cell that was run."""
+        """Unlock a cell that has run."""
         self._claims.pop(cell)()
 
     def leave(self) -> None:
-        """Give back all locks."""
+        """Unlock all cells."""
         for cell in list(self._claims):
             self.put_away(cell)

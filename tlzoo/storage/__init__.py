@@ -1,8 +1,8 @@
-"""Where files lie and how they get there: the home folder, locks, atomic files and folders, verified arrays.
+"""The cache folder, locks, atomic files and folders, and verified arrays. Every cache and store is built on it.
 
-Nothing here knows what is stored. A file or folder gets its name by a rename once it is complete and synced, so a
-reader finds the old one or the whole new one, whatever is killed meanwhile. Locks only spare work that would be done
-twice: without them everything stays correct.
+A file or folder is renamed to its final name only after it is complete and synced, so a reader sees either the old or
+the complete new version, even if a process is killed. Locks only prevent duplicate work; without them, everything
+remains correct.
 """
 
 from tlzoo.storage.files import file_sha256, forget_hashes, has_hash, home, keep_file, replace_file, sweep

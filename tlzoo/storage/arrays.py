@@ -1,4 +1,4 @@
-"""Arrays on disk that are there whole and right, or not at all."""
+"""Arrays on disk that are complete and verified, or absent."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _BLOCK = 2**24
 
 
 def new_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type[Any]) -> np.memmap[Any, Any]:
-    """Return an array of zeros, mapped from a new ``.npy`` file that has its place on the disk.
+    """Return an array of zeros, memory-mapped from a new ``.npy`` file whose disk space is reserved.
 
     Raises:
-        OSError: the disk has no room for it.
+        OSError: the disk has not enough space.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    # the file is sparse so far: writing to a map that the disk has no room for would end the process with SIGBUS
+    # the file is sparse so far: writing to a map without space on the disk would kill the process by SIGBUS
     with path.open("rb+") as file:
         try:
             os.posix_fallocate(file.fileno(), array.offset, array.nbytes)
         except (AttributeError, OSError) as error:
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            file.seek(array.offset)  # the system cannot reserve; zeros take their place all the same
+            file.seek(array.offset)  # the system cannot reserve space: write zeros
             for place in range(0, array.nbytes, _BLOCK):
                 file.write(bytes(min(_BLOCK, array.nbytes - place)))
     return array
@@ -47,25 +47,25 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type[An
 class ArrayStore:
     """A folder of arrays by key.
 
-    An entry is a data file, named after its key and its content, and ``KEY.json`` that names it with shape, dtype,
-    size and hash. The latter is written last: its presence is the commit.
+    An entry is a data file, named after its key and contents, and ``KEY.json`` with the file's name, shape, dtype, size
+    and hash. ``KEY.json`` is written last: its presence is the commit.
 
     Args:
-        root: the folder, made when first written to.
+        root: the folder; created on the first write.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def get(self, key: str) -> NDArray[Any] | None:
-        """Return the array of ``key``, memory-mapped, or None where there is none or it is damaged."""
+        """Return the array of ``key``, memory-mapped, or None if it is missing or damaged."""
         sidecar = self.root / f"{key}.json"
         if not sidecar.is_file():
             return None
         try:
             return self._opened(json.loads(sidecar.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.warning("%s describes no sound data (%s); the entry is made again", sidecar, error)
+            _log.warning("the entry %s is damaged (%s) and will be made again", sidecar, error)
             return None
 
     def make(
@@ -76,17 +76,17 @@ class ArrayStore:
         fill: Callable[[NDArray[Any]], None],
         described: Mapping[str, Any],
     ) -> NDArray[Any]:
-        """Return the array of ``key``, filled by ``fill`` where it is not there; see :func:`made_once`.
+        """Return the array of ``key``; if it is missing, ``fill`` computes it. See :func:`tlzoo.storage.made_once`.
 
         Args:
-            key: of the entry.
-            shape: of the array.
-            dtype: of the array.
-            fill: writes into the array.
-            described: what else is noted of the entry.
+            key: key of the entry.
+            shape: shape of the array.
+            dtype: dtype of the array.
+            fill: writes the values into the array.
+            described: further notes for ``KEY.json``.
 
         Raises:
-            OSError: the disk has no room for it, or cannot be written.
+            OSError: the disk is full or not writable.
         """
         found: list[NDArray[Any]] = []
 

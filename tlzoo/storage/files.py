@@ -1,4 +1,4 @@
-"""The home folder, and files that appear whole or not at all."""
+"""The cache folder, and files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _PART = ".part"
 
 _hashes: dict[Path, tuple[object, ...]] = {}
-"""Files whose hash this process has checked, with their state at that time."""
+"""Files whose hash this process has verified, with their state at that time."""
 
 
 def home() -> Path:
@@ -42,16 +42,16 @@ def home() -> Path:
 
 
 def draft_name(final: Path) -> Path:
-    """Return a new name beside ``final`` for what will become it."""
+    """Return a new name next to ``final`` for an unfinished version of it."""
     return final.with_name(f"{final.name}.{secrets.token_hex(6)}{_PART}")
 
 
 def commit(draft: Path, final: Path) -> None:
-    """Give a finished file or folder its name, synced to the disk; what bore the name before is replaced.
+    """Sync a finished file or folder to the disk and rename it to ``final``, replacing an older version.
 
     Args:
-        draft: on the file system of ``final``.
-        final: the name; a folder of this name is moved beside ``draft``.
+        draft: path on the file system of ``final``.
+        final: path; an existing folder there is moved next to ``draft``.
     """
     for file in draft.rglob("*") if draft.is_dir() else (draft,):
         if file.is_file():
@@ -72,7 +72,7 @@ def _sync(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that a reader finds the old one or the whole new one, whatever happens meanwhile."""
+    """Write a file atomically: a reader sees either the old or the complete new contents."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = draft_name(path)
     try:
@@ -83,7 +83,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def keep_file(path: Path, data: bytes) -> None:
-    """Write a file of a cache that does without: where it cannot be written, that is said once."""
+    """Write a file of an optional cache; if that fails, log a warning once per folder."""
     try:
         replace_file(path, data)
     except OSError as error:
@@ -92,15 +92,15 @@ def keep_file(path: Path, data: bytes) -> None:
 
 @cache
 def _say_not_kept(folder: Path, why: str) -> None:
-    _log.warning("%s cannot be written (%s): what is kept there is worked out again in every run", folder, why)
+    _log.warning("%s is not writable (%s): its contents are computed again in every run", folder, why)
 
 
 def sweep(folder: Path, name: str = "*", *, older_than: float) -> int:
-    """Remove what killed processes left unfinished of ``name`` in a folder; return how many.
+    """Remove unfinished versions that killed processes left in a folder; return their number.
 
     Args:
-        folder: where.
-        name: of the file or folder that was being made; every one by default.
+        folder: the folder.
+        name: name of the file or folder that was being made; by default all.
         older_than: seconds since the last change.
     """
     removed = 0
@@ -121,7 +121,7 @@ def file_sha256(path: Path) -> str:
 
 
 def has_hash(path: Path, sha256: str) -> bool:
-    """Say whether a file has this sha256: read once a process, and again whenever it changed.
+    """Whether a file has this sha256. Each process reads a file once, and again whenever it has changed.
 
     Raises:
         OSError: there is no such file.
@@ -136,5 +136,5 @@ def has_hash(path: Path, sha256: str) -> bool:
 
 
 def forget_hashes() -> None:
-    """Check every file anew, as a new process does."""
+    """Verify every file again, as a new process does."""
     _hashes.clear()

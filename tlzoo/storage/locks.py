@@ -1,4 +1,4 @@
-"""Things that are made once, though several processes ask for them at the same time."""
+"""Files and folders that are made once, even if several processes need them at the same time."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _log = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 _ABANDONED = 24 * 3600.0
-"""Seconds after which unfinished work belongs to nobody, where no lock says so."""
+"""Seconds after which unfinished work counts as abandoned if there is no lock to tell."""
 
 
 def made_once(final: Path, make: Callable[[Path], object], *, is_whole: Callable[[Path], bool] = Path.exists) -> Path:
-    """Return ``final``, a file or a folder, which is made now if it is not there or not whole.
+    """Return ``final``, a file or folder, and make it first if it is missing or damaged.
 
-    A second process that asks for it waits for the first. On a file system without locks both do the work, and what is
-    read is whole all the same.
+    If another process is making it, this one waits. On a file system without locks both do the work; the result is
+    still complete.
 
     Args:
-        final: its name.
-        make: writes the file or folder under the name that it is given, in a new folder that is gone afterwards.
-        is_whole: says whether what bears the name can be read.
+        final: path of the file or folder.
+        make: writes the file or folder to the path that it gets, in a temporary folder that is removed afterwards.
+        is_whole: whether the file or folder at a path is complete.
 
     Raises:
-        OSError: it is not there and cannot be written.
+        OSError: it is missing and cannot be written.
     """
     if not is_whole(final):
         with lock(final) as alone:
@@ -63,10 +63,10 @@ def _make(final: Path, make: Callable[[Path], object], is_whole: Callable[[Path]
 
 @contextmanager
 def lock(final: Path) -> Iterator[bool]:
-    """Hold the lock of what will be ``final``; yield False where the file system has no locks, which is said once.
+    """Hold the lock of ``final``; yield False (and log a warning once) if the file system has no locks.
 
     Raises:
-        OSError: the folder of ``final`` cannot be written.
+        OSError: the folder of ``final`` is not writable.
     """
     held = _acquired(final)
     try:
@@ -77,12 +77,12 @@ def lock(final: Path) -> Iterator[bool]:
 
 
 def claim(final: Path) -> Callable[[], None] | None:
-    """Take the lock of ``final`` where nobody has it; return what gives it back, or None where somebody has.
+    """Take the lock of ``final`` if it is free; return a function that releases it, or None if it is taken.
 
-    A process that ends gives it back, however it ends. Where the file system has no locks everybody takes it.
+    The lock is released when the process ends, even if it is killed. On a file system without locks it is always free.
 
     Raises:
-        OSError: the folder of ``final`` cannot be written.
+        OSError: the folder of ``final`` is not writable.
     """
     from filelock import Timeout
 
@@ -93,14 +93,14 @@ def claim(final: Path) -> Callable[[], None] | None:
 
     def give_back() -> None:
         if held is not None:
-            Path(held.lock_file).unlink(missing_ok=True)  # who waits for the old file does work twice at worst
+            Path(held.lock_file).unlink(missing_ok=True)  # at worst, someone who waits for the old file repeats work
             held.release()
 
     return give_back
 
 
 def _acquired(final: Path, timeout: float = -1) -> BaseFileLock | None:
-    """Return the lock of ``final``, held; None where there are no locks."""
+    """Acquire and return the lock of ``final``; None if the file system has no locks."""
     from filelock import FileLock, Timeout
 
     folder = final.parent / ".locks"
@@ -112,7 +112,7 @@ def _acquired(final: Path, timeout: float = -1) -> BaseFileLock | None:
         raise
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-            what = f"{final.name} is not there, and {final.parent} cannot be written: {error.strerror}"
+            what = f"{final.name} does not exist and {final.parent} is not writable: {error.strerror}"
             raise OSError(error.errno, f"{what}; choose another folder (TLZOO_HOME for the cache)") from error
         _say_no_locks(final.parent)
         return None
@@ -121,4 +121,4 @@ def _acquired(final: Path, timeout: float = -1) -> BaseFileLock | None:
 
 @cache
 def _say_no_locks(folder: Path) -> None:
-    _log.warning("%s lies on a file system without locks: processes that start together may do work twice", folder)
+    _log.warning("%s is on a file system without locks: parallel processes may do the same work twice", folder)
