@@ -68,8 +68,8 @@ class InProcess:
 class Pool:
     """Runs cells in worker processes with one library thread each.
 
-    If a worker dies (killed, out of memory) or exceeds the limit for a cell, its cell fails and another worker takes its
-    place.
+    If a worker dies (killed, out of memory) or exceeds the limit for a cell, its cell fails and another worker takes
+    its place.
 
     Args:
         workers: number of processes; by default as many as cores and memory allow

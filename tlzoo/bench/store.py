@@ -1,9 +1,10 @@
 """Finished cells on disk, as one pair of files each; a kill at any point loses no finished cell.
 
 ``<hash>.npz`` holds the predictions and is written first. ``<hash>.json`` holds everything else and is written last:
-its presence is the commit. Both are written to a temporary file, synced and renamed. There is no shared file, so several
-runs may fill one store, also on NFS; one lock per cell only keeps them from running a cell twice. Files that cannot be
-read, do not match their digest, or hold another cell than their name says count as missing, and the cell runs again.
+its presence is the commit. Both are written to a temporary file, synced and renamed. There is no shared file, so
+several runs may fill one store, also on NFS; one lock per cell only keeps them from running a cell twice. Files that
+cannot be read, do not match their digest, or hold another cell than their name says count as missing, and the cell runs
+again.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ def _at(place: Located, call: Any, *arguments: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A question with the groups of runs that answer it; ``cell_timeout`` is the limit of each run in seconds, or None."""
+    """A question with the groups of runs that answer it; ``cell_timeout`` limits the seconds of each run."""
 
     name: str
     question: str
