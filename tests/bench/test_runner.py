@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tlzoo.bench import Cell
+from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.execute import reproducible
 from tlzoo.bench.executors import EXECUTORS, InProcess, Pool, execute_within
 from tlzoo.bench.resources import import_path
@@ -127,7 +127,7 @@ def test_a_pool_needs_workers():
 RUN = """
 import signal
 import sys
-from tlzoo.bench import Cell
+from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.executors import EXECUTORS
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
@@ -242,7 +242,7 @@ def test_a_store_that_cannot_be_written_is_said_before_the_first_cell(tmp_path, 
 TWO_RUNS = """
 import sys, time
 from pathlib import Path
-from tlzoo.bench import Cell
+from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.executors import InProcess, Pool
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
@@ -300,3 +300,26 @@ def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path, protocol, monkeypat
     run.kill()
     run.wait()
     assert store.claim(hung) is not None
+
+
+@pytest.mark.parametrize("executor", [InProcess(), Pool(1)])
+def test_a_run_ends_when_another_finishes_its_last_cell(tmp_path, protocol, executor, monkeypatch):
+    """The other run holds the lock at first, and has stored the cell when it is looked at again."""
+    store, (cell,) = Store(tmp_path), cells(1)
+    give_back = store.claim(cell)
+    monkeypatch.setattr("tlzoo.bench.executors._LOOK_AGAIN_SECONDS", 0.01)
+    looked = []
+    claim = Store.claim
+
+    def look(self, cell):
+        looked.append(cell)
+        if len(looked) == 3:
+            store.write(cell, Outcome(metrics={"test/accuracy": 0.5}))
+            give_back()
+        return claim(self, cell)
+
+    monkeypatch.setattr(Store, "claim", look)
+    summary = run_cells([cell], Store(tmp_path), executor=executor, protocol=protocol)
+    assert (summary.finished, summary.failed) == (1, {})
+    assert store.read(cell).metrics == {"test/accuracy": 0.5}
+    assert len(looked) == 3

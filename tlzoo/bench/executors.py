@@ -99,6 +99,8 @@ class Pool:
             while workers or waiting:
                 while len(workers) < (self.workers or room.workers) and (cell := waiting.take()) is not None:
                     workers.add(_Worker(store, protocol, cell, events.put))
+                if not workers and not waiting:
+                    break  # another run finished the last ones
                 try:
                     worker, answer = events.get(timeout=self._patience(workers, waiting))
                 except queue.Empty:
