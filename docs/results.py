@@ -22,7 +22,10 @@ _TUNED = "†"
 _SHAPE = ("way", "shot", "query", "dirichlet", "episodes")
 """Of a budget, what makes another question of it: rows of one table have it in common."""
 
-_NO_COLUMN = frozenset({_METRIC, "test/interval", "test/error", "test/per_class"})
+_NO_COLUMN = frozenset(
+    f"test/{name}"
+    for name in ("accuracy", "interval", "error", "per_class", "balanced_accuracy", "macro_accuracy", "macro_f1")
+)
 """Figures of the test that stand elsewhere in a line, or say again what the mean says."""
 
 _FLOOR, _CEILING = "source only", "target only"
@@ -57,6 +60,7 @@ class _Group:
     where: str
     tasks: list[str]
     rows: list[_Row]
+    metric: str = _METRIC
 
 
 def results(table: Table, folder: Path = FOLDER, suite: str | None = None) -> str:
@@ -79,7 +83,10 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
     if not alone:
         yield f"**{suite['suite']}.** {suite['question']} Accuracy on test data, in percent."
     judgements = dict(suite.get("judgements", {}))
+    metrics = suite.get("metrics", {})
     for group in _groups(suite["cells"]):
+        own = str(metrics.get(group.title, _METRIC))
+        group.metric = own if own.endswith("accuracy") else _METRIC
         several = len(group.tasks) > 1
         names = ", ".join(f"`{task}`" for task in group.tasks)
         title = f"**{group.title}:** " if group.title else ""
@@ -126,8 +133,10 @@ def _header(group: _Group) -> tuple[str, ...]:
 
 def _further(group: _Group) -> list[str]:
     """Return the other figures of the group's tests, such as one a target of a multitask network."""
-    shown = (name for name in _metrics(group) if name not in _NO_COLUMN)
-    return [name for name in shown if name.startswith("test/") or name == "calibrated/harmonic"]
+    kinds = {cell["kind"] for row in group.rows for cell in row.cells.values()}
+    usual = {"test/macro_f1"} if kinds == {"zeroshot"} else set()  # the field's second figure there
+    shown = (name for name in _metrics(group) if name not in _NO_COLUMN or name in usual)
+    return [name for name in shown if name.rpartition("/")[0] == "test" or name == "calibrated/harmonic"]
 
 
 def _metrics(group: _Group) -> list[str]:
@@ -148,14 +157,14 @@ def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
     several = len(group.tasks) > 1
     before = ""
     for row in sorted(group.rows, key=lambda row: row.sees):
-        found = summary(row.means(group.tasks))
+        found = summary(row.means(group.tasks, group.metric))
         if found.n > 1:
             interval = f"{found.low:.1f} to {found.high:.1f}"
         else:
             half = next(iter(row.cells.values()))["metrics"].get("test/interval")
             interval = "one run" if half is None or several else f"± {100 * half:.1f}, within the run"
         line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, str(found.n)
-        apart = [f"{mean_of_known(row.of(task).values()):.1f}" for task in group.tasks] if several else []
+        apart = [f"{mean_of_known(row.of(task, group.metric).values()):.1f}" for task in group.tasks] if several else []
         others = [_figure(_overall(row, group, name)) for name in _further(group)]
         yield (*line, *others, *(_gap(group, row) if several else ()), *apart)
         before = row.sees
@@ -170,11 +179,11 @@ def _gap(group: _Group, row: _Row) -> Iterator[str]:
     floor, ceiling = _reference(group, _FLOOR), _reference(group, _CEILING)
     if floor is None:
         return
-    gains = [_gain(row.of(task), floor.of(task)) for task in group.tasks]
+    gains = [_gain(row.of(task, group.metric), floor.of(task, group.metric)) for task in group.tasks]
     better = sum(gain.n > 1 and gain.low > 0 for gain in gains)
     yield "" if row is floor else f"{better} of {len(gains)}"
     if ceiling is not None:
-        low, high, own = (mean_of_known(each.means(group.tasks)) for each in (floor, ceiling, row))
+        low, high, own = (mean_of_known(each.means(group.tasks, group.metric)) for each in (floor, ceiling, row))
         yield "" if row in (floor, ceiling) else f"{100 * (own - low) / (high - low):.0f} %"
 
 
@@ -189,7 +198,7 @@ def _choices(group: _Group, table: Table) -> Iterator[str]:
     if not picked:
         return
     yield "Test accuracy at the checkpoint that each validator picks, without a label of the target:"
-    columns = [_METRIC, *picked, "oracle/accuracy"]
+    columns = [group.metric, *picked, f"oracle/{group.metric.partition('/')[2]}"]
     names = ("last", *(name.partition("/")[2].replace("_", " ") for name in picked), "oracle")
     shown = [row for row in group.rows if any(not math.isnan(_overall(row, group, name)) for name in picked)]
     lines = ((row.label, *(_figure(_overall(row, group, name)) for name in columns)) for row in shown)

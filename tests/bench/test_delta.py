@@ -54,3 +54,21 @@ def test_no_sheet_without_base_or_for_other_kinds():
     assert deltas(table(EQUAL), None) is None
     assert deltas(table(line("single task", "none", []), EQUAL), None) is None
     assert deltas(table(SINGLE, EQUAL, kind="domain"), None) is None
+
+
+def test_errors_count_the_other_way_round_and_metrics_of_one_task_once():
+    base, own = (
+        {
+            "test/score": s,
+            "test/depth": s,
+            "test/depth/absolute_error": a,
+            "test/depth/relative_error": r,
+            "test/kind": k,
+        }
+        for s, a, r, k in ((0.5, 2.0, 0.4, 0.5), (0.6, 1.0, 0.4, 0.5))
+    )
+    single, multi = line("single task", "none", [(0, 0)]), line("equal", "hard", [(0, 0)])
+    single.records[0].metrics, multi.records[0].metrics = base, own
+    rows = deltas(table(single, multi), None).sections[0][1]
+    # the absolute error halves (+50 %), the relative one stays: 25 % of depth, nothing of kind
+    assert rows[1].entries[1].number == pytest.approx(12.5)

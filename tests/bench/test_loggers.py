@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlzoo.bench import Cell, loggers
+from tlzoo.bench import Cell, loggers, protocols
 from tlzoo.bench.loggers import FOLDER, NAMES, choose_loggers
-from tlzoo.bench.protocols import domain
 from tlzoo.cli import main
 from tlzoo.data import DomainTask, ExampleSet
 
@@ -26,7 +25,7 @@ def run(tmp_path, monkeypatch):
     sets = {n: drawn(24, s) for s, n in enumerate(("source_train", "source_test", "target_train", "target_test"))}
     task = DomainTask(name="toy", class_names=("a", "b"), **sets)
     monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(domain, "load_task", lambda *_, **__: task)
+    monkeypatch.setattr("tlzoo.bench.protocols.skeleton.load_task", lambda *_, **__: task)
     monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)
     for name in (NAMES, FOLDER):
         monkeypatch.setenv(name, "")  # so that what a test chooses is taken back
@@ -43,7 +42,7 @@ def run(tmp_path, monkeypatch):
         from tlzoo.bench.execute import reproducible
 
         with reproducible(0, 1):
-            return cell, domain.run(cell, lambda _: None)
+            return cell, protocols.run(cell, lambda _: None)
 
     return run
 

@@ -8,8 +8,8 @@ import pytest
 
 from tlzoo.bench import Cell
 from tlzoo.bench.planning_cache import Facts
-from tlzoo.bench.protocols.training import tune
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.tuning import choose
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.space import LogUniform, draw
 
@@ -52,11 +52,11 @@ def expand(tmp_path, home, protocol, loaded):  # noqa: ARG001  # the last two: t
 def test_as_many_trials_by_the_seed_alone():
     pytest.importorskip("optuna")
     seen = []
-    settings, note = tune(cell(), lambda given: seen.append(given) or score(given))
+    settings, note = choose(cell(), lambda given: seen.append(given) or given, score)
     assert len(seen) == note["trials"] == 24
     assert settings == {"kind": "b", "lr": note["tuned"]["lr"]}
-    assert note == tune(cell(), score)[1]
-    assert note != tune(cell(1), score)[1]
+    assert note == choose(cell(), dict, score)[1]
+    assert note != choose(cell(1), dict, score)[1]
 
 
 def test_it_draws_where_scores_were_good():
@@ -65,7 +65,7 @@ def test_it_draws_where_scores_were_good():
     late, random = [], []
     for seed in range(5):
         tried = []
-        tune(cell(seed), lambda given, tried=tried: tried.append(given) or score(given))
+        choose(cell(seed), lambda given, tried=tried: tried.append(given) or given, score)
         late += [score(given) for given in tried[12:]]
         drawn = {"seed": seed, "method": "m", "parameter": "lr"}
         random += [-abs(np.log10(draw(LogUniform(1e-4, 1.0), trial=t, **drawn)) + 2) - 2 / 3 for t in range(12)]
@@ -74,7 +74,7 @@ def test_it_draws_where_scores_were_good():
 
 def test_a_score_that_is_not_finite_is_no_choice():
     pytest.importorskip("optuna")
-    settings, _ = tune(cell(), lambda given: -np.inf if given["kind"] == "b" else score(given))
+    settings, _ = choose(cell(), dict, lambda given: -np.inf if given["kind"] == "b" else score(given))
     assert settings["kind"] != "b"
 
 
@@ -105,4 +105,4 @@ def test_mistakes_are_named(expand, old, new, message):
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r"pip install tlzoo\[optuna\]"):
-        tune(cell(), score)
+        choose(cell(), dict, score)

@@ -1,15 +1,14 @@
 import inspect
 import textwrap
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tlzoo.bench import Cell
 from tlzoo.bench.planning_cache import Facts
-from tlzoo.bench.protocols import SEARCH, domain
-from tlzoo.bench.protocols.training import divided, trials, tune
+from tlzoo.bench.protocols import SEARCH, run
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.tuning import choose, settings_of, trials
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
@@ -145,18 +144,36 @@ def cell(**changes):
 def test_trials_are_tried_in_parallel_and_grids_in_full():
     candidates = {"weight": [1.0, 2.0], "lr": [0.1, 0.2]}
     assert trials(candidates) == [{"weight": 1.0, "lr": 0.1}, {"weight": 2.0, "lr": 0.2}]
-    tried = []
-    score = lambda settings: tried.append(settings) or settings["weight"]  # noqa: E731
-    settings, note = tune(cell(candidates=candidates, search={"trials": 2}, settings={"estimator": "biased"}), score)
+    searched = cell(candidates=candidates, search={"trials": 2}, settings={"estimator": "biased"})
+    settings, note = choose(searched, dict, lambda settings: settings["weight"])
     assert settings == {"estimator": "biased", "weight": 2.0, "lr": 0.2}
     assert (note["trials"], note["tuned"]) == (2, {"weight": 2.0, "lr": 0.2})
-    tried.clear()
-    assert tune(cell(candidates=candidates), score)[1]["trials"] == len(tried) == 4
+    tried = []
+    _, note = choose(cell(candidates=candidates), lambda settings: tried.append(settings) or settings, lambda _: 0.0)
+    assert note["trials"] == len(tried) == 4
+    assert note["tuned"] == {"weight": 1.0, "lr": 0.1}  # the first of equals
+    assert choose(cell(settings={"weight": 3.0}), dict, None) == ({"weight": 3.0}, {})
+
+
+def test_a_failed_trial_is_no_choice_and_no_end():
+    """What diverges, or has no score, loses to what has one; where all do, the cell fails."""
+    searched = cell(candidates={"weight": [1.0, 2.0, 3.0]})
+
+    def attempt(settings):
+        if settings["weight"] == 1.0:
+            raise FloatingPointError("the loss is nan")
+        return settings["weight"]
+
+    chosen, note = choose(searched, attempt, lambda weight: np.nan if weight == 2.0 else 0.25)
+    assert (chosen, note["tuned"]) == (3.0, {"weight": 3.0})
+    assert np.isnan(note["validation_scores"][:2]).all()
+    with pytest.raises(FloatingPointError, match="all 3 trials failed: the loss is nan"):
+        choose(searched, attempt, lambda _: np.nan)
 
 
 def test_tuned_settings_go_to_the_method_or_its_module():
     tuned = cell(candidates={"weight": [1.0], "lr": [0.1]}, module={"lr": 0.5, "frozen": True})
-    changed, own = divided(tuned, {"weight": 1.0, "lr": 0.1, "estimator": "biased"})
+    changed, own = settings_of(tuned, {"weight": 1.0, "lr": 0.1, "estimator": "biased"})
     assert own == {"weight": 1.0, "estimator": "biased"}
     assert changed.module == {"lr": 0.1, "frozen": True}
 
@@ -207,16 +224,15 @@ def small_task(monkeypatch):
 
     names = [f"{side}_{part}" for side in ("source", "target") for part in ("train", "test")]
     task = DomainTask(name="small", class_names=("a", "b"), **{name: examples(name) for name in names})
-    monkeypatch.setattr(domain, "load_task", lambda name, root=None: task)  # noqa: ARG005
-    load = domain.load
-    monkeypatch.setattr(domain, "load", lambda cell, task: load(replace(cell, module={}), task))  # features they are
+    monkeypatch.setattr("tlzoo.bench.protocols.skeleton.load_task", lambda name, root=None: task)  # noqa: ARG005
+    monkeypatch.setattr("tlzoo.lit.data.base.with_features", lambda task, _: task)  # features they are
     return task
 
 
 def run_small(method, **changes):
     budget, module = {"steps": 20, "batch_size": 8}, {"frozen": True, "bottleneck": 4}
     values = {"budget": budget, "module": module, **changes}
-    return domain.run(Cell(kind="domain", task="small", method=method, **values), lambda _: None)
+    return run(Cell(kind="domain", task="small", backbone="identity", method=method, **values), lambda _: None)
 
 
 @pytest.mark.usefixtures("small_task")

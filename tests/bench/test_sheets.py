@@ -6,7 +6,6 @@ import pytest
 
 import tlzoo
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.protocols.training import split_hash
 from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.critical_difference import ranking
 from tlzoo.bench.report.page import render_page
@@ -15,7 +14,7 @@ from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.bench.suite_reader import load_suite
-from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
 
 SUITE = """\
@@ -36,7 +35,7 @@ MACHINE = {"processor": "p", "cores": 2, "platform": "x"}
 
 @pytest.fixture
 def examples():
-    return ExampleSet(inputs=np.zeros((30, 2)), modality="features", labels=LABELS, checksum="abc")
+    return ExampleSet(inputs=np.zeros((30, 2, 2, 1), dtype=np.uint8), modality="image", labels=LABELS, checksum="abc")
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def task(monkeypatch, loaded, examples):
     known = tlzoo.load_task
 
     def load_task(name, root=None):
-        return types.SimpleNamespace(**vars(known(name, root)), sets=lambda: {"target_test": examples})
+        return types.SimpleNamespace(**{**vars(known(name, root)), "sets": lambda: {"target_test": examples}})
 
     monkeypatch.setattr(tlzoo, "load_task", load_task)
     return loaded

@@ -97,9 +97,9 @@ def test_mistakes_are_named_with_their_line(expand, given, message):
 TOY = """
 from tests_toy_task import TASK
 from tlzoo.bench import protocols
-from tlzoo.bench.protocols import domain
+from tlzoo.bench.protocols import skeleton
 
-domain.load_task = lambda *_, **__: TASK
+skeleton.load_task = lambda *_, **__: TASK
 REVISIONS = protocols.REVISIONS
 
 def run(cell, report):
@@ -138,10 +138,10 @@ def toy(tmp_path, home, monkeypatch):  # noqa: ARG001
     monkeypatch.syspath_prepend(str(folder))
     for name in ("tests_toy_task", "tests_toy_protocol"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    from tlzoo.bench.protocols import domain
+    from tlzoo.bench.protocols import skeleton
     from tlzoo.lit.data import base
 
-    monkeypatch.setattr(domain, "load_task", domain.load_task)  # put back what the module above replaces
+    monkeypatch.setattr(skeleton, "load_task", skeleton.load_task)  # put back what the module above replaces
     monkeypatch.setattr(base, "with_features", base.with_features)
     return "tests_toy_protocol"
 

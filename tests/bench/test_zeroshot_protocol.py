@@ -7,8 +7,6 @@ import pytest
 
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.protocols import zeroshot
-from tlzoo.bench.protocols.zeroshot_answers import Answers
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.methods.zeroshot import CSLS, class_prior
@@ -52,7 +50,7 @@ def task(*, generalized=True, **changes):
 @pytest.fixture
 def run(monkeypatch):
     def run(toy, method="eszsl", **cell):
-        monkeypatch.setattr(zeroshot, "load_task", lambda *_, **__: toy)
+        monkeypatch.setattr("tlzoo.bench.protocols.skeleton.load_task", lambda *_, **__: toy)
         return protocols.run(Cell(kind="zeroshot", task="toy", method=f"zeroshot/{method}", **cell), lambda _: None)
 
     return run
@@ -154,22 +152,6 @@ def test_the_curve_is_a_plot_of_its_own(run):
     assert columns["unseen"][-1] == 1
     assert np.all(np.diff(columns["seen"]) <= 1e-12)
     assert run(task(generalized=False)).series == {}
-
-
-def answers(hits, labels, *, by_class):
-    scores = np.zeros((len(hits), max(labels) + 2))
-    scores[np.arange(len(hits)), np.where(hits, labels, max(labels) + 1)] = 1
-    seen = np.zeros(scores.shape[1], dtype=bool)
-    return Answers(scores=scores, labels=np.array(labels), seen=seen, by_class=by_class)
-
-
-def test_intervals_count_classes_or_examples():
-    hits, labels = np.array([1, 1, 1, 0, 0, 0], dtype=bool), [0, 0, 0, 1, 1, 1]
-    by_example = answers(hits, labels, by_class=False).metrics()["interval"]
-    by_class = answers(hits, labels, by_class=True).metrics()["interval"]
-    assert by_example == pytest.approx(1.96 * np.std(hits, ddof=1) / np.sqrt(6))
-    assert by_class == pytest.approx(1.96 * np.std([1, 0], ddof=1) / np.sqrt(2))
-    assert np.isnan(answers(hits[:3], labels[:3], by_class=True).metrics()["interval"])
 
 
 @pytest.mark.data

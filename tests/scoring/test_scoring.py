@@ -54,7 +54,7 @@ def test_counts_and_confusion_of_classes():
     tables = scores.tables()
     expected = sklearn.confusion_matrix(labels, logits.argmax(dim=1), labels=range(CLASSES))
     np.testing.assert_array_equal(tables["confusion"], expected)
-    classes, examples, right, answered = tables["classes"].T
+    classes, examples, right, answered = tables["counts"].T
     np.testing.assert_array_equal(classes, np.arange(CLASSES))
     np.testing.assert_array_equal(examples, expected.sum(axis=1))
     np.testing.assert_array_equal(right, np.diag(expected))
@@ -64,8 +64,8 @@ def test_counts_and_confusion_of_classes():
 def test_many_classes_keep_counts_of_those_that_occur_alone():
     scores = ClassScores(1000)
     scores.update(F.one_hot(torch.tensor([7, 9, 9]), 1000).float(), torch.tensor([7, 7, 9]))
-    assert scores.tables().keys() == {"classes"}
-    assert scores.tables()["classes"].tolist() == [[7, 2, 1, 1], [9, 1, 1, 2]]
+    assert scores.tables().keys() == {"counts"}
+    assert scores.tables()["counts"].tolist() == [[7, 2, 1, 1], [9, 1, 1, 2]]
 
 
 def test_labels_that_are_missing_or_wrong():
@@ -190,8 +190,9 @@ def test_several_targets():
     assert found["score"] == pytest.approx((found["values"] + found["age.group"]) / 2)
     assert MultitaskScores({"one": Target(classes=2)}).headline == "accuracy"
     scores.reset()
-    scores.update(outputs, labels, present={"values": torch.tensor([True, False, False, False])})
-    assert scores.compute()["values"] == 1
+    scores.update(outputs, {"values": torch.tensor([0, -1, -1, -1])})  # the others are left out
+    assert scores.compute() == {**scores.compute(), "score": 1.0, "values": 1.0}
+    assert "none" not in scores.compute()
 
 
 def test_episodes():

@@ -17,6 +17,9 @@ from tlzoo.storage import replace_file
 
 __all__ = ["described", "write_metrics", "write_parquet"]
 
+_USUAL = "test/accuracy"
+"""Main metric of groups that the file says nothing about."""
+
 _MANIFEST = ("tlzoo", "commit", "python", "platform", "processor", "versions")
 
 
@@ -71,6 +74,8 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
         }
         lines.append(json.dumps(entry, sort_keys=True, ensure_ascii=False))
     head: dict[str, Any] = {"suite": plan.suite.name, "question": plan.suite.question, "made_with": unique}
+    if metrics := {group.title: group.metric for group, _ in plan.groups if group.metric != _USUAL}:
+        head["metrics"] = metrics
     if judgements := _judgements(plan, store):
         head["judgements"] = judgements
     opening = json.dumps(head, sort_keys=True, ensure_ascii=False)[:-1]

@@ -99,7 +99,7 @@ class Facts:
         return {**facts, "code": code}
 
     def task(self, name: str, root: str | None = None) -> dict[str, Any]:
-        """Return ``name`` in a cell, ``kind``, ``checksum``, ``modality`` and ``code`` of a task.
+        """Return ``name`` in a cell, ``kind``, ``checksum``, ``modality``, ``metric`` and ``code`` of a task.
 
         Raises:
             ValueError: the name is unknown, or the folder does not hold such a task.
@@ -110,7 +110,9 @@ class Facts:
             task = tlzoo.load_task(name) if root is None else tlzoo.load_task(name, root=root)
             modality = next((str(examples.modality) for examples in task.sets().values()), None)
             pinned = bool(task.sources)
-            return {"kind": task.kind, "checksum": task.checksum, "pinned": pinned, "modality": modality}
+            metric = str(getattr(task, "metric", "accuracy"))
+            known = {"kind": task.kind, "checksum": task.checksum, "metric": metric}
+            return {**known, "pinned": pinned, "modality": modality}
 
         key = _key(f"task {name} root {root}", code)
         fact: dict[str, Any] = self._remembered(key, establish, lasting=False)

@@ -125,6 +125,8 @@ def _differences(old: Record, new: Record, store: Store, fresh: Store, *, tolera
 
 
 def _equal(first: Any, second: Any, tolerance: float) -> bool:
+    if np.asarray(first).dtype.kind == "U":  # names of classes
+        return np.array_equal(first, second)
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.shape != b.shape:
         return False

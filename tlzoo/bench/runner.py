@@ -49,7 +49,8 @@ def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
     """
     facts = Facts(protocol)
     # methods and backbones of all groups are looked up before the first task is loaded, so a typo shows at once
-    groups = tuple((group, tuple(group.cells(facts))) for group in suite.groups)
+    expanded = [(group, tuple(group.cells(facts))) for group in suite.groups]
+    groups = tuple((group.with_metric(facts), cells) for group, cells in expanded)
     sees = {cell.method: facts.method(cell.method)["sees"] for _, cells in groups for cell in cells}
     facts.save()
     return Plan(suite=suite, groups=groups, sees=sees)

@@ -79,7 +79,7 @@ def _keep(path: Path, labels: Found) -> None:
 
 
 def _splits(cell: Cell, target: str) -> Iterator[tuple[str, Found]]:
-    from tlzoo.bench.protocols.training import split_hash
+    from tlzoo.data.example_set import split_hash
 
     task: Any = tlzoo.load_task(cell.task, root=cell.root) if cell.root else tlzoo.load_task(cell.task)
     for examples in task.sets().values():

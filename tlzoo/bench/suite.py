@@ -36,7 +36,8 @@ class Group:
     """Rows that are compared on the same tasks and backbones with the same budget.
 
     Attributes:
-        metric: main metric of its tables; ``columns`` are further metrics, shown as means.
+        metric: main metric of its tables, by default ``test/`` and the metric of its tasks; ``columns`` are further
+            metrics, shown as means.
         percent: whether to show values times 100.
         better: whether higher or lower values are better.
         search: search settings, the same for all rows.
@@ -50,7 +51,7 @@ class Group:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     place: Located
-    metric: str = "test/accuracy"
+    metric: str = ""
     columns: tuple[str, ...] = ()
     percent: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -95,6 +96,20 @@ class Group:
         ]
         self._refuse_twins(cells)
         return cells
+
+    def with_metric(self, facts: Facts) -> Group:
+        """Return the group with the main metric of its tasks, unless the suite names one.
+
+        Raises:
+            SuiteError: the tasks have different metrics.
+        """
+        metrics = {task.value: str(self._task(task, facts)["metric"]) for task in self.tasks}
+        if not self.metric and len(set(metrics.values())) > 1:
+            named = ", ".join(f"{metric} ({task})" for task, metric in metrics.items())
+            raise self.place.error(
+                f"the tasks of {self.title!r} have different metrics: {named}; give metric: test/NAME"
+            )
+        return replace(self, metric=self.metric or f"test/{next(iter(metrics.values()))}")
 
     def _method(self, row: Row, facts: Facts, protocol: Mapping[str, Any]) -> dict[str, Any]:
         method: dict[str, Any] = _at(row.method, facts.method, row.method.value)

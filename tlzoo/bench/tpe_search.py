@@ -11,13 +11,11 @@ from tlzoo.bench.cell import Cell
 from tlzoo.randomness import Stream, derived_seed
 from tlzoo.space import Choice, Distribution, read_distribution
 
-__all__ = ["sampled"]
+__all__ = ["search_by_tpe"]
 
 
-def sampled(
-    cell: Cell, settings: Mapping[str, Any], evaluate: Callable[[dict[str, Any]], float]
-) -> list[tuple[dict[str, Any], float]]:
-    """Return every trial of a cell's search with its validation score, in order.
+def search_by_tpe(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> None:
+    """Evaluate as many settings as a cell has trials.
 
     Bergstra et al., NIPS 2011, https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. The first
     third of the trials is random; each later one uses the validation scores of all earlier ones, and nothing else. The
@@ -25,8 +23,7 @@ def sampled(
 
     Args:
         cell: a cell whose candidates are distributions as plain data.
-        settings: the fixed settings.
-        evaluate: returns the validation score of settings; a score that is not finite counts as failed.
+        evaluate: returns the validation score of the settings to try; a score that is not finite counts as failed.
 
     Raises:
         ImportError: Optuna is not installed.
@@ -38,20 +35,17 @@ def sampled(
     space = {name: read_distribution(_listed(data)) for name, data in sorted(cell.candidates.items())}
     count = int(cell.search["trials"])
     seed = derived_seed(cell.seed, Stream.TPE, cell.method)
-    tried = []
     with _silent(optuna):
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(count // 3, 1))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for _ in range(count):
             trial = study.ask({name: _asked(optuna, each) for name, each in space.items()})
             choice = {name: _value(each, trial.params[name]) for name, each in space.items()}
-            score = evaluate({**settings, **choice})
-            tried.append((choice, score))
+            score = evaluate(choice)
             if math.isfinite(score):
                 study.tell(trial, score)
             else:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
-    return tried
 
 
 def _asked(optuna: Any, distribution: Distribution) -> Any:

@@ -15,7 +15,7 @@ from tlzoo.inputs import Indices, Inputs, Parts, Rows, as_inputs, detached
 from tlzoo.labels import as_column, class_labels
 from tlzoo.types import Examples, Modality, is_withheld
 
-__all__ = ["ExampleSet", "content_hash"]
+__all__ = ["ExampleSet", "content_hash", "split_hash"]
 
 _IN_MEMORY_BYTES = 2**28
 _HASHED_TOGETHER = 256
@@ -32,6 +32,11 @@ def content_hash(*parts: Any) -> str:
         else:
             digest.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
     return digest.hexdigest()[:16]
+
+
+def split_hash(examples: ExampleSet) -> str:
+    """Return the identity of a test split: its inputs and labels."""
+    return content_hash(examples.checksum, np.empty(0) if examples.labels is None else examples.labels)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -94,12 +94,12 @@ class ClassScores(Scores):
     def tables(self) -> dict[str, NDArray[np.int32]]:
         """Return what is stored of an answered set, as integers.
 
-        ``classes`` (K, 4): of every class that occurs its index, and its counts as in :meth:`by_class`. ``confusion``
+        ``counts`` (K, 4): of every class that occurs its index, and its counts as in :meth:`by_class`. ``confusion``
         (C, C): examples by label and answer; left out above 100 classes.
         """
         counts = self.by_class()
         occurs = np.flatnonzero(counts.any(axis=1))
-        found = {"classes": np.column_stack([occurs, counts[occurs]]).astype(np.int32)}
+        found = {"counts": np.column_stack([occurs, counts[occurs]]).astype(np.int32)}
         return found | ({"confusion": self.confusion.cpu().numpy().astype(np.int32)} if len(self.confusion) else {})
 
     def compute(self) -> dict[str, float]:

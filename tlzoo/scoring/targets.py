@@ -227,21 +227,11 @@ class MultitaskScores(nn.Module):
         self.names, self.headline = tuple(targets), mean_metric(targets)
         self.parts = nn.ModuleList(map(target_scores, targets.values()))  # names may be such that modules cannot have
 
-    def update(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None
-    ) -> None:
-        """Take in outputs and labels by target; targets that are left out have none.
-
-        Args:
-            outputs: what the head of each target says.
-            targets: labels; those that are missing are marked as the kind of target does.
-            present: (B,) booleans of the targets that some items lack altogether.
-        """
+    def update(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
+        """Take in outputs and labels by target, missing labels marked as its kind does; targets may be left out."""
         for name, part in zip(self.names, self.parts, strict=True):
-            if name not in targets:
-                continue
-            there = slice(None) if present is None or name not in present else present[name]
-            part.update(outputs[name][there], targets[name][there])  # type: ignore[operator]
+            if name in labels:
+                part.update(outputs[name], labels[name])  # type: ignore[operator]
 
     def compute(self) -> dict[str, float]:
         """Return the figures."""

@@ -56,18 +56,19 @@ class ZeroShotScores(Scores):
         self.scores.append(scores.detach().to(torch.promote_types(scores.dtype, torch.float32)))
         self.labels.append(labels)
 
-    def _collected(self) -> tuple[Tensor, Tensor]:
+    def collected(self) -> tuple[Tensor, Tensor]:
+        """Return all scores (N, C) and labels (N,)."""
         return dim_zero_cat(self.scores).cpu(), dim_zero_cat(self.labels).cpu()
 
-    def answered(self) -> ClassScores:
+    def counted(self) -> ClassScores:
         """Return the counts of all answers, of examples of seen classes too."""
         counted = ClassScores(len(self.seen))
-        counted.update(*self._collected())
+        counted.update(*self.collected())
         return counted
 
     def compute(self) -> dict[str, float]:
         """Return the figures."""
-        scores, labels = self._collected()
+        scores, labels = self.collected()
         of_unseen = ~torch.from_numpy(self.seen)[labels]
         scores, labels = scores[of_unseen], labels[of_unseen]
         found = ClassScores(len(self.seen)).of(scores, labels)
@@ -85,11 +86,11 @@ class ZeroShotScores(Scores):
 
     def curve(self) -> SeenUnseenCurve:
         """Return the accuracies under every gamma."""
-        return seen_unseen_curve(*self._collected(), torch.from_numpy(self.seen))
+        return seen_unseen_curve(*self.collected(), torch.from_numpy(self.seen))
 
     def sides(self, gamma: float) -> dict[str, float]:
         """Return ``seen``, ``unseen``, their ``harmonic`` mean and its ``interval``, seen scores lowered by gamma."""
-        scores, labels = self._collected()
+        scores, labels = self.collected()
         lowered = scores.numpy() - gamma * self.seen
         counted = ClassScores(len(self.seen))
         counted.count(torch.from_numpy(lowered.argmax(axis=1)), labels)

@@ -13,7 +13,6 @@ import tlzoo
 from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.protocols import episode
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.lit import EpisodeData
@@ -174,7 +173,7 @@ def test_fine_tuning_helps_an_untrained_encoder(folder, task):
 
 
 def test_a_cell(folder, task, monkeypatch):
-    monkeypatch.setattr(episode, "load_task", lambda *_, **__: task)
+    monkeypatch.setattr("tlzoo.bench.protocols.skeleton.load_task", lambda *_, **__: task)
     cell = Cell(
         kind="episode",
         task="toy",

@@ -11,7 +11,6 @@ import tlzoo
 from tlzoo.backbones.cross_encoder import load_pair_classifier
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.protocols import zeroshot
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.methods.zeroshot import NLI
@@ -140,7 +139,7 @@ def test_a_module_and_a_trainer(task):
 
 
 def test_a_cell(task, folder, monkeypatch):
-    monkeypatch.setattr(zeroshot, "load_task", lambda *_, **__: task)
+    monkeypatch.setattr("tlzoo.bench.protocols.skeleton.load_task", lambda *_, **__: task)
     cell = Cell(kind="zeroshot", task="toy", method="zeroshot/nli", settings={"model": str(folder)})
     outcome = protocols.run(cell, lambda _: None)
     assert outcome.receipt["sees"] == [Sees.CLASS_DESCRIPTIONS]

@@ -1,69 +1,63 @@
-"""Domain adaptation and confusion: train on the views, measure on target test data."""
+"""Domain adaptation and confusion: train on the views of both domains, measure on target test data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.embedding import EMBEDDED_SEED, embedding
-from tlzoo.bench.protocols.measuring import measured, metrics_of
-from tlzoo.bench.protocols.training import (
-    CHECKPOINTS,
-    as_array,
-    divided,
-    optimizer_settings,
-    plain,
-    receipt,
-    split_hash,
-    train,
-    trained_parameters,
-    tune,
-)
-from tlzoo.data import load_task
-from tlzoo.data.example_set import ExampleSet
+from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
+from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, trained_parameters
+from tlzoo.bench.tuning import Settings, plain
+from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
-from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.alignment import Alignment
-from tlzoo.methods.source_free import SourceFree
-from tlzoo.methods.test_time import TestTime
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.registry import family_of, method_class
+from tlzoo.scoring import ClassScores, scorer
+from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
 from tlzoo.types import Prediction, Sees
 
-__all__ = ["DEPENDENCE_ITEMS", "domain_module", "load", "run"]
+__all__ = ["DomainProtocol", "DomainRun", "domain_data", "domain_module", "scored"]
+
+DomainRun = Run[DomainData, Any]
 
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
-DEPENDENCE_ITEMS = 64
+
+_COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
+"""Sets that are measured, the source first: scores of the target look at it; and the curve of their headline figure."""
+
+_WATCHED = ("feature_gradient", "domain_accuracy")
+"""What training logs that tells how the method fares."""
 
 
-def load(cell: Cell, task: DomainTask) -> DomainData:
-    """Return the data of a cell: frozen features where the suite says so, raw inputs otherwise."""
-    steps, batch_size = int(cell.budget["steps"]), int(cell.budget["batch_size"])
-    return DomainData(
-        task,
-        features=cell.backbone if cell.module.get("frozen") else None,
-        transform=cell.module.get("transform"),
-        transform_settings=plain(cell.module.get("transform_settings")),
-        scale=bool(cell.module.get("scale", False)),
-        batch_size=batch_size,
-        seed=cell.seed,
-        steps_per_epoch=max(steps // CHECKPOINTS, 1),
-    )
+def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
+    """Return the data of a cell, frozen features or raw inputs; ``settings`` go before what the cell says."""
+    given = {
+        "features": cell.backbone if cell.module.get("frozen") else None,
+        "transform": cell.module.get("transform"),
+        "transform_settings": plain(cell.module.get("transform_settings")),
+        "scale": bool(cell.module.get("scale", False)),
+        "batch_size": int(cell.budget["batch_size"]),
+        "seed": cell.seed,
+        "steps_per_epoch": steps_per_checkpoint(int(cell.budget["steps"])),
+    }
+    return DomainData(task, **{**given, **settings})
 
 
-def domain_module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> DomainModule:
+def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainModule:
     """Return the module of a cell, before training."""
-    cell, settings = divided(cell, settings)
     frozen = cell.module.get("frozen")
-    shape = {"num_features": data.num_features} if frozen else plain(cell.module.get("backbone_settings"))
     return _MODULES[family_of(cell.method)](
         "identity" if frozen else str(cell.backbone),
         cell.method,
@@ -71,154 +65,147 @@ def domain_module(cell: Cell, data: DomainData, settings: dict[str, Any]) -> Dom
         bottleneck=cell.module.get("bottleneck"),
         batch_statistics=cell.module.get("batch_statistics", "joint"),
         optimizer=optimizer_settings(cell),
-        backbone_settings=shape,
+        backbone_settings={"num_features": data.num_features}
+        if frozen
+        else plain(cell.module.get("backbone_settings")),
         method_settings=settings,
     )
 
 
-def run(cell: Cell, report: Report) -> Outcome:
-    """Train one network and measure it at ten checkpoints.
+def scored(counted: ClassScores, logits: Tensor, examples: ExampleSet) -> dict[str, float]:
+    """Return the figures of logits (N, C) on a set; NaN where no label is known."""
+    labels = np.full(len(examples), -1) if examples.labels is None else examples.labels
+    groups = torch.from_numpy(examples.domains) if counted.groups and examples.domains is not None else None
+    return counted.of(logits.cpu(), torch.from_numpy(labels), groups)
+
+
+class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
+    """Trains one network on both domains and measures it at ten checkpoints.
 
     Candidates are chosen at the last step by a label-free score on target training inputs, the information score where
-    the suite names no other; those of a method that sees no target input by accuracy on held-out source data.
+    the suite names no other; those of a method that sees no target input by the headline on held-out source data.
 
     Raises:
-        TypeError: the task is no domain task.
-        ValueError: the task has labelled target examples, and the method is no alignment of one loss; or there is a
-            transform, and the method does not train on both domains.
+        ValueError: the test has no labels; the task has labelled target examples, and the method is no alignment of one
+            loss; or there is a transform, and the method does not train on both domains.
     """
-    task = load_task(cell.task, root=cell.root)
-    if not isinstance(task, DomainTask):
-        raise TypeError(f"{cell.task} is a {task.kind} task; expected a domain task")
-    cls = method_class(cell.method)
-    if task.shots is not None and not issubclass(cls, (Alignment, FeatureTransform)):
-        raise ValueError(
-            f"{task.name} has labelled target examples, which {cell.method} does not learn from beside the source; "
-            "take the task without its shots, or a method of one loss"
-        )
-    if issubclass(cls, (TestTime, SourceFree, FeatureTransform)) and _transforms(cell):
-        raise ValueError(
-            f"{cell.method} takes no transform: it adapts a source model without the source, or transforms features "
-            "itself; put the transform before a method that trains on both domains"
-        )
-    if issubclass(cls, TestTime):
-        from tlzoo.bench.protocols.adapting import answer_stream  # here: it builds on this module
 
-        return answer_stream(cell, task, report)
-    if issubclass(cls, FeatureTransform):
-        from tlzoo.bench.protocols.feature_transforms import answer_aligned  # here: it builds on this module
+    takes = DomainTask
+    transformed: ClassVar[bool] = True
+    """Whether a transform of features may come before the method."""
 
-        return answer_aligned(cell, task)
-    build = _builder(cell, task, report, source_free=issubclass(cls, SourceFree))
-    runs: dict[str, _Run] = {}
-    rule = cell.search.get("rule", "information")
+    def __init__(self, cell: Cell, report: Report) -> None:
+        super().__init__(cell, report)
+        if self.task.target_test.labels is None:
+            raise ValueError(f"target_test of {self.task.name} has no labels, which a cell is measured by; give labels")
+        if self.task.shots is not None and not issubclass(method_class(cell.method), (Alignment, FeatureTransform)):
+            raise ValueError(
+                f"{self.task.name} has labelled target examples, which {cell.method} does not learn from beside the "
+                "source; take the task without its shots, or a method of one loss"
+            )
+        if not self.transformed and (cell.module.get("transform") or cell.candidates.get("transform")):
+            raise ValueError(
+                f"{cell.method} takes no transform: it adapts a source model without the source, or transforms "
+                "features itself; put the transform before a method that trains on both domains"
+            )
 
-    def evaluate(settings: dict[str, Any]) -> float:
-        torch.manual_seed(cell.seed)
-        runs[repr(settings)] = finished = _Run(cell, *build(settings), report)
-        return float(finished.curves.get(f"validation/{rule}", finished.curves["source"])[-1])
+    @classmethod
+    def load(cls, cell: Cell, task: DomainTask) -> DomainData:
+        """Return source and target."""
+        return domain_data(cell, task)
 
-    settings, note = tune(cell, evaluate)
-    if repr(settings) not in runs:
-        runs[repr(settings)] = _Run(cell, *build(settings), report)
-    chosen = runs[repr(settings)]
-    if note:
-        note["rule"] = rule if f"validation/{rule}" in chosen.curves else "source"
-    return chosen.outcome(note)
+    def build(self, cell: Cell, settings: Settings) -> DomainRun:
+        """Return data and module, before training."""
+        data = self.load(cell, self.task) if "transform" in self.cell.candidates else self.data
+        return Run(cell=cell, data=data, module=domain_module(cell, data, settings))
 
+    def measure(self, run: DomainRun) -> Mapping[str, float]:
+        """Return headline figures, label-free scores, signs of health, and what training logged last.
 
-def _transforms(cell: Cell) -> bool:
-    return bool(cell.module.get("transform") or cell.candidates.get("transform"))
+        Labels of the target are read here, in the harness, and nowhere else.
+        """
+        sees = run.method.sees | run.data.transform_sees
+        headline = ClassScores(self.task.num_classes, metric=self.task.metric)
+        row: dict[str, float] = {}
+        source: Prediction | None = None
+        for name, column in _COLUMNS.items():
+            examples: ExampleSet = getattr(run.data.evaluated, name)
+            if not len(examples):
+                continue
+            said = run.last[name] = self.predict(run, examples)
+            row[column] = scored(headline, said.logits, examples)[self.task.metric]
+            if name == "source_test":
+                source = replace(said, labels=torch.as_tensor(examples.labels))
+            elif name == "target_train":
+                shown = source if Sees.SOURCE_LABELS in sees else None
+                found = scores(said.features, said.logits, shown) if Sees.TARGET_INPUTS in sees else {}
+                signs = health(said.features, said.logits, None if source is None else source.features)
+                row |= {f"validation/{key}": float(value) for key, value in found.items()}
+                row |= {f"health/{key}": value for key, value in signs.items()}
+        return row | self.logged(run)
 
-
-def _builder(
-    cell: Cell, task: DomainTask, report: Report, *, source_free: bool
-) -> Callable[[dict[str, Any]], tuple[DomainData, TargetModule]]:
-    """Return what makes data and module of a cell from the settings that are tried."""
-    if not source_free:
-
-        def trained(settings: dict[str, Any]) -> tuple[DomainData, TargetModule]:
-            data = load(divided(cell, settings)[0], task)
-            return data, domain_module(cell, data, settings)
-
-        return trained
-    from tlzoo.bench.protocols import adapting  # here: it builds on this module
-
-    source = adapting.source_model(cell, task, report)
-    target = adapting.target_data(cell, task, source)
-
-    def adapted(settings: dict[str, Any]) -> tuple[DomainData, TargetModule]:
-        own, rest = divided(cell, settings)
-        return target, adapting.source_free_module(own, target, source, rest, optimizer_settings(own))
-
-    return adapted
-
-
-class _Run:
-    """One training with its measurements."""
-
-    def __init__(self, cell: Cell, data: DomainData, module: TargetModule, report: Report) -> None:
-        self.module, self.task, self.seed = module, data.task, cell.seed
-        self.features: dict[str, NDArray[Any]] = {}
-        self.curves: dict[str, list[float]] = {"step": []}
-        self.data = data
-        self.trainer = train(module, data, cell, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
-
-    def _measure(self, step: int) -> dict[str, float]:
-        """Measure the network as it is."""
-        module = self.module
-        sees = module.method.sees | self.data.transform_sees
-        row, self.logits = measured(self.task, self.data.evaluated, sees, self._predict)
-        logged = module.trainer.callback_metrics
-        row.update(_of_training({name: float(value) for name, value in logged.items() if name.startswith("train/")}))
-        for name, value in {"step": float(step), **row}.items():
-            self.curves.setdefault(name, []).append(value)
-        return row
-
-    def _predict(self, examples: ExampleSet) -> Prediction:
-        prediction = self.module.predict_all(self.data.passes(examples))
-        pictured = {"source": self.data.evaluated.source_test, "target": self.data.evaluated.target_train}
-        self.features |= {name: as_array(prediction.features) for name, own in pictured.items() if own is examples}
+    def predict(self, run: DomainRun, examples: ExampleSet) -> Prediction:
+        """Return what the network says of a set."""
+        prediction: Prediction = run.module.predict_all(run.data.passes(examples, whole=True))
         return prediction
 
-    def _picture(self) -> dict[str, NDArray[Any]]:
-        if self.seed != EMBEDDED_SEED:
-            return {}
-        evaluated = self.data.evaluated
-        return embedding(self.features, {"source": evaluated.source_test, "target": evaluated.target_train})
+    def logged(self, run: DomainRun) -> dict[str, float]:
+        """Return what training logged last; what tells how the method fares as ``health/SIGN``."""
+        found = {k: float(v) for k, v in run.module.trainer.callback_metrics.items() if k.startswith("train/")}
+        signs = {f"health/{sign}": v for k, v in found.items() if (sign := k.rsplit("/", 1)[-1]) in _WATCHED}
+        return {**{k: v for k, v in found.items() if not k.endswith("/feature_gradient")}, **signs}
 
-    def outcome(self, note: dict[str, Any]) -> Outcome:
-        """Return what the cell found, with ``note`` in the receipt."""
-        test = self.curves["test"]
-        shots = () if self.task.shots is None else (Sees.TARGET_LABELS,)
-        examples = self.data.evaluated.target_test
-        inputs = examples.batch(np.arange(min(DEPENDENCE_ITEMS, len(examples)))).inputs
-        with torch.no_grad():
-            dependence = measure_dependence(self.module, inputs)
-        return Outcome(
-            metrics=metrics_of(self.task, examples, self.curves, self.logits),
-            curves={name: values for name, values in self.curves.items() if len(values) == len(test)},
-            receipt=receipt(
-                self.module.method,
-                dependence,
-                selection="last step",
-                parameters=trained_parameters(self.module),
-                shown={*shots, *self.data.transform_sees},
-                **({"shots": self.task.shots_per_class} if shots else {}),
-                **({} if self.data.transform is None else {"transform": self.data.transform.name}),
-                **note,
-            ),
-            predictions={"test_logits": as_array(self.logits), **self._picture()},
-            splits={"test_logits": split_hash(examples)},
+    def validation(self, run: DomainRun) -> float:
+        """Return the score of the cell's rule at the last step."""
+        return run.curves[self.rule(run)][-1]
+
+    def rule(self, run: DomainRun) -> str:
+        """Return the curve by which candidates are chosen: a label-free score; held-out source data without any."""
+        name = f"validation/{self.cell.search.get('rule', 'information')}"
+        return name if name in run.curves else "source"
+
+    def outcome(self, run: DomainRun, note: dict[str, Any]) -> Outcome:
+        """Return what the cell found."""
+        test, logits, counted = run.data.evaluated.target_test, run.last["target_test"].logits, scorer(self.task)
+        figures = {f"test/{name}": value for name, value in scored(counted, logits, test).items()}
+        tables = class_tables("test_logits", counted, self.task.class_names)
+        return self.found(
+            run,
+            metrics={**figures, **self.figures(run)},
+            predictions={"test_logits": logits.cpu().numpy()},
+            split=split_hash(test),
+            tables={**tables, **self._picture(run)},
+            items=test,
+            **{**self.notes(run), **note, **({"rule": self.rule(run).removeprefix("validation/")} if note else {})},
         )
 
+    def figures(self, run: DomainRun) -> dict[str, float]:
+        """Return the headline of all sets at the last checkpoint, and of the test at those that validators select."""
+        metric, curves, test = self.task.metric, run.curves, run.curves["test"]
+        last = {f"{name}/{metric}": curves[name][-1] for name in ("transductive", "source") if name in curves}
+        validators = {"source": "source", **{name: f"validation/{name}" for name in (*SCORES, *SOURCE_SCORES)}}
+        chosen = {name: int(np.argmax(curves[curve])) for name, curve in validators.items() if curve in curves}
+        selected = {f"selected/{name}": test[place] for name, place in chosen.items()}
+        return {f"oracle/{metric}": max(test), **last, **selected}
 
-def _of_training(logged: Mapping[str, float]) -> dict[str, float]:
-    """Return what training logged last, with what of it tells how the method fares as ``health/``."""
-    signs = {
-        f"health/{sign}": value
-        for sign in ("feature_gradient", "domain_accuracy")
-        for name, value in logged.items()
-        if name.rsplit("/", 1)[-1] == sign
-    }
-    return {**{name: value for name, value in logged.items() if not name.endswith("/feature_gradient")}, **signs}
+    def notes(self, run: DomainRun) -> dict[str, Any]:
+        """Return what the receipt says beside what is measured for it."""
+        few, transform = self.task.shots is not None, run.data.transform
+        return {
+            "answer": run.module,
+            "selection": "last step",
+            "parameters": trained_parameters(run.module),
+            "shown": {*([Sees.TARGET_LABELS] if few else []), *run.data.transform_sees},
+            "shots": self.task.shots_per_class if few else None,
+            "transform": None if transform is None else transform.name,
+        }
+
+    def _picture(self, run: DomainRun) -> dict[str, NDArray[Any]]:
+        """Return a small picture of the features, of one seed."""
+        shown = {
+            side: name for side, name in (("source", "source_test"), ("target", "target_train")) if name in run.last
+        }
+        if run.cell.seed != EMBEDDED_SEED or not shown:
+            return {}
+        features = {side: run.last[name].features.cpu().numpy() for side, name in shown.items()}
+        return embedding(features, {side: getattr(run.data.evaluated, name) for side, name in shown.items()})

@@ -2,106 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.domain import DEPENDENCE_ITEMS, load
-from tlzoo.bench.protocols.measuring import measured, metrics_of
-from tlzoo.bench.protocols.training import as_array, divided, receipt, split_hash, tune
+from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun
+from tlzoo.bench.protocols.skeleton import Run
+from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import ExampleSet
-from tlzoo.data.tasks import DomainTask
 from tlzoo.methods.transforms import AlignedClassifier, FeatureTransform
 from tlzoo.registry import create_method
 from tlzoo.types import Prediction, Sees
 
-__all__ = ["answer_aligned"]
+__all__ = ["TransformProtocol"]
 
 
-def answer_aligned(cell: Cell, task: DomainTask) -> Outcome:
-    """Fit and measure; there is one checkpoint, which every validator selects.
-
-    Candidates are chosen as those of trained methods are, by a label-free score or by held-out source data.
+class TransformProtocol(DomainProtocol):
+    """Fits and measures: there is one checkpoint, which every validator selects.
 
     Raises:
         ValueError: the cell has raw inputs.
     """
-    if not cell.module.get("frozen"):
-        raise ValueError(f"{cell.method} takes features; set frozen: true and name the backbone that extracts them")
-    features = load(cell, task).task
-    fits: dict[str, _Fit] = {}
-    rule = cell.search.get("rule", "information")
 
-    def evaluate(settings: dict[str, Any]) -> float:
-        fits[repr(settings)] = finished = _Fit.of(cell, features, settings)
-        return finished.row.get(f"validation/{rule}", finished.row["source"])
+    transformed = False
 
-    settings, note = tune(cell, evaluate)
-    if repr(settings) not in fits:
-        evaluate(settings)
-    chosen = fits[repr(settings)]
-    if note:
-        note["rule"] = rule if f"validation/{rule}" in chosen.row else "source"
-    return chosen.outcome(features, note)
+    def __init__(self, cell: Cell, report: Report) -> None:
+        if not cell.module.get("frozen"):
+            raise ValueError(f"{cell.method} takes features; set frozen: true and name the backbone that extracts them")
+        super().__init__(cell, report)
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    """A fitted model with what was measured of it."""
-
-    model: AlignedClassifier
-    row: dict[str, float]
-    logits: torch.Tensor
-
-    @classmethod
-    def of(cls, cell: Cell, task: DomainTask, settings: dict[str, Any]) -> _Fit:
-        """Fit a model to what its method sees of the task, and measure it."""
-        cell, settings = divided(cell, settings)
-        width = _inputs(task.target_test).shape[1]
-        method = create_method(cell.method, num_features=width, num_classes=task.num_classes, **settings)
+    def build(self, cell: Cell, settings: Settings) -> DomainRun:
+        """Return features, and the transform with its classifier, not fitted yet."""
+        shape = {"num_features": self.data.num_features, "num_classes": self.task.num_classes}
+        method = create_method(cell.method, **shape, **settings)
         assert isinstance(method, FeatureTransform)
         model = AlignedClassifier(method, penalty=float(cell.module.get("penalty", 1.0)))
-        view = task.view(method.sees, by=method.name)
-        model.fit(
+        return Run(cell=cell, data=self.data, module=model, method=method, notes={"selection": "fitted once"})
+
+    def train(self, run: DomainRun) -> None:
+        """Fit to what the method sees of the task, and measure."""
+        view = run.data.task.view(run.method.sees, by=run.method.name)
+        run.module.fit(
             *_labelled(view.source),
-            _inputs(view.target) if Sees.TARGET_INPUTS in method.sees else None,
+            _inputs(view.target) if Sees.TARGET_INPUTS in run.method.sees else None,
             shots=None if view.shots is None else _labelled(view.shots),
         )
-        source_test = task.source_test
+        self.checkpoint(run, 0)
 
-        def predict(examples: ExampleSet) -> Prediction:
-            transform = method.transform_source if examples is source_test else method.transform_target
-            aligned = transform(_inputs(examples))
-            return Prediction(features=aligned, logits=model.classifier(aligned))
+    def predict(self, run: DomainRun, examples: ExampleSet) -> Prediction:
+        """Return the aligned features of a set, and what the classifier says of them."""
+        of_source = examples is run.data.evaluated.source_test
+        aligned = (run.method.transform_source if of_source else run.method.transform_target)(_inputs(examples))
+        return Prediction(features=aligned, logits=run.module.classifier(aligned))
 
-        row, logits = measured(task, task, method.sees, predict)
-        return cls(model=model, row=row, logits=logits)
+    def logged(self, run: DomainRun) -> dict[str, float]:
+        """Return nothing: a fit logs no losses."""
+        return {}
 
-    def outcome(self, task: DomainTask, note: dict[str, Any]) -> Outcome:
-        """Return what is stored."""
-        examples = task.target_test
-        dependence = measure_dependence(self.model, _inputs(examples)[:DEPENDENCE_ITEMS])
-        classifier = self.model.classifier
-        curves = {name: [value] for name, value in {"step": 0.0, **self.row}.items()}
-        return Outcome(
-            metrics=metrics_of(task, examples, curves, self.logits),
-            curves=curves,
-            receipt=receipt(
-                self.model.transform,
-                dependence,
-                selection="fitted once",
-                parameters=classifier.weight.numel() + classifier.bias.numel(),
-                shown=() if task.shots is None else (Sees.TARGET_LABELS,),
-                **({} if task.shots is None else {"shots": task.shots_per_class}),
-                **note,
-            ),
-            predictions={"test_logits": as_array(self.logits)},
-            splits={"test_logits": split_hash(examples)},
-        )
+    def notes(self, run: DomainRun) -> dict[str, Any]:
+        """Return what the receipt says; features are looked at in float32, as they are fitted."""
+        classifier = run.module.classifier
+        parameters = classifier.weight.numel() + classifier.bias.numel()
+        return {**super().notes(run), "answer": lambda items: run.module(items.float()), "parameters": parameters}
 
 
 def _labelled(examples: ExampleSet) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,86 +1,55 @@
-"""Multitask learning: train on all tasks, measure each on test data."""
+"""Multitask learning: train on all tasks, measure each on test data by what fits it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import (
-    CHECKPOINTS,
-    as_array,
-    optimizer_settings,
-    plain,
-    receipt,
-    split_hash,
-    train,
-    trained_parameters,
-    tune,
-)
-from tlzoo.data import load_task
-from tlzoo.data.example_set import ExampleSet
+from tlzoo.bench.cell import Cell, Outcome
+from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, trained_parameters
+from tlzoo.bench.tuning import Settings, plain
+from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import MultitaskTask
 from tlzoo.lit import Multitask, MultitaskData
+from tlzoo.scoring import ClassScores, MultitaskScores, scorer
 from tlzoo.types import Sees
 
-__all__ = ["load", "run"]
+__all__ = ["MultitaskProtocol"]
 
-_DEPENDENCE_ITEMS = 64
+MultitaskRun = Run[MultitaskData, Multitask]
 
-
-def load(cell: Cell, task: MultitaskTask) -> MultitaskData:
-    """Return the data of a cell."""
-    steps = int(cell.budget["steps"])
-    return MultitaskData(
-        task,
-        features=cell.backbone if cell.module.get("frozen") else None,
-        batch_size=int(cell.budget["batch_size"]),
-        seed=cell.seed,
-        steps_per_epoch=max(steps // CHECKPOINTS, 1),
-    )
+_MOST_STORED = 2_000_000
+"""Numbers that are stored at most of an output at every position."""
 
 
-def run(cell: Cell, report: Report) -> Outcome:
-    """Train one network; candidates are chosen by the mean accuracy over tasks on validation data."""
-    task = load_task(cell.task, root=cell.root)
-    if not isinstance(task, MultitaskTask):
-        raise TypeError(f"{cell.task} is a {task.kind} task; expected a multitask task")
-    data = load(cell, task)
-    runs: dict[str, _Run] = {}
+class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
+    """Trains one network; candidates are chosen by the headline figure (a mean over tasks) on validation data."""
 
-    def evaluate(settings: dict[str, Any]) -> float:
-        torch.manual_seed(cell.seed)
-        runs[repr(settings)] = finished = _Run(cell, data, settings, report)
-        return float(np.mean(list(finished.accuracies(data.task.validation).values())))
+    takes = MultitaskTask
 
-    settings, note = tune(cell, evaluate)
-    if repr(settings) not in runs:
-        runs[repr(settings)] = _Run(cell, data, settings, report)
-    return runs[repr(settings)].outcome(note)
+    @classmethod
+    def load(cls, cell: Cell, task: MultitaskTask) -> MultitaskData:
+        """Return inputs with several targets."""
+        return MultitaskData(
+            task,
+            features=cell.backbone if cell.module.get("frozen") else None,
+            batch_size=int(cell.budget["batch_size"]),
+            seed=cell.seed,
+            steps_per_epoch=steps_per_checkpoint(int(cell.budget["steps"])),
+        )
 
-
-def _network(cell: Cell, data: MultitaskData) -> tuple[str, dict[str, Any] | None]:
-    """Return what is trained: the backbone, or on its frozen features nothing, or layers of ``hidden`` widths."""
-    if not cell.module.get("frozen"):
-        return str(cell.backbone), None
-    if "hidden" in cell.module:
-        return "mlp", {"num_inputs": data.num_features, "hidden": plain(cell.module["hidden"])}
-    return "identity", {"num_features": data.num_features}
-
-
-class _Run:
-    """One training with its measurements."""
-
-    def __init__(self, cell: Cell, data: MultitaskData, settings: dict[str, Any], report: Report) -> None:
-        self.data = data
-        backbone, backbone_settings = _network(cell, data)
-        self.module = Multitask(
+    def build(self, cell: Cell, settings: Settings) -> MultitaskRun:
+        """Return data and module, before training."""
+        backbone, backbone_settings = self._network(cell)
+        module = Multitask(
             backbone,
             cell.method,
-            targets=data.task.targets,
+            targets=self.task.targets,
             sharing=cell.module.get("sharing", "hard"),
             sharing_settings=plain(cell.module.get("sharing_settings", {})),
             space=cell.module.get("space", "parameters"),
@@ -89,52 +58,59 @@ class _Run:
             backbone_settings=backbone_settings,
             method_settings=settings,
         )
-        self.curves: dict[str, list[float]] = {"step": []}
-        train(self.module, data, cell, steps=int(cell.budget["steps"]), report=report, measure=self._measure)
+        return Run(cell=cell, data=self.data, module=module)
 
-    def _measure(self, step: int) -> dict[str, float]:
-        accuracies = self.accuracies(self.data.task.test)
-        row = {"step": float(step), "test": float(np.mean(list(accuracies.values()))), **accuracies}
-        row.update({k: float(v) for k, v in self.module.trainer.callback_metrics.items() if k.startswith("train/")})
-        for name, value in row.items():
-            self.curves.setdefault(name, []).append(value)
-        return row
+    def _network(self, cell: Cell) -> tuple[str, dict[str, Any] | None]:
+        """Return what is trained: the backbone, or on its frozen features nothing, or layers of ``hidden`` widths."""
+        if not cell.module.get("frozen"):
+            return str(cell.backbone), None
+        if "hidden" in cell.module:
+            return "mlp", {"num_inputs": self.data.num_features, "hidden": plain(cell.module["hidden"])}
+        return "identity", {"num_features": self.data.num_features}
 
-    def _outputs(self, examples: ExampleSet) -> dict[str, Any]:
+    def measure(self, run: MultitaskRun) -> Mapping[str, float]:
+        """Return the headline figures on test data, and what training logged last."""
+        outputs, counted = self._answered(run, self.data.task.test)
+        run.last = {"outputs": outputs, "counted": counted}
+        figures = counted.compute()
+        logged = {k: float(v) for k, v in run.module.trainer.callback_metrics.items() if k.startswith("train/")}
+        return {"test": figures[self.task.metric], **{name: figures[name] for name in counted.names}, **logged}
+
+    def validation(self, run: MultitaskRun) -> float:
+        """Return the headline figure on validation data."""
+        return self._answered(run, self.data.task.validation)[1].compute()[self.task.metric]
+
+    def _answered(self, run: MultitaskRun, examples: ExampleSet) -> tuple[dict[str, Tensor], MultitaskScores]:
+        """Return the outputs by task of a set, and what counted them."""
+        module = run.module.eval()
         with torch.no_grad():
-            parts = [self.module(batch.to(self.module.device).inputs) for batch in self.data.passes(examples)]
-        return {task: as_array(torch.cat([part[task] for part in parts])) for task in self.module.tasks}
+            parts = [module(batch.to(module.device).inputs) for batch in run.data.passes(examples, whole=True)]
+        outputs = {task: torch.cat([part[task] for part in parts]).cpu() for task in module.tasks}
+        counted: MultitaskScores = scorer(self.task)
+        counted.update(outputs, {task: torch.from_numpy(examples.targets[task]) for task in outputs})
+        return outputs, counted
 
-    def accuracies(self, examples: ExampleSet) -> dict[str, float]:
-        """Return the accuracy of every task among the examples that have its label."""
-        self.module.eval()
-        found = {}
-        for task, output in self._outputs(examples).items():
-            labels = examples.targets[task]
-            found[task] = float((output.argmax(axis=1) == labels)[labels >= 0].mean())
-        return found
+    def outcome(self, run: MultitaskRun, note: dict[str, Any]) -> Outcome:
+        """Return what the cell found."""
+        test, outputs, counted = self.data.task.test, run.last["outputs"], run.last["counted"]
+        stored = {name: each for name, each in outputs.items() if each.ndim < 3 or each.numel() <= _MOST_STORED}
+        tables: dict[str, Any] = {}
+        for name, part in zip(counted.names, counted.parts, strict=True):
+            tables |= class_tables(f"test_{name}", part) if isinstance(part, ClassScores) else {}
 
-    def outcome(self, note: dict[str, Any]) -> Outcome:
-        """Return what the cell found, with ``note`` in the receipt."""
-        test = self.data.task.test
-        accuracies = self.accuracies(test)
-        inputs = test.batch(np.arange(min(_DEPENDENCE_ITEMS, len(test)))).inputs
-        with torch.no_grad():
-            dependence = measure_dependence(lambda items: torch.cat(list(self.module(items).values()), dim=1), inputs)
-        return Outcome(
-            metrics={
-                "test/accuracy": float(np.mean(list(accuracies.values()))),
-                **{f"test/{task}": accuracy for task, accuracy in accuracies.items()},
-            },
-            curves=self.curves,
-            receipt=receipt(
-                self.module.method,
-                dependence,
-                shown=(Sees.VALIDATION_LABELS,) if note else (),
-                selection="last step",
-                parameters=trained_parameters(self.module),
-                **note,
-            ),
-            predictions={f"test_{task}": output for task, output in self._outputs(test).items()},
-            splits={f"test_{task}": split_hash(test) for task in self.module.tasks},
+        def answer(items: Any) -> Tensor:
+            return torch.cat([output.flatten(1) for output in run.module(items).values()], dim=1)
+
+        return self.found(
+            run,
+            metrics={f"test/{name}": value for name, value in counted.compute().items()},
+            predictions={f"test_{name}": output.numpy() for name, output in stored.items()},
+            split=split_hash(test),
+            tables=tables,
+            answer=answer,
+            items=test,
+            shown=(Sees.VALIDATION_LABELS,) if note else (),
+            selection="last step",
+            parameters=trained_parameters(run.module),
+            **note,
         )

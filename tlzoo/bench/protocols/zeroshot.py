@@ -7,44 +7,123 @@ nothing is trained, as in text tasks, it is chosen on a labelled development set
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.dependence import measure_dependence
-from tlzoo.bench.protocols.training import (
-    CHECKPOINTS,
-    as_array,
-    optimizer_settings,
-    plain,
-    receipt,
-    split_hash,
-    train,
-    tune,
-)
-from tlzoo.bench.protocols.zeroshot_answers import Answers
-from tlzoo.data import load_task
+from tlzoo.bench.cell import Cell, Outcome
+from tlzoo.bench.fitting import CHECKPOINTS, fit, steps_per_checkpoint
+from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables
+from tlzoo.bench.tuning import Settings
+from tlzoo.data.example_set import split_hash
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.lit import ZeroShot, ZeroShotData
-from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.registry import method_class
+from tlzoo.scoring import ClassScores, ZeroShotScores, scorer
 from tlzoo.types import Need, Sees
 
-__all__ = ["load", "run"]
+__all__ = ["ZeroShotProtocol"]
 
-_DEPENDENCE_ITEMS = 64
-_RATES = tuple(field.name for field in fields(OptimizerSettings))
+ZeroShotRun = Run[ZeroShotData, ZeroShot]
+
 _PROMPTS = ("templates", "wordings")
 
 
-def load(cell: Cell, task: ZeroShotTask) -> ZeroShotData:
-    """Return the data of a cell: frozen features, encoded descriptions; a development set where it has a use."""
-    return _described(cell, task if cell.candidates else replace(task, development=None), features=cell.backbone)
+class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
+    """Fits and answers; candidates are chosen on the rehearsal by top-1, or (generalized) by AUSUC."""
+
+    takes = ZeroShotTask
+
+    @classmethod
+    def load(cls, cell: Cell, task: ZeroShotTask) -> ZeroShotData:
+        """Return frozen features and encoded descriptions; a development set where it has a use."""
+        used = task if cell.candidates else replace(task, development=None)
+        return _described(cell, used, features=cell.backbone)
+
+    def build(self, cell: Cell, settings: Settings) -> ZeroShotRun:
+        """Return the data of the rehearsal (of the test, where nothing is chosen) and the module."""
+        data = shown = self._prompted(cell)
+        if self.cell.candidates or None not in (self.task.test_seen, self.task.validation):
+            rehearsal = data.task.on_development() if self.task.train is None else data.task.rehearsal()
+            shown = ZeroShotData(rehearsal, **_batches(cell))
+        run = _run(cell, shown, settings)
+        run.last = {"data": data, "settings": settings, "rehearses": shown is not data}
+        return run
+
+    def _prompted(self, cell: Cell) -> ZeroShotData:
+        """Return the data, its classes described by the prompts that are tried."""
+        if not set(_PROMPTS) & set(self.cell.candidates):
+            return self.data
+        if not self.data.prompts:
+            raise ValueError(
+                f"{self.task.name} has embeddings of its own; no prompts describe its classes, drop candidates"
+            )
+        return _described(cell, replace(self.data.task, embeddings=None))
+
+    def train(self, run: ZeroShotRun) -> None:
+        """Fit to the rehearsal, where there is one."""
+        if run.last["rehearses"]:
+            self._fit(run)
+
+    def _fit(self, run: ZeroShotRun) -> None:
+        module, budget = run.module, run.cell.budget
+        if module.trained and "steps" not in budget:
+            raise ValueError(f"{run.cell.method} is trained step by step; give steps and batch_size in the budget")
+        if Sees.SOURCE_INPUTS in run.method.sees:
+            fit(module, run.data, run.cell, steps=int(budget["steps"]) if module.trained else -1, report=self.report)
+
+    def measure(self, run: ZeroShotRun) -> Mapping[str, float]:
+        """Return the figures of the test of the run's data."""
+        figures: dict[str, float] = _answered(run).compute()
+        return figures
+
+    def validation(self, run: ZeroShotRun) -> float:
+        """Return AUSUC of a generalized rehearsal, top-1 of another."""
+        return self.measure(run)["accuracy" if self.task.test_seen is None else "ausuc"]
+
+    def final(self, run: ZeroShotRun) -> ZeroShotRun:
+        """Return a run fitted to seen and held-out classes, with the gamma of the rehearsal."""
+        data = run.last["data"]
+        notes: dict[str, Any] = {}
+        if self.task.validation is not None:
+            notes["fitted"] = "on seen and held-out classes"
+            if self.task.test_seen is not None:
+                notes["gamma"] = _answered(run).curve().best_gamma()
+            data = ZeroShotData(data.task.with_held_out_seen(), **_batches(run.cell))
+        torch.manual_seed(run.cell.seed)  # whatever was fitted before leaves no trace
+        last = _run(run.cell, data, run.last["settings"], notes)
+        self._fit(last)
+        return last
+
+    def outcome(self, run: ZeroShotRun, note: dict[str, Any]) -> Outcome:
+        """Return what the cell found."""
+        answers, data, gamma = _answered(run), run.data, run.notes.get("gamma")
+        generalized = self.task.test_seen is not None
+        metrics = {f"test/{name}": value for name, value in answers.compute().items()}
+        if gamma is not None:
+            metrics |= {f"calibrated/{name}": value for name, value in answers.sides(gamma).items()}
+        if generalized:
+            metrics["oracle/harmonic"] = float(answers.curve().harmonic.max())
+        candidates = tuple(data.task.class_names[place] for place in data.task.candidates)
+        prompts = _by_prompt(run)
+        return self.found(
+            run,
+            metrics=metrics | _spread(list(prompts.values())),
+            predictions={"test_logits": answers.collected()[0].numpy()},
+            split=split_hash(data.asked("test")),
+            tables=class_tables("test_logits", answers.counted(), candidates),
+            series=answers.series() if generalized else {},
+            answer=run.module,
+            items=data.asked("test"),
+            shown={Sees.VALIDATION_LABELS} if note and self.task.train is None else (),
+            prompts=prompts or None,
+            **note,
+        )
 
 
 def _described(cell: Cell, task: ZeroShotTask, *, features: str | None = None) -> ZeroShotData:
@@ -59,61 +138,15 @@ def _described(cell: Cell, task: ZeroShotTask, *, features: str | None = None) -
 
 
 def _batches(cell: Cell) -> dict[str, Any]:
-    steps = int(cell.budget.get("steps", CHECKPOINTS))
     return {
         "batch_size": int(cell.budget.get("batch_size", 256)),
         "seed": cell.seed,
-        "steps_per_epoch": max(steps // CHECKPOINTS, 1),
+        "steps_per_epoch": steps_per_checkpoint(int(cell.budget.get("steps", CHECKPOINTS))),
     }
 
 
-def run(cell: Cell, report: Report) -> Outcome:
-    """Fit and answer; candidates are chosen on the rehearsal by top-1, or (generalized) by AUSUC."""
-    task = load_task(cell.task, root=cell.root)
-    if not isinstance(task, ZeroShotTask):
-        raise TypeError(f"{cell.task} is a {task.kind} task; expected a zero-shot task")
-    data = load(cell, task)
-    generalized = task.test_seen is not None
-    figure = "ausuc" if generalized else "accuracy"
-
-    def rehearsed(settings: dict[str, Any]) -> Answers:
-        given = _prompted(cell, data, settings)
-        rehearsal = ZeroShotData(_rehearsal(given.task), **_batches(cell))
-        return _answers(_fitted(cell, rehearsal, settings, report), rehearsal)
-
-    settings, note = tune(cell, lambda settings: rehearsed(settings).metrics()[figure])
-    data = _prompted(cell, data, settings)
-    if generalized and task.validation is not None:
-        note["gamma"] = rehearsed(settings).curve().best_gamma()
-    if task.validation is not None:
-        data = ZeroShotData(data.task.with_held_out_seen(), **_batches(cell))
-        note["fitted"] = "on seen and held-out classes"
-    shown = {Sees.VALIDATION_LABELS} if cell.candidates and task.train is None else frozenset()
-    return _outcome(_fitted(cell, data, settings, report), data, note, shown)
-
-
-def _rehearsal(task: ZeroShotTask) -> ZeroShotTask:
-    """Return the task that settings are chosen on."""
-    return task.on_development() if task.train is None else task.rehearsal()
-
-
-def _prompted(cell: Cell, data: ZeroShotData, settings: Mapping[str, Any]) -> ZeroShotData:
-    """Return the data, its classes described by the prompts that are among the settings."""
-    prompts = {name: settings[name] for name in _PROMPTS if name in settings}
-    if not prompts:
-        return data
-    if not data.prompts:
-        raise ValueError(
-            f"{data.task.name} has embeddings of its own; no prompts describe its classes, drop candidates"
-        )
-    chosen = replace(cell, module={**plain(cell.module), **prompts})
-    return _described(chosen, replace(data.task, embeddings=None))
-
-
-def _fitted(cell: Cell, data: ZeroShotData, settings: Mapping[str, Any], report: Report) -> ZeroShot:
-    torch.manual_seed(cell.seed)  # whatever was tried before
-    rates = {name: value for name, value in settings.items() if name in _RATES}
-    elsewhere = (*rates, *_PROMPTS)
+def _run(cell: Cell, data: ZeroShotData, settings: Settings, notes: dict[str, Any] | None = None) -> ZeroShotRun:
+    """Return a run of a method that was not fitted yet."""
     reads = Need.TEXTS in method_class(cell.method).needs
     if reads and cell.backbone:
         raise ValueError(f"{cell.method} reads raw texts, and {cell.backbone} would encode them; give no backbone")
@@ -122,83 +155,47 @@ def _fitted(cell: Cell, data: ZeroShotData, settings: Mapping[str, Any], report:
         cell.method,
         num_classes=data.num_candidates,
         num_embedding=data.embeddings.shape[1],
-        optimizer=optimizer_settings(cell) | rates,
+        optimizer=optimizer_settings(cell),
         backbone_settings={"num_features": 1 if reads else data.num_features},  # a method that reads goes past it
-        method_settings={name: value for name, value in settings.items() if name not in elsewhere},
+        method_settings=settings,
     )
-    if module.trained and "steps" not in cell.budget:
-        raise ValueError(f"{cell.method} is trained step by step; give steps and batch_size in the budget")
-    if Sees.SOURCE_INPUTS in module.method.sees:
-        train(module, data, cell, steps=int(cell.budget["steps"]) if module.trained else -1, report=report)
-    return module
+    return Run(cell=cell, data=data, module=module, notes=notes or {})
 
 
-def _answers(module: ZeroShot, data: ZeroShotData) -> Answers:
+def _answered(run: ZeroShotRun) -> ZeroShotScores:
+    """Return the answers to the test of the run's data."""
+    module, data = run.module, run.data
     embeddings, seen = data.candidates("test")
     module.bind(data.candidate_texts("test") if module.reads else embeddings, seen=seen)
-    labels = data.asked("test").labels
+    answers: ZeroShotScores = scorer(data.task)
+    answers.update(*_scores(run))
+    return answers
+
+
+def _scores(run: ZeroShotRun) -> tuple[Tensor, Tensor]:
+    """Return scores (N, C) among the candidates that are bound, and labels (N,)."""
+    labels = run.data.asked("test").labels
     assert labels is not None
-    return Answers(scores=_scores(module, data), labels=labels, seen=seen.numpy(), by_class=data.task.train is not None)
-
-
-def _scores(module: ZeroShot, data: ZeroShotData) -> NDArray[Any]:
     with torch.no_grad():
-        return as_array(torch.cat([module(batch.inputs) for batch in data.answers("test", module.method.sees)]))
+        passes = run.data.answers("test", run.method.sees, whole=True)
+        return torch.cat([run.module(batch.inputs) for batch in passes]), torch.from_numpy(labels)
 
 
-def _outcome(module: ZeroShot, data: ZeroShotData, note: dict[str, Any], shown: Collection[Sees]) -> Outcome:
-    answers = _answers(module, data)
-    metrics = {f"test/{name}": value for name, value in answers.metrics().items()}
-    if "gamma" in note:
-        metrics |= {f"calibrated/{name}": value for name, value in answers.sides(note["gamma"]).items()}
-    generalized = data.task.test_seen is not None
-    if generalized:
-        metrics["oracle/harmonic"] = float(answers.curve().harmonic.max())
-    examples = data.asked("test")
-    inputs = examples.batch(np.arange(min(_DEPENDENCE_ITEMS, len(examples)))).inputs
-    inputs = np.array(inputs, dtype=object) if isinstance(inputs, list) else inputs
-    with torch.no_grad():
-        dependence = measure_dependence(module, inputs)
-    spread, figures = _spread(module, data)
-    scores = answers.scores
-    kept = {"test_logits": scores} if scores.shape[1] <= 100 else _top_scores(scores)
-    return Outcome(
-        metrics=metrics | spread,
-        receipt=receipt(module.method, dependence, shown=shown, **note, **figures),
-        predictions=kept,
-        splits={name: split_hash(examples) for name in kept},
-        series=answers.series() if generalized else {},
-    )
-
-
-def _spread(module: ZeroShot, data: ZeroShotData) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return how top-1 depends on the prompt, each used alone, and the figure of each.
+def _by_prompt(run: ZeroShotRun) -> dict[str, float]:
+    """Return top-1 of each of several prompts, used alone.
 
     Of methods that nothing is fitted of: for the others each prompt would mean another fit.
     """
-    if len(data.prompts) < 2 or module.reads or data.task.train is not None:
-        return {}, {}
-    figures = {}
-    classes = data.task.candidates
-    labels = data.asked("test").labels
-    assert labels is not None
-    for prompt, embeddings in data.prompts.items():
-        module.bind(torch.from_numpy(embeddings[classes]), seen=torch.zeros(len(classes), dtype=torch.bool))
-        figures[prompt] = float((_scores(module, data).argmax(axis=1) == labels).mean())
-    values = np.array(list(figures.values()))
-    spread = {
-        "prompt/mean": float(values.mean()),
-        "prompt/std": float(values.std(ddof=1)),
-        "prompt/lowest": float(values.min()),
-        "prompt/highest": float(values.max()),
-    }
-    return spread, {"prompts": figures}
+    data, classes, found = run.data, run.data.task.candidates, {}
+    if len(data.prompts) > 1 and not run.module.reads and data.task.train is None:
+        for prompt, embeddings in data.prompts.items():
+            run.module.bind(torch.from_numpy(embeddings[classes]), seen=torch.zeros(len(classes), dtype=torch.bool))
+            found[prompt] = ClassScores(len(classes)).of(*_scores(run))["accuracy"]
+    return found
 
 
-def _top_scores(scores: NDArray[Any], count: int = 20) -> dict[str, NDArray[Any]]:
-    """Return the best classes of each example and their scores, where all would be too many to store."""
-    ranked = np.argsort(-scores, axis=1, kind="stable")[:, :count]
-    return {
-        "test_top_classes": ranked.astype(np.int16),
-        "test_top_scores": np.take_along_axis(scores, ranked, axis=1),
-    }
+def _spread(figures: list[float]) -> dict[str, float]:
+    if not figures:
+        return {}
+    ends = {"prompt/lowest": min(figures), "prompt/highest": max(figures)}
+    return {"prompt/mean": float(np.mean(figures)), "prompt/std": float(np.std(figures, ddof=1)), **ends}

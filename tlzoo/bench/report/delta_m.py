@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from tlzoo.bench.baselines import is_single_task
 from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row
@@ -14,7 +15,17 @@ from tlzoo.stats.delta import Measured, Variant, delta_m
 __all__ = ["deltas"]
 
 _VARIANTS: tuple[Variant, ...] = ("libmtl", "nash_mtl")
-_MEAN = "test/accuracy"
+_MEANS = ("accuracy", "score")
+_HIGHER_IS_BETTER = {
+    "accuracy": True,
+    "miou": True,
+    "pixel_accuracy": True,
+    "within_11.25": True,
+    "within_22.5": True,
+    "within_30": True,
+    **dict.fromkeys(("mae", "absolute_error", "relative_error", "mean_angle", "median_angle"), False),
+}
+"""Metrics of a target that count, those that are usual for its kind, and which end of each is good."""
 
 
 def deltas(table: Table, _: Store) -> Grid | None:
@@ -28,7 +39,7 @@ def deltas(table: Table, _: Store) -> Grid | None:
         for section in table.sections
     )
     notes = (
-        f"base: {base.label}, on the same seed; accuracies, of which higher is better",
+        f"base: {base.label}, on the same seed; several metrics of a task count once in libmtl",
         "libmtl: relative gain in percent, higher is better; nash_mtl: its opposite, lower is better",
         "95 % interval, over runs",
     )
@@ -37,7 +48,7 @@ def deltas(table: Table, _: Store) -> Grid | None:
 
 def _row(line: Line, bases: dict[tuple[str, int], Record]) -> Row:
     compared = [
-        {task: {"accuracy": Measured(value=value, base=base.metrics[task])} for task, value in _by_task(record)}
+        {task: _measured(task, record.metrics, base.metrics) for task in _tasks(record)}
         for record in line.records
         if (base := bases.get((record.cell.task, record.cell.seed))) is not None
     ]
@@ -45,8 +56,19 @@ def _row(line: Line, bases: dict[tuple[str, int], Record]) -> Row:
     return Row((Entry(line.label), *[_entry(found[v].mean) for v in _VARIANTS], _interval(found["libmtl"])), "")
 
 
-def _by_task(record: Record) -> list[tuple[str, float]]:
-    return [(name, value) for name, value in record.metrics.items() if name.startswith("test/") and name != _MEAN]
+def _tasks(record: Record) -> list[str]:
+    names = [name.removeprefix("test/") for name in record.metrics if name.startswith("test/")]
+    return [name for name in names if "/" not in name and name not in _MEANS]
+
+
+def _measured(task: str, metrics: Mapping[str, float], base: Mapping[str, float]) -> dict[str, Measured]:
+    """Return the metrics of a task; its accuracy alone where results are older than the others."""
+    names = [f"test/{task}/{figure}" for figure in _HIGHER_IS_BETTER]
+    own = {name: _HIGHER_IS_BETTER[name.rpartition("/")[2]] for name in names if name in metrics and name in base}
+    return {
+        name: Measured(value=metrics[name], base=base[name], higher_is_better=higher)
+        for name, higher in (own or {f"test/{task}": True}).items()
+    }
 
 
 def _entry(value: float) -> Entry:

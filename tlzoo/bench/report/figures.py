@@ -14,7 +14,7 @@ from tlzoo.bench.store import Record, Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.stats import expected_calibration_error, macro_f1, negative_log_likelihood
 
-__all__ = ["Calibration", "Cost", "calibration", "cost"]
+__all__ = ["Calibration", "Cost", "calibration", "cost", "labelled"]
 
 _PROBABILISTIC = frozenset({"domain", "multitask", "finetuning"})
 """Kinds whose stored scores are logits of a trained softmax; similarities of other kinds are not probabilities."""
@@ -71,7 +71,7 @@ def calibration(record: Record, store: Store, labels: Labels, missing: set[str])
     """
     if record.cell.kind not in _PROBABILISTIC:
         return Calibration()
-    pairs = list(_labelled(record, store, labels, missing)) if record.splits else []
+    pairs = [pair for _, *pair in labelled(record, store, labels, missing)] if record.splits else []
     if not pairs:
         return Calibration()
     figures = [
@@ -81,9 +81,17 @@ def calibration(record: Record, store: Store, labels: Labels, missing: set[str])
     return Calibration(*(float(value) for value in np.mean(figures, axis=0)))
 
 
-def _labelled(
+def labelled(
     record: Record, store: Store, labels: Labels, missing: set[str]
-) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int64]]]:
+    """Yield each prediction of a cell that is logits (N, C), with the labels (N,) of examples that have one.
+
+    Args:
+        record: the cell.
+        store: the store that holds its logits.
+        labels: the labels of its task.
+        missing: the reasons why labels are missing are added here.
+    """
     predictions = store.predictions(record.cell)
     for name, split in record.splits.items():
         logits = predictions.get(name)
@@ -97,4 +105,4 @@ def _labelled(
         if found is not None and len(found) == len(logits) and found.max(initial=-1) < logits.shape[1]:
             known = found >= 0
             if known.any():
-                yield logits[known], found[known]
+                yield name, logits[known], found[known]

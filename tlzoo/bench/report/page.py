@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlzoo.bench.report.auxiliary_tables import sheets
+from tlzoo.bench.report.classes import ByClass, by_class
 from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
@@ -15,6 +16,7 @@ from tlzoo.bench.report.table_layout import Grid, grid
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Failure, Store
+from tlzoo.bench.stored_labels import Labels
 from tlzoo.storage import replace_file
 
 __all__ = ["render_page", "write_page"]
@@ -31,6 +33,7 @@ class _Block:
     grid: Grid
     plots: list[Plot]
     sheets: list[Grid]
+    classes: list[ByClass]
 
 
 def write_page(path: Path, plan: Plan, store: Store, tables: Sequence[Table], *, command: str) -> None:
@@ -56,11 +59,11 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    found = findings(tables)
+    found, labels = findings(tables), Labels()
     return environment.get_template("report.html.j2").render(
         suite=plan.suite,
         findings=found,
-        blocks=[_block(place, table, store) for place, table in enumerate(tables)],
+        blocks=[_block(place, table, store, labels) for place, table in enumerate(tables)],
         links=_links(tables),
         failures=_failures(tables),
         manifest=_manifest(plan, store),
@@ -70,13 +73,14 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
     )
 
 
-def _block(place: int, table: Table, store: Store) -> _Block:
+def _block(place: int, table: Table, store: Store, labels: Labels) -> _Block:
     return _Block(
         anchor=f"table-{place}",
         table=table,
         grid=grid(table),
         plots=plots(table, store),
         sheets=sheets([table], store),
+        classes=by_class(table, store, labels),
     )
 
 

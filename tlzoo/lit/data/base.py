@@ -42,8 +42,6 @@ class TaskData(pl.LightningDataModule, Generic[T]):
     task: T
     raw: T
     """The task as it was loaded: ``task`` holds features in its place where a backbone extracts them."""
-    divided = True
-    """Whether passes yield only this process's part of a set; a process that reports metrics must see all of it."""
 
     def __init__(
         self,
@@ -80,7 +78,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         Raises:
             ValueError: batches hold raw inputs.
         """
-        inputs = next(iter(self.task.sets().values())).inputs[np.arange(1)]
+        inputs = next(examples for examples in self.task.sets().values() if len(examples)).inputs[np.arange(1)]
         if getattr(inputs, "ndim", 0) != 2:
             raise ValueError(f"{self.task.name}: batches hold raw inputs; set features=BACKBONE to get features")
         return int(inputs.shape[1])
@@ -105,7 +103,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     def _share(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return this process's part of indices, contiguous."""
-        if not self.divided or self.trainer is None or self.trainer.world_size == 1:
+        if self.trainer is None or self.trainer.world_size == 1:
             return indices
         return np.array_split(indices, self.trainer.world_size)[self.trainer.global_rank]
 
@@ -125,8 +123,16 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
         return StepLoader(batch_at, steps)
 
-    def passes(self, examples: ExampleSet, *, batch_size: int | None = None) -> Passes[Examples]:
-        """Return one ordered pass over this process's part of a set; see :attr:`divided`."""
+    def passes(self, examples: ExampleSet, *, batch_size: int | None = None, whole: bool = False) -> Passes[Examples]:
+        """Return one ordered pass over a set.
+
+        Args:
+            examples: the set.
+            batch_size: examples per batch; None for 256.
+            whole: whether this process sees all of the set, as a process that reports metrics must, or only its part.
+        """
+        if whole:
+            return Passes(examples.batch, len(examples), batch_size or 256)
         return self._pass_over(len(examples), examples.batch, batch_size=batch_size)
 
     def _pass_over(

@@ -134,11 +134,11 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         assert examples.labels is not None
         return replace(examples, labels=self.recounted(examples.labels, split))
 
-    def answers(self, split: str, sees: Collection[Sees]) -> Passes[Examples]:
+    def answers(self, split: str, sees: Collection[Sees], *, whole: bool = False) -> Passes[Examples]:
         """Return a pass over the examples of a split; all at once for a method that sees the test inputs.
 
         Examples of seen and unseen classes are mixed, so the other queries do not reveal the kind of a query.
         """
         examples = self.asked(split)
         at_once = len(examples) if Sees.TEST_INPUTS in sees else None
-        return self.passes(examples, batch_size=at_once)
+        return self.passes(examples, batch_size=at_once, whole=whole)

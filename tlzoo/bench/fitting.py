@@ -1,0 +1,107 @@
+"""Training a module with Lightning, and measuring it at ten checkpoints on the way."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.execute import undisturbed
+from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
+from tlzoo.bench.tuning import plain
+from tlzoo.lit.data.base import TaskData
+
+__all__ = ["CHECKPOINTS", "fit", "steps_per_checkpoint"]
+
+CHECKPOINTS = 10
+"""Points of a run at which it is measured, and among which selection chooses."""
+
+Measure = Callable[[int], Mapping[str, float]]
+
+
+def steps_per_checkpoint(steps: int) -> int:
+    """Return how many steps lie between two checkpoints: what Lightning is told is an epoch."""
+    return max(steps // CHECKPOINTS, 1)
+
+
+def fit(
+    module: pl.LightningModule,
+    data: TaskData[Any],
+    cell: Cell,
+    *,
+    steps: int,
+    report: Report,
+    measure: Measure | None = None,
+) -> None:
+    """Train for a number of steps, and leave the module in evaluation mode.
+
+    It computes where the cell's ``trainer`` says, and on this process's CPU thread where it says nothing. The other
+    processes of a cell on several devices are there already (:mod:`tlzoo.bench.distributed_worker`).
+
+    Args:
+        module: what is trained.
+        data: its batches.
+        cell: says where, and what loggers are told.
+        steps: of the optimizer; -1 for a module that ends its training itself.
+        report: told the share of the training that is done.
+        measure: called with the number of steps at every checkpoint, in evaluation mode and without gradients; what it
+            returns is logged.
+    """
+    with _quiet():
+        with undisturbed():
+            loggers = make_loggers(cell)
+        trainer = pl.Trainer(
+            **{"accelerator": "cpu", "devices": 1, **plain(cell.trainer)},
+            max_steps=steps,
+            logger=loggers or False,
+            plugins=[LightningEnvironment()],  # whatever launched us (SLURM, torchrun) launched no ranks of this cell
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            log_every_n_steps=steps_per_checkpoint(steps),
+            callbacks=[_Progress(steps, report, measure)],
+        )
+        trainer.fit(module, datamodule=data)
+        with undisturbed():
+            close_loggers(loggers)
+    module.eval()
+
+
+class _Progress(pl.Callback):
+    """Reports the share of training, and measures at every checkpoint."""
+
+    def __init__(self, steps: int, report: Report, measure: Measure | None) -> None:
+        self.steps, self.report, self.measure = steps, report, measure
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step % max(self.steps // 50, 1) == 0:
+            self.report(trainer.global_step / self.steps)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.measure is not None:
+            module.eval()
+            with torch.no_grad():
+                log_measured(trainer.loggers, self.measure(trainer.global_step), trainer.global_step)
+            module.train()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's hints about loggers, workers and hardware off the progress bar; they are settled here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)

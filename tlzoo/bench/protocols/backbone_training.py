@@ -1,0 +1,131 @@
+"""Training a network before it answers episodes: on episodes of the base classes, or by classifying them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from tlzoo.backbones.extraction import extract
+from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.fitting import fit, steps_per_checkpoint
+from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.skeleton import Run
+from tlzoo.bench.tuning import Settings, plain
+from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.tasks import EpisodeTask
+from tlzoo.lit import EpisodeData, OneShot
+from tlzoo.lit.classical_oneshot import ClassicalOneShot
+from tlzoo.methods.episode_classifier import EpisodeClassifier
+from tlzoo.spelling import nearest
+from tlzoo.types import Backbone, Sees
+
+__all__ = ["episode_data", "train_backbone"]
+
+_COUNTS = ("way", "shot", "query", "episodes", "batch_size")
+_SHAPES = ("train_way", "train_shot", "train_query")
+_WAYS = ("episodic", "classical")
+
+
+def episode_data(cell: Cell, task: EpisodeTask, **further: Any) -> EpisodeData:
+    """Return episodes of a task, as many of what as the cell's budget says, and ``further`` settings of the data."""
+    shape = {name: int(cell.budget[name]) for name in _COUNTS if name in cell.budget}
+    return EpisodeData(task, seed=cell.seed, **{**shape, "dirichlet": cell.budget.get("dirichlet"), **further})
+
+
+def train_backbone(
+    cell: Cell,
+    task: EpisodeTask,
+    settings: Settings,
+    *,
+    validate: Callable[[OneShot, EpisodeData], float],
+    report: Report,
+) -> Run[EpisodeData, OneShot]:
+    """Train the cell's backbone from scratch, and keep the checkpoint that answers validation episodes best.
+
+    Args:
+        cell: ``module.training`` says how: ``episodic`` trains backbone and method on episodes of base classes,
+            ``classical`` the backbone by a linear head over all of them, which is dropped then.
+        task: of raw inputs.
+        settings: of the method.
+        validate: accuracy of a module that answers features (or raw inputs, for meta-learners) on validation classes.
+        report: told the share of the training that is done.
+
+    Returns:
+        The module that answers episodes, with its data: features of the trained backbone, or raw inputs for a
+        meta-learner, which adapts the network itself. ``curves`` hold the validation accuracy at the checkpoints.
+
+    Raises:
+        ValueError: an unknown kind of training, or no ``backbone_steps`` in the budget.
+    """
+    kind = cell.module["training"]
+    if kind not in _WAYS:
+        raise ValueError(nearest(str(kind), _WAYS, kind="training"))
+    steps = int(cell.budget.get("backbone_steps", 0))
+    if steps < 1:
+        raise ValueError(f"training: {kind} needs backbone_steps in the budget, the steps to train the backbone for")
+    raw = episode_data(
+        cell,
+        task,
+        **{name: plain(cell.module[name]) for name in _SHAPES if name in cell.module},
+        batch_size=int(cell.budget.get("backbone_batch_size", 4)),
+        steps_per_epoch=steps_per_checkpoint(steps),
+    )
+    module = _module(cell, raw, settings, classical=kind == "classical")
+    best: dict[str, Tensor] = {}
+    curves: dict[str, list[float]] = {"step": [], "validation": []}
+
+    def measure(step: int) -> dict[str, float]:
+        """Validate, and keep the state if it is better than all before."""
+        accuracy = validate(*_answering(cell, module, raw, "validation"))
+        if not best or accuracy > max(curves["validation"]):
+            best.update({name: value.clone() for name, value in module.state_dict().items()})
+        curves["step"].append(float(step))
+        curves["validation"].append(accuracy)
+        return {"validation": accuracy}
+
+    fit(module, raw, cell, steps=steps, report=report, measure=measure)
+    module.load_state_dict(best)
+    answering, features = _answering(cell, module, raw, "novel")
+    notes = {"training": kind, "selection": f"best of {len(curves['step'])} checkpoints on validation episodes"}
+    return Run(cell=cell, data=features, module=answering, notes=notes, curves=curves)
+
+
+def _module(cell: Cell, data: EpisodeData, settings: Settings, *, classical: bool) -> OneShot:
+    common: dict[str, Any] = {
+        "optimizer": optimizer_settings(cell),
+        "backbone_settings": plain(cell.module.get("backbone_settings", {})),
+        "method_settings": settings,
+    }
+    if classical:
+        return ClassicalOneShot(str(cell.backbone), cell.method, num_base_classes=data.num_base_classes, **common)
+    return OneShot(str(cell.backbone), cell.method, way=data.way, **common)
+
+
+def _answering(cell: Cell, module: OneShot, raw: EpisodeData, split: str) -> tuple[OneShot, EpisodeData]:
+    """Return what answers episodes of a split: the method on the backbone's features, or a meta-learner's network."""
+    if not isinstance(module.method, EpisodeClassifier):
+        return module.eval(), raw
+    backbone = module.backbone
+    wanted = {split, *(["base"] if Sees.SOURCE_INPUTS in module.method.sees else [])}
+    encoded: dict[str, Any] = {
+        name: _encoded(backbone, examples) if name in wanted else _unasked(backbone, examples)
+        for name, examples in raw.task.sets().items()
+    }
+    answering = OneShot("identity", module.method, backbone_settings={"num_features": backbone.num_features})
+    return answering.eval(), episode_data(cell, replace(raw.task, **encoded))
+
+
+def _encoded(backbone: Backbone, examples: ExampleSet) -> ExampleSet:
+    """Return the set with features of the backbone as it is now; they are not cached, since they serve once."""
+    out = np.empty((len(examples), backbone.num_features), dtype=np.float32)
+    extract(backbone, examples.inputs, out, batch_size=256, report=None)
+    return examples.with_inputs(out)
+
+
+def _unasked(backbone: Backbone, examples: ExampleSet) -> ExampleSet:
+    """Return the set without anything of its inputs, of the width that all sets of a task share."""
+    return examples.with_inputs(np.broadcast_to(np.float32(np.nan), (len(examples), backbone.num_features)))

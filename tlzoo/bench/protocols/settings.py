@@ -1,0 +1,76 @@
+"""What a suite may set for each kind of cell; light to import, since planning loads no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tlzoo.bench.cell import Cell
+
+__all__ = ["ALLOWED", "METHODS_IN", "REVISIONS", "SEARCH", "optimizer_settings"]
+
+REVISIONS = {"domain": 2, "multitask": 2, "episode": 3, "zeroshot": 3, "finetuning": 2}
+"""Kind -> revision of its protocol, raised when numbers change."""
+
+_OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
+_TRAINING = ("steps", "batch_size")
+
+ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {
+        "module": (
+            *("frozen", "transform", "transform_settings", "scale", "bottleneck", "batch_statistics"),
+            *("backbone_settings", "adaptation_lr", "penalty"),
+            *_OPTIMIZER,
+        ),
+        "budget": (*_TRAINING, "source_steps"),
+    },
+    "multitask": {
+        "module": ("frozen", "hidden", "sharing", "sharing_settings", "space", "monitor", *_OPTIMIZER),
+        "budget": _TRAINING,
+    },
+    "episode": {
+        "module": ("backbone_settings", "training", "train_way", "train_shot", "train_query", *_OPTIMIZER),
+        "budget": (
+            *_TRAINING,
+            *("backbone_steps", "backbone_batch_size", "way", "shot", "query", "dirichlet", "episodes"),
+        ),
+    },
+    "zeroshot": {
+        "module": ("descriptions", "templates", "wordings", *_OPTIMIZER),
+        "budget": _TRAINING,
+    },
+    "finetuning": {
+        "module": ("shots", *_OPTIMIZER),
+        "budget": (*_TRAINING, "pretraining_steps"),
+    },
+}
+"""Kind -> what may stand under ``module`` and ``budget``."""
+
+SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {
+        "rules": ("information", "entropy", "snd"),
+        "module": ("transform", "bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
+    },
+    "multitask": {"rules": ("validation",)},
+    "episode": {"rules": ("validation",), "module": ("lr", "backbone_lr", "momentum", "weight_decay")},
+    "zeroshot": {
+        "rules": ("rehearsal",),
+        "module": ("templates", "wordings", "lr", "momentum", "weight_decay"),
+    },
+}
+"""Kind -> the rules that may select settings, the default first, and the module's settings that may be tuned.
+
+No rule reads a test label. Fine-tuning on a few shots has no rule, because nothing is left to validate on.
+"""
+
+METHODS_IN: dict[str, dict[str, dict[str, list[str]]]] = {
+    "domain": {"transform": {"kinds": ["FeatureTransform"], "before": ["Alignment", "Alternating"]}}
+}
+"""Kind -> settings of its module that name a method, whose revision a result depends on, too.
+
+Each with the ``kinds`` of methods that it may name, and those that it may stand ``before``, as names of base classes.
+"""
+
+
+def optimizer_settings(cell: Cell) -> dict[str, Any]:
+    """Return the optimizer's settings among the module's."""
+    return {name: value for name, value in cell.module.items() if name in _OPTIMIZER}

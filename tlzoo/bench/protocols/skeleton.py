@@ -1,0 +1,178 @@
+"""The skeleton of all protocols: load, build, train, measure, outcome."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.execute import undisturbed
+from tlzoo.bench.fitting import fit
+from tlzoo.bench.receipts import receipt
+from tlzoo.bench.tuning import Settings, choose, settings_of
+from tlzoo.data import load_task
+from tlzoo.data.tasks import Task
+from tlzoo.scoring import ClassScores
+
+__all__ = ["Protocol", "Run", "class_tables", "trained_parameters"]
+
+T = TypeVar("T", bound=Task)
+D = TypeVar("D")
+M = TypeVar("M")
+
+
+@dataclass(kw_only=True)
+class Run(Generic[D, M]):
+    """One way through a cell.
+
+    Attributes:
+        cell: with those of the tried settings in it that are its module's.
+        data: what the module is given.
+        module: what is trained, and answers.
+        notes: for the receipt.
+        curves: what was measured at the checkpoints; ``step`` is their axis.
+        last: what was kept of the last checkpoint, by name.
+        method: what declares what it sees; None for the module's.
+    """
+
+    cell: Cell
+    data: D
+    module: M
+    notes: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    method: Any = None
+
+    def __post_init__(self) -> None:
+        self.method = self.method or self.module.method  # type: ignore[attr-defined]  # all Lightning modules have one
+
+
+class Protocol(ABC, Generic[T, D, M]):
+    """Base of protocols: what a cell of one kind does, from its task to its outcome.
+
+    Args:
+        cell: what is run.
+        report: told the share that is done.
+
+    Raises:
+        TypeError: the cell's task is of another kind.
+    """
+
+    takes: ClassVar[type[Task]]
+
+    def __init__(self, cell: Cell, report: Report) -> None:
+        self.cell, self.report = cell, report
+        with undisturbed():  # whether features are extracted or read from the cache leaves no trace
+            task: Any = load_task(cell.task, root=cell.root)
+            if not isinstance(task, self.takes):
+                raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
+            self.task: T = task  # type: ignore[assignment]  # mypy knows no bound for a class variable
+            self.data = self.load(cell, self.task)
+
+    def run(self) -> Outcome:
+        """Run the cell, once for each of its candidates, and return what the chosen run found."""
+        run, note = choose(self.cell, self.attempt, self.validation)
+        return self.outcome(self.final(run), note)
+
+    def attempt(self, settings: Settings) -> Run[D, M]:
+        """Build and train with settings of the method and those that are tried; nothing before leaves a trace."""
+        torch.manual_seed(self.cell.seed)
+        run = self.build(*settings_of(self.cell, settings))
+        self.train(run)
+        return run
+
+    @classmethod
+    @abstractmethod
+    def load(cls, cell: Cell, task: T) -> D:
+        """Return the data of a cell; what cells share (frozen features) is made here, once."""
+
+    @abstractmethod
+    def build(self, cell: Cell, settings: Settings) -> Run[D, M]:
+        """Return data and module, before training."""
+
+    def train(self, run: Run[D, M]) -> None:
+        """Train for the budget's ``steps``, measuring at the checkpoints."""
+        steps, module, data = int(run.cell.budget["steps"]), run.module, run.data
+        fit(module, data, run.cell, steps=steps, report=self.report, measure=partial(self.checkpoint, run))  # type: ignore[arg-type]  # those that train
+
+    def checkpoint(self, run: Run[D, M], step: int) -> Mapping[str, float]:
+        """Measure a run after a number of steps, and add the figures to its curves."""
+        row = self.measure(run)
+        for name, value in {"step": float(step), **row}.items():
+            run.curves.setdefault(name, []).append(value)
+        return row
+
+    @abstractmethod
+    def measure(self, run: Run[D, M]) -> Mapping[str, float]:
+        """Return the figures of a run as it is."""
+
+    def validation(self, run: Run[D, M]) -> float:
+        """Return the score by which candidates are chosen, higher is better; no test label is read."""
+        raise NotImplementedError
+
+    def final(self, run: Run[D, M]) -> Run[D, M]:
+        """Return what answers the test: the chosen run itself, or one that was trained again on more."""
+        return run
+
+    @abstractmethod
+    def outcome(self, run: Run[D, M], note: dict[str, Any]) -> Outcome:
+        """Return what the cell found; ``note`` tells what was tried, for the receipt."""
+
+    def found(
+        self,
+        run: Run[D, M],
+        *,
+        metrics: Mapping[str, float],
+        predictions: Mapping[str, NDArray[Any]],
+        split: str,
+        tables: Mapping[str, NDArray[Any]] | None = None,
+        series: Mapping[str, Mapping[str, list[float]]] | None = None,
+        **notes: Any,
+    ) -> Outcome:
+        """Return an outcome.
+
+        Args:
+            run: what answered; its notes are in the receipt, and those curves that have a value at every checkpoint.
+            metrics: name -> figure.
+            predictions: name -> answers to the test.
+            split: identity of the examples that predictions are of.
+            tables: further arrays.
+            series: plots.
+            notes: arguments of :func:`~tlzoo.bench.receipts.receipt`.
+        """
+        count = len(run.curves.get("step", ()))
+        return Outcome(
+            metrics=metrics,
+            curves={name: values for name, values in run.curves.items() if len(values) == count},
+            receipt=receipt(run.method, **{**notes, **run.notes}),
+            predictions={**predictions, **(tables or {})},
+            splits=dict.fromkeys(predictions, split),
+            series=series or {},
+        )
+
+
+def class_tables(name: str, scores: ClassScores, class_names: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
+    """Return the counts of each class of a prediction, and the confusion matrix of few, as arrays to be stored.
+
+    Args:
+        name: of the prediction; the arrays are called ``NAME#counts``, ``NAME#confusion`` and ``NAME#names``.
+        scores: that counted its answers.
+        class_names: of all classes, where they have names.
+    """
+    tables: dict[str, NDArray[Any]] = {f"{name}#{what}": table for what, table in scores.tables().items()}
+    if class_names:
+        tables[f"{name}#names"] = np.array([class_names[index] for index in tables[f"{name}#counts"][:, 0]])
+    return tables
+
+
+def trained_parameters(module: nn.Module) -> int:
+    """Count the parameters of a module that are trained."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

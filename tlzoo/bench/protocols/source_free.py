@@ -1,0 +1,95 @@
+"""Source-free adaptation: a source model, trained once a seed and stored, is adapted to the target alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tlzoo.bench.cell import Cell, Report, canonical
+from tlzoo.bench.fitting import fit
+from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, domain_module
+from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.skeleton import Run
+from tlzoo.bench.tuning import Settings, plain
+from tlzoo.data.tasks import DomainTask
+from tlzoo.lit import DomainData, SourceFreeAdaptation
+from tlzoo.methods.source_free import SourceFree
+from tlzoo.nn.network import Network
+from tlzoo.registry import method_class
+from tlzoo.storage import home, made_once
+
+__all__ = ["SourceFreeProtocol", "source_model"]
+
+
+class SourceFreeProtocol(DomainProtocol):
+    """Adapts a source model, its learning rate ``module.adaptation_lr`` where that is given; measured as others are."""
+
+    transformed = False
+
+    def __init__(self, cell: Cell, report: Report) -> None:
+        super().__init__(cell, report)
+        self.network, self.target = source_model(cell, self.task, report)
+
+    def build(self, cell: Cell, settings: Settings) -> DomainRun:
+        """Return target data and module, before adaptation."""
+        lr = {"lr": cell.module["adaptation_lr"]} if cell.module.get("adaptation_lr") is not None else {}
+        module = SourceFreeAdaptation(
+            self.network,
+            cell.method,
+            num_classes=self.task.num_classes,
+            optimizer={**optimizer_settings(cell), **lr},
+            method_settings=settings,
+        )
+        return Run(cell=cell, data=self.target, module=module)
+
+
+def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network, DomainData]:
+    """Return a network trained on the labelled source, and target data as that network takes them, without any source.
+
+    All cells of a task, backbone, budget and seed share it, from the store or trained; what is stored are the very
+    numbers that training again would give. Its settings are the cell's, the method apart; ``budget.source_steps`` says
+    how long it is trained (default ``steps``).
+    """
+    own = _source_cell(cell)
+    data = domain_data(own, task)
+    torch.manual_seed(cell.seed)
+    module = domain_module(own, data, {})
+
+    def trained(draft: Path) -> None:
+        fit(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
+        torch.save({"network": module.network.state_dict(), "spread": torch.tensor(data.spread)}, draft)
+
+    stored = torch.load(made_once(_path(own), trained), weights_only=True)
+    module.network.load_state_dict(stored["network"])
+    torch.manual_seed(cell.seed)  # whether it was trained just now leaves no trace in what follows
+    scale = float(stored["spread"]) if cell.module.get("scale") else False
+    return module.network.eval(), domain_data(cell, task.without_source(), scale=scale)
+
+
+def _source_cell(cell: Cell) -> Cell:
+    cls = method_class(cell.method)
+    method = cls.starts_from if issubclass(cls, SourceFree) else SourceFree.starts_from
+    return replace(
+        cell,
+        method=method,
+        label="source model",
+        settings={},
+        candidates={},
+        search={},
+        # under the lock that its file is made under one process trains it, for all that the cell has
+        trainer={name: value for name, value in cell.trainer.items() if name not in ("devices", "strategy")},
+        module={name: value for name, value in plain(cell.module).items() if name != "adaptation_lr"},
+        budget={
+            "batch_size": int(cell.budget["batch_size"]),
+            "steps": int(cell.budget.get("source_steps", cell.budget["steps"])),
+        },
+        revisions={**cell.revisions, "method": method_class(method).revision},
+    )
+
+
+def _path(cell: Cell) -> Path:
+    text = canonical({**cell.identity, "torch": torch.__version__})
+    return home() / "source-models" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"

@@ -1,0 +1,71 @@
+"""Test-time adaptation: a source model answers the target test data once, in a stream, and adapts on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, scored
+from tlzoo.bench.protocols.skeleton import Run
+from tlzoo.bench.protocols.source_free import source_model
+from tlzoo.bench.tuning import Settings
+from tlzoo.lit import TestTimeAdaptation
+from tlzoo.scoring import ClassScores
+from tlzoo.types import Prediction
+
+__all__ = ["TestTimeProtocol"]
+
+
+class TestTimeProtocol(DomainProtocol):
+    """Answers in batches of ``batch_size``; nothing is trained before, and there is nothing to choose by.
+
+    Raises:
+        ValueError: the cell has candidates; no validation data are left to choose by.
+    """
+
+    __test__ = False
+    transformed = False
+
+    def __init__(self, cell: Cell, report: Report) -> None:
+        super().__init__(cell, report)
+        if cell.candidates:
+            raise ValueError("test-time methods answer once and have nothing to choose candidates by; give settings")
+
+    def build(self, cell: Cell, settings: Settings) -> DomainRun:
+        """Return target data, and the method on a source model, which answers first."""
+        network, data = source_model(cell, self.task, self.report)
+        module = TestTimeAdaptation(network, cell.method, num_classes=data.num_classes, method_settings=settings).eval()
+        data.attach(module)
+        with torch.no_grad():
+            before = [network(batch.inputs).logits for batch in data.passes(data.evaluated.target_test)]
+        return Run(cell=cell, data=data, module=module, last={"before": torch.cat(before)})
+
+    def train(self, run: DomainRun) -> None:
+        """Answer the stream."""
+        data, examples = run.data, run.data.evaluated.target_test
+        order = data.order_of(examples)
+        answers: list[Tensor] = []
+        for batch in data.passes(examples.subset(order), batch_size=data.batch_size):
+            answers.append(run.module(batch.inputs))
+            self.report(0.5 + 0.5 * len(answers) * data.batch_size / len(examples))
+        logits = torch.empty_like(run.last["before"])
+        logits[torch.from_numpy(order)] = torch.cat(answers).to(logits)
+        run.last["target_test"] = Prediction(features=logits, logits=logits)
+
+    def figures(self, run: DomainRun) -> dict[str, float]:
+        """Return the headline of the source model."""
+        before = scored(ClassScores(self.task.num_classes), run.last["before"], run.data.evaluated.target_test)
+        return {f"source_model/{self.task.metric}": before[self.task.metric]}
+
+    def notes(self, run: DomainRun) -> dict[str, Any]:
+        """Return what the receipt says: whether answers depend on the batch is asked of the method as it begins."""
+
+        def alone(inputs: Any) -> Tensor:
+            run.method.reset()
+            answers: Tensor = run.module(inputs)
+            return answers
+
+        return {"answer": alone, "selection": "answered once, in a stream"}
