@@ -105,11 +105,10 @@ def test_scale_is_that_of_the_training_inputs_in_view(domain_task):
         "target_only": (domain_task.target_train,),
     }.items():
         module = DomainAdaptation("identity", method, num_classes=3, backbone_settings=FEATURES)
-        data = on(DomainData(domain_task, scale=True), module)
+        on(DomainData(domain_task, scale=True), module)
         spread = np.concatenate([s.inputs.ravel() for s in sets]).std()
-        np.testing.assert_allclose(
-            data.evaluated.target_test.inputs, domain_task.target_test.inputs / spread, rtol=1e-6
-        )
+        inputs = domain_task.target_test.inputs
+        np.testing.assert_allclose(module.network.prepared(torch.from_numpy(inputs)), inputs / spread, rtol=1e-6)
 
 
 def test_target_shots(domain_task):

@@ -9,7 +9,9 @@ import torch
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.lit import DomainAdaptation, DomainData
 from tlzoo.lit.frozen_features import view_features
+from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.methods.adaptation import LinearOT, Standardization
+from tlzoo.types import Examples
 
 WIDTH = {"num_features": 8}
 
@@ -18,33 +20,40 @@ def module_of(name="adaptation/dan"):
     return DomainAdaptation("identity", name, num_classes=3, backbone_settings=WIDTH)
 
 
-def attached(data, name="adaptation/dan"):
-    data.attach(module_of(name))
-    return data
+def attached(data, module=None):
+    module = module or module_of()
+    data.attach(module)
+    return module.preparation
 
 
-def test_each_set_is_moved_by_its_side(domain_task):
-    data = attached(DomainData(domain_task.semi_supervised(1), transform="standardization"))
-    trained_on = (data.task.source_train, data.task.target_train)
-    method = Standardization(8, 3).fit(*(torch.from_numpy(s.inputs[np.arange(len(s))]) for s in trained_on))
-    for name, examples in data.task.sets().items():
-        move = method.transform_source if name.startswith("source") else method.transform_target
-        expected = move(torch.from_numpy(examples.inputs[np.arange(len(examples))]))
-        np.testing.assert_allclose(data.evaluated.sets()[name].inputs, expected.numpy(), rtol=1e-6)
-    assert np.abs(data.view.target.inputs.mean(axis=0)).max() < 1e-6  # of the training sets themselves
-    assert data.evaluated.shots is not None
+def rows(examples):
+    return torch.from_numpy(examples.inputs[np.arange(len(examples))])
+
+
+def test_each_side_is_moved_by_its_map(domain_task):
+    data, module = DomainData(domain_task.semi_supervised(1), transform="standardization"), module_of()
+    attached(data, module)
+    method = Standardization(8, 3).fit(rows(data.task.source_train), rows(data.task.target_train))
+    parts = {"source": data.task.source_train, "target": data.task.target_train, "shots": data.task.shots}
+    said = through(module.network, {name: rows(examples) for name, examples in parts.items()})
+    for name, examples in parts.items():
+        move = method.transform_source if name == "source" else method.transform_target
+        torch.testing.assert_close(said[name].features, move(rows(examples)))
+        whole = module.predict_all(data.passes(examples), side="source" if name == "source" else "target")
+        torch.testing.assert_close(whole.features, said[name].features)
 
 
 def test_a_transform_may_narrow_features(domain_task):
-    data = attached(DomainData(domain_task, transform="subspace_alignment", transform_settings={"dimensions": 3}))
-    assert data.num_features == 3 == data.view.source.inputs.shape[1]
+    data = DomainData(domain_task, transform="subspace_alignment", transform_settings={"dimensions": 3})
+    assert data.num_features == 3
+    assert attached(data)(rows(domain_task.target_test)).shape == (len(domain_task.target_test), 3)
 
 
 def test_the_scale_is_that_of_what_was_moved(domain_task):
-    data = attached(DomainData(domain_task, transform=LinearOT(8, 3), scale=True))
-    both = [data.view.source.inputs, data.view.target.inputs]
-    assert np.concatenate([np.ravel(values) for values in both]).std() == pytest.approx(1, rel=1e-6)
-    assert data.spread != attached(DomainData(domain_task, scale=True)).spread
+    preparation = attached(DomainData(domain_task, transform=LinearOT(8, 3), scale=True))
+    both = [preparation(rows(getattr(domain_task, f"{side}_train")), side) for side in ("source", "target")]
+    assert torch.cat(both).std(correction=0).item() == pytest.approx(1, rel=1e-6)
+    assert preparation.divisor != attached(DomainData(domain_task, scale=True)).divisor
 
 
 def test_training_and_testing_from_aligned_features(domain_task, make_trainer):
@@ -77,9 +86,11 @@ def test_views_are_moved_with_the_target(domain_task, tmp_path, monkeypatch):
     data = DomainData(task, features=backbone, transform="standardization", stored_views=1)
     data.attach(module)
     copies = view_features(task.target_train, backbone, copies=1, mirrored=False, cache=FeatureCache())
-    expected = data.transform.transform_target(torch.from_numpy(copies["weak"][0])).numpy()
-    shown = data.views(np.arange(4), 0)["weak"]
-    np.testing.assert_allclose(torch.as_tensor(shown).numpy(), expected[:4], rtol=1e-5, atol=1e-6)
+    shown = torch.as_tensor(data.views(np.arange(4), 0)["weak"])
+    np.testing.assert_array_equal(shown.numpy(), copies["weak"][0][:4])
+    module.network.head = torch.nn.Identity()
+    said = through(module.network.eval(), with_views("target", Examples(inputs=shown, views={"weak": shown})))
+    torch.testing.assert_close(said["target, weak view"].features, data.transform.transform_target(shown))
 
 
 def test_what_is_no_transform(domain_task):

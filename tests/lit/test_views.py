@@ -104,7 +104,7 @@ def test_a_frozen_backbone_is_run_on_a_few_views(picture_task, make_trainer, tmp
     copies = view_features(picture_task.target_train, backbone, copies=2, mirrored=False)
     for name, view in target.views.items():
         for row, place in zip(view.features, target.indices, strict=True):
-            stored = [torch.from_numpy(rows[place] / np.float32(data.spread)) for rows in copies[name]]
+            stored = [torch.from_numpy(rows[place] / np.float32(module.preparation.divisor)) for rows in copies[name]]
             assert any(torch.allclose(row, one) for one in stored)
     entries = len(list((tmp_path / "features").glob("*.npy")))
     view_features(picture_task.target_train, backbone, copies=2, mirrored=False)

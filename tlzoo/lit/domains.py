@@ -171,8 +171,8 @@ class DomainModule(OnBackbone, TargetModule):
         return self._shown(self._with_views(said, side, examples, gather=self.gather), labels)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Score source validation data (loader 0) or collect unlabelled target training inputs (loader 1)."""
-        prediction: Prediction = self.network(batch.inputs)
+        """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
+        prediction: Prediction = self.network(batch.inputs, side="source" if dataloader_idx == 0 else "target")
         if dataloader_idx == 0:
             self.source_scores.update(prediction.logits, self.labels_of(batch))
             self._source_outputs.append(replace(prediction, labels=batch.labels))

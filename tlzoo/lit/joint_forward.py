@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.nn.network import Network
+from tlzoo.nn.preparation import Side
 from tlzoo.types import Examples, Prediction
 
 __all__ = ["through", "view_part", "with_views"]
@@ -27,15 +29,26 @@ def with_views(side: str, examples: Examples) -> dict[str, Any]:
 def through(network: nn.Module, parts: Mapping[str, Any]) -> dict[str, Prediction]:
     """Return the predictions for each part, tensors (B, ...) or lists of texts, passed as one batch.
 
+    Parts whose name begins with ``source`` are prepared as source inputs are, all others as those of the target.
+
     Raises:
         ValueError: the parts differ in shape.
     """
     if not parts:
         return {}
-    joint: Prediction = network(_together(parts))
+    joint: Prediction
+    if isinstance(network, Network) and network.preparation.transform is not None:
+        prepared = {name: network.prepared(inputs, _side(name)) for name, inputs in parts.items()}
+        joint = network.answer(_together(prepared))
+    else:
+        joint = network(_together(parts))
     ends = list(itertools.accumulate(map(len, parts.values())))
     rows = zip(parts, (slice(first, end) for first, end in zip([0, *ends], ends, strict=False)), strict=True)
     return {name: Prediction(features=joint.features[own], logits=joint.logits[own]) for name, own in rows}
+
+
+def _side(part: str) -> Side:
+    return "source" if part.startswith("source") else "target"
 
 
 def _together(parts: Mapping[str, Any]) -> Any:

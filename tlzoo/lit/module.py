@@ -14,11 +14,15 @@ from tlzoo.extensions import is_import_path
 from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
+from tlzoo.nn.network import Network
+from tlzoo.nn.preparation import Preparation
 from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
 from tlzoo.scoring import MultitaskScores, Scores
 from tlzoo.types import Backbone
 
 __all__ = ["TransferModule"]
+
+_TRANSFORM = "tlzoo_feature_transform"
 
 
 class TransferModule(pl.LightningModule):
@@ -53,6 +57,45 @@ class TransferModule(pl.LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    keeps_preparation: ClassVar[bool] = False
+    """Whether its network was trained before, on features that passed the network's own preparation."""
+
+    def prepare_features(self, preparation: Preparation) -> None:
+        """Let features pass a preparation before the backbone, in the network and in all copies that the method has.
+
+        Raises:
+            ValueError: the module has no network that could hold it.
+        """
+        if not (networks := self._networks()):
+            raise ValueError(
+                f"{type(self).__name__} has no network that could hold a transform or a scale of features; prepare the "
+                "features of the task, or give the module a tlzoo.nn.Network"
+            )
+        for network in networks:
+            network.preparation = preparation
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """What features pass before the backbone; None where nothing is fitted."""
+        fitted = [network.preparation for network in self._networks() if network.preparation.fitted]
+        return fitted[0] if fitted else None
+
+    def _networks(self) -> list[Network]:
+        return [network for network in self.modules() if isinstance(network, Network)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what the transform of the features is, whose numbers stand among the weights."""
+        transform = None if self.preparation is None else self.preparation.transform
+        if isinstance(transform, Method):
+            checkpoint[_TRANSFORM] = {"name": transform.name, "settings": transform.settings}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the transform of the features, whose numbers are loaded afterwards."""
+        if (stored := checkpoint.get(_TRANSFORM)) is not None and self.preparation is None:
+            preparation = Preparation()
+            preparation.fit(create_method(stored["name"], **stored["settings"]), None)
+            self.prepare_features(preparation)
 
     @property
     def method_name(self) -> str:

@@ -43,6 +43,7 @@ class SourceFreeAdaptation(TargetModule):
 
     families = ("adaptation", "confusion")
     takes = (SourceFree,)
+    keeps_preparation = True
     method: SourceFree
 
     def __init__(

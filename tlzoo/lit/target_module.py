@@ -14,6 +14,7 @@ from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.joint_forward import view_part
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.nn.network import Network
+from tlzoo.nn.preparation import Side
 from tlzoo.selection import scores
 from tlzoo.types import Examples, Need, Prediction, Sees, withheld
 
@@ -49,11 +50,18 @@ class TargetModule(Classifier):
             self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
 
     @torch.no_grad()
-    def predict_all(self, batches: Iterable[Examples]) -> Prediction:
-        """Return the predictions for all batches as one, in evaluation mode, with their indices."""
+    def predict_all(self, batches: Iterable[Examples], *, side: Side = "target") -> Prediction:
+        """Return the predictions, in evaluation mode, of all batches as one, with their indices.
+
+        Args:
+            batches: of raw inputs.
+            side: the domain that they are of, where a transform tells the two apart.
+        """
         was_training = self.network.training
         self.network.eval()
-        parts = [(self.network(batch.inputs), batch.indices) for batch in (b.to(self.device) for b in batches)]
+        parts = [
+            (self.network(batch.inputs, side=side), batch.indices) for batch in (b.to(self.device) for b in batches)
+        ]
         self.network.train(was_training)
         return Prediction(
             features=at_least_float32(torch.cat([prediction.features for prediction, _ in parts])),

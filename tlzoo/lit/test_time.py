@@ -33,6 +33,7 @@ class TestTimeAdaptation(Classifier):
     __test__ = False
     families = ("adaptation", "confusion")
     takes = (TestTime,)
+    keeps_preparation = True
     method: TestTime
 
     def __init__(

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlzoo.nn.preparation import Preparation, Side
 from tlzoo.types import Backbone, Prediction
 
 __all__ = ["Network", "after_preprocessing", "bottleneck_layer"]
@@ -27,28 +28,38 @@ class Network(nn.Module):
         num_classes: C.
         bottleneck: width D of a layer between backbone and head, None for none.
         head: the classifier on (B, D) features; a linear layer where None.
+
+    Attributes:
+        preparation: what raw inputs pass first; it does nothing until a data module fits it.
     """
 
     def __init__(
         self, backbone: Backbone, num_classes: int, *, bottleneck: int | None = None, head: nn.Module | None = None
     ) -> None:
         super().__init__()
+        self.preparation = Preparation()
         self.backbone = backbone
         self.bottleneck, self.num_features = bottleneck_layer(backbone.num_features, bottleneck)
         self.head = head if head is not None else nn.Linear(self.num_features, num_classes)
 
-    def forward(self, inputs: Any) -> Prediction:
-        """Map raw inputs (B, ...) to features (B, D) and logits (B, C)."""
-        return self.answer(self.backbone.preprocess(inputs))
+    def forward(self, inputs: Any, *, side: Side = "target") -> Prediction:
+        """Map raw inputs (B, ...) of a domain to features (B, D) and logits (B, C)."""
+        return self.answer(self.prepared(inputs, side))
+
+    def prepared(self, inputs: Any, side: Side = "target") -> Any:
+        """Return what the backbone is given for raw inputs (B, ...) of a domain."""
+        return self.backbone.preprocess(self.preparation(inputs, side))
 
     def answer(self, prepared: Any) -> Prediction:
-        """Map what preprocessing returns to features (B, D) and logits (B, C)."""
+        """Map what :meth:`prepared` returns to features (B, D) and logits (B, C)."""
         features: Tensor = self.bottleneck(self.backbone(prepared))
         return Prediction(features=features, logits=self.head(features))
 
 
-def after_preprocessing(model: nn.Module, inputs: Any) -> tuple[Tensor, Callable[[Tensor], Prediction]]:
-    """Return what the first layer of a model is given for raw inputs (B, ...), and the model from there on.
+def after_preprocessing(
+    model: nn.Module, inputs: Any, side: Side = "target"
+) -> tuple[Tensor, Callable[[Tensor], Prediction]]:
+    """Return the first layer's input for raw inputs (B, ...) of a domain, and the model from there on.
 
     It is where small changes of the inputs mean something: pixels are integers before. Any other module than a
     :class:`Network` is taken to have no preprocessing.
@@ -56,7 +67,7 @@ def after_preprocessing(model: nn.Module, inputs: Any) -> tuple[Tensor, Callable
     Raises:
         ValueError: no inputs, or they are no floating-point tensor even then, such as texts.
     """
-    prepared = model.backbone.preprocess(inputs) if isinstance(model, Network) and inputs is not None else inputs
+    prepared = model.prepared(inputs, side) if isinstance(model, Network) and inputs is not None else inputs
     if not isinstance(prepared, Tensor) or not prepared.is_floating_point():
         what = f"a tensor of {prepared.dtype}" if isinstance(prepared, Tensor) else type(prepared).__name__
         raise ValueError(

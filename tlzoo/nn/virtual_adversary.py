@@ -35,19 +35,22 @@ class VirtualAdversary(nn.Module):
         self.radius = radius
         self.random = RandomStream()
 
-    def forward(self, model: nn.Module, *sides: Prediction) -> list[Tensor]:
-        """Return (B,) divergences for each side; all sides pass through the network as one batch.
+    def forward(self, model: nn.Module, **sides: Prediction) -> dict[str, Tensor]:
+        """Return (B,) divergences for each side by name; all sides pass through the network as one batch.
 
         Args:
             model: maps raw inputs to a :class:`~tlzoo.types.Prediction`.
-            sides: predictions with their inputs.
+            sides: predictions with their inputs, as ``source`` or ``target``.
 
         Raises:
             ValueError: inputs that are no numbers after preprocessing.
         """
-        prepared = [after_preprocessing(model, side.inputs) for side in sides]
+        prepared = [
+            after_preprocessing(model, said.inputs, "source" if side == "source" else "target")
+            for side, said in sides.items()
+        ]
         inputs, answer = torch.cat([own for own, _ in prepared]), prepared[0][1]
         start = torch.randn(inputs.shape, generator=self.random.next(), dtype=torch.float64).to(inputs)
         with resting_statistics(model):
             found = virtual_adversarial_divergence(lambda x: answer(x).logits, inputs, start, radius=self.radius)
-        return list(torch.split(found, [len(own) for own, _ in prepared]))
+        return dict(zip(sides, torch.split(found, [len(own) for own, _ in prepared]), strict=True))

@@ -110,7 +110,7 @@ def test_running_statistics_stay(network):
     prediction = Prediction(features=inputs, logits=inputs, inputs=inputs.float())
     network = network.float()
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    (change,) = VirtualAdversary(1.0)(network, prediction)
+    change = VirtualAdversary(1.0)(network, target=prediction)["target"]
     assert change.shape == (9,)
     assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
     network(inputs.float())

@@ -23,6 +23,7 @@ from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.nn.preparation import Side
 from tlzoo.registry import family_of, method_class
 from tlzoo.scoring import ClassScores, scorer
 from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
@@ -129,10 +130,10 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         row: dict[str, float] = {}
         source: Prediction | None = None
         for name, column in _COLUMNS.items():
-            examples: ExampleSet = getattr(run.data.evaluated, name)
+            examples: ExampleSet = getattr(run.data.task, name)
             if not len(examples):
                 continue
-            said = run.last[name] = self.predict(run, examples)
+            said = run.last[name] = self.predict(run, examples, "source" if name == "source_test" else "target")
             row[column] = scored(headline, said.logits, examples)[self.task.metric]
             if name == "source_test":
                 source = replace(said, labels=torch.as_tensor(examples.labels))
@@ -144,9 +145,9 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
                 row |= {f"health/{key}": value for key, value in signs.items()}
         return row | self.logged(run)
 
-    def predict(self, run: DomainRun, examples: ExampleSet) -> Prediction:
-        """Return what the network says of a set."""
-        prediction: Prediction = run.module.predict_all(run.data.passes(examples, whole=True))
+    def predict(self, run: DomainRun, examples: ExampleSet, side: Side) -> Prediction:
+        """Return what the network says of a set of a domain."""
+        prediction: Prediction = run.module.predict_all(run.data.passes(examples, whole=True), side=side)
         return prediction
 
     def logged(self, run: DomainRun) -> dict[str, float]:
@@ -166,7 +167,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
 
     def outcome(self, run: DomainRun, note: dict[str, Any]) -> Outcome:
         """Return what the cell found."""
-        test, logits, counted = run.data.evaluated.target_test, run.last["target_test"].logits, scorer(self.task)
+        test, logits, counted = run.data.task.target_test, run.last["target_test"].logits, scorer(self.task)
         figures = {f"test/{name}": value for name, value in scored(counted, logits, test).items()}
         tables = class_tables("test_logits", counted, self.task.class_names)
         return self.found(
@@ -208,4 +209,4 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         if run.cell.seed != EMBEDDED_SEED or not shown:
             return {}
         features = {side: run.last[name].features.cpu().numpy() for side, name in shown.items()}
-        return embedding(features, {side: getattr(run.data.evaluated, name) for side, name in shown.items()})
+        return embedding(features, {side: getattr(run.data.task, name) for side, name in shown.items()})

@@ -13,6 +13,7 @@ from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.methods.transforms import AlignedClassifier, FeatureTransform
+from tlzoo.nn.preparation import Side
 from tlzoo.registry import create_method
 from tlzoo.types import Prediction, Sees
 
@@ -51,10 +52,9 @@ class TransformProtocol(DomainProtocol):
         )
         self.checkpoint(run, 0)
 
-    def predict(self, run: DomainRun, examples: ExampleSet) -> Prediction:
+    def predict(self, run: DomainRun, examples: ExampleSet, side: Side) -> Prediction:
         """Return the aligned features of a set, and what the classifier says of them."""
-        of_source = examples is run.data.evaluated.source_test
-        aligned = (run.method.transform_source if of_source else run.method.transform_target)(_inputs(examples))
+        aligned = getattr(run.method, f"transform_{side}")(_inputs(examples))
         return Prediction(features=aligned, logits=run.module.classifier(aligned))
 
     def logged(self, run: DomainRun) -> dict[str, float]:

@@ -68,7 +68,7 @@ class FineTuningProtocol(DomainProtocol):
 
     def measure(self, run: DomainRun) -> Mapping[str, float]:
         """Return the headline figure on the test."""
-        test, module = run.data.evaluated.target_test, run.module
+        test, module = run.data.task.target_test, run.module
         logits = torch.cat([module(batch.to(module.device).inputs) for batch in run.data.passes(test, whole=True)])
         run.last["target_test"] = Prediction(features=logits, logits=logits)
         return {"test": scored(ClassScores(self.task.num_classes), logits, test)[self.task.metric]}

@@ -50,7 +50,7 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network,
     """Return a network trained on the labelled source, and target data as that network takes them, without any source.
 
     All cells of a task, backbone, budget and seed share it, from the store or trained; what is stored are the very
-    numbers that training again would give. Its settings are the cell's, the method apart; ``budget.source_steps`` says
+    numbers that training again would give, the scale of the features among them. Its settings are the cell's, the method apart; ``budget.source_steps`` says
     how long it is trained (default ``steps``).
     """
     own = _source_cell(cell)
@@ -60,13 +60,12 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network,
 
     def trained(draft: Path) -> None:
         fit(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
-        torch.save({"network": module.network.state_dict(), "spread": torch.tensor(data.spread)}, draft)
+        torch.save(module.network.state_dict(), draft)
 
     stored = torch.load(made_once(_path(own), trained), weights_only=True)
-    module.network.load_state_dict(stored["network"])
+    module.network.load_state_dict(stored)
     torch.manual_seed(cell.seed)  # whether it was trained just now leaves no trace in what follows
-    scale = float(stored["spread"]) if cell.module.get("scale") else False
-    return module.network.eval(), domain_data(cell, task.without_source(), scale=scale)
+    return module.network.eval(), domain_data(cell, task.without_source(), scale=False)
 
 
 def _source_cell(cell: Cell) -> Cell:
@@ -92,4 +91,4 @@ def _source_cell(cell: Cell) -> Cell:
 
 def _path(cell: Cell) -> Path:
     text = canonical({**cell.identity, "torch": torch.__version__})
-    return home() / "source-models" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+    return home() / "source-networks" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"

@@ -40,12 +40,12 @@ class TestTimeProtocol(DomainProtocol):
         module = TestTimeAdaptation(network, cell.method, num_classes=data.num_classes, method_settings=settings).eval()
         data.attach(module)
         with torch.no_grad():
-            before = [network(batch.inputs).logits for batch in data.passes(data.evaluated.target_test)]
+            before = [network(batch.inputs).logits for batch in data.passes(data.task.target_test)]
         return Run(cell=cell, data=data, module=module, last={"before": torch.cat(before)})
 
     def train(self, run: DomainRun) -> None:
         """Answer the stream."""
-        data, examples = run.data, run.data.evaluated.target_test
+        data, examples = run.data, run.data.task.target_test
         order = data.order_of(examples)
         answers: list[Tensor] = []
         for batch in data.passes(examples.subset(order), batch_size=data.batch_size):
@@ -57,7 +57,7 @@ class TestTimeProtocol(DomainProtocol):
 
     def figures(self, run: DomainRun) -> dict[str, float]:
         """Return the headline of the source model."""
-        before = scored(ClassScores(self.task.num_classes), run.last["before"], run.data.evaluated.target_test)
+        before = scored(ClassScores(self.task.num_classes), run.last["before"], run.data.task.target_test)
         return {f"source_model/{self.task.metric}": before[self.task.metric]}
 
     def notes(self, run: DomainRun) -> dict[str, Any]:

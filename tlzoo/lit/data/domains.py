@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
@@ -20,6 +19,7 @@ from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.lit.module import TransferModule
 from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.nn.preparation import Preparation, Side
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, short_name
 from tlzoo.types import DomainBatch, Examples, Need, Sees
@@ -34,11 +34,11 @@ class DomainData(TaskData[DomainTask]):
         task: see :class:`TaskData`.
         features: see :class:`TaskData`.
         transform: a :class:`~tlzoo.methods.transforms.FeatureTransform` or its name, fitted to the training features
-            of both domains before the module sees any: training then starts from features that are aligned in closed
-            form. A method that sees one domain alone is shown the other's statistics this way.
+            of both domains before training, which then starts from features that are aligned in closed form. A method
+            that sees one domain alone is shown the other's statistics this way.
         transform_settings: settings of a transform given by name.
-        scale: divide features by the standard deviation of all training features that the method may see; or by a
-            number, such as the one that a source model was trained with. After the transform.
+        scale: divide features by the standard deviation of all training features that the method may see, or by a
+            number. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
         stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
             need views; one of them is drawn in a step. Without a frozen backbone views are drawn anew in every step.
@@ -46,6 +46,10 @@ class DomainData(TaskData[DomainTask]):
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.
         root: see :class:`TaskData`.
+
+    Transform and scale become a part of the module's network (:class:`~tlzoo.nn.preparation.Preparation`): they are in
+    its checkpoint, and it answers raw features as ``trainer.test`` did. A source model that goes on to another domain
+    keeps its own.
     """
 
     takes = DomainTask
@@ -80,16 +84,19 @@ class DomainData(TaskData[DomainTask]):
             self.transform = _as_transform(
                 transform, transform_settings, num_features=width, num_classes=self.num_classes
             )
-        self.scale, self.spread, self.stored_views = scale, 1.0, stored_views
-        self.evaluated = self.task
+        self.scale, self.stored_views = scale, stored_views
 
     def setup(self, stage: str) -> None:
-        """Create the view of the task that the module's method declares."""
-        self._show(self._module())
+        """Take the view of the task that the module's method declares, and fit transform and scale before training."""
+        module = self._module()
+        self._show(module)
+        if stage == "fit" or module.preparation is None:
+            self._prepare(module)
 
     def attach(self, module: TransferModule) -> None:
-        """Create the view that a module's method declares, without a trainer."""
+        """Do what :meth:`setup` does before training, without a trainer."""
         self._show(module)
+        self._prepare(module)
 
     def _show(self, module: TransferModule) -> None:
         sees, by = module.method.sees, module.method_name
@@ -98,8 +105,7 @@ class DomainData(TaskData[DomainTask]):
                 f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
                 "from them beside the source; load the task without its shots, or use a method with a single loss"
             )
-        self._prepare(sees)
-        self.view = self.evaluated.view(sees, by=by)
+        self.view = self.task.view(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
         self.views = self._target_views() if wanted else None
 
@@ -110,12 +116,11 @@ class DomainData(TaskData[DomainTask]):
         copies = view_features(
             self.raw.target_train, self.features, copies=self.stored_views, mirrored=self.task.mirrored
         )
-        prepared = {name: [self._prepared(rows, "target") for rows in arrays] for name, arrays in copies.items()}
-        return StoredViews(prepared, seed=self.seed)
+        return StoredViews(copies, seed=self.seed)
 
     @property
     def num_features(self) -> int:
-        """The width of the features in batches, after the transform.
+        """Width of the features that the backbone is given, after the transform.
 
         Raises:
             ValueError: batches hold raw inputs.
@@ -127,34 +132,33 @@ class DomainData(TaskData[DomainTask]):
         """The inputs that the transform was fitted to, in addition to what the module's method declares."""
         return frozenset() if self.transform is None else self.transform.sees & set(_SIDES.values())
 
-    def _prepare(self, sees: frozenset[Sees]) -> None:
-        """Fit and apply transform and scale; the scale only uses what a method that declares ``sees`` may see."""
-        self.evaluated, self.spread = self.task, 1.0
-        if self.transform is not None:
-            view = self.task.view(self.transform_sees, by=self.transform.name)
-            target = _values(view.target) if Sees.TARGET_INPUTS in self.transform_sees else None
-            self.transform.fit(
-                torch.from_numpy(_values(view.source)), None if target is None else torch.from_numpy(target)
-            )
-        if self.scale is True:
-            shown = [side for side, inputs in _SIDES.items() if inputs in sees]
-            self.spread = _spread(self._prepared(_values(self.task.sets()[f"{side}_train"]), side) for side in shown)
-        elif self.scale:
-            self.spread = float(self.scale)
-        if self.transform is not None or self.scale:
-            sets: dict[str, Any] = {
-                name: examples.with_inputs(self._prepared(_values(examples), side))
-                for name, examples in self.task.sets().items()
-                for side in ("source" if name.startswith("source") else "target",)
-            }
-            self.evaluated = replace(self.task, **sets)
+    def _prepare(self, module: TransferModule) -> None:
+        """Fit transform and scale, the latter to what the module's method may see, as a part of its network.
 
-    def _prepared(self, values: NDArray[Any], side: str) -> NDArray[Any]:
-        """Return features (N, D) of a side as the module gets them."""
+        Raises:
+            ValueError: the module's source model brings its own, or it is a module without a network to hold them.
+        """
+        if self.transform is None and not self.scale:
+            return
+        if module.keeps_preparation and module.preparation is not None:
+            raise ValueError(
+                f"the network of {type(module).__name__} brings the transform and scale that it was trained with; drop "
+                "transform and scale"
+            )
         if self.transform is not None:
-            mapped = self.transform.transform_source if side == "source" else self.transform.transform_target
-            values = mapped(torch.from_numpy(values)).float().numpy()
-        return values / np.float32(self.spread) if self.scale else values
+            self._fit_transform(self.transform)
+        preparation = Preparation()
+        preparation.fit(self.transform, float(self.scale) if self.scale and self.scale is not True else None)
+        if self.scale is True:
+            shown: list[Side] = [side for side, inputs in _SIDES.items() if inputs in module.method.sees]
+            prepared = (preparation(_values(self.task.sets()[f"{side}_train"]), side) for side in shown)
+            preparation.fit(self.transform, _spread(prepared))
+        module.prepare_features(preparation)
+
+    def _fit_transform(self, transform: FeatureTransform) -> None:
+        view = self.task.view(self.transform_sees, by=transform.name)
+        target = _values(view.target) if Sees.TARGET_INPUTS in self.transform_sees else None
+        transform.fit(_values(view.source), target)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.
@@ -195,7 +199,7 @@ class DomainData(TaskData[DomainTask]):
         A method that sees target labels gets no target inputs, because it needs no label-free scores.
         """
         sees, _ = self._method()
-        source = [self.passes(self.evaluated.source_test)] if Sees.SOURCE_LABELS in sees else []
+        source = [self.passes(self.task.source_test)] if Sees.SOURCE_LABELS in sees else []
         label_free = Sees.TARGET_INPUTS in sees and (source or Sees.TARGET_LABELS not in sees)
         return [*source, *([self.passes(self.view.target)] if label_free else [])] or NoLoaders()
 
@@ -219,8 +223,8 @@ class DomainData(TaskData[DomainTask]):
         """
         sees, _ = self._method()
         if Sees.TEST_INPUTS not in sees:
-            return self.passes(self.evaluated.target_test)
-        examples = self.evaluated.target_test
+            return self.passes(self.task.target_test)
+        examples = self.task.target_test
         return self.passes(examples.subset(self.order_of(examples)), batch_size=self.batch_size)
 
     def order_of(self, examples: ExampleSet) -> NDArray[np.int64]:
@@ -229,19 +233,19 @@ class DomainData(TaskData[DomainTask]):
 
     def predict_dataloader(self) -> Passes[Examples]:
         """Return target test inputs."""
-        return self.passes(self.evaluated.target_test)
+        return self.passes(self.task.target_test)
 
 
-_SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
+_SIDES: dict[Side, Sees] = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 
 
-def _values(examples: ExampleSet) -> NDArray[Any]:
-    return np.asarray(examples.inputs[np.arange(len(examples))])
+def _values(examples: ExampleSet) -> Tensor:
+    return torch.from_numpy(np.asarray(examples.inputs[np.arange(len(examples))]))
 
 
-def _spread(arrays: Iterable[NDArray[Any]]) -> float:
-    """Return the standard deviation of all numbers of all arrays."""
-    return float(np.concatenate([np.ravel(values) for values in arrays]).std())
+def _spread(features: Iterable[Tensor]) -> float:
+    """Return the standard deviation of all numbers of all features."""
+    return float(np.concatenate([np.ravel(values.numpy()) for values in features]).std())
 
 
 def _as_transform(

@@ -98,7 +98,7 @@ class DIRTT(SourceFree):
                 f"dirt_t has the teacher's predictions for {len(answers)} examples and got indices {target.indices}; "
                 "call on_epoch with the whole target first, and index the examples by their position in it"
             )
-        (change,) = self.adversary(context.model, target)
+        change = self.adversary(context.model, target=target)["target"]
         uncertainty = entropy(target.logits).mean()
         moved = divergence(answers[target.indices], target.logits).mean()
         return {

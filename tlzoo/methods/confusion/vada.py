@@ -98,9 +98,10 @@ class VADA(Alignment):
             self.discriminator(gradient_reversal(features, self.domain_weight)), len(source)
         )
         if self.source_weight:
-            ours, theirs = (change.mean() for change in self.adversary(context.model, source, target))
+            changes = self.adversary(context.model, source=source, target=target)
+            ours, theirs = changes["source"].mean(), changes["target"].mean()
         else:
-            ours, theirs = features.new_zeros(()), self.adversary(context.model, target)[0].mean()
+            ours, theirs = features.new_zeros(()), self.adversary(context.model, target=target)["target"].mean()
         uncertainty = entropy(target.logits).mean()
         return {
             "loss": domains + self.source_weight * ours + self.target_weight * (uncertainty + theirs),
