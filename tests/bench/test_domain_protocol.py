@@ -85,7 +85,7 @@ def test_source_free_cells_have_no_source(method, monkeypatch):
     assert outcome.metrics["test/accuracy"] > 0.5
     assert "source/accuracy" not in outcome.metrics
     ((_, data),) = held
-    assert len(data.evaluated.source_train) == len(data.evaluated.source_test) == 0
+    assert len(data.task.source_train) == len(data.task.source_test) == 0
     assert len(data.task.source_train) == len(data.raw.source_train) == 0
     assert outcome.receipt["sees"] == ["target inputs"]
 
@@ -103,16 +103,16 @@ def test_test_time_cells_answer_in_the_order_of_the_set(method):
 
 def test_one_source_model_a_seed_trained_or_read_gives_the_same_numbers(tmp_path):
     first = run(cell("adaptation/shot"))
-    (file,) = (tmp_path / "source-models").glob("*.pt")
+    (file,) = (tmp_path / "source-networks").glob("*.pt")
     written = file.stat().st_mtime_ns
     again = run(cell("adaptation/shot"))
     other = run(cell("adaptation/tent", module={**cell("x").module, "adaptation_lr": 0.5}))
     assert file.stat().st_mtime_ns == written
-    assert len(list((tmp_path / "source-models").glob("*.pt"))) == 1
+    assert len(list((tmp_path / "source-networks").glob("*.pt"))) == 1
     np.testing.assert_array_equal(first.predictions["test_logits"], again.predictions["test_logits"])
     assert other.metrics["source_model/accuracy"] > 0
     run(cell("adaptation/tent", seed=1))
-    assert len(list((tmp_path / "source-models").glob("*.pt"))) == 2
+    assert len(list((tmp_path / "source-networks").glob("*.pt"))) == 2
 
 
 def test_dirt_t_starts_from_a_model_of_vada(monkeypatch):
@@ -126,7 +126,7 @@ def test_dirt_t_starts_from_a_model_of_vada(monkeypatch):
     ((network, data),) = begun
     vada = run(cell("confusion/vada")).predictions["test_logits"]
     with torch.no_grad():
-        inputs = data.evaluated.target_test.batch(np.arange(45)).inputs
+        inputs = data.task.target_test.batch(np.arange(45)).inputs
         np.testing.assert_allclose(network(inputs).logits.numpy(), vada, atol=1e-5)
 
 

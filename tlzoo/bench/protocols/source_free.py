@@ -50,8 +50,8 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network,
     """Return a network trained on the labelled source, and target data as that network takes them, without any source.
 
     All cells of a task, backbone, budget and seed share it, from the store or trained; what is stored are the very
-    numbers that training again would give, the scale of the features among them. Its settings are the cell's, the method apart; ``budget.source_steps`` says
-    how long it is trained (default ``steps``).
+    numbers that training again would give, the scale of the features among them. Its settings are the cell's, but for
+    the method; ``budget.source_steps`` says how long it is trained (default ``steps``).
     """
     own = _source_cell(cell)
     data = domain_data(own, task)
