@@ -31,6 +31,7 @@ _NAMES = {
         *("ClassicalOneShot", "SourceFreeAdaptation", "TestTimeAdaptation"),
         *("DomainData", "EpisodeData", "MultitaskData", "ZeroShotData"),
     ),
+    "tlzoo.lit.saving": ("load",),
     "tlzoo.registry": ("create_method", "list_methods", "register_method"),
     "tlzoo.types": ("Prediction", "Sees", "SupervisionError"),
 }
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from tlzoo.lit import TestTimeAdaptation as TestTimeAdaptation
     from tlzoo.lit import ZeroShot as ZeroShot
     from tlzoo.lit import ZeroShotData as ZeroShotData
+    from tlzoo.lit.saving import load as load
     from tlzoo.registry import create_method as create_method
     from tlzoo.registry import list_methods as list_methods
     from tlzoo.registry import register_method as register_method

@@ -328,6 +328,7 @@ class Backbone(nn.Module):
         name: what it was created as.
         num_features: D, width of the features.
         modality: what raw items ``preprocess`` takes; ``"any"`` where the network does not say.
+        recipe: the name and settings that it was created from; None for a module of the user's own.
         composable: whether running ``layer_groups()`` in order, one module after the other, is ``forward``.
     """
 
@@ -335,6 +336,7 @@ class Backbone(nn.Module):
     num_features: int
     modality: Modality | Literal["any"]
     composable: bool = False
+    recipe: tuple[str, Mapping[str, Any]] | None = None
 
     def forward(self, inputs: Any) -> Tensor:
         """Map preprocessed inputs (B, ...) to features (B, D)."""

@@ -50,10 +50,13 @@ def create_backbone(
     if colon and prefix in ADAPTERS:
         if prefix not in FROM_FOLDERS:
             refuse_path(rest)
-        return _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
-    if name.casefold() in BUILT_IN:
-        return _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
-    return _own(name, loaded(name), settings, example)
+        made = _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
+    elif name.casefold() in BUILT_IN:
+        made = _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
+    else:
+        return _own(name, loaded(name), settings, example)
+    made.recipe = (name, settings)
+    return made
 
 
 def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbone:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit.module import TransferModule
+from tlzoo.lit.predicting import Predictions
 from tlzoo.scoring import ClassScores, scorer
 from tlzoo.types import Examples
 
@@ -41,6 +45,34 @@ class Classifier(TransferModule):
     def predict_step(self, batch: Examples, batch_idx: int) -> Tensor:
         """Return the logits (B, C)."""
         return self(batch.inputs)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def predict(self, items: Any, *, batch_size: int = 256) -> Predictions:
+        """Return answers to new items, with all that the training data passed before the network.
+
+        Args:
+            items: files or uint8 pictures (N, H, W, C), texts, series (N, time, channels) or features (N, D), as the
+                task that the module was trained on held them. A network on features of a frozen backbone takes raw
+                items, which pass that backbone first, or its features.
+            batch_size: items a batch.
+
+        Raises:
+            ValueError: the module was not trained with a data module of ours, or items of another kind.
+        """
+        if self.facts is None:
+            raise ValueError(
+                f"{type(self).__name__} does not know what its inputs are: train or test it with a tlzoo data module "
+                "first, or call it on tensors"
+            )
+        was_training = self.training
+        self.eval()
+        parts = [
+            self(batch.to(self.device) if isinstance(batch, Tensor) else batch).softmax(dim=1).float().cpu()
+            for batch in self.facts.batches(items, batch_size)
+        ]
+        self.train(was_training)
+        probabilities = torch.cat(parts) if parts else torch.empty(0, self.num_classes)
+        return Predictions(probabilities=probabilities.numpy(), class_names=self.facts.class_names)
 
     def labels_of(self, batch: Examples) -> Tensor:
         """Return the labels (B,) to score the predictions against.

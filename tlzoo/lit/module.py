@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -10,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.data.tasks import Task
 from tlzoo.extensions import is_import_path
 from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import DataFacts
+from tlzoo.lit.saving import save
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.nn.preparation import Preparation
@@ -22,7 +28,7 @@ from tlzoo.types import Backbone
 
 __all__ = ["TransferModule"]
 
-_TRANSFORM = "tlzoo_feature_transform"
+_TRANSFORM, _FACTS = "tlzoo_feature_transform", "tlzoo_data"
 
 
 class TransferModule(pl.LightningModule):
@@ -46,6 +52,7 @@ class TransferModule(pl.LightningModule):
         super().__init__()
         self.optimizer_settings = OptimizerSettings.of(optimizer)
         self._total_steps: float | None = None
+        self.facts: DataFacts | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, with a shortcut for the name of the running hook.
@@ -85,17 +92,36 @@ class TransferModule(pl.LightningModule):
         return [network for network in self.modules() if isinstance(network, Network)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store what the transform of the features is, whose numbers stand among the weights."""
+        """Store what the weights do not say: what the transform of the features is, and facts of the data."""
         transform = None if self.preparation is None else self.preparation.transform
         if isinstance(transform, Method):
             checkpoint[_TRANSFORM] = {"name": transform.name, "settings": transform.settings}
+        if self.facts is not None:
+            checkpoint[_FACTS] = asdict(self.facts)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the transform of the features, whose numbers are loaded afterwards."""
+        """Make the transform of the features, whose numbers are loaded afterwards, and restore facts of the data."""
         if (stored := checkpoint.get(_TRANSFORM)) is not None and self.preparation is None:
             preparation = Preparation()
             preparation.fit(create_method(stored["name"], **stored["settings"]), None)
             self.prepare_features(preparation)
+        if (facts := checkpoint.get(_FACTS)) is not None:
+            self.facts = DataFacts(**{**facts, "class_names": tuple(facts["class_names"])})
+
+    def setup(self, stage: str) -> None:
+        """Note what new items are held against: class names, and what the network's inputs are features of."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if isinstance(getattr(data, "raw", None), Task):
+            self.facts = DataFacts.of(data)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Store the module in a new folder, as JSON and safetensors; :func:`tlzoo.load` restores it by one line.
+
+        Raises:
+            FileExistsError: there is something at ``path``.
+            ValueError: settings that JSON does not hold.
+        """
+        return save(self, path)
 
     @property
     def method_name(self) -> str:
