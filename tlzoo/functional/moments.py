@@ -64,7 +64,8 @@ def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
     slopes = torch.where(near, exponent * means ** (exponent - 1), ratios)
     with full_precision(matrix):
         moved = vectors.T @ (matrix - matrix.detach()) @ vectors  # zero, with the gradient of the matrix
-        return power + vectors @ (slopes * moved) @ vectors.T
+        attached: Tensor = power + vectors @ (slopes * moved) @ vectors.T
+    return attached
 
 
 def standardization(features: Tensor) -> tuple[Tensor, Tensor]:
