@@ -81,17 +81,22 @@ def _bad_labels(labels: Tensor, missing: Tensor, outside: Tensor, way: int) -> s
     return f"episode {episode}: class {label} of {way} has no support; give each class at least one example"
 
 
-def nearest_neighbors(items: Tensor, count: int) -> Tensor:
-    """Return (E, N, N) for items (E, N, D): 1 where the column's item is among the ``count`` nearest of the row's.
+def nearest_neighbors(closeness: Tensor, count: int) -> Tensor:
+    """Return (E, N, N): 1 where the column's item is among the ``count`` nearest of the row's item.
 
     An item is not its own neighbor. No gradient flows through the choice.
 
-    >>> nearest_neighbors(torch.tensor([[[0.0], [1.0], [5.0]]]), 1).tolist()
+    Args:
+        closeness: (E, N, N) of all pairs, such as negative squared distances.
+        count: neighbors of each item; all others if there are fewer.
+
+    >>> items = torch.tensor([[[0.0], [1.0], [5.0]]])
+    >>> nearest_neighbors(negative_squared_distances(items, items), 1).tolist()
     [[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
     """
-    itself = torch.eye(items.shape[1], dtype=torch.bool, device=items.device)
-    closeness = negative_squared_distances(items, items).detach().masked_fill(itself, -torch.inf)
-    chosen = closeness.topk(min(count, items.shape[1] - 1), dim=-1).indices
+    itself = torch.eye(closeness.shape[1], dtype=torch.bool, device=closeness.device)
+    closeness = closeness.detach().masked_fill(itself, -torch.inf)
+    chosen = closeness.topk(min(count, closeness.shape[1] - 1), dim=-1).indices
     return torch.zeros_like(closeness).scatter(-1, chosen, 1.0)
 
 

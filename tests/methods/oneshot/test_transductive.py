@@ -152,7 +152,7 @@ def test_tim_descends_its_loss(episodes, distance, logits):
 
         expected.append(logits(query, descended(means(support, labels), loss, steps=15, rate=0.05)))
     weights = {"support_weight": 0.3, "conditional_weight": 0.2}
-    method = TIM(5, transform="UN", distance=distance, temperature=8.0, steps=15, **weights).double()
+    method = TIM(5, transform="UN", distance=distance, temperature=8.0, steps=15, rate=0.05, **weights).double()
     equal(method(*episodes, way=WAY), expected, 1e-6)
 
 

@@ -82,11 +82,11 @@ class LabelPropagation(FeatureClassifier):
     def _edges(self, items: Tensor) -> Tensor:
         """Return the weights W (E, N, N) of the graph."""
         count = items.shape[1]
-        distances = -negative_squared_distances(items, items).clamp_max(0)
-        mean = distances.sum(dim=(1, 2), keepdim=True) / (count * (count - 1))
-        kept = nearest_neighbors(items, self.neighbors)
+        closeness = negative_squared_distances(items, items).clamp_max(0)
+        mean = -closeness.sum(dim=(1, 2), keepdim=True) / (count * (count - 1))
+        kept = nearest_neighbors(closeness, self.neighbors)
         kept = torch.maximum(kept, kept.transpose(1, 2))
-        return kept * (-distances / (2 * self.width * mean.clamp_min(_TINY))).exp()
+        return kept * (closeness / (2 * self.width * mean.clamp_min(_TINY))).exp()
 
 
 _TINY = 1e-30

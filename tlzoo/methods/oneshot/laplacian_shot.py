@@ -80,7 +80,8 @@ class LaplacianShot(FeatureClassifier):
         centers, query = self._prototypes(support, support_labels, query, way=way)
         # classes before queries: torch's softmax over a short last dimension takes seven times as long
         alone = negative_squared_distances(query, centers).transpose(1, 2).contiguous()
-        near = self.weight * nearest_neighbors(query, self.neighbors).transpose(1, 2)
+        near = nearest_neighbors(negative_squared_distances(query, query), self.neighbors)
+        near = self.weight * near.transpose(1, 2)
         logits = alone
         for _ in range(self.steps):
             logits = alone + logits.softmax(dim=1) @ near

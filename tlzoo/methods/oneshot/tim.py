@@ -67,7 +67,7 @@ class TIM(DescendingClassifier):
         support_weight: float = 0.1,
         conditional_weight: float = 0.1,
         steps: int = 50,
-        rate: float = 0.05,
+        rate: float = 0.02,
     ) -> None:
         super().__init__(num_features, transform, distance=distance, temperature=temperature, steps=steps, rate=rate)
         check_at_least(0, support_weight=support_weight, conditional_weight=conditional_weight)
