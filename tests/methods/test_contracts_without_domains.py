@@ -261,6 +261,7 @@ def test_transforms_of_torch_and_compilation(method):
     support = parts[0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(total(support), support)
     torch.testing.assert_close(torch.func.grad(total)(parts[0]), gradient)
+    torch.compiler.reset()
     compiled = torch.compile(lambda s, labels, q: method(s, labels, q, way=WAY), backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(*parts), expected)
 
@@ -308,6 +309,38 @@ def test_compatibilities_take_arrays_of_any_dtype(name):
         assert expected["loss"].dtype == weights[0]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(method.bind(embeddings, seen=ALL_SEEN)(features), scores)
+
+
+@pytest.mark.parametrize("name", COMPATIBILITIES)
+def test_scorers_under_transforms_and_compilation(name):
+    method = fitted(name)
+    scorer = method.bind(candidates(method), seen=ALL_SEEN)
+    features = torch.from_numpy(numbers(4, WIDTH, seed=5))
+    expected = scorer(features).detach()
+    mapped = torch.func.vmap(scorer)(torch.stack([features, features + 1])).detach()
+    torch.testing.assert_close(mapped[0], expected)
+    found = torch.func.grad(lambda x: scorer(x).square().sum())(features)
+    leaf = features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(scorer(leaf).square().sum(), leaf)
+    torch.testing.assert_close(found, gradient)
+    torch.compiler.reset()
+    with torch.no_grad():
+        bound = method.bind(candidates(method), seen=ALL_SEEN)
+        compiled = torch.compile(lambda x: bound(x), backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(features), expected)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's, at a graph break
+@pytest.mark.parametrize("name", COMPATIBILITIES)
+def test_losses_under_compilation(name):
+    method = compatibility(name)
+    if not method.trained or method.order_matters:  # one that draws is another at every step
+        return
+    arguments = torch.from_numpy(numbers(9, WIDTH, seed=4)), torch.arange(9) % WAY, torch.from_numpy(candidates(method))
+    expected = method.loss(*arguments)["loss"]
+    torch.compiler.reset()
+    compiled = torch.compile(lambda *a: method.loss(*a)["loss"], backend="eager")
+    torch.testing.assert_close(compiled(*arguments), expected)
 
 
 def test_what_was_fitted_in_float64_is_loaded_in_float64():
@@ -374,6 +407,16 @@ def test_tasks():
         Equal(0)
     with pytest.raises(ValueError, match=r"PCGrad needs the Gramian \(2, 2\) of the task gradients; got none"):
         PCGrad(2)(torch.ones(2))
+
+
+def test_weightings_under_transforms_and_compilation():
+    method, losses = Uncertainty(2), torch.tensor([1.0, 3.0])
+    torch.testing.assert_close(torch.func.grad(method)(losses), torch.tensor([0.5, 0.5]))
+    mapped = torch.func.vmap(method)(torch.stack([losses, 2 * losses]))
+    torch.testing.assert_close(mapped[0], method(losses))
+    torch.compiler.reset()
+    compiled = torch.compile(lambda given: method(given), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(losses), method(losses))
 
 
 def test_directions():

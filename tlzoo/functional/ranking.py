@@ -24,12 +24,10 @@ def margin_violations(scores: Tensor, labels: Tensor, *, margin: float = 1.0) ->
 def harmonic_number(count: Tensor) -> Tensor:
     r"""Return the harmonic numbers of counts n (B,) in float64; 0 for 0.
 
-    .. math:: \sum_{i=1}^{n} \frac{1}{i}
+    .. math:: \sum_{i=1}^{n} \frac{1}{i} = \psi(n + 1) - \psi(1)
 
-    >>> harmonic_number(torch.tensor([0, 1, 2])).tolist()
+    >>> harmonic_number(torch.tensor([0, 1, 2])).round(decimals=12).tolist()
     [0.0, 1.0, 1.5]
     """
-    most = int(count.max()) if count.numel() else 0
-    terms = 1 / torch.arange(1, most + 1, dtype=torch.float64, device=count.device)
-    sums = torch.cat([terms.new_zeros(1), terms.cumsum(0)])
-    return sums[count.long()]
+    after = count.double() + 1
+    return after.digamma() - torch.ones_like(after).digamma()

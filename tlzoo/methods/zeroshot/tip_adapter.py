@@ -99,17 +99,18 @@ class TipAdapter(Correction):
         """
         scorer = self.base.bind(class_embeddings, seen=seen)
         keys, values = fitted(self, "keys"), fitted(self, "values")
-        if bool(seen.any()) and int(seen.sum()) != values.shape[1]:
+        places = seen.nonzero()[:, 0]
+        if len(places) not in (0, values.shape[1]):
             raise ValueError(
-                f"{int(seen.sum())} candidates are seen, and the cache has examples of {values.shape[1]} classes; bind "
-                "all of these, or none"
+                f"{len(places)} candidates are seen, and the cache has examples of {values.shape[1]} classes; bind all "
+                "of these, or none"
             )
 
         def score(features: Tensor) -> Tensor:
             scores = self.scale * self._scored(scorer, features)
-            if not bool(seen.any()):
+            if not len(places):
                 return scores
             affinity = torch.exp(-self.beta * (1 - F.normalize(features, dim=1) @ keys.T))
-            return scores.index_add(1, seen.nonzero()[:, 0], self.alpha * affinity @ values)
+            return scores.index_add(1, places, self.alpha * affinity @ values)
 
         return score
