@@ -312,7 +312,7 @@ def test_compatibilities_take_arrays_of_any_dtype(name):
 
 
 @pytest.mark.parametrize("name", COMPATIBILITIES)
-def test_scorers_under_transforms_and_compilation(name):
+def test_scorers_under_transforms(name):
     method = fitted(name)
     scorer = method.bind(candidates(method), seen=ALL_SEEN)
     features = torch.from_numpy(numbers(4, WIDTH, seed=5))
@@ -323,19 +323,21 @@ def test_scorers_under_transforms_and_compilation(name):
     leaf = features.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(scorer(leaf).square().sum(), leaf)
     torch.testing.assert_close(found, gradient)
+
+
+@pytest.mark.parametrize("name", ["zeroshot/ridge", "zeroshot/dap", "zeroshot/csls", "zeroshot/tip_adapter"])
+def test_scorers_under_compilation(name):
+    method, features = fitted(name), torch.from_numpy(numbers(4, WIDTH, seed=5))
+    scorer = method.bind(candidates(method), seen=ALL_SEEN)
     torch.compiler.reset()
-    with torch.no_grad():
-        bound = method.bind(candidates(method), seen=ALL_SEEN)
-        compiled = torch.compile(lambda x: bound(x), backend="eager", fullgraph=True)
-        torch.testing.assert_close(compiled(features), expected)
+    compiled = torch.compile(lambda x: scorer(x), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(features), scorer(features))
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's, at a graph break
-@pytest.mark.parametrize("name", COMPATIBILITIES)
+@pytest.mark.parametrize("name", ["zeroshot/ale", "zeroshot/dual_encoder"])
 def test_losses_under_compilation(name):
     method = compatibility(name)
-    if not method.trained or method.order_matters:  # one that draws is another at every step
-        return
     arguments = torch.from_numpy(numbers(9, WIDTH, seed=4)), torch.arange(9) % WAY, torch.from_numpy(candidates(method))
     expected = method.loss(*arguments)["loss"]
     torch.compiler.reset()
