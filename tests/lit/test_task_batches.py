@@ -207,6 +207,9 @@ def test_usual_names_stand_plain_in_a_checkpoint():
     assert {"heads.kind.layer.weight", "heads.height.layer.bias"} <= set(module().state_dict())
     with pytest.raises(ValueError, match="an empty name"):
         module(targets={"": 3, "other": 0})
+    for taken, other in (("score", 0), ("accuracy", 2)):
+        with pytest.raises(ValueError, match=f"a task called '{taken}', as the mean over tasks"):
+            module(targets={taken: 3, "other": other})
 
 
 @pytest.mark.parametrize("sharing", [name for name in SHARING if name not in ("cross_stitch", "mtan")])

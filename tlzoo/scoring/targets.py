@@ -225,6 +225,8 @@ class MultitaskScores(nn.Module):
     def __init__(self, targets: Mapping[str, Target]) -> None:
         super().__init__()
         self.names, self.headline = tuple(targets), mean_metric(targets)
+        if self.headline in targets:
+            raise ValueError(f"a task called {self.headline!r}, as the mean over tasks is called; give it another name")
         self.parts = nn.ModuleList(map(target_scores, targets.values()))  # names may be such that modules cannot have
 
     def update(self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
