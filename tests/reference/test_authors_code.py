@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy
+from tlzoo.functional.laplacian import affinities
 from tlzoo.methods.adaptation import ATDOC, EATA, LAME, SAR, SHOT, AdaBN, CoTTA
 from tlzoo.methods.adaptation.cotta import threshold_by_classes
 from tlzoo.methods.adaptation.eata import redundancy_by_classes
-from tlzoo.methods.adaptation.lame import affinities
 from tlzoo.methods.adaptation.shot import cluster_labels
 from tlzoo.methods.confusion import CDAN, GVB, IWAN, MDD, PADA
 from tlzoo.nn.dropout import StreamDropout

@@ -64,8 +64,8 @@ def symmetric_power(matrix: Tensor, exponent: float) -> Tensor:
     slopes = torch.where(near, exponent * means ** (exponent - 1), ratios)
     with full_precision(matrix):
         moved = vectors.T @ (matrix - matrix.detach()) @ vectors  # zero, with the gradient of the matrix
-        attached: Tensor = power + vectors @ (slopes * moved) @ vectors.T
-    return attached
+        differentiable: Tensor = power + vectors @ (slopes * moved) @ vectors.T
+    return differentiable
 
 
 def standardization(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.checks import check_terms
 from tlzoo.methods.domain_method import DomainMethod, check_sides, own_precision
 from tlzoo.types import Context, Losses, Prediction
 
-__all__ = ["Alignment"]
+__all__ = ["Alignment", "WeightedAlignment"]
 
 
 class Alignment(DomainMethod):
@@ -69,3 +70,18 @@ class Alignment(DomainMethod):
     def source_weights(self, source: Prediction) -> Tensor | None:
         """Return (B,) weights of the source cross-entropy, or None for equal ones."""
         return None
+
+
+class WeightedAlignment(Alignment):
+    """An alignment with a trade-off between its term and the supervised loss.
+
+    Args:
+        num_features: D, width of the features.
+        num_classes: C.
+        weight: trade-off of the term.
+    """
+
+    def __init__(self, num_features: int, num_classes: int, *, weight: float = 1.0) -> None:
+        super().__init__(num_features, num_classes)
+        check_at_least(0, weight=weight)
+        self.weight = weight

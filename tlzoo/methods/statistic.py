@@ -6,14 +6,13 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["Statistic"]
 
 
-class Statistic(Alignment):
+class Statistic(WeightedAlignment):
     """Minimizes a statistic of source and target, such as a distance between domains or a property of predictions.
 
     A method implements :meth:`statistic`.
@@ -29,11 +28,6 @@ class Statistic(Alignment):
 
     implements: ClassVar[str] = "statistic(source, target)"
     logged: ClassVar[str] = "statistic"
-
-    def __init__(self, num_features: int, num_classes: int, *, weight: float = 1.0) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, weight=weight)
-        self.weight = weight
 
     @final
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tlzoo.functional import entropy
+from tlzoo.functional.laplacian import laplacian_adjusted
 from tlzoo.methods.adaptation import EATA, LAME, SAR, T3A, TENT, CoTTA
-from tlzoo.methods.adaptation.lame import laplacian_adjusted
 from tlzoo.types import Prediction
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlzoo.methods.source_free import SourceFree
-from tlzoo.nn.normalization import normalization_layers
+from tlzoo.nn.normalization import Moments, normalization_layers
 from tlzoo.paper import Paper
 
 __all__ = ["AdaBN"]
@@ -66,44 +66,3 @@ class AdaBN(SourceFree):
             module.training = mode
         for found in moments:
             found.finish()
-
-
-class Moments:
-    """Mean and variance of what goes into a batch normalization layer, over all batches; the layer uses the batch's.
-
-    Args:
-        layer: with running statistics; they change in :meth:`finish`.
-    """
-
-    def __init__(self, layer: _BatchNorm) -> None:
-        self.layer, self.count = layer, 0
-        self.mean, self.spread = (torch.zeros(layer.num_features, dtype=torch.float64) for _ in range(2))
-        self.hook = layer.register_forward_pre_hook(self._take_in)
-
-    def _take_in(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Count a batch, and put its statistics into the layer."""
-        values = inputs[0].transpose(0, 1).flatten(1).double()  # (C, n)
-        self.mean, self.spread = self.mean.to(values.device), self.spread.to(values.device)
-        n, k = self.count, values.shape[1]
-        mean = values.mean(dim=1)
-        spread = (values - mean[:, None]).square().sum(dim=1)
-        moved = mean - self.mean
-        self.count, self.mean = n + k, self.mean + moved * k / (n + k)
-        self.spread = self.spread + spread + moved.square() * n * k / (n + k)
-        if k > 1:  # a single item has no spread; it passes under what was there before
-            self._set(mean, spread / k)
-
-    def _set(self, mean: Tensor, variance: Tensor) -> None:
-        self.layer.get_buffer("running_mean").copy_(mean)
-        self.layer.get_buffer("running_var").copy_(variance)
-
-    def finish(self) -> None:
-        """Put the statistics of all batches into the layer.
-
-        Raises:
-            ValueError: fewer than two values a channel.
-        """
-        self.hook.remove()
-        if self.count < 2:
-            raise ValueError(f"AdaBN: {self.count} target examples; expected two or more, one has no variance")
-        self._set(self.mean, self.spread / (self.count - 1))

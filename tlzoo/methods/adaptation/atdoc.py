@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_at_least, check_choice, check_counts
+from tlzoo.functional.checks import check_choice, check_counts
 from tlzoo.functional.precision import at_least_float32
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import MemoryBank
 from tlzoo.paper import Paper
@@ -20,7 +20,7 @@ from tlzoo.types import Context, Losses, Need, Prediction
 __all__ = ["ATDOC"]
 
 
-class ATDOC(Alignment):
+class ATDOC(WeightedAlignment):
     """Auxiliary target domain-oriented classifier, neighborhood aggregation (Liang et al., CVPR 2021).
 
     Source: https://arxiv.org/abs/2007.04171.
@@ -64,11 +64,10 @@ class ATDOC(Alignment):
         confidence: Literal["mass", "share"] = "mass",
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_counts(neighbors=neighbors)
-        check_at_least(0, weight=weight)
         check_choice(confidence, ("mass", "share"), what="confidence")
-        self.neighbors, self.confidence, self.weight = neighbors, confidence, weight
+        self.neighbors, self.confidence = neighbors, confidence
         self.memory = MemoryBank(num_features, num_classes)
 
     @property

@@ -8,9 +8,9 @@ from typing import get_args
 from torch.nn import functional as F
 
 from tlzoo.functional import local_mmd, reversal_coefficient
-from tlzoo.functional.checks import check_at_least, check_choice
+from tlzoo.functional.checks import check_choice
 from tlzoo.functional.kernels import Bandwidth
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -19,7 +19,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["DSAN"]
 
 
-class DSAN(Alignment):
+class DSAN(WeightedAlignment):
     r"""Deep subdomain adaptation network (Zhu et al., TNNLS 2021), https://arxiv.org/abs/2106.09388.
 
     .. math:: w \, \lambda(p) \, \mathrm{LMMD}^2(f_s, f_t), \qquad \lambda(p) = \frac{2}{1 + e^{-10 p}} - 1
@@ -58,10 +58,9 @@ class DSAN(Alignment):
         bandwidth: Bandwidth = "legacy",
         weight: float = 0.5,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, weight=weight)
+        super().__init__(num_features, num_classes, weight=weight)
         check_choice(bandwidth, get_args(Bandwidth), what="bandwidth")
-        self.scales, self.bandwidth, self.weight = tuple(scales), bandwidth, weight
+        self.scales, self.bandwidth = tuple(scales), bandwidth
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discrepancy of features (N, D), (M, D), given source labels and ``target.logits`` (M, C).

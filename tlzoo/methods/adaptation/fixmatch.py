@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_at_least, check_shares
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_shares
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
 from tlzoo.types import Context, Losses, Need, Prediction
@@ -13,7 +13,7 @@ from tlzoo.types import Context, Losses, Need, Prediction
 __all__ = ["FixMatch"]
 
 
-class FixMatch(Alignment):
+class FixMatch(WeightedAlignment):
     r"""FixMatch (Sohn et al., NeurIPS 2020), https://arxiv.org/abs/2001.07685, with the target as its unlabelled data.
 
     .. math::
@@ -45,10 +45,9 @@ class FixMatch(Alignment):
     variants = ({}, {"threshold": 0.4})
 
     def __init__(self, num_features: int, num_classes: int, *, threshold: float = 0.95, weight: float = 1.0) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_shares(threshold=threshold)
-        check_at_least(0, weight=weight)
-        self.threshold, self.weight = threshold, weight
+        self.threshold = threshold
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cross-entropy of the strong view's logits (M, C) to the weak view's predictions.

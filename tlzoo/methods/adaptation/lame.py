@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_choice, check_counts
-from tlzoo.functional.kernels import pairwise_squared_distances
-from tlzoo.functional.precision import at_least_float32, matmul
+from tlzoo.functional.laplacian import Affinity, affinities, laplacian_adjusted
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.test_time import TestTime
 from tlzoo.paper import Paper
 
-__all__ = ["LAME", "Affinity", "affinities", "laplacian_adjusted"]
-
-Affinity = Literal["rbf", "knn", "linear"]
+__all__ = ["LAME"]
 
 
 class LAME(TestTime):
@@ -67,37 +63,3 @@ class LAME(TestTime):
         unary = at_least_float32(prediction.logits).log_softmax(dim=1)
         affinity = affinities(prediction.features, self.affinity, neighbors=self.neighbors)
         return laplacian_adjusted(unary, affinity, weight=self.weight, steps=self.steps)
-
-
-def laplacian_adjusted(unary: Tensor, affinity: Tensor, *, weight: float = 1.0, steps: int = 100) -> Tensor:
-    """Return the (B, C) log of the fixed point of Z <- softmax(unary + weight * affinity Z), from softmax(unary).
-
-    Args:
-        unary: (B, C) log-probabilities.
-        affinity: (B, B).
-        weight: of the affinities.
-        steps: at most so many; fewer where the energy stays, as in the authors' code.
-    """
-    unary = at_least_float32(unary)
-    log_answers, energy = unary.log_softmax(dim=1), torch.inf
-    for step in range(steps):
-        scores = unary + weight * matmul(affinity, log_answers.exp())
-        log_answers = scores.log_softmax(dim=1)
-        before, energy = energy, float((log_answers.exp() * (log_answers - scores)).sum())
-        if step > 1 and abs(energy - before) <= 1e-8 * abs(before):
-            break
-    return log_answers
-
-
-def affinities(features: Tensor, kind: Affinity, *, neighbors: int) -> Tensor:
-    """Return the (B, B) affinities of features (B, D), see :class:`LAME`."""
-    directions, size = F.normalize(at_least_float32(features), dim=1), len(features)
-    if kind == "linear":
-        return matmul(directions, directions.T)
-    distances = pairwise_squared_distances(directions).fill_diagonal_(0).sqrt()
-    if kind == "rbf":
-        scale = distances.topk(min(neighbors, size), dim=1, largest=False).values[:, -1].mean()
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))  # examples that coincide are alike at any scale
-        return torch.exp(-distances.square() / (2 * scale.square()))
-    others = distances.fill_diagonal_(torch.inf).topk(min(neighbors, size - 1), dim=1, largest=False).indices
-    return distances.new_zeros(size, size).scatter_(1, others, 1.0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch.nn import functional as F
 
-from tlzoo.functional.checks import check_at_least, check_shares
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_shares
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["PseudoLabel"]
 
 
-class PseudoLabel(Alignment):
+class PseudoLabel(WeightedAlignment):
     """Pseudo-label (Lee, ICML Workshops 2013), https://dblp.org/rec/conf/icml/Lee13.
 
     loss = weight * alpha(p) * mean CE(logits_t, argmax logits_t), over all target examples of the batch, those below
@@ -51,10 +51,9 @@ class PseudoLabel(Alignment):
         end: float = 0.6,
         weight: float = 3.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_shares(threshold=threshold)
-        check_at_least(0, weight=weight)
-        self.threshold, self.begin, self.end, self.weight = threshold, begin, end, weight
+        self.threshold, self.begin, self.end = threshold, begin, end
         if not 0 <= begin < end <= 1:
             raise ValueError(f"begin {begin}, end {end}; expected 0 <= begin < end <= 1")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import stepwise_norm_loss
-from tlzoo.functional.checks import check_at_least, check_positive
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Context, Losses, Prediction
@@ -14,7 +14,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["SAFN"]
 
 
-class SAFN(Alignment):
+class SAFN(WeightedAlignment):
     r"""Stepwise adaptive feature norm (Xu et al., ICCV 2019), https://arxiv.org/abs/1811.07456.
 
     .. math::
@@ -48,10 +48,9 @@ class SAFN(Alignment):
         step: float = 1.0,
         weight: float = 0.05,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_positive(step=step)
-        check_at_least(0, weight=weight)
-        self.step, self.weight = step, weight
+        self.step = step
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of features (N, D) and (M, D)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_shares
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Context, Losses, Need, Prediction
@@ -17,7 +17,7 @@ from tlzoo.types import Context, Losses, Need, Prediction
 __all__ = ["SelfEnsembling"]
 
 
-class SelfEnsembling(Alignment):
+class SelfEnsembling(WeightedAlignment):
     r"""Self-ensembling for visual domain adaptation (French et al., ICLR 2018), https://arxiv.org/abs/1706.05208.
 
     After each step, the weights of a teacher follow the network as a moving average. The teacher predicts q for the
@@ -65,11 +65,11 @@ class SelfEnsembling(Alignment):
         balance: float = 0.005,
         weight: float = 3.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_shares(threshold=threshold)
         check_shares(below_one=True, smoothing=smoothing)
-        check_at_least(0, balance=balance, weight=weight)
-        self.threshold, self.smoothing, self.balance, self.weight = threshold, smoothing, balance, weight
+        check_at_least(0, balance=balance)
+        self.threshold, self.smoothing, self.balance = threshold, smoothing, balance
         self.teacher: nn.Module | None = None
 
     def prepare(self, network: nn.Module) -> None:

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map, reversal_coefficient
-from tlzoo.functional.checks import check_at_least, check_choice, check_counts
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional import entropy, entropy_weights, gradient_reversal, multilinear_map
+from tlzoo.functional.checks import check_choice, check_counts
+from tlzoo.methods.adversary import Adversary
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -27,6 +27,9 @@ class RandomMultilinear(nn.Module):
     with the output width d. The matrices are buffers, so that a checkpoint holds them.
     """
 
+    features: Tensor
+    predictions: Tensor
+
     def __init__(self, num_features: int, num_classes: int, width: int) -> None:
         super().__init__()
         self.register_buffer("features", torch.randn(num_features, width))
@@ -34,12 +37,10 @@ class RandomMultilinear(nn.Module):
 
     def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
         """Map features (B, D) and probabilities (B, C) to (B, width)."""
-        left, right = self.get_buffer("features"), self.get_buffer("predictions")
-        product: Tensor = (features @ left) * (probabilities @ right) / math.sqrt(left.shape[1])
-        return product
+        return (features @ self.features) * (probabilities @ self.predictions) / math.sqrt(self.features.shape[1])
 
 
-class CDAN(Alignment):
+class CDAN(Adversary):
     """Conditional adversarial domain adaptation (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
 
     The discriminator of DANN on the outer product of softmax(logits), detached, and features; with ``entropy=True``
@@ -97,25 +98,23 @@ class CDAN(Alignment):
         gamma: float = 10.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, gamma=gamma, weight=weight)
         check_choice(normalization, ("per_domain", "joint"), what="normalization")
         check_choice(weight_gradient, ("reversed", "none"), what="gradient of weights")
         check_counts(random_width=1 if random_width is None else random_width)
-        check_at_least(0, gamma=gamma, weight=weight)
-        self.entropy, self.normalization, self.gamma, self.weight = entropy, normalization, gamma, weight
-        self.weight_gradient = weight_gradient
+        self.entropy, self.normalization, self.weight_gradient = entropy, normalization, weight_gradient
         self.random = None if random_width is None else RandomMultilinear(num_features, num_classes, random_width)
         self.discriminator = DomainDiscriminator(random_width or num_features * num_classes, hidden)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D), (N, C) and target (M, D), (M, C)."""
-        n, coefficient = len(source), reversal_coefficient(context.progress, gamma=self.gamma)
-        features = gradient_reversal(torch.cat([source.features, target.features]), coefficient)
-        logits = torch.cat([source.logits, target.logits])
+        n, logits = len(source), torch.cat([source.logits, target.logits])
+        features = self.reversed_features(source, target, context)
         joint = (self.random or multilinear_map)(features, logits.detach().softmax(dim=1))
         weights = None
         if self.entropy:
-            uncertainty = gradient_reversal(entropy(logits), coefficient if self.weight_gradient == "reversed" else 0.0)
+            coefficient = self.coefficient(context) if self.weight_gradient == "reversed" else 0.0
+            uncertainty = gradient_reversal(entropy(logits), coefficient)
             weights = entropy_weights(uncertainty[:n], uncertainty[n:], normalization=self.normalization)
         loss, accuracy = domain_loss(self.discriminator(joint), n, weights)
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -15,7 +11,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["DANN"]
 
 
-class DANN(Alignment):
+class DANN(Adversary):
     r"""Domain-adversarial training (Ganin & Lempitsky, ICML 2015; Ganin et al., JMLR 2016), https://arxiv.org/abs/1505.07818.
 
     .. math::
@@ -50,14 +46,11 @@ class DANN(Alignment):
     def __init__(
         self, num_features: int, num_classes: int, *, hidden: int = 1024, gamma: float = 10.0, weight: float = 1.0
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, gamma=gamma, weight=weight)
-        self.gamma, self.weight = gamma, weight
+        super().__init__(num_features, num_classes, gamma=gamma, weight=weight)
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted discriminator loss on source (N, D) and target (M, D) features."""
-        features = torch.cat([source.features, target.features])
-        reversed_features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
-        loss, accuracy = domain_loss(self.discriminator(reversed_features), len(source))
+        features = self.reversed_features(source, target, context)
+        loss, accuracy = domain_loss(self.discriminator(features), len(source))
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlzoo.functional import uniform_confusion
-from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -15,7 +14,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["DomainConfusionLoss"]
 
 
-class DomainConfusionLoss(Alignment):
+class DomainConfusionLoss(WeightedAlignment):
     r"""Domain confusion (Tzeng et al., ICCV 2015), https://arxiv.org/abs/1510.02192.
 
     The loss is the BCE of the discriminator on detached features, plus the cross-entropy of its predictions with one
@@ -53,9 +52,7 @@ class DomainConfusionLoss(Alignment):
         hidden: int = 1024,
         weight: float = 0.01,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, weight=weight)
-        self.weight = weight
+        super().__init__(num_features, num_classes, weight=weight)
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:

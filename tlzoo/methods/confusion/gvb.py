@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
+from tlzoo.functional import entropy, gradient_reversal
 from tlzoo.functional.checks import check_at_least, check_choice
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -32,7 +32,7 @@ class BridgedHead(nn.Module):
         return logits
 
 
-class GVB(Alignment):
+class GVB(Adversary):
     """Gradually vanishing bridge (Cui et al., CVPR 2020), https://arxiv.org/abs/2003.13183.
 
     The head answers with W f - bridge(f); a discriminator of softmax(logits), behind a gradient reversal, answers with
@@ -75,13 +75,11 @@ class GVB(Alignment):
         gamma: float = 10.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(
-            0, head_bridge=head_bridge, discriminator_bridge=discriminator_bridge, gamma=gamma, weight=weight
-        )
-        self.head_bridge, self.discriminator_bridge = head_bridge, discriminator_bridge
+        super().__init__(num_features, num_classes, gamma=gamma, weight=weight)
+        check_at_least(0, head_bridge=head_bridge, discriminator_bridge=discriminator_bridge)
         check_choice(weight_gradient, ("reversed", "none"), what="gradient of weights")
-        self.gamma, self.weight, self.weight_gradient = gamma, weight, weight_gradient
+        self.head_bridge, self.discriminator_bridge = head_bridge, discriminator_bridge
+        self.weight_gradient = weight_gradient
         self.head = BridgedHead(num_features, num_classes)
         self.trunk = nn.Sequential(*list(DomainDiscriminator(num_classes, hidden))[:-1])
         self.judge, self.bridge = nn.Linear(hidden, 1), nn.Linear(hidden, 1)
@@ -90,7 +88,7 @@ class GVB(Alignment):
         """Return the weighted terms on source (N, D), (N, C) and target (M, D), (M, C)."""
         features = torch.cat([source.features, target.features])
         logits = torch.cat([source.logits, target.logits])
-        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
+        coefficient = self.coefficient(context)
         hidden = self.trunk(gradient_reversal(logits.softmax(dim=1), coefficient))
         bridge = self.bridge(hidden)
         uncertainty = gradient_reversal(entropy(logits), coefficient if self.weight_gradient == "reversed" else 0.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tlzoo.functional import entropy, gradient_reversal, reversal_coefficient
+from tlzoo.functional import entropy
 from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_loss
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -15,7 +15,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["IWAN"]
 
 
-class IWAN(Alignment):
+class IWAN(Adversary):
     r"""Importance weighted adversarial nets (Zhang et al., CVPR 2018), https://arxiv.org/abs/1803.09210.
 
     A first discriminator learns on detached features. Its probability of "target", divided by the mean, weights each
@@ -60,22 +60,21 @@ class IWAN(Alignment):
         entropy_weight: float = 0.1,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, reversal=reversal, gamma=gamma, entropy_weight=entropy_weight, weight=weight)
-        self.reversal, self.gamma, self.entropy_weight, self.weight = reversal, gamma, entropy_weight, weight
+        super().__init__(num_features, num_classes, reversal=reversal, gamma=gamma, weight=weight)
+        check_at_least(0, entropy_weight=entropy_weight)
+        self.entropy_weight = entropy_weight
         self.first_discriminator = DomainDiscriminator(num_features, hidden)
         self.discriminator = DomainDiscriminator(num_features, hidden)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the discriminators' losses on features (N, D), (M, D) and the weighted entropy of the target."""
         n = len(source)
-        features = torch.cat([source.features, target.features])
+        features = self.reversed_features(source, target, context)
         first = self.first_discriminator(features.detach())
         told_apart, _ = domain_loss(first, n)
         ours = torch.sigmoid(-first.detach()[:n, 0])
         weights = ours / ours.sum(), ours.new_full((len(target),), 1 / len(target))
-        coefficient = self.reversal * reversal_coefficient(context.progress, gamma=self.gamma)
-        loss, accuracy = domain_loss(self.discriminator(gradient_reversal(features, coefficient)), n, weights)
+        loss, accuracy = domain_loss(self.discriminator(features), n, weights)
         uncertainty = entropy(target.logits).mean()
         total = told_apart + self.weight * loss + self.entropy_weight * uncertainty
         return {"loss": total, "domain_accuracy": accuracy, "entropy": uncertainty.detach()}

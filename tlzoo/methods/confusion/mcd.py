@@ -9,33 +9,11 @@ from tlzoo.functional import classifier_discrepancy
 from tlzoo.functional.checks import check_counts
 from tlzoo.methods.alternating import Alternating, Phase
 from tlzoo.methods.checks import required
+from tlzoo.nn.classifier_pair import ClassifierPair
 from tlzoo.paper import Paper
 from tlzoo.types import Losses, Prediction
 
-__all__ = ["MCD", "TwoClassifiers"]
-
-
-class TwoClassifiers(nn.Module):
-    """Two classifiers with one hidden layer each; their joint prediction is the mean of the logits."""
-
-    def __init__(self, num_features: int, num_classes: int, hidden: int) -> None:
-        super().__init__()
-        check_counts(hidden=hidden)
-        self.first, self.second = (
-            nn.Sequential(
-                nn.Linear(num_features, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
-            )
-            for _ in range(2)
-        )
-
-    def each(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map features (B, D) to the logits (B, C) of both."""
-        return self.first(features), self.second(features)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to mean logits (B, C)."""
-        first, second = self.each(features)
-        return (first + second) / 2
+__all__ = ["MCD"]
 
 
 class MCD(Alternating):
@@ -67,7 +45,7 @@ class MCD(Alternating):
         super().__init__(num_features, num_classes)
         check_counts(repeats=repeats)
         self.repeats = repeats
-        self.head = TwoClassifiers(num_features, num_classes, hidden)
+        self.head = ClassifierPair(num_features, num_classes, hidden)
 
     def make_head(self) -> nn.Module:
         """Return the two classifiers, which are also part of the method."""

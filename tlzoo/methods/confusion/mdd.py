@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import nn
 
-from tlzoo.functional import gradient_reversal, margin_disparity, reversal_coefficient
+from tlzoo.functional import margin_disparity
 from tlzoo.functional.checks import check_at_least, check_choice, check_counts
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.nn.dropout import StreamDropout
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
@@ -18,7 +17,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["MDD"]
 
 
-class MDD(Alignment):
+class MDD(Adversary):
     """Margin disparity discrepancy (Zhang et al., ICML 2019), https://arxiv.org/abs/1904.05801.
 
     loss = -weight * MDD, see :func:`tlzoo.functional.margin_disparity`; the adversary is a second classifier behind a
@@ -61,13 +60,13 @@ class MDD(Alignment):
         gamma: float = 100.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, reversal=reversal, gamma=gamma, weight=weight)
         check_counts(hidden=hidden)
-        check_at_least(0, margin=margin, reversal=reversal, gamma=gamma, weight=weight)
+        check_at_least(0, margin=margin)
         check_choice(adversary, ("paper", "batch_norm"), what="adversary")
-        self.margin, self.reversal, self.gamma, self.weight = margin, reversal, gamma, weight
+        self.margin, self.drops = margin, adversary == "paper"
         first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, num_classes)
-        if adversary == "paper":
+        if self.drops:
             for layer in (first, last):
                 nn.init.normal_(layer.weight, std=0.01)
                 nn.init.zeros_(layer.bias)
@@ -78,16 +77,12 @@ class MDD(Alignment):
     @property
     def order_matters(self) -> bool:
         """Dropout draws for each place of the batch."""
-        return self._drops
+        return self.drops
 
     @property
     def transformable(self) -> bool:
         """Whether it draws no random numbers."""
-        return not self._drops
-
-    @property
-    def _drops(self) -> bool:
-        return any(isinstance(layer, StreamDropout) for layer in self.adversary)
+        return not self.drops
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted, negative disparity on source (N, D), (N, C) and target (M, D), (M, C).
@@ -95,9 +90,6 @@ class MDD(Alignment):
         Raises:
             ValueError: there are fewer than two classes.
         """
-        coefficient = self.reversal * reversal_coefficient(context.progress, gamma=self.gamma)
-        features = torch.cat([source.features, target.features])
-        answers = self.adversary(gradient_reversal(features, coefficient))
-        n = len(source)
+        answers, n = self.adversary(self.reversed_features(source, target, context)), len(source)
         disparity = margin_disparity(source.logits, answers[:n], target.logits, answers[n:], margin=self.margin)
         return {"loss": -self.weight * disparity, "disparity": disparity.detach()}

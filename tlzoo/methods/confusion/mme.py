@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import entropy, gradient_reversal
-from tlzoo.functional.checks import check_at_least, check_positive
-from tlzoo.methods.alignment import Alignment
+from tlzoo.functional.checks import check_positive
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Context, Losses, Prediction
@@ -37,7 +37,7 @@ class CosineHead(nn.Module):
         return logits
 
 
-class MME(Alignment):
+class MME(WeightedAlignment):
     r"""Minimax entropy (Saito et al., ICCV 2019), https://arxiv.org/abs/1904.06487.
 
     .. math:: -\frac{w}{M} \sum_j H\left( \mathrm{softmax} \frac{W^\top f_j}{T \lVert f_j \rVert} \right)
@@ -66,10 +66,8 @@ class MME(Alignment):
     space = Space(weight=LogUniform(0.01, 1.0))
 
     def __init__(self, num_features: int, num_classes: int, *, temperature: float = 0.05, weight: float = 0.1) -> None:
-        super().__init__(num_features, num_classes)
+        super().__init__(num_features, num_classes, weight=weight)
         check_positive(temperature=temperature)
-        check_at_least(0, weight=weight)
-        self.weight = weight
         self.head = CosineHead(num_features, num_classes, temperature)
 
     def make_head(self) -> nn.Module:

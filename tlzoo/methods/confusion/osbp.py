@@ -5,17 +5,16 @@ from __future__ import annotations
 from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.functional.checks import check_at_least
+from tlzoo.functional import gradient_reversal
 from tlzoo.functional.predictions import log_complement
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.paper import Paper
 from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["OSBP"]
 
 
-class OSBP(Alignment):
+class OSBP(Adversary):
     r"""Open set domain adaptation by backpropagation (Saito et al., ECCV 2018), https://arxiv.org/abs/1804.10427.
 
     The last of the C classes is "unknown" and has no source example. On the target,
@@ -45,11 +44,10 @@ class OSBP(Alignment):
     def __init__(
         self, num_features: int, num_classes: int, *, boundary: float = 0.5, gamma: float = 10.0, weight: float = 1.0
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, gamma=gamma, weight=weight)
+        super().__init__(num_features, num_classes, gamma=gamma, weight=weight)
         if not 0 < boundary < 1:
             raise ValueError(f"boundary {boundary}; expected a probability between 0 and 1")
-        self.boundary, self.gamma, self.weight = boundary, gamma, weight
+        self.boundary = boundary
         self.head = nn.Linear(num_features, num_classes)
 
     def make_head(self) -> nn.Module:
@@ -62,8 +60,7 @@ class OSBP(Alignment):
         Raises:
             ValueError: there are fewer than two classes.
         """
-        coefficient = reversal_coefficient(context.progress, gamma=self.gamma)
-        logits = self.head(gradient_reversal(target.features, coefficient))
+        logits = self.head(gradient_reversal(target.features, self.coefficient(context)))
         log_unknown = F.log_softmax(logits, dim=1)[:, -1]
         log_known = log_complement(logits, target.logits.new_full((len(target),), logits.shape[1] - 1).long())
         loss = -(self.boundary * log_unknown + (1 - self.boundary) * log_known).mean()

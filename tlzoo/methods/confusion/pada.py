@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tlzoo.functional import gradient_reversal, reversal_coefficient
-from tlzoo.functional.checks import check_at_least, check_choice
+from tlzoo.functional.checks import check_choice
 from tlzoo.functional.precision import at_least_float32
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.adversary import Adversary
 from tlzoo.methods.checks import required
 from tlzoo.nn.discriminator import DomainDiscriminator, domain_losses
 from tlzoo.paper import Paper
@@ -20,7 +19,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["PADA"]
 
 
-class PADA(Alignment):
+class PADA(Adversary):
     """Partial adversarial domain adaptation (Cao et al., ECCV 2018), https://arxiv.org/abs/1808.04205.
 
     A class weighs its mean probability over the whole unlabelled target, divided by the largest, g. The supervised loss
@@ -50,6 +49,8 @@ class PADA(Alignment):
     variants = ({}, {"weighting": "code"})
     space = Space(weight=LogUniform(0.1, 10.0))
 
+    class_weights: Tensor
+
     def __init__(
         self,
         num_features: int,
@@ -60,12 +61,10 @@ class PADA(Alignment):
         gamma: float = 10.0,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, gamma=gamma, weight=weight)
+        super().__init__(num_features, num_classes, gamma=gamma, weight=weight)
         check_choice(weighting, ("paper", "code"), what="weighting")
-        self.gamma, self.weight, self.weighting = gamma, weight, weighting
+        self.weighting = weighting
         self.discriminator = DomainDiscriminator(num_features, hidden)
-        self.class_weights: Tensor
         self.register_buffer("class_weights", torch.ones(num_classes))
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
@@ -74,12 +73,11 @@ class PADA(Alignment):
         Raises:
             ValueError: the source has no labels.
         """
-        features = torch.cat([source.features, target.features])
-        reversed_features = gradient_reversal(features, reversal_coefficient(context.progress, gamma=self.gamma))
         weights = self._of_classes(source)
         if self.weighting == "code":
             weights = weights / weights.max()
-        ours, theirs, accuracy = domain_losses(self.discriminator(reversed_features), len(source))
+        features = self.reversed_features(source, target, context)
+        ours, theirs, accuracy = domain_losses(self.discriminator(features), len(source))
         loss = 0.5 * ((weights * ours).mean() + theirs.mean())
         return {"loss": self.weight * loss, "domain_accuracy": accuracy}
 
@@ -93,8 +91,7 @@ class PADA(Alignment):
         return weights / weights.mean() if self.weighting == "code" else weights
 
     def _of_classes(self, source: Prediction) -> Tensor:
-        labels = required(self, source.labels, "source.labels")
-        return self.class_weights[labels]
+        return self.class_weights[required(self, source.labels, "source.labels")]
 
     def on_epoch(self, target: Prediction) -> None:
         """Update the class weights from the mean prediction on the target, logits (M, C)."""

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional import reversal_coefficient
-from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.methods.checks import required
 from tlzoo.paper import Paper
 from tlzoo.types import Context, Losses, Prediction
@@ -16,7 +15,7 @@ from tlzoo.types import Context, Losses, Prediction
 __all__ = ["SymNets"]
 
 
-class SymNets(Alignment):
+class SymNets(WeightedAlignment):
     r"""Domain-symmetric networks (Zhang et al., CVPR 2019), https://arxiv.org/abs/1904.04663.
 
     A source and a target classifier have C classes each; their 2C joint probabilities say domain and class. On detached
@@ -49,9 +48,7 @@ class SymNets(Alignment):
         *,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(num_features, num_classes)
-        check_at_least(0, weight=weight)
-        self.weight = weight
+        super().__init__(num_features, num_classes, weight=weight)
         self.source_classifier = nn.Linear(num_features, num_classes)
         self.target_classifier = nn.Linear(num_features, num_classes)
 
