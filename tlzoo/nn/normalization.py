@@ -19,7 +19,8 @@ def normalization_layers(network: nn.Module, *kinds: type[Layer]) -> list[Layer]
     Raises:
         ValueError: there are none.
 
-    >>> [type(layer).__name__ for layer in normalization_layers(nn.Sequential(nn.ReLU(), nn.LayerNorm(2)), nn.LayerNorm)]
+    >>> network = nn.Sequential(nn.ReLU(), nn.LayerNorm(2))
+    >>> [type(layer).__name__ for layer in normalization_layers(network, nn.LayerNorm)]
     ['LayerNorm']
     """
     found = [module for module in network.modules() if isinstance(module, kinds)]
