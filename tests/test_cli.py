@@ -295,7 +295,7 @@ def test_cite_prints_each_paper_once(capsys):
     text = capsys.readouterr().out
     assert text.startswith("% adaptation/source_only is a baseline without a paper\n@inproceedings{long2015learning,\n")
     assert text.count("@") == 3
-    assert "author = {Long and Cao and Wang and Jordan}," in text
+    assert "author = {Long, Mingsheng and Cao, Yue and Wang, Jianmin and Jordan, Michael I.}," in text
     assert refused(capsys, "cite", "dna").startswith("tlzoo: unknown method 'dna'")
 
 
@@ -306,3 +306,15 @@ def test_every_paper_has_an_entry_of_its_own():
     papers = {paper.url: paper for name in METHODS if (paper := method_class(name).paper)}
     keys = [bibtex(paper).splitlines()[0] for paper in papers.values()]
     assert len(set(keys)) == len(keys)
+
+
+def test_given_names_are_of_papers_that_methods_have():
+    from tlzoo.citations import bibtex
+    from tlzoo.given_names import GIVEN_NAMES
+    from tlzoo.registry import method_class
+
+    papers = {paper.title: paper for name in METHODS if (paper := method_class(name).paper)}
+    assert papers.keys() >= GIVEN_NAMES.keys()
+    assert all(len(papers[title].authors) == len(given) for title, given in GIVEN_NAMES.items())
+    author = "author = {Long, Mingsheng and Cao, Zhangjie and Wang, Jianmin and Jordan, Michael I.},"
+    assert author in bibtex(method_class("cdan").paper)

@@ -52,14 +52,6 @@ def module(tmp_path, monkeypatch):
             del sys.modules[each]
 
 
-@pytest.fixture
-def registered():
-    """Take back what a test registers."""
-    yield
-    for name in list(EXTENSIONS._registered):
-        EXTENSIONS.forget(name)
-
-
 @pytest.mark.parametrize(
     ("name", "is_one"),
     [
@@ -128,7 +120,6 @@ def test_what_is_no_method(module):
         register_method("adaptation/mine", str)
 
 
-@pytest.mark.usefixtures("registered")
 def test_registering_in_a_session():
     class Mine(DAN):
         pass
@@ -216,27 +207,38 @@ def test_the_origin_of_a_session_covers_what_the_class_uses(tmp_path):
             scale = {scale}
         class Mine(Base):
             @property
-            def term(self): return helper(2)
+            def term(self): return helper(2) * constant["by"]
         unrelated = {unrelated}
+        constant = {{"by": {constant}}}
         print(Extension("adaptation/mine", Mine).origin, Extension("adaptation/mine", Mine).path)
     """
 
     def shown(**values):
         file = tmp_path / "session.py"
-        file.write_text(textwrap.dedent(program.format(**({"factor": 1, "scale": 1, "unrelated": 1} | values))))
+        file.write_text(
+            textwrap.dedent(program.format(**({"factor": 1, "scale": 1, "unrelated": 1, "constant": 1} | values)))
+        )
         return subprocess.run([sys.executable, file], capture_output=True, text=True, check=True).stdout
 
     first = shown()
     assert first.endswith(" None\n")
     assert shown(unrelated=2) == first
-    assert len({first, shown(factor=2), shown(scale=2)}) == 3
+    assert len({first, shown(factor=2), shown(scale=2), shown(constant=2)}) == 4
 
 
-def test_a_source_that_is_nowhere():
-    namespace = {"__name__": "typed_in"}
-    exec("class Typed: pass", namespace)
-    with pytest.raises(ValueError, match="the source of Typed cannot be read"):
-        Extension("adaptation/typed", namespace["Typed"]).origin  # noqa: B018
+def test_a_source_that_nothing_has_kept():
+    """As in an interpreter: the code itself counts, wherever it was typed."""
+
+    def typed(text):
+        namespace = {"__name__": "typed_in"}
+        exec(textwrap.dedent(text), namespace)
+        return Extension("adaptation/typed", namespace["Typed"]).origin
+
+    code = "class Typed:\n    scale = 1\n    def term(self, x):\n        return x * SCALE\nSCALE = 3"
+    first = typed(code)
+    assert first == typed(f"\n\n{code}")
+    assert len({first, typed(code.replace("= 3", "= 4")), typed(code.replace("= 1", "= 2"))}) == 3
+    assert typed(code.replace("x * SCALE", "x + SCALE")) != first
 
 
 @pytest.fixture
@@ -255,7 +257,7 @@ def installed(module, tmp_path):
     EXTENSIONS.__dict__.pop("_installed", None)
 
 
-@pytest.mark.usefixtures("installed", "registered")
+@pytest.mark.usefixtures("installed")
 def test_a_package_registers_by_entry_points():
     assert "others_methods" not in sys.modules
     assert resolve_name("Theirs") == "adaptation/theirs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tlzoo.given_names import GIVEN_NAMES
 from tlzoo.paper import Paper
 
 __all__ = ["bibtex"]
@@ -19,7 +20,9 @@ _SMALL = frozenset(
 
 
 def bibtex(paper: Paper) -> str:
-    """Return the BibTeX entry of a paper, with the family names of its authors and the short name of its venue.
+    """Return the BibTeX entry of a paper, with the short name of its venue.
+
+    Authors have their given names if :data:`tlzoo.given_names.GIVEN_NAMES` lists the paper.
 
     >>> paper = Paper(title="Attention Is All", authors=("Vaswani", "Shazeer"), venue="NIPS", year=2017, arxiv="1706.0")
     >>> print(bibtex(paper))
@@ -38,7 +41,7 @@ def bibtex(paper: Paper) -> str:
         kind, place = "misc", "howpublished"
     fields = {
         "title": f"{{{_escaped(paper.title)}}}",  # braces inside: styles must not change the case of names
-        "author": " and ".join(map(_escaped, paper.authors)),
+        "author": " and ".join(map(_escaped, _authors(paper))),
         place: _escaped(paper.venue),
         "year": str(paper.year),
         **({"eprint": paper.arxiv, "archiveprefix": "arXiv"} if paper.arxiv else {}),
@@ -47,6 +50,13 @@ def bibtex(paper: Paper) -> str:
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
     return "\n".join([f"@{kind}{{{_key(paper)},", *lines, "}"])
+
+
+def _authors(paper: Paper) -> list[str]:
+    given = GIVEN_NAMES.get(paper.title)
+    if given is None:
+        return list(paper.authors)
+    return [f"{family}, {name}" for family, name in zip(paper.authors, given, strict=True)]
 
 
 def _key(paper: Paper) -> str:

@@ -173,9 +173,13 @@ class Extensions:
         """Take back :meth:`register`."""
         self._registered.pop(name.casefold(), None)
 
+    def registered(self) -> list[str]:
+        """Return the names that are registered in this process."""
+        return [each.name for each in self._registered.values()]
+
     def names(self) -> list[str]:
         """Return the names of all that is registered, here or by installed packages."""
-        return [*(each.name for each in self._installed.values()), *(e.name for e in self._registered.values())]
+        return [*(each.name for each in self._installed.values()), *self.registered()]
 
     def get(self, name: str) -> Extension | None:
         """Return the extension of a name or an import path, None where there is none.

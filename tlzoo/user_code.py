@@ -11,12 +11,14 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import marshal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 __all__ = ["class_hash", "distribution_of", "find_file", "folder_of", "import_path", "module_hash", "object_hash"]
@@ -164,12 +166,10 @@ def distribution_of(module: str) -> str:
 
 
 def object_hash(target: Any) -> str:
-    """Return a hash of the source of an object of this session, and of what it uses of the same module.
+    """Return a hash of the code of an object that is defined in this session.
 
-    Raises:
-        ValueError: a source cannot be read: the object was typed into an interpreter that keeps none.
+    It covers the functions, classes and plain values of the session that the object uses, directly or not.
     """
-    module = vars(sys.modules.get(getattr(target, "__module__", ""), object))
     found: dict[str, str] = {}
     waiting: list[Any] = [target if isinstance(target, type) or inspect.isroutine(target) else type(target)]
     while waiting:
@@ -177,13 +177,53 @@ def object_hash(target: Any) -> str:
         name = getattr(each, "__qualname__", repr(each))
         if name in found:
             continue
-        try:
-            found[name] = inspect.getsource(each)
-        except (OSError, TypeError) as error:
-            raise ValueError(f"the source of {name} cannot be read; define it in a file or in a notebook") from error
-        waiting += [other for used in _used(each) if _is_code(other := module.get(used), each.__module__)]
+        found[name] = _text(each)
+        around = next((code.__globals__ for code in _functions(each)), {})
+        for used in sorted(_names_in(each)):
+            value = around.get(used)
+            if _is_plain(value):
+                found[used] = repr(value)
+            elif (isinstance(value, type) or inspect.isfunction(value)) and value.__module__ == each.__module__:
+                waiting.append(value)
         waiting += [base for base in getattr(each, "__mro__", ())[1:] if base.__module__ == each.__module__]
     return hashlib.sha256("\0".join(f"{name}\0{found[name]}" for name in sorted(found)).encode()).hexdigest()[:_DIGITS]
+
+
+def _text(target: Any) -> str:
+    """Return the source of a class or function; where nothing has kept it, its bytecode and plain attributes."""
+    try:
+        return inspect.getsource(target)
+    except (OSError, TypeError):
+        codes = [each.__code__.replace(co_filename="", co_firstlineno=1) for each in _functions(target)]
+        members = vars(target) if isinstance(target, type) else {}
+        plain = {name: value for name, value in sorted(members.items()) if name[:2] != "__" and _is_plain(value)}
+        return hashlib.sha256(b"".join(map(marshal.dumps, codes)) + repr(plain).encode()).hexdigest()
+
+
+def _functions(target: Any) -> list[FunctionType]:
+    """Return a function, or the functions in the body of a class."""
+    members = vars(target).values() if isinstance(target, type) else (target,)
+    plain = [getattr(each, "__func__", None) or getattr(each, "fget", None) or each for each in members]
+    return [function for each in plain if isinstance(function := inspect.unwrap(each), FunctionType)]
+
+
+def _names_in(target: Any) -> set[str]:
+    """Return the names that the functions of an object look up."""
+    found: set[str] = set()
+    codes: list[CodeType] = [function.__code__ for function in _functions(target)]
+    while codes:
+        code = codes.pop()
+        found |= set(code.co_names)
+        codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, [*value, *value.values()]))
+    if isinstance(value, tuple | list | set | frozenset):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | complex | str | bytes)
 
 
 def class_hash(cls: type) -> str:
@@ -194,20 +234,3 @@ def class_hash(cls: type) -> str:
         return module_hash(cls.__module__) if import_path(cls) else object_hash(cls)
     except ValueError:
         return ""
-
-
-def _is_code(value: Any, module: str) -> bool:
-    return (isinstance(value, type) or inspect.isfunction(value)) and value.__module__ == module
-
-
-def _used(target: Any) -> Iterator[str]:
-    """Yield the names that the functions of an object look up."""
-    members = vars(target).values() if isinstance(target, type) else ()
-    functions: list[Any] = [
-        getattr(each, "__func__", None) or getattr(each, "fget", None) or each for each in (target, *members)
-    ]
-    codes = [code for each in functions if (code := getattr(inspect.unwrap(each), "__code__", None)) is not None]
-    while codes:
-        code = codes.pop()
-        yield from code.co_names
-        codes += [constant for constant in code.co_consts if inspect.iscode(constant)]

@@ -122,7 +122,6 @@ def package(tmp_path, monkeypatch):
     yield folder
     for each in REGISTRIES:
         each.__dict__.pop("_installed", None)
-        each._registered.clear()
     forget_modules()
 
 

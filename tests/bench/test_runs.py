@@ -9,7 +9,7 @@ from tlzoo.bench.runs import choose_executor, open_suite, run_suite
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.methods.adaptation import DAN
-from tlzoo.registry import EXTENSIONS, register_method
+from tlzoo.registry import register_method
 
 pytestmark = pytest.mark.usefixtures("home", "loaded")
 
@@ -71,11 +71,7 @@ def test_a_class_in_place_of_a_name():
     with pytest.raises(ValueError, match=r"Mine is defined in this session; register it"):
         load_suite(with_methods(Mine))
     register_method("adaptation/mine", Mine)
-    try:
-        suite = load_suite(with_methods(Mine))
-        assert suite.groups[0].rows[-1].method.value == "adaptation/mine"
-    finally:
-        EXTENSIONS.forget("adaptation/mine")
+    assert load_suite(with_methods(Mine)).groups[0].rows[-1].method.value == "adaptation/mine"
 
 
 def test_a_mistake_in_a_mapping_has_the_line_of_its_file():
@@ -93,10 +89,7 @@ def test_who_runs_the_cells(protocol):
     with pytest.raises(ValueError, match="unknown executor 'poool'; did you mean 'pool'"):
         choose_executor("poool", plan)
     register_method("adaptation/local", Local)
-    try:
-        assert isinstance(choose_executor(None, make_plan(load_suite(with_methods(Local)), protocol)), InProcess)
-    finally:
-        EXTENSIONS.forget("adaptation/local")
+    assert isinstance(choose_executor(None, make_plan(load_suite(with_methods(Local)), protocol)), InProcess)
 
 
 def test_a_suite_without_its_baselines_is_refused_before_it_runs(tmp_path, protocol):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo import registry
-from tlzoo.backbones import create_backbone, names, register_backbone
+from tlzoo.backbones import create_backbone, register_backbone
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
-from tlzoo.data import catalog, register_task
+from tlzoo.data import register_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.functional import negative_squared_distances, prototypes
@@ -119,13 +118,9 @@ class Harness:
 
 
 @pytest.fixture
-def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
     monkeypatch.setenv("TLZOO_HOME", str(tmp_path))
-    yield Harness()
-    for family, (kind, _) in KINDS.items():
-        registry.EXTENSIONS.forget(f"{family}/mutant")
-        catalog.EXTENSIONS.forget(f"toy {kind}")
-    names.EXTENSIONS.forget("toy")
+    return Harness()
 
 
 # --- mutants: domain adaptation

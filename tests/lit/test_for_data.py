@@ -7,7 +7,6 @@ from torch import nn
 
 from tlzoo import lit
 from tlzoo.backbones import create_backbone, register_backbone
-from tlzoo.backbones.names import EXTENSIONS
 from tlzoo.data import DomainTask, ExampleSet
 from tlzoo.data.tasks import Target
 from tlzoo.lit import (
@@ -177,17 +176,14 @@ def test_what_a_preprocess_depends_on_is_in_its_identity():
 
 def test_a_registered_class_is_restored_by_its_name(pictures, make_trainer, tmp_path):
     register_backbone("flat", Flat)
-    try:
-        data = DomainData(pictures, batch_size=4)
-        module = DomainAdaptation.for_data(data, "dan", backbone="flat", backbone_settings={"hidden": 3})
-        assert module.network.num_features == 3
-        trainer = make_trainer(1)
-        trainer.fit(module, datamodule=data)
-        trainer.save_checkpoint(tmp_path / "it.ckpt")
-        again = DomainAdaptation.load_from_checkpoint(tmp_path / "it.ckpt")
-        assert torch.equal(again.network.backbone.module.conv.weight, module.network.backbone.module.conv.weight)
-    finally:
-        EXTENSIONS.forget("flat")
+    data = DomainData(pictures, batch_size=4)
+    module = DomainAdaptation.for_data(data, "dan", backbone="flat", backbone_settings={"hidden": 3})
+    assert module.network.num_features == 3
+    trainer = make_trainer(1)
+    trainer.fit(module, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "it.ckpt")
+    again = DomainAdaptation.load_from_checkpoint(tmp_path / "it.ckpt")
+    assert torch.equal(again.network.backbone.module.conv.weight, module.network.backbone.module.conv.weight)
 
 
 def test_a_class_or_a_function_makes_a_backbone():

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytorch_lightning as pl
 import torch
@@ -122,6 +122,25 @@ class TransferModule(pl.LightningModule):
             ValueError: settings that JSON does not hold.
         """
         return save(self, path)
+
+    @classmethod
+    def load_from_checkpoint(cls, *arguments: Any, **settings: Any) -> Self:
+        """Restore a module from a checkpoint, as Lightning does.
+
+        Raises:
+            TypeError: the module was built from objects, which the checkpoint does not hold; pass them again.
+        """
+        try:
+            return super().load_from_checkpoint(*arguments, **settings)
+        except TypeError as error:
+            missing = [name for name in ("backbone", "network", "method") if f"'{name}'" in str(error)]
+            if not missing or "missing" not in str(error):
+                raise
+            again = ", ".join(f"{name}=..." for name in missing)
+            raise TypeError(
+                f"the checkpoint was written by a {cls.__name__} that was built from objects, and holds their weights "
+                f"alone; pass the same objects again: load_from_checkpoint(path, {again})"
+            ) from error
 
     @property
     def method_name(self) -> str:

@@ -46,7 +46,10 @@ class DualEncoder(LearnedCompatibility):
     label = "dual encoder"
     paper = Paper(
         title="Learning Transferable Visual Models From Natural Language Supervision",
-        authors=("Radford", "Kim", "Hallacy", "Ramesh", "Goh", "Agarwal", "Sastry", "Askell"),
+        authors=(
+            *("Radford", "Kim", "Hallacy", "Ramesh", "Goh", "Agarwal"),
+            *("Sastry", "Askell", "Mishkin", "Clark", "Krueger", "Sutskever"),
+        ),
         venue="ICML",
         year=2021,
         arxiv="2103.00020",
