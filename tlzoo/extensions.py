@@ -1,12 +1,12 @@
-"""What others bring: methods, tasks and backbones of a user's own, and of packages that are installed beside this one.
+"""Methods, tasks and backbones of users and of other installed packages.
 
 Each of the three registries finds them in the same three ways:
 
-- ``"package.module:Name"`` or ``"path/to/file.py:Name"`` names an object, nothing need be registered;
+- ``"package.module:Name"`` or ``"path/to/file.py:Name"`` names an object without registration;
 - a package registers entry points ``tlzoo.methods``, ``tlzoo.tasks`` or ``tlzoo.backbones``;
-- ``register_method``, ``register_task`` and ``register_backbone`` register an object for the process at hand.
+- ``register_method``, ``register_task`` and ``register_backbone`` register an object for the current process.
 
-Nothing is imported until it is asked for, and entry points are read only for a name that is not built in.
+Nothing is imported before it is used, and entry points are only read for names that are not built in.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IMPORT_PATH = re.compile(r"(?:[^\W\d]\w*(?:\.[^\W\d]\w*)*|.+\.py):[^\W\d][\w.]*
 
 
 def is_import_path(name: str) -> bool:
-    """Whether a name says where an object is: ``package.module:Name`` or ``path/to/file.py:Name``.
+    """Return whether a name is an import path: ``package.module:Name`` or ``path/to/file.py:Name``.
 
     >>> is_import_path("mypackage.methods:Mine"), is_import_path("mine.py:Mine"), is_import_path("adaptation/dan")
     (True, True, False)
@@ -42,10 +42,10 @@ def is_import_path(name: str) -> bool:
 def import_object(path: str) -> Any:
     """Import the object of an import path.
 
-    The folder of a file is appended to ``sys.path``, as if the file were run as a script: its neighbors are importable.
+    The folder of a file is appended to ``sys.path``, as for a script, so that its neighbors can be imported.
 
     Raises:
-        ValueError: the module cannot be imported, or has no such object. An error of the module's own is its cause.
+        ValueError: the module cannot be imported or has no such object; the cause is the module's own error.
     """
     place, _, name = path.rpartition(":")
     module = _import(_module_of_file(path) if place.endswith(".py") else place, path)
@@ -75,7 +75,7 @@ def _import(module: str, path: str) -> ModuleType:
 
 
 def _module_of_file(path: str) -> str:
-    """Return the name under which a file is imported.
+    """Return the module name for importing a file.
 
     Raises:
         ValueError: there is no such file, or another module has its name.
@@ -95,9 +95,9 @@ class Extension:
     """An object that is not built in.
 
     Attributes:
-        name: what it is called.
+        name: name of the object.
         target: the object, or its import path.
-        distribution: name and version of the installed package that registers it; else empty.
+        distribution: name and version of the installed package that registers it; otherwise empty.
     """
 
     name: str
@@ -114,28 +114,28 @@ class Extension:
 
     @cached_property
     def path(self) -> str | None:
-        """Its import path; None where it lives in this process alone."""
+        """The import path, or None if the object only exists in this process."""
         return self.target if isinstance(self.target, str) else user_code.import_path(self.target)
 
     @property
     def reference(self) -> str:
-        """The name that a benchmark cell holds: one that other processes know it by, where there is one."""
+        """The name for a benchmark cell: one that other processes know, if there is one."""
         return self.name if self.distribution or is_import_path(self.name) else self.path or self.name
 
     @property
     def origin(self) -> str:
-        """Identity of its code: version of its package, where it is of one, and a hash of its source.
+        """The identity of its code: the version of its package, if any, and a hash of its source.
 
-        Empty for an object without code of its own, such as a task that was made in this process.
+        It is empty for an object without code, such as a task created in this process.
 
         Raises:
-            ValueError: its source is nowhere to be read.
+            ValueError: its source cannot be read.
         """
         if (path := self.path) is None:
             return user_code.object_hash(self.target) if callable(self.target) else ""
         module = path.rpartition(":")[0]
         if user_code.find_file(module) is None:
-            self.load()  # the error of an import says more than that there is no source
+            self.load()  # an import error is more helpful than a missing source
         package = self.distribution or user_code.distribution_of(module)
         return " ".join(filter(None, (package, user_code.module_hash(module))))
 
@@ -144,8 +144,8 @@ class Extensions:
     """The extensions of one kind.
 
     Args:
-        kind: what they are: ``"method"``, ``"task"``, ``"backbone"``; entry points are those of ``tlzoo.KINDs``.
-        built_in: whether a name is built in, so that nothing else may take it.
+        kind: ``"method"``, ``"task"`` or ``"backbone"``; entry points are those of ``tlzoo.KINDs``.
+        built_in: returns whether a name is built in and thus reserved.
     """
 
     def __init__(self, kind: str, *, built_in: Callable[[str], bool]) -> None:
@@ -154,10 +154,10 @@ class Extensions:
         self._registered: dict[str, Extension] = {}
 
     def register(self, name: str, target: Any) -> None:
-        """Let ``name`` stand for an object or an import path in this process.
+        """Register ``name`` for an object or an import path in this process.
 
         Raises:
-            ValueError: the name is built in, an installed package's, or an import path.
+            ValueError: the name is built in, belongs to an installed package, or is an import path.
         """
         if is_import_path(name) or name != name.strip() or not name:
             raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registering")

@@ -1,4 +1,4 @@
-"""Where a method comes from."""
+"""The paper of a method."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["Paper"]
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Where a method comes from.
+    """The paper of a method.
 
     Attributes:
         title: as printed.
-        authors: family names in order; "et al." is not spelled out here.
+        authors: family names in order.
         venue: short name of the conference or journal.
         year: of publication.
         arxiv: identifier such as ``1502.02791``, or None.
-        doi: where there is no arXiv identifier.
-        page: web address, where there is neither.
+        doi: used if there is no arXiv identifier.
+        page: web address, used if there is neither.
     """
 
     title: str

@@ -1,8 +1,8 @@
-"""Named streams of a run's seed: everything random in a method or a sampler comes from one of them.
+"""Named streams of a run's seed, the source of all randomness in methods and samplers.
 
-A generator is a function of (seed, stream, key): the run's seed, who draws, and which draw it is (a pass, a step, an
-item). Keys of different lengths never meet, so ``(7,)`` and ``(7, 0)`` are different draws. Fixed data splits are part
-of a protocol, not of a run, and keep seeds of their own.
+A generator depends on (seed, stream, key): the run's seed, who draws, and which draw it is (a pass, a step, an item).
+Keys of different lengths never coincide: ``(7,)`` and ``(7, 0)`` are different draws. Fixed data splits belong to a
+protocol instead of a run and have their own seeds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Stream", "derived_seed", "numpy_generator", "torch_generator"]
 
 @unique
 class Stream(IntEnum):
-    """Who draws. A number is never given twice, nor to another stream later."""
+    """The streams; a number is never used twice, nor reused for another stream later."""
 
     BATCHES = 0
     """Order of a training set without sides; key: (pass)."""
@@ -69,9 +69,9 @@ def numpy_generator(seed: int, stream: Stream, *key: int | str) -> np.random.Gen
     """Return the NumPy generator of one draw.
 
     Args:
-        seed: of the run, from 0 to 2**64 - 1.
-        stream: who draws.
-        key: which draw: whole numbers from 0 to 2**32 - 1, or names.
+        seed: seed of the run, from 0 to 2**64 - 1.
+        stream: the stream.
+        key: identifies the draw: integers from 0 to 2**32 - 1, or names.
 
     Raises:
         ValueError: a number is out of range.
@@ -86,7 +86,7 @@ def numpy_generator(seed: int, stream: Stream, *key: int | str) -> np.random.Gen
 def torch_generator(seed: int, stream: Stream, *key: int | str) -> torch.Generator:
     """Return the torch generator (on the CPU) of one draw; see :func:`numpy_generator`.
 
-    torch reads 32 bits of a CPU generator's seed, so two of N draws coincide by chance with probability N**2 / 2**33.
+    torch uses 32 bits of a CPU generator's seed, so two of N draws coincide with probability N**2 / 2**33.
     """
     import torch
 
@@ -94,7 +94,7 @@ def torch_generator(seed: int, stream: Stream, *key: int | str) -> torch.Generat
 
 
 def derived_seed(seed: int, stream: Stream, *key: int | str) -> int:
-    """Return a seed below 2**32 for a library that makes its own generator; see :func:`numpy_generator`."""
+    """Return a seed below 2**32 for a library with its own generator; see :func:`numpy_generator`."""
     return int(_sequence(seed, stream, key).generate_state(1)[0])
 
 
@@ -106,7 +106,7 @@ def _sequence(seed: int, stream: Stream, key: tuple[int | str, ...]) -> np.rando
 
 
 def _words(part: int | str) -> list[int]:
-    """Return a number as it is, a name as four words of its hash."""
+    """Return a number unchanged, and a name as four words of its hash."""
     if isinstance(part, str):
         digest = hashlib.blake2b(part.encode(), digest_size=16).digest()
         return [int(word) for word in np.frombuffer(digest, dtype="<u4")]

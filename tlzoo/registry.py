@@ -1,8 +1,8 @@
-"""Methods by name; nothing is imported until it is asked for.
+"""Methods by name; nothing is imported before it is used.
 
-Built-in methods are the rows of ``tlzoo/methods/FAMILY/__init__.pyi``, which type checkers and editors read, too. To
-add one, write its file, its row there, a test against a reference and a changelog line; the command line, the docs,
-the conformance tests and suites follow from the row. Methods of other packages need none of this: see
+Built-in methods are the rows of ``tlzoo/methods/FAMILY/__init__.pyi``, which type checkers and editors also read. To
+add one, write its file, its row there, a test against a reference and a changelog line; the command line, the docs, the
+conformance tests and suites follow from the row. Methods of other packages need none of this: see
 :mod:`tlzoo.extensions`.
 """
 
@@ -72,7 +72,7 @@ _FAMILIES_OF_BASES = {
 
 
 def lazy_family(family: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a family's package; classes are imported when used."""
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a family's package, which import classes on first use."""
     modules = {cls: f"tlzoo.methods.{name.replace('/', '.')}" for name, cls in METHODS.items() if _is_of(family, name)}
     return sorted(modules), *lazy.attach(f"tlzoo.methods.{family}", modules)
 
@@ -102,16 +102,16 @@ def register_method(name: str) -> Callable[[M], M]: ...
 def register_method(name: str, cls: Any = None) -> Any:
     """Register a method for this process: ``register_method("adaptation/mine", Mine)``, or as a decorator.
 
-    It is then found by its name everywhere that a name is taken. A package that others install registers an entry point
-    ``tlzoo.methods`` instead; a class in a module need not be registered, ``"package.module:Mine"`` names it.
+    Its name then works everywhere. An installable package should register an entry point ``tlzoo.methods`` instead. A
+    class in a module needs no registration: ``"package.module:Mine"`` names it.
 
     Args:
-        name: ``family/name``. Registering a name again replaces what it stood for.
-        cls: the class, or ``"package.module:Name"`` of it.
+        name: ``family/name``; registering a name again replaces the method.
+        cls: the class, or its ``"package.module:Name"``.
 
     Raises:
-        ValueError: no such family, or the name of a built-in method or of an installed package's.
-        TypeError: the class is no :class:`~tlzoo.methods.base.Method`.
+        ValueError: the family does not exist, or a built-in method or an installed package has this name.
+        TypeError: the class is not a :class:`~tlzoo.methods.base.Method`.
     """
     if cls is None:
         return lambda decorated: register_method(name, decorated)
@@ -127,16 +127,16 @@ def register_method(name: str, cls: Any = None) -> Any:
 
 
 def resolve_name(name: str) -> str:
-    """Return the full name of a method given by its full or its bare, unique name; case does not count.
+    """Return the full name of a method from its full or its bare, unique name, ignoring case.
 
-    Names joined by ``+`` are a composition, see :class:`tlzoo.methods.combined.Combined`. The import path of a class of
-    the user's own (``"package.module:Name"``) is its name.
+    Names joined by ``+`` are a composition, see :class:`tlzoo.methods.combined.Combined`. A user's class is named by
+    its import path (``"package.module:Name"``).
 
     >>> resolve_name("MCC+dann")
     'adaptation/mcc+confusion/dann'
 
     Raises:
-        ValueError: there is no such method, the nearest names are in the message; or several have this name.
+        ValueError: there is no such method (the message suggests the nearest names), or several have this name.
     """
     if "+" in name:
         return "+".join(resolve_name(part.strip()) for part in name.split("+"))
@@ -150,7 +150,7 @@ def resolve_name(name: str) -> str:
 
 
 def _built_in(name: str) -> str | None:
-    """Return the full name of a built-in method by any of its names, or by the import path of its class."""
+    """Return the full name of a built-in method from any of its names or the import path of its class."""
     return _spellings().get(_folded(name))
 
 
@@ -170,7 +170,7 @@ def _folded(name: str) -> str:
 
 
 def _that_mention(name: str) -> list[str]:
-    """Return built-in methods whose first lines have the word ``name``, those that begin with it first."""
+    """Return built-in methods with the word ``name`` in their first lines, those that begin with it first."""
     word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
     ranked = []
     for full, cls in METHODS.items():
@@ -182,7 +182,7 @@ def _that_mention(name: str) -> list[str]:
 
 
 def short_name(full: str) -> str:
-    """Return the name of a method without its family; of an import path, the name of the object.
+    """Return the name of a method without its family, or the object name of an import path.
 
     >>> short_name("adaptation/dan"), short_name("package.module:Mine")
     ('dan', 'Mine')
@@ -191,9 +191,9 @@ def short_name(full: str) -> str:
 
 
 def family_of(name: str) -> str:
-    """Return the family of a method; a composition is of that of its first part.
+    """Return the family of a method; a composition belongs to the family of its first part.
 
-    A class of the user's own that is not registered is of the family of its base class.
+    A user's class that is not registered belongs to the family of its base class.
     """
     full = resolve_name(name).partition("+")[0]
     if (family := full.partition("/")[0]) in FAMILIES:
@@ -208,7 +208,7 @@ def code_of(name: str) -> dict[str, str]:
 
 
 def reference(name: str) -> str:
-    """Return the name of a method that a benchmark cell holds: see :attr:`Extension.reference`."""
+    """Return the name of a method for a benchmark cell, see :attr:`Extension.reference`."""
     return "+".join(map(EXTENSIONS.reference, resolve_name(name).split("+")))
 
 
@@ -217,7 +217,7 @@ def method_class(name: str) -> type[Method]:
 
     Raises:
         ValueError: there is no such method, or its module cannot be imported.
-        TypeError: what the name stands for is no :class:`~tlzoo.methods.base.Method`.
+        TypeError: the name does not stand for a :class:`~tlzoo.methods.base.Method`.
     """
     full = resolve_name(name)
     if "+" in full:
@@ -242,7 +242,7 @@ def _checked_class(name: str, cls: Any) -> type[Method]:
 
 
 def registered_name(cls: type[Method]) -> str:
-    """Return the full name under which a class is registered, or the name of a class of the user's own."""
+    """Return the registered full name of a class, or the name of a user's class."""
     module = cls.__module__.removeprefix("tlzoo.methods.").replace(".", "/")
     if METHODS.get(module) == cls.__name__:
         return module
@@ -252,7 +252,7 @@ def registered_name(cls: type[Method]) -> str:
 def accepted_settings(name: str, **offered: Any) -> dict[str, Any]:
     """Return those of the offered settings that the method's constructor takes.
 
-    Modules offer what they know of a network's shape; a method without parameters of its own asks for none of it.
+    Modules offer the shape of their network; a method without parameters needs none of it.
 
     >>> accepted_settings("protonet", num_features=512)
     {}
@@ -267,14 +267,13 @@ def create_method(name: str, **settings: Any) -> Method:
     """Build a method by name: ``create_method("dan", num_features=256, num_classes=8)``.
 
     Raises:
-        ValueError: the name is unknown or ambiguous; the nearest names are in the message.
-        TypeError: a setting is unknown to the method, or one without default is missing; its settings are in the
-            message.
+        ValueError: the name is unknown or ambiguous; the message suggests the nearest names.
+        TypeError: a setting is unknown, or a required one is missing; the message lists the settings.
     """
     cls = method_class(name)
     signature = inspect.signature(cls)
     try:
-        signature.bind_partial(**settings)  # what is unknown is worth saying before what is missing
+        signature.bind_partial(**settings)  # unknown settings are reported before missing ones
         signature.bind(**settings)
     except TypeError as error:
         known = ", ".join(_shown(parameter) for parameter in signature.parameters.values()) or "none"

@@ -1,4 +1,4 @@
-"""What to say of a name that is unknown, and how to show text that came from elsewhere."""
+"""Messages about unknown names, and safe display of external text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def nearest(name: str, known: Iterable[str], *, kind: str, related: Iterable[str
     """Return the sentence for an unknown name, with the nearest known ones.
 
     Args:
-        name: what was given; case does not count.
-        known: the names that there are.
-        kind: what they are names of.
-        related: known names that have to do with ``name`` though they are spelled otherwise; they come first.
+        name: the unknown name; case is ignored.
+        known: the known names.
+        kind: what the names stand for.
+        related: known names related to ``name`` despite their spelling; they come first.
 
     >>> nearest("DNA", ["dan", "dann", "mcc"], kind="method")
     "unknown method 'DNA'; did you mean 'dan' or 'dann'?"
@@ -41,7 +41,7 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 
 def printable(text: str) -> str:
-    r"""Return text in one line that moves no cursor, colors nothing and turns no direction: controls as escapes.
+    r"""Return text in one line with control characters escaped, so it cannot move the cursor or change colors.
 
     >>> printable("a\x1b[31mb\nc")
     'a\\x1b[31mb\\nc'

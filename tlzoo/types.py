@@ -1,4 +1,4 @@
-"""The contracts that all layers share: what a network says of a batch, and what a method may see.
+"""The contracts that all layers share: predictions, batches, and what a method may see.
 
 Shapes: B batch, D feature width, C classes, E episodes, S = way * shot support items, Q queries, T tasks.
 """
@@ -35,11 +35,11 @@ __all__ = [
 T = TypeVar("T")
 
 Losses = Mapping[str, Tensor]
-"""Named scalar terms; the total stands under ``"loss"``, the rest is logged."""
+"""Named scalar terms: the total under ``"loss"``; the others are logged."""
 
 
 Modality = Literal["image", "text", "series", "features"]
-"""What raw items are: uint8 (N, H, W, C); strings; float (N, time, channels); float (N, D)."""
+"""The kind of raw items: uint8 (N, H, W, C); strings; float (N, time, channels); float (N, D)."""
 
 
 class SupervisionError(RuntimeError):
@@ -61,7 +61,7 @@ class Sees(StrEnum):
 
 
 class Need(StrEnum):
-    """What a method wants beside features, logits and labels."""
+    """What a method needs besides features, logits and labels."""
 
     INDICES = "indices"
     DOMAINS = "domains"
@@ -71,7 +71,7 @@ class Need(StrEnum):
 
 
 def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:
-    """Return ``batch`` (a dataclass) with every tensor, nested or not, changed."""
+    """Return ``batch`` (a dataclass) with every tensor, nested or not, mapped."""
 
     def apply(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -89,9 +89,9 @@ def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:
 
 
 class _Batch:
-    """Base of batches: Lightning moves whatever has ``to``.
+    """Base of batches; Lightning moves every object with a method ``to``.
 
-    They are not frozen: Lightning changes the dtype of a batch's tensors in a copy, for ``precision="64-true"``.
+    Batches are not frozen, because Lightning changes the dtype of their tensors in a copy for ``precision="64-true"``.
     """
 
     def clone(self) -> Self:
@@ -104,16 +104,16 @@ class _Batch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """What a network says of one batch.
+    """The predictions of a network for one batch.
 
     Attributes:
         features: (B, D) representation.
         logits: (B, C) class scores before the softmax.
-        labels: (B,) class indices, or None where unknown.
-        indices: (B,) place in the data set, for methods with a memory.
-        domains: (B,) which source, in multi-source sets.
+        labels: (B,) class indices, or None if unknown.
+        indices: (B,) indices in the data set, for methods with a memory.
+        domains: (B,) number of the source, in multi-source sets.
         views: augmented views of the same items, by name (``"weak"``, ``"strong"``).
-        inputs: (B, ...) raw inputs, where the method needs the model: for a pass of its own.
+        inputs: (B, ...) raw inputs, for methods that pass inputs through the model themselves.
     """
 
     features: Tensor
@@ -131,24 +131,24 @@ class Prediction:
         """Return an augmented view of the same items.
 
         Raises:
-            ValueError: there is none of this name.
+            ValueError: there is no view of this name.
         """
         if name not in self.views:
             raise ValueError(
-                f"a prediction without view {name!r} (it has {', '.join(self.views) or 'none'}); DomainData gives them "
-                "to methods that declare Need.VIEWS, in a loop of your own pass the views through the network, too"
+                f"a prediction without view {name!r} (it has {', '.join(self.views) or 'none'}); DomainData provides "
+                "them for methods that declare Need.VIEWS; in your own loop, pass the views through the network as well"
             )
         return self.views[name]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a method's own function may use beside the batch; base classes make it from the arguments of a call.
+    """What a method's own function may use besides the batch; base classes create it from the arguments of a call.
 
     Attributes:
         progress: share of training done, in [0, 1].
-        network: the network, None where the caller gave none; :attr:`model` is for methods that cannot do without.
-        method: who asks, for errors.
+        network: the network, or None; methods that require it use :attr:`model`.
+        method: name of the method, for errors.
     """
 
     progress: float = 1.0
@@ -164,7 +164,7 @@ class Context:
         """The network.
 
         Raises:
-            ValueError: the caller gave none.
+            ValueError: the caller did not pass one.
         """
         if self.network is None:
             raise ValueError(
@@ -174,7 +174,7 @@ class Context:
 
 
 class _Withheld:
-    """Mixed into an object whose listed attributes the method at work may not read."""
+    """A mixin for objects with attributes that the current method may not read."""
 
     _closed: Mapping[str, str] = {}
 
@@ -198,7 +198,7 @@ _WITHHELD_TYPES: dict[type, type] = {}
 def withheld(value: T, *names: str, why: str) -> T:
     """Return a shallow copy of a dataclass whose attributes ``names`` raise :class:`SupervisionError`.
 
-    The values are dropped, not hidden: nothing that the copy holds leads back to them.
+    The values are dropped, not hidden: nothing in the copy leads back to them.
 
     >>> import torch
     >>> p = Prediction(features=torch.ones(1, 2), logits=torch.ones(1, 2), labels=torch.ones(1))
@@ -207,10 +207,10 @@ def withheld(value: T, *names: str, why: str) -> T:
     ...
     tlzoo.types.SupervisionError: labels: dan does not declare TARGET_LABELS
 
-    What was withheld before stays so, with its own reason.
+    Attributes that were already withheld keep their own reason.
 
     Raises:
-        ValueError: a name that is no attribute; withholding it would do nothing.
+        ValueError: a name is not an attribute, so withholding it would do nothing.
     """
     state = dict(vars(value))
     before: Mapping[str, str] = state.pop("_closed", {})
@@ -224,7 +224,7 @@ def withheld(value: T, *names: str, why: str) -> T:
 
 
 def _restored(base: type, state: Mapping[str, Any]) -> Any:
-    """Return an object of the withheld kind of ``base``, its attributes given."""
+    """Return an object of the withheld variant of ``base`` with the given attributes."""
     if base not in _WITHHELD_TYPES:
         _WITHHELD_TYPES[base] = type(f"Withheld{base.__name__}", (_Withheld, base), {})
     copy: Any = object.__new__(_WITHHELD_TYPES[base])
@@ -234,13 +234,13 @@ def _restored(base: type, state: Mapping[str, Any]) -> Any:
 
 
 def is_withheld(value: object, name: str) -> bool:
-    """Say whether attribute ``name`` of an object was withheld by :func:`withheld`."""
+    """Return whether :func:`withheld` withheld the attribute ``name`` of an object."""
     return name in getattr(value, "_closed", ())
 
 
 @dataclass(kw_only=True, eq=False)
 class Examples(_Batch):
-    """One side of a batch before the network: inputs (B, ...), and what is known of them."""
+    """One side of a batch before the network: inputs (B, ...) with their labels and other data."""
 
     inputs: Any
     labels: Tensor | None = None
@@ -260,7 +260,7 @@ class DomainBatch(_Batch):
 
     Attributes:
         source: source examples.
-        target: target examples, their labels only where the method sees them all.
+        target: target examples, with labels only if the method sees all of them.
         shots: labelled target examples of a semi-supervised task, for the module's supervised loss.
     """
 
@@ -282,8 +282,8 @@ class Episode(_Batch):
         support: (E, S, ...) inputs or features, S = way * shot.
         support_labels: (E, S) in ``range(way)``.
         query: (E, Q, ...).
-        query_labels: (E, Q), or None where unknown.
-        way: classes an episode.
+        query_labels: (E, Q), or None if unknown.
+        way: number of classes per episode.
     """
 
     support: Tensor
@@ -299,8 +299,8 @@ class TaskBatch(_Batch):
 
     Attributes:
         inputs: (B, ...).
-        targets: one tensor a task, first dimension B.
-        present: (B,) booleans a task, where some items lack that target; a task left out is complete.
+        targets: one tensor per task, with first dimension B.
+        present: (B,) booleans for each task with missing targets; a task that is left out is complete.
     """
 
     inputs: Any
@@ -322,7 +322,7 @@ class LayerGroup:
 
 
 class Backbone(nn.Module):
-    """A network that turns inputs into features; what :func:`tlzoo.create_backbone` returns.
+    """A network that turns inputs into features, as returned by :func:`tlzoo.create_backbone`.
 
     Attributes:
         name: what it was created as.
@@ -346,12 +346,12 @@ class Backbone(nn.Module):
         """Map preprocessed inputs to the feature map (B, C, H, W) before pooling.
 
         Raises:
-            TypeError: this network has no such map.
+            TypeError: the network has no such map.
         """
         raise TypeError(f"{self.name} has no feature map; choose a convolutional backbone")
 
     def preprocess(self, items: Any) -> Any:
-        """Turn raw items (uint8 images (B, H, W, C), strings, float arrays) into what ``forward`` takes."""
+        """Turn raw items (uint8 images (B, H, W, C), strings, float arrays) into the input of ``forward``."""
         return items
 
     @property
@@ -364,12 +364,12 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def freeze(self, until: str | None = None) -> None:
-        """Stop training the groups from the stem up to and with ``until``; all of them where it is None.
+        """Freeze the groups from the stem up to and including ``until``; by default all of them.
 
-        Frozen parameters get no gradient; normalization statistics are the caller's (``eval``).
+        Frozen parameters get no gradient; normalization statistics are up to the caller (``eval``).
 
         Raises:
-            ValueError: no group of that name.
+            ValueError: there is no group of that name.
         """
         names = [group.name for group in self.layer_groups()]
         if until is not None and until not in names:

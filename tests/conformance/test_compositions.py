@@ -95,7 +95,7 @@ def test_one_head_and_the_product_of_weights():
         def make_head(self):
             return torch.nn.Linear(4, 3)
 
-    with pytest.raises(ValueError, match="gvb and OwnHead each bring a head"):
+    with pytest.raises(ValueError, match="gvb and OwnHead each bring their own head"):
         Combined(gvb, OwnHead(4, 3)).make_head()
 
     class Doubled(PADA):

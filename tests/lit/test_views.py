@@ -170,7 +170,7 @@ def test_a_batch_without_views_says_what_is_missing(name, domain_task):
     batch = DomainBatch(
         source=domain_task.source_train.batch(np.arange(6)), target=domain_task.target_train.batch(np.arange(6))
     )
-    with pytest.raises(ValueError, match=r"without view '\w+' \(it has none\); DomainData gives them"):
+    with pytest.raises(ValueError, match=r"without view '\w+' \(it has none\); DomainData provides them"):
         module.training_step(batch, 0)
 
 

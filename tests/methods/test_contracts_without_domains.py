@@ -213,7 +213,7 @@ def test_labels_of_the_base_set_are_asked_for_where_they_are_declared():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"way": 0}, ValueError, "ProtoNet: way 0; expected one class an episode or more"),
+        ({"way": 0}, ValueError, "ProtoNet: way 0; expected at least one class per episode"),
         ({"way": 2}, ValueError, r"ProtoNet: episode 0: label 2; expected labels in range\(2\)"),
         ({"way": 4}, ValueError, "ProtoNet: episode 0: class 3 of 4 has no support"),
         ({"labels": LABELS + 0.5}, ValueError, "support_labels: 0.5 in rows 0, 1; class indices are whole numbers"),

@@ -1,7 +1,7 @@
-"""What every method declares; the kinds of methods have abstract classes of their own, in the modules beside this one.
+"""What every method declares; the abstract classes of the kinds of methods are in the modules beside this one.
 
-Every method is a plain ``nn.Module``: no trainer, no Lightning. Anything random or learned is a parameter or
-a buffer, so that a checkpoint holds it.
+Every method is a plain ``nn.Module`` without trainer or Lightning. Anything random or learned is a parameter or a
+buffer, so that a checkpoint holds it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["Method", "fitted"]
 
 
 class _Constructed:
-    """Keeps the arguments that an object was built with, networks and tensors apart: those belong to its state."""
+    """Keeps the constructor arguments of an object, except networks and tensors, which belong to its state."""
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
-        """Make the object; its class's ``__init__`` says what it takes."""
+        """Create the object; see ``__init__`` of its class for the arguments."""
         made = super().__new__(cls)
         given = tuple(map(_described, arguments)), {name: _described(value) for name, value in settings.items()}
         object.__setattr__(made, "_given", given)
@@ -34,7 +34,7 @@ class _Constructed:
 
 
 class _Word(str):
-    """Stands for a value that is not kept; shown without quotes."""
+    """Replaces a value that is not kept; shown without quotes."""
 
     __repr__ = str.__str__
 
@@ -48,21 +48,22 @@ def _described(value: Any) -> Any:
 class Method(_Constructed, nn.Module):
     """Base of methods.
 
-    A kind of method has a final function that users call. It checks what comes in, calls the function that each method
-    implements and checks what comes out; the method's own function holds its paper and nothing else.
+    Each kind of method has a final function that users call. It checks the inputs, calls the function that the method
+    implements, and checks the result, so that the method's own function only holds the formula of its paper.
 
     Attributes:
-        label: what tables call it where its paper spells the name otherwise than Python can; else empty.
-        paper: where it comes from; None for plain baselines.
-        sees: its supervision. It is given nothing else. A composition narrows it to that of its parts when it is built.
-        parts: settings that name another method of the registry, and the setting that holds that one's settings: what
-            the other is counts as part of what this one is, its revision included.
-        needs: what it wants beside features, logits and labels.
+        label: name in tables if the paper's spelling is no Python name; otherwise empty.
+        paper: the source; None for plain baselines.
+        sees: its supervision; it gets nothing else. A composition narrows it to that of its parts when it is built.
+        parts: settings that name another method, and the setting that holds the other's settings. The other method,
+            including its revision, counts as part of this one.
+        needs: what it needs besides features, logits and labels.
         revision: raised when its numbers change; part of a benchmark cell's hash.
-        space: settings that are worth tuning, and what benchmarks draw them from (``trials`` of a suite).
+        space: settings worth tuning, with the distributions that benchmarks draw from (``trials`` of a suite).
         implements: the function that a method of this kind implements, for errors.
-        variants: settings under which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
-            take another path. A setting without default stands in each; widths are those of that package's ``SHAPE``.
+        variants: settings with which :mod:`tlzoo.methods.conformance` checks it: the default first, then those that
+            take another path. Each includes all settings without a default; widths are those of that package's
+            ``SHAPE``.
     """
 
     label: ClassVar[str] = ""
@@ -86,36 +87,36 @@ class Method(_Constructed, nn.Module):
             owner = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
             if owner is not None and getattr(vars(owner)[name], "__final__", False):
                 raise TypeError(
-                    f"{cls.__name__} overrides {owner.__name__}.{name}, which checks what goes in and comes out; "
+                    f"{cls.__name__} overrides {owner.__name__}.{name}, which checks inputs and results; "
                     f"implement {cls.implements} instead"
                 )
 
     @property
     def name(self) -> str:
-        """Full name in the registry, or the class's where it is the user's own."""
+        """The full name in the registry, or the class name of a user's method."""
         return registered_name(type(self))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Arguments of the constructor with their values, defaults included."""
+        """The constructor arguments with their values, including defaults."""
         arguments, settings = self._given
         bound = inspect.signature(type(self)).bind_partial(*arguments, **settings)
         bound.apply_defaults()
         return {name: vars(self).get(name, value) for name, value in bound.arguments.items()}
 
     def extra_repr(self) -> str:
-        """Show the settings where modules are printed."""
+        """Return the settings for printed modules."""
         return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
 
     @property
     def order_matters(self) -> bool:
-        """Whether the order of the items in a batch changes the result: linear estimators, sampled orders."""
+        """Whether the order of the items in a batch changes the result (linear estimators, sampled orders)."""
         return False
 
     def reserve(self, name: str, *shape: int) -> None:
         """Register a buffer that is NaN until something is learned.
 
-        It takes shape and dtype of what is learned, and of a state that is loaded.
+        It takes the shape and dtype of the learned value, or of a loaded state.
         """
         self.register_buffer(name, torch.full(shape, torch.nan))
         self._reserved.add(name)
@@ -128,10 +129,10 @@ class Method(_Constructed, nn.Module):
 
 
 def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
-    """Return a buffer that ``by`` fills; until then it holds NaN, which is looked for on the CPU only.
+    """Return a buffer that ``by`` fills; until then it holds NaN, which is checked on the CPU only.
 
     Raises:
-        RuntimeError: it was not filled yet.
+        RuntimeError: it has not been filled.
     """
     value = method.get_buffer(buffer)
     if read_value(value.isnan().any()):

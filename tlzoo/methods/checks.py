@@ -1,4 +1,4 @@
-"""What base classes of methods check, each with the error that says where to look."""
+"""Checks of the base classes of methods, with errors that say where to look."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 def as_tensor(values: Any, *, what: str) -> Tensor:
-    """Return numbers as a tensor of their dtype; a tensor comes back as it is, its graph with it.
+    """Return numbers as a tensor of their dtype; a tensor is returned unchanged with its graph.
 
     Raises:
-        ValueError: no numbers.
+        ValueError: they are not numbers.
     """
     return values if isinstance(values, Tensor) else as_column(values, what=what)
 
@@ -31,17 +31,17 @@ def as_tensor(values: Any, *, what: str) -> Tensor:
 def check_output(
     method: Method, value: Tensor, inputs: Mapping[str, Tensor | None], *, what: str, unit: str = "row"
 ) -> None:
-    """Check that what a method returns is finite.
+    """Check that a method's result is finite.
 
     Args:
-        method: whose value it is.
-        value: what it returned.
-        inputs: what it was made from, by name; the culprits among them are named.
-        what: what the value is.
-        unit: what the first dimension of value and inputs counts.
+        method: the method.
+        value: its result.
+        inputs: its inputs by name; the error names the culprits among them.
+        what: description of the value.
+        unit: unit of the first dimension of value and inputs.
 
     Raises:
-        FloatingPointError: NaN or Inf.
+        FloatingPointError: the value has NaN or Inf.
     """
     if is_finite(value):
         return
@@ -66,15 +66,15 @@ def check_output(
 
 
 def check_terms(method: Method, terms: Losses, inputs: Mapping[str, Tensor | None]) -> None:
-    """Check that a method's losses hold a finite scalar under ``"loss"``.
+    """Check that a method's losses have a finite scalar under ``"loss"``.
 
     Args:
-        method: whose losses they are.
-        terms: what it returned.
-        inputs: what they were made from, by name.
+        method: the method.
+        terms: its result.
+        inputs: its inputs by name.
 
     Raises:
-        ValueError: there is no ``"loss"``, or it is no scalar.
+        ValueError: there is no ``"loss"``, or it is not a scalar.
         FloatingPointError: it is NaN or Inf.
     """
     if not isinstance(terms, Mapping) or "loss" not in terms:
@@ -88,12 +88,12 @@ def check_terms(method: Method, terms: Losses, inputs: Mapping[str, Tensor | Non
 
 
 def required(method: Method, value: T | None, what: str) -> T:
-    """Return a part of a prediction that a method cannot do without.
+    """Return a part of a prediction that a method requires.
 
     Args:
-        method: that asks.
+        method: the method.
         value: the part.
-        what: what it is called, such as ``"source.labels"``.
+        what: name of the part, such as ``"source.labels"``.
 
     Raises:
         ValueError: it is None.
@@ -105,14 +105,14 @@ def required(method: Method, value: T | None, what: str) -> T:
 
 
 def check_inputs(method: Method, inputs: Mapping[str, Tensor]) -> None:
-    """Check that what goes into a method is finite.
+    """Check that a method's inputs are finite.
 
     Args:
-        method: that is to take it.
-        inputs: tensors (B, ...), by name.
+        method: the method.
+        inputs: tensors (B, ...) by name.
 
     Raises:
-        FloatingPointError: NaN or Inf; the inputs and their rows are named.
+        FloatingPointError: inputs have NaN or Inf; the message names them with their rows.
     """
     wrong = [f"{name} ({where_not_finite(v, unit='row')})" for name, v in inputs.items() if not is_finite(v)]
     if wrong:
@@ -122,18 +122,18 @@ def check_inputs(method: Method, inputs: Mapping[str, Tensor]) -> None:
 
 
 def check_matrix(method: Method, value: Tensor, what: str, shape: str, **built: int | None) -> None:
-    """Check that a value is a finite matrix of one row or more.
+    """Check that a value is a finite matrix with at least one row.
 
     Args:
-        method: that is to take it.
-        value: to look at.
-        what: what it is.
-        shape: what it should be, for the message.
-        built: the setting that says how wide it should be; None where any width will do.
+        method: the method.
+        value: the value.
+        what: description of the value.
+        shape: expected shape, for the message.
+        built: the setting with the expected width; None if any width will do.
 
     Raises:
-        ValueError: another number of dimensions, no row, or another width.
-        FloatingPointError: NaN or Inf; the row is named.
+        ValueError: the number of dimensions or the width is wrong, or there is no row.
+        FloatingPointError: the value has NaN or Inf; the message names the row.
     """
     if value.ndim != 2 or not len(value):
         raise ValueError(
@@ -150,13 +150,13 @@ def check_width(method: Method, value: Tensor, what: str, **built: int | None) -
     """Check the last dimension of a value.
 
     Args:
-        method: that is to take it.
-        value: to look at.
-        what: what it is.
-        built: the setting that says how wide it should be; None where any width will do.
+        method: the method.
+        value: the value.
+        what: description of the value.
+        built: the setting with the expected width; None if any width will do.
 
     Raises:
-        ValueError: it has another width.
+        ValueError: it has the wrong width.
     """
     for setting, width in built.items():
         if width is not None and value.shape[-1] != width:

@@ -1,4 +1,4 @@
-"""Several alignments at once: their terms add."""
+"""The sum of several alignments."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Combined(Alignment):
     """The sum of the terms of several alignments; it sees and needs what any of them does.
 
     In Python ``Combined(MCC(256, 8), DANN(256, 8))``; by name ``create_method("mcc+dann", num_features=256,
-    num_classes=8, mcc={"temperature": 2.0})``, in suites, too. At most one part may bring a head of its own; weights of
-    source examples multiply. Terms are logged under the part's name.
+    num_classes=8, mcc={"temperature": 2.0})``, also in suites. At most one part may have its own head; weights of
+    source examples multiply. Terms are logged under the name of their part.
 
     Args:
-        parts: the alignments, each of another class, built for one shape.
+        parts: the alignments, of different classes and built for the same shape.
 
     Raises:
-        ValueError: no part, two of one class, or shapes that differ.
-        TypeError: a part is no :class:`~tlzoo.methods.alignment.Alignment` of one loss.
+        ValueError: there is no part, two parts have the same class, or the shapes differ.
+        TypeError: a part is not an :class:`~tlzoo.methods.alignment.Alignment` with a single loss.
 
     >>> from tlzoo.methods.adaptation import MCC, BNM
     >>> both = Combined(MCC(2, 3), BNM(2, 3))
@@ -53,12 +53,12 @@ class Combined(Alignment):
 
     @property
     def name(self) -> str:
-        """Registry names of the parts, joined by ``+``."""
+        """The registry names of the parts, joined by ``+``."""
         return "+".join(part.name for part in self._alignments.values())
 
     @property
     def order_matters(self) -> bool:
-        """Whether it matters to any part."""
+        """Whether the order of a batch matters to any part."""
         return any(part.order_matters for part in self._alignments.values())
 
     @property
@@ -71,7 +71,7 @@ class Combined(Alignment):
         return {name: part for name, part in self.alignments.items() if isinstance(part, Alignment)}
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
-        """Return the sum of the parts' losses, and what each of them logs."""
+        """Return the sum of the parts' losses, and the logged values of each."""
         terms: dict[str, Tensor] = {}
         for name, part in self._alignments.items():
             own = part.term(source, target, replace(context, method=type(part).__name__))
@@ -81,19 +81,19 @@ class Combined(Alignment):
         return terms
 
     def make_head(self) -> nn.Module | None:
-        """Return the head of the one part that brings one.
+        """Return the head of the part that has its own.
 
         Raises:
-            ValueError: several do.
+            ValueError: several parts have one.
         """
         made = {name: part.make_head() for name, part in self._alignments.items()}
         heads = {name: head for name, head in made.items() if head is not None}
         if len(heads) > 1:
-            raise ValueError(f"{' and '.join(heads)} each bring a head of their own; combine one of them at most")
+            raise ValueError(f"{' and '.join(heads)} each bring their own head; combine at most one of them")
         return next(iter(heads.values()), None)
 
     def source_weights(self, source: Prediction) -> Tensor | None:
-        """Return the (B,) product of the parts' weights, None where no part has any."""
+        """Return the (B,) product of the parts' weights, or None if no part has any."""
         product: Tensor | None = None
         for part in self._alignments.values():
             weights = part.source_weights(source)
@@ -102,12 +102,12 @@ class Combined(Alignment):
         return product
 
     def prepare(self, network: nn.Module) -> None:
-        """Show the network to each part."""
+        """Give the network to each part."""
         for part in self._alignments.values():
             part.prepare(network)
 
     def on_epoch(self, target: Prediction) -> None:
-        """Show the whole target to each part."""
+        """Give the whole target to each part."""
         for part in self._alignments.values():
             part.on_epoch(target)
 
@@ -119,14 +119,14 @@ class Combined(Alignment):
 
 @lru_cache
 def composition(names: tuple[str, ...]) -> type[Combined]:
-    """Return the class that combines registered alignments; it is built from a shape and settings by part.
+    """Return the class that combines registered alignments; its arguments are a shape and the settings of each part.
 
     Args:
         names: full registry names.
 
     Raises:
-        TypeError: one of them is no alignment of one loss.
-        ValueError: one of them stands twice.
+        TypeError: one of them is not an alignment with a single loss.
+        ValueError: one of them is repeated.
     """
     classes: dict[str, type[Alignment]] = {}
     for name in names:
@@ -171,7 +171,7 @@ def _signature(parts: Any) -> inspect.Signature:
 
 
 def _blank(names: tuple[str, ...]) -> Combined:
-    """Return an object without state, which pickle fills: its class is made on the fly."""
+    """Return an object without state for pickle to fill, because its class is created on the fly."""
     cls = composition(names)
     return cls.__new__(cls)
 

@@ -1,4 +1,4 @@
-"""Compatibilities: features are matched with descriptions of classes, which need not have examples."""
+"""Compatibilities match features with descriptions of classes, which need not have examples."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["BoundScorer", "Compatibility", "LearnedCompatibility"]
 class Compatibility(Method):
     """Scores features against class descriptions.
 
-    ``fit`` gets seen classes alone; all candidates come in ``bind``. A method implements :meth:`scorer`, and
-    :meth:`learn` where it is fitted at once or :meth:`batch_loss` where it is trained step by step.
+    ``fit`` only gets seen classes; ``bind`` gets all candidates. A method implements :meth:`scorer`, and :meth:`learn`
+    if it is fitted at once or :meth:`batch_loss` if it is trained step by step.
 
     Features and embeddings are tensors or NumPy arrays of any float dtype, labels integers of any dtype. A method works
-    in the dtype of its own weights and of what it was fitted on, float32 at least; autocast does not reach inside.
+    in the dtype of its weights and of its fit, at least float32; autocast does not reach inside.
 
     Attributes:
-        num_features: D, None where any width will do.
-        num_embedding: A, likewise.
+        num_features: D; None if any width will do.
+        num_embedding: A; None if any width will do.
     """
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS})
@@ -39,16 +39,16 @@ class Compatibility(Method):
 
     @final
     def fit(self, features: Any, labels: Any, class_embeddings: Any) -> Self:
-        """Learn from examples of seen classes; a method that learns nothing, or step by step, stays as it is.
+        """Learn from examples of seen classes; nothing happens for a method that learns nothing, or step by step.
 
         Args:
             features: (N, D).
-            labels: (N,) integers, the row of ``class_embeddings`` that each example belongs to.
+            labels: (N,) integers, the row of ``class_embeddings`` for each example.
             class_embeddings: (C, A).
 
         Raises:
-            ValueError: shapes that do not fit, no example, or a label without class embedding.
-            FloatingPointError: NaN or Inf in features or class embeddings; the row is named.
+            ValueError: the shapes do not fit, there is no example, or a label has no class embedding.
+            FloatingPointError: NaN or Inf in features or class embeddings; the message names the row.
         """
         features, labels, class_embeddings = self._taken(features, labels, class_embeddings)
         with full_precision(features):
@@ -57,11 +57,11 @@ class Compatibility(Method):
 
     @final
     def loss(self, features: Any, labels: Any, class_embeddings: Any) -> Losses:
-        """Return the loss of a batch, for methods that are trained step by step; what it takes is as in :meth:`fit`.
+        """Return the loss of a batch, for methods that are trained step by step; arguments as in :meth:`fit`.
 
         Raises:
-            ValueError: shapes that do not fit, no example, or a label without class embedding.
-            FloatingPointError: NaN or Inf in inputs or loss. Looked at on the CPU only.
+            ValueError: the shapes do not fit, there is no example, or a label has no class embedding.
+            FloatingPointError: NaN or Inf in inputs or loss. Checked on the CPU only.
         """
         features, labels, class_embeddings = self._taken(features, labels, class_embeddings)
         with full_precision(features):
@@ -75,12 +75,12 @@ class Compatibility(Method):
 
         Args:
             class_embeddings: (C, A).
-            seen: (C,) booleans, True where the class was trained on.
+            seen: (C,) booleans, True for classes of the training set.
 
         Raises:
-            ValueError: shapes that do not fit, or no candidate.
-            RuntimeError: before ``fit``, where the method asks for it.
-            FloatingPointError: NaN or Inf in the class embeddings; the row is named.
+            ValueError: the shapes do not fit, or there is no candidate.
+            RuntimeError: the method needs ``fit`` first.
+            FloatingPointError: NaN or Inf in the class embeddings; the message names the row.
         """
         embeddings = as_tensor(class_embeddings, what="class embeddings")
         embeddings = embeddings.to(working_dtype([*self.parameters(), *self.buffers()], embeddings))
@@ -96,22 +96,22 @@ class Compatibility(Method):
 
     @property
     def trained(self) -> bool:
-        """Whether it is trained step by step on ``loss``, rather than fitted at once."""
+        """Whether it is trained step by step on ``loss`` instead of being fitted at once."""
         return type(self).batch_loss is not Compatibility.batch_loss
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
-        """Learn from features (N, D) with labels (N,) into class_embeddings (C, A)."""
+        """Learn from features (N, D) with labels (N,), which index class_embeddings (C, A)."""
 
     def batch_loss(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> Losses:
-        """Return the loss of features (B, D) with labels (B,) into class_embeddings (C, A)."""
+        """Return the loss of features (B, D) with labels (B,), which index class_embeddings (C, A)."""
         raise NotImplementedError(f"{type(self).__name__} has no loss; call fit")
 
     def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
-        """Return what maps features (B, D) to scores (B, C) among class_embeddings (C, A); seen (C,) is boolean."""
+        """Return a function from features (B, D) to scores (B, C) among class_embeddings (C, A); seen is (C,) bool."""
         raise NotImplementedError(f"{type(self).__name__} implements no scorer(class_embeddings, seen)")
 
     def _taken(self, features: Any, labels: Any, class_embeddings: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Return examples and class embeddings, checked, in the dtype that the method works in."""
+        """Return checked examples and class embeddings in the method's working dtype."""
         name = type(self).__name__
         x, embeddings = as_tensor(features, what="features"), as_tensor(class_embeddings, what="class embeddings")
         dtype = working_dtype(self.parameters(), x, embeddings)
@@ -123,7 +123,7 @@ class Compatibility(Method):
 
 
 class LearnedCompatibility(Compatibility):
-    """A compatibility that learns between two spaces of known widths.
+    """A compatibility between two spaces of known widths.
 
     Args:
         num_features: D, width of the features.
@@ -136,7 +136,7 @@ class LearnedCompatibility(Compatibility):
 
 
 class BoundScorer:
-    """A compatibility bound to its candidates: features (B, D) in, checked scores (B, C) out.
+    """A compatibility bound to its candidates, which maps features (B, D) to checked scores (B, C).
 
     Attributes:
         method: the compatibility.
@@ -150,8 +150,8 @@ class BoundScorer:
         """Map features (B, D), a tensor or an array, to scores (B, C).
 
         Raises:
-            ValueError: no matrix.
-            FloatingPointError: NaN or Inf in the scores; the row is named. Looked at on the CPU only.
+            ValueError: the features are not a matrix.
+            FloatingPointError: NaN or Inf in the scores; the message names the row. Checked on the CPU only.
         """
         values = as_tensor(features, what="features").to(self._dtype)
         if values.ndim != 2:

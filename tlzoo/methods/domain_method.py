@@ -22,7 +22,7 @@ _PARTS = ("features", "logits")
 
 
 class DomainMethod(Method):
-    """What methods on source and target share, whatever their loop.
+    """The base of methods on source and target.
 
     Args:
         num_features: D, width of the features.
@@ -38,27 +38,27 @@ class DomainMethod(Method):
 
     @property
     def transformable(self) -> bool:
-        """Whether ``torch.func.grad`` and ``vmap`` take its loss.
+        """Whether ``torch.func.grad`` and ``vmap`` work on its loss.
 
-        Not that of a method with a memory, random numbers, gradients within the loss, or a solver outside torch.
+        They do not with a memory, random numbers, gradients within the loss, or a solver outside torch.
         """
         return True
 
     def make_head(self) -> nn.Module | None:
-        """Return a head of the method's own, used for training and prediction, or None for the usual one.
+        """Return the method's own head for training and prediction, or None for the usual one.
 
-        It may be a submodule of the method, too, where a loss needs it.
+        It may also be a submodule of the method if a loss needs it.
         """
         return None
 
     def prepare(self, network: nn.Module) -> None:
-        """Take in the network before training: a method that needs a copy makes it here."""
+        """Receive the network before training; a method that needs a copy makes it here."""
 
     def on_epoch(self, target: Prediction) -> None:
-        """Take in statistics of the whole unlabelled target training set."""
+        """Receive the predictions for the whole unlabelled target training set."""
 
     def after_step(self, network: nn.Module) -> None:
-        """Follow the network once the optimizer took a step: moving averages of its weights."""
+        """Follow the network after an optimizer step, for example with a moving average of its weights."""
 
     def _context(self, progress: float, model: nn.Module | None) -> Context:
         return Context(progress=progress, network=model, method=type(self).__name__)
@@ -89,7 +89,7 @@ def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Pr
         sides[name] = taken = _with_class_labels(method, name, _with_dtype(side, dtype))
         shown = {name: taken} | {f"{name}.{view}": said for view, said in taken.views.items()}
         inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
-    check_inputs(method, inputs)  # first: a decomposition fails on them, a bounded function hides them
+    check_inputs(method, inputs)  # first, because a decomposition fails on them and a bounded function hides them
     return sides, inputs
 
 
@@ -137,4 +137,4 @@ def _check_side(method: DomainMethod, name: str, side: Prediction) -> None:
     if not own_head:
         check_width(method, logits, f"{name} logits", num_classes=method.num_classes)
     if not len(features):
-        raise ValueError(f"{who}: the {name} batch is empty; expected one example or more")
+        raise ValueError(f"{who}: the {name} batch is empty; expected at least one example")

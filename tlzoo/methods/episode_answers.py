@@ -1,8 +1,8 @@
-"""Answering many episodes of one set of features: what the episodes share is computed once.
+"""Classifies many episodes of one set of features, with shared computations done once.
 
-Gathering an episode's features costs more than most methods do with them: 35 x 1,280 numbers for five ways, one shot
-and six queries. What sees inner products alone needs 35 x 35 of them, or 6 x 35 where each query is answered on its
-own; they are looked up in the products of the whole set, and the episode comes in as many coordinates.
+Gathering an episode's features costs more than most methods themselves: 35 x 1,280 numbers for five ways, one shot and
+six queries. A method that depends only on inner products needs 35 x 35 of them, or 6 x 35 if each query is classified
+on its own. They are looked up in the products of the whole set, and the episode comes in as many coordinates.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NUMBERS = 2**19
 
 
 class Episodes(Protocol):
-    """Which items episodes are made of: :class:`tlzoo.data.episodes.EpisodeIndices` with a leading dimension."""
+    """The indices of episodes: :class:`tlzoo.data.episodes.EpisodeIndices` with a leading dimension."""
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """(E, S) places in the set."""
+        """(E, S) indices into the set."""
         ...
 
     @property
@@ -40,24 +40,23 @@ class Episodes(Protocol):
 
     @property
     def query(self) -> NDArray[np.int64]:
-        """(E, Q) places in the set."""
+        """(E, Q) indices into the set."""
         ...
 
 
 class EpisodeAnswers:
     """An episode classifier on one set of features.
 
-    Where the method is rotation-invariant, episodes are given to it in coordinates of their own, which are equal to the
-    features but for a rotation, and for rounding. Whether that pays is decided by the sizes; ``coordinates`` overrides
-    it.
+    A rotation-invariant method can get episodes in their own coordinates, which equal the features up to a rotation and
+    rounding. The sizes decide whether this is faster; ``coordinates`` overrides the decision.
 
     Args:
-        method: that has seen its base set, if it sees one.
-        features: (N, D) of the set that episodes are drawn from.
-        coordinates: True for coordinates, False for features, None for whatever is faster.
+        method: the method, which has already seen its base set if it needs one.
+        features: (N, D) features of the set that episodes are drawn from.
+        coordinates: True for coordinates, False for features, None for the faster one.
 
     Raises:
-        ValueError: coordinates are wanted of a method that is not rotation-invariant.
+        ValueError: ``coordinates`` is True, but the method is not rotation-invariant.
 
     >>> from tlzoo.data.episodes import EpisodeSampler
     >>> from tlzoo.methods.oneshot import ProtoNet
@@ -81,12 +80,12 @@ class EpisodeAnswers:
         """Return the query logits (E, Q, way) of E episodes, without gradient.
 
         Args:
-            episodes: places of their items in the features.
-            way: classes an episode.
-            report: told the share that is done.
+            episodes: indices of their items in the features.
+            way: number of classes per episode.
+            report: gets the progress.
 
         Raises:
-            FloatingPointError: NaN or Inf in the features of an episode; the episode is named.
+            FloatingPointError: NaN or Inf in the features of an episode; the message names it.
         """
         self.items.check(episodes)
         jointly = Sees.TEST_INPUTS in self.method.sees
@@ -112,7 +111,7 @@ class EpisodeAnswers:
 
 
 class Items:
-    """A set of features (N, D), and what is known of all pairs."""
+    """A set of features (N, D) with the inner products of all pairs."""
 
     def __init__(self, features: Tensor) -> None:
         self.features = features
@@ -121,15 +120,15 @@ class Items:
 
     @property
     def products(self) -> Tensor:
-        """Inner products (N, N) of all pairs, computed when first asked for."""
+        """The inner products (N, N) of all pairs, computed on first use."""
         if self._products is None:
             self._products = _symmetric_products(self.features)
         return self._products
 
     def worthwhile(self, episodes: int, items: int, dims: int) -> bool:
-        """Say whether looking products up is cheaper than gathering ``items`` features for each of ``episodes``.
+        """Return whether product lookup is cheaper than gathering ``items`` features for each of ``episodes``.
 
-        A product costs about a hundredth of what gathering as many numbers does.
+        A product costs about a hundredth of gathering the same number of values.
         """
         count, width = self.features.shape
         if dims >= width or count**2 * self.features.element_size() > _BYTES:
@@ -137,10 +136,10 @@ class Items:
         return self._products is not None or count**2 <= 100 * episodes * items
 
     def check(self, episodes: Episodes) -> None:
-        """Check that no episode holds NaN or Inf.
+        """Check that no episode has NaN or Inf.
 
         Raises:
-            FloatingPointError: one does; it is named.
+            FloatingPointError: an episode does; the message names it.
         """
         if self._bad.any():
             hit = np.concatenate([self._bad[episodes.support], self._bad[episodes.query]], axis=1).any(axis=1)
@@ -157,7 +156,7 @@ class Items:
         return self.features[support], self.features[query]
 
     def in_coordinates(self, support: Tensor, query: Tensor, *, jointly: bool) -> tuple[Tensor, Tensor]:
-        """Return support and query in coordinates, which hold products of queries with each other where ``jointly``."""
+        """Return support and query in coordinates; ``jointly`` also keeps the products between queries."""
         flat, count = self.products.view(-1), len(self.features)
 
         def at(places: Tensor) -> Tensor:
@@ -174,7 +173,7 @@ class Items:
 
 
 def _symmetric_products(features: Tensor, *, size: int = 256) -> Tensor:
-    """Return features @ features.T, each product of two rows computed once."""
+    """Return features @ features.T, with the product of each pair computed once."""
     count = len(features)
     products = features.new_empty(count, count)
     for first in range(0, count, size):

@@ -1,4 +1,4 @@
-"""What is checked of an episode, whether a classifier of features or a network that adapts is to answer it."""
+"""Checks of episodes, for classifiers of features and for networks that adapt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Episodes", "take_episodes"]
 
 
 class Episodes(NamedTuple):
-    """Episodes as tensors, with the leading dimension of E.
+    """Episodes as tensors with a leading dimension E.
 
     Attributes:
         support: (E, S, ...).
         labels: (E, S), int64.
         query: (E, Q, ...).
-        alone: whether they came as one episode without the leading dimension.
+        alone: whether it was a single episode without the leading dimension.
     """
 
     support: Tensor
@@ -46,20 +46,21 @@ def take_episodes(
     """Return checked episodes as tensors.
 
     Args:
-        method: that is to answer them; the messages name it.
-        support: (E, S, ...), or (S, ...) of a single episode; arrays or tensors.
+        method: the method, for messages.
+        support: (E, S, ...), or (S, ...) for a single episode; arrays or tensors.
         support_labels: (E, S) or (S,), integers.
         query: (E, Q, ...) or (Q, ...).
-        way: classes an episode.
+        way: number of classes per episode.
         item: dimensions of an item, for the message.
-        classes: whether labels are classes; else they may be any numbers, (E, S, ...), and are not looked at.
+        classes: whether labels are classes; otherwise they may be any numbers (E, S, ...) and are not checked.
 
     Raises:
-        ValueError: shapes that do not fit, no item, a label outside ``range(way)`` or a class without support.
+        ValueError: the shapes do not fit, there is no item, a label is outside ``range(way)``, or a class has no
+            support.
     """
     name = type(method).__name__
     if way < 1:
-        raise ValueError(f"{name}: way {way}; expected one class an episode or more")
+        raise ValueError(f"{name}: way {way}; expected at least one class per episode")
     support, query = (as_tensor(items, what=f"{name}: items") for items in (support, query))
     labels = as_column(support_labels, what=f"{name}: support_labels")
     alone = labels.ndim == 1
@@ -85,7 +86,7 @@ def take_episodes(
 
 
 def usable(tensor: Tensor) -> Tensor:
-    """Return a tensor that gradients can be taken through: a copy of one that was made under inference mode."""
+    """Return a tensor that allows gradients: a copy, if it was created in inference mode."""
     if torch.compiler.is_compiling():  # which cannot ask, and has no such tensors
         return tensor
     return tensor.clone() if tensor.is_inference() and not torch.is_inference_mode_enabled() else tensor

@@ -1,4 +1,4 @@
-"""Episode classifiers: features of a support set in, logits of the queries out."""
+"""Episode classifiers: from the features of a support set to the logits of queries."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ __all__ = ["EpisodeClassifier"]
 
 
 class EpisodeClassifier(Method):
-    """Answers episodes from features; users call the method, and a method implements :meth:`answer`.
+    """Classifies queries from features; users call the method, and a method implements :meth:`answer`.
 
-    A method is what it does to each feature on its own (:meth:`transform`), and what it does to an episode of the
-    transformed features (:meth:`answer`). The two are apart because a data set is transformed once, and its episodes
-    are many.
+    A method consists of a transform of each feature (:meth:`transform`) and of a classifier of episodes of transformed
+    features (:meth:`answer`). They are separate because a data set is transformed once, but has many episodes.
 
-    Features are tensors or NumPy arrays of any float dtype, labels integers of any dtype. A method with weights of its
-    own works in their dtype, the others in that of the features, float32 at least; autocast does not reach inside.
+    Features are tensors or NumPy arrays of any float dtype, labels integers of any dtype. A method with weights works
+    in their dtype, the others in that of the features, at least float32; autocast does not reach inside.
 
     Attributes:
-        num_features: D, None where any width will do.
-        rotation_invariant: ``answer`` depends on inner products of features alone, so that an episode may come in any
-            coordinates that keep them: an episode of n items spans n dimensions at most, see
+        num_features: D; None if any width will do.
+        rotation_invariant: whether ``answer`` depends only on inner products of features, so that an episode may come
+            in any coordinates that keep them. An episode of n items spans at most n dimensions, see
             :class:`tlzoo.methods.episode_answers.EpisodeAnswers`.
     """
 
@@ -41,17 +40,17 @@ class EpisodeClassifier(Method):
 
     @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
     def forward(self, support: Any, support_labels: Any, query: Any, *, way: int) -> Tensor:
-        """Return the logits (E, Q, way) of E episodes of one shape; (Q, way) of one that comes without E.
+        """Return the logits (E, Q, way) of E episodes of one shape, or (Q, way) for a single episode without E.
 
         Args:
             support: features (E, S, D), or (S, D).
-            support_labels: (E, S) or (S,) in ``range(way)``, each class there.
+            support_labels: (E, S) or (S,) in ``range(way)``, with every class present.
             query: features (E, Q, D) or (Q, D).
-            way: classes an episode.
+            way: number of classes per episode.
 
         Raises:
-            ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
-            FloatingPointError: NaN or Inf in the logits; the episode is named. Looked at on the CPU only.
+            ValueError: the shapes do not fit, a label is out of range, or a class has no support.
+            FloatingPointError: NaN or Inf in the logits; the message names the episode. Checked on the CPU only.
         """
         episodes = self._taken(support, support_labels, query, way)
         check_width(self, episodes.support, "features", num_features=self.num_features)
@@ -65,7 +64,7 @@ class EpisodeClassifier(Method):
 
     @final
     def classify(self, support: Any, support_labels: Any, query: Any, *, way: int) -> Tensor:
-        """Do what ``forward`` does, from features that :meth:`transform` has mapped; the errors are the same."""
+        """Do the same as ``forward`` from features already mapped by :meth:`transform`; the errors are the same."""
         episodes = self._taken(support, support_labels, query, way)
         with full_precision(episodes.support):
             logits = self.answer(episodes.support, episodes.labels, episodes.query, way=way)
@@ -73,15 +72,15 @@ class EpisodeClassifier(Method):
 
     @final
     def fit_base(self, features: Any, labels: Any = None) -> None:
-        """Take in the base set, once before the first episode; a method that sees none (``sees``) ignores it.
+        """Learn from the base set, once before the first episode; a method that does not see it ignores it.
 
         Args:
             features: (N, D).
             labels: (N,) integers; needed by methods that declare ``SOURCE_LABELS``, withheld from the others.
 
         Raises:
-            ValueError: no matrix, or labels that are missing or do not fit.
-            FloatingPointError: NaN or Inf in the features; the row is named.
+            ValueError: the features are not a matrix, or labels are missing or do not fit.
+            FloatingPointError: NaN or Inf in the features; the message names the row.
         """
         features = self.as_features(features)
         check_matrix(self, features, "base features", "(N, D)", num_features=self.num_features)
@@ -99,16 +98,16 @@ class EpisodeClassifier(Method):
 
     @final
     def as_features(self, features: Any) -> Tensor:
-        """Return features as a tensor of the dtype that the method works in.
+        """Return features as a tensor in the method's working dtype.
 
         Raises:
-            ValueError: no numbers.
+            ValueError: they are not numbers.
         """
         values = as_tensor(features, what="features")
         return values.to(working_dtype(self.parameters(), values))
 
     def transform(self, features: Tensor) -> Tensor:
-        """Map features (..., D), each on its own, to those that :meth:`answer` takes."""
+        """Map each of the features (..., D) to one for :meth:`answer`."""
         return features
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
@@ -116,10 +115,10 @@ class EpisodeClassifier(Method):
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
     def learn_base(self, features: Tensor, labels: Tensor | None) -> None:
-        """Learn from the base set: features (N, D), labels (N,), None unless the method declares them."""
+        """Learn from the base set: features (N, D) and labels (N,), which are None unless the method declares them."""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar that episodic training goes backward from: logits (E, Q, way), labels (E, Q)."""
+        """Return the scalar loss of episodic training, from logits (E, Q, way) and labels (E, Q)."""
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 
     def _taken(self, support: Any, support_labels: Any, query: Any, way: int) -> Episodes:

@@ -1,4 +1,4 @@
-"""Methods that learn through the network: an episode changes its parameters, not a classifier on its features."""
+"""Methods that adapt the parameters of the network to an episode, instead of a classifier on its features."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["MetaLearner", "check_way"]
 
 
 class MetaLearner(Method):
-    """Adapts a network to a support set and answers queries with it; E episodes of one shape at once.
+    """Adapts a network to a support set and classifies queries with it, for E episodes of one shape at once.
 
-    Users call the method; a method implements :meth:`answer`. Inputs are what the network takes, tensors or NumPy
-    arrays. Methods take gradient steps under ``torch.no_grad`` and ``torch.inference_mode``, too.
+    Users call the method; a method implements :meth:`answer`. Inputs are inputs of the network, tensors or NumPy
+    arrays. Methods also take gradient steps under ``torch.no_grad`` and ``torch.inference_mode``.
 
     Attributes:
-        classifies: whether labels are classes in ``range(way)``; else they are what the loss takes, (E, S, ...).
+        classifies: whether labels are classes in ``range(way)``; otherwise they are targets of the loss, (E, S, ...).
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
@@ -35,22 +35,22 @@ class MetaLearner(Method):
     classifies: bool = True
 
     def prepare(self, model: nn.Module) -> None:
-        """Make what the method learns beside the model, once its parameters are known."""
+        """Create what the method learns besides the model, once the parameters are known."""
 
     @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
     def forward(self, model: nn.Module, support: Any, support_labels: Any, query: Any, *, way: int) -> Tensor:
-        """Return the logits (E, Q, way) of E episodes of one shape; (Q, way) of one that comes without E.
+        """Return the logits (E, Q, way) of E episodes of one shape, or (Q, way) for a single episode without E.
 
         Args:
-            model: maps inputs (N, ...) to logits (N, way); its own parameters stay as they are.
+            model: maps inputs (N, ...) to logits (N, way); its parameters do not change.
             support: inputs (E, S, ...) of the network, or (S, ...).
-            support_labels: (E, S) or (S,) in ``range(way)``, each class there.
+            support_labels: (E, S) or (S,) in ``range(way)``, with every class present.
             query: inputs (E, Q, ...) of the network, or (Q, ...).
-            way: classes an episode, or outputs of the network.
+            way: number of classes per episode, or of outputs of the network.
 
         Raises:
-            ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
-            FloatingPointError: NaN or Inf in inputs or logits; the episode is named. Looked at on the CPU only.
+            ValueError: the shapes do not fit, a label is out of range, or a class has no support.
+            FloatingPointError: NaN or Inf in inputs or logits; the message names the episode. Checked on the CPU only.
         """
         with _without_inference_mode():
             episodes = self._taken(support, support_labels, query, way)
@@ -67,7 +67,7 @@ class MetaLearner(Method):
     def objective(
         self, model: nn.Module, support: Any, support_labels: Any, query: Any, query_labels: Any, *, way: int
     ) -> Tensor:
-        """Return the scalar that a training step goes backward from.
+        """Return the scalar loss of a training step.
 
         Args:
             model: as in :meth:`forward`; the gradient reaches its parameters.
@@ -75,11 +75,11 @@ class MetaLearner(Method):
             support_labels: as in :meth:`forward`.
             query: as in :meth:`forward`.
             query_labels: (E, Q) or (Q,) in ``range(way)``.
-            way: classes an episode.
+            way: number of classes per episode.
 
         Raises:
-            ValueError: shapes that do not fit, a label out of range, or a class of an episode without support.
-            FloatingPointError: NaN or Inf in the inputs or the scalar. Looked at on the CPU only.
+            ValueError: the shapes do not fit, a label is out of range, or a class has no support.
+            FloatingPointError: NaN or Inf in the inputs or the scalar. Checked on the CPU only.
         """
         with _without_inference_mode():
             episodes = self._taken(support, support_labels, query, way)
@@ -116,7 +116,7 @@ class MetaLearner(Method):
         *,
         way: int,
     ) -> Tensor:
-        """Return the scalar of :meth:`objective` from episodes that were checked; the queries' loss by default."""
+        """Return the scalar of :meth:`objective` from checked episodes; by default the loss of the queries."""
         return self.loss(self.answer(model, support, support_labels, query, way=way), query_labels)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class MetaLearner(Method):
     def _taken(self, support: Any, support_labels: Any, query: Any, way: int) -> Episodes:
         episodes = take_episodes(self, support, support_labels, query, way=way, classes=self.classifies)
         for side, values in {"support": episodes.support, "query": episodes.query}.items():
-            if not is_finite(values):  # what a network makes of them may well be finite
+            if not is_finite(values):  # the network's outputs may still be finite
                 where = where_not_finite(values.flatten(1), unit="episode")
                 raise FloatingPointError(f"{type(self).__name__}: NaN or Inf in {side} ({where}); drop or repair it")
         return episodes
@@ -134,7 +134,7 @@ class MetaLearner(Method):
 
 @contextmanager
 def _without_inference_mode() -> Iterator[None]:
-    """Inside, gradients can be taken; where inference mode was on, results carry none."""
+    """Allow gradients inside; results carry none if inference mode was on."""
     if not torch.is_inference_mode_enabled():
         yield
         return
@@ -143,10 +143,10 @@ def _without_inference_mode() -> Iterator[None]:
 
 
 def check_way(method: Method, logits: Tensor, way: int) -> None:
-    """Check that a network's logits (..., way) are as many as an episode's classes.
+    """Check that a network has one logit (..., way) per class of an episode.
 
     Raises:
-        ValueError: they are not.
+        ValueError: the numbers differ.
     """
     if logits.shape[-1] != way:
         raise ValueError(

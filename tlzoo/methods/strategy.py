@@ -1,4 +1,4 @@
-"""Strategies of fine-tuning: how a pretrained network is re-used as the starting point."""
+"""Strategies for fine-tuning a pretrained network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Strategy"]
 
 
 class Strategy(Method):
-    """How a pretrained network is re-used as the starting point: fine-tuning.
+    """A strategy for fine-tuning a pretrained network.
 
     Attributes:
-        keeps_pretraining: what the network learned before reaches the result, and so does what it saw then.
+        keeps_pretraining: whether the pretrained weights reach the result, and with them what they have seen.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
@@ -38,7 +38,7 @@ class Strategy(Method):
         """Return a scalar added to the loss, or None.
 
         Raises:
-            FloatingPointError: it is NaN or Inf; what holds such values is named. Looked at on the CPU only.
+            FloatingPointError: it is NaN or Inf; what holds such values is named. Checked on the CPU only.
         """
         value = self.regularizer(backbone, head)
         if value is not None:

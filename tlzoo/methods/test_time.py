@@ -51,7 +51,7 @@ class TestTime(Method):
                 only.
         """
         if not len(inputs):
-            raise ValueError(f"{type(self).__name__}: the test batch is empty; expected one example or more")
+            raise ValueError(f"{type(self).__name__}: the test batch is empty; expected at least one example")
         given = {"inputs": inputs} if isinstance(inputs, Tensor) else {}
         check_inputs(self, given)
         with torch.inference_mode(False), torch.set_grad_enabled(self.learns):

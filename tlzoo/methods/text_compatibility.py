@@ -77,7 +77,7 @@ class BoundReader:
         Raises:
             TypeError: something else than a list of strings.
             ValueError: no text.
-            FloatingPointError: NaN or Inf in the scores. Looked at on the CPU only.
+            FloatingPointError: NaN or Inf in the scores. Checked on the CPU only.
         """
         _check_texts(self.method, texts, "texts")
         scores = self.scorer(texts)

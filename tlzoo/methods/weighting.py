@@ -1,4 +1,4 @@
-"""Weightings: several task losses, or their gradients, become one update."""
+"""Weightings combine several task losses, or their gradients, into one update."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["Weighting"]
 class Weighting(Method):
     """Weights of task losses or gradients.
 
-    The update is J^T w for shared parameters, with J (T, P) the task gradients; ``order`` says what w is made of. A
-    method implements :meth:`weigh` or, where its direction is no weighting of tasks, :meth:`combine`.
+    The update of shared parameters is J^T w with the task gradients J (T, P); ``order`` says what w depends on. A
+    method implements :meth:`weigh` or, if its direction is not a weighting of tasks, :meth:`combine`.
 
     Args:
         num_tasks: T.
@@ -50,7 +50,7 @@ class Weighting(Method):
 
     @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
     def forward(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
-        """Return the scalar to go backward from, for a loop of one's own.
+        """Return the scalar to backpropagate, for your own loop.
 
         It is the sum of weights times losses (T,), whose gradient trains the network, plus the objective, whose
         gradient trains the weighting.
@@ -68,10 +68,10 @@ class Weighting(Method):
 
     @final
     def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
-        """Return (T,) detached weights from losses (T,) and, where ``order`` asks, the Gramian (T, T).
+        """Return (T,) detached weights from losses (T,) and, if ``order`` needs it, the Gramian (T, T).
 
         Raises:
-            ValueError: shapes that do not fit ``num_tasks``.
+            ValueError: the shapes do not fit ``num_tasks``.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
         if gramian is None and self.order == "gramian":
@@ -116,11 +116,11 @@ class Weighting(Method):
         return direction
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the weights (T,), detached, from losses (T,) and a Gramian (T, T) where ``order`` asks for it."""
+        """Return detached weights (T,) from losses (T,) and, if ``order`` needs it, a Gramian (T, T)."""
         raise NotImplementedError(f"{type(self).__name__} implements no weigh(losses, gramian)")
 
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        """Return the scalar that trains the weighting's own parameters; losses (T,) are constants in it."""
+        """Return the scalar that trains the weighting's own parameters; losses (T,) are constant."""
         return losses.new_zeros(())
 
     def combine(self, jacobian: Tensor) -> Tensor:
@@ -136,18 +136,18 @@ class Weighting(Method):
         return weights if self.heads == "weighted" else None
 
     def transformed(self, losses: Tensor) -> Tensor:
-        """Return the losses (T,) whose gradients are weighed: logarithms, learned scales. Heads follow them, too."""
+        """Return the losses (T,) to weight, such as logarithms or scaled losses; heads follow them as well."""
         return losses
 
     def after_step(self, losses: Tensor) -> None:
-        """Take in the losses (T,) of the same batch after the step."""
+        """Receive the losses (T,) of the same batch after the step."""
 
     def on_epoch(self, mean_losses: Tensor) -> None:
-        """Take in the mean losses (T,) of the epoch that ended."""
+        """Receive the mean losses (T,) of the finished epoch."""
 
     @contextmanager
     def among(self, present: Tensor | None) -> Iterator[None]:
-        """Say, for what runs inside, which tasks (T,) have labels in the batch."""
+        """Set which tasks (T,) have labels in the batch, for the code inside."""
         before = self.present
         self.present = present
         try:
@@ -156,7 +156,7 @@ class Weighting(Method):
             self.present = before
 
     def those_present(self, terms: Tensor) -> Tensor:
-        """Return terms (T,) with zeros for tasks that have no label in the batch."""
+        """Return terms (T,) with zeros for tasks without labels in the batch."""
         return terms if self.present is None else terms.where(self.present, terms.new_zeros(()))
 
     def _check_tasks(self, losses: Tensor, gramian: Tensor | None) -> None:

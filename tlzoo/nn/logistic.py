@@ -1,4 +1,4 @@
-"""The classifier on frozen features that needs no training loop."""
+"""A classifier on frozen features that needs no training loop."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from torch import Tensor, nn
 __all__ = ["LogisticClassifier"]
 
 _ABSENT = -100.0
-"""Logit of a class without examples. Those of the others add up to 0, so that one of them is higher."""
+"""The logit of a class without examples; the others add up to 0, so one of them is always higher."""
 
 
 class LogisticClassifier(nn.Module):
-    """Multinomial logistic regression, solved by scikit-learn (L-BFGS, an L2 penalty).
+    r"""Multinomial logistic regression, solved by scikit-learn (L-BFGS, an L2 penalty).
 
-    It minimizes the sum of cross-entropies plus ``penalty`` / 2 ||W||^2, the intercept free. Features come on the scale
-    that the penalty is meant for: standardized, usually. What is fitted are buffers, NaN until then.
+    .. math:: \min_{W, b} \; \sum_i \mathrm{CE}(W f_i + b, y_i) + \frac{\lambda}{2} \lVert W \rVert^2
+
+    The intercept b is not penalized. Features should have the scale that the penalty assumes, usually standardized. The
+    fitted weights are buffers, which are NaN before the fit.
 
     Args:
         num_features: D.
-        num_classes: C; classes without examples are never answered.
-        penalty: of the weights, 1 / C in scikit-learn's terms.
-        steps: of L-BFGS at most.
+        num_classes: C; classes without examples are never predicted.
+        penalty: lambda, 1 / C in scikit-learn's terms.
+        steps: largest number of L-BFGS steps.
 
     Raises:
-        ValueError: a penalty that is not positive.
+        ValueError: the penalty is not positive.
 
     >>> points = torch.tensor([[0.0], [1.0], [4.0], [5.0]])
     >>> classifier = LogisticClassifier(1, 2).fit(points, torch.tensor([0, 0, 1, 1]))
@@ -51,15 +53,17 @@ class LogisticClassifier(nn.Module):
         """Fit it to features (N, D) and labels (N,), in float64.
 
         Raises:
-            ValueError: shapes that do not fit, a label out of range, or fewer than two classes.
+            ValueError: the shapes do not fit, a label is out of range, or there are fewer than two classes.
         """
         self._check(features, labels)
-        from sklearn.linear_model import LogisticRegression  # here: it loads much that a forward pass has no use for
+        from sklearn.linear_model import (
+            LogisticRegression,
+        )  # here, because it loads much that a forward pass does not need
 
         solver = LogisticRegression(C=1 / self.penalty, max_iter=self.steps, tol=1e-6)
         solver.fit(features.double().cpu().numpy(), labels.cpu().numpy())
         weight, bias = solver.coef_, solver.intercept_
-        if len(weight) == 1:  # of two classes there is one row, the difference
+        if len(weight) == 1:  # for two classes there is one row, the difference
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         present = torch.from_numpy(solver.classes_).to(labels)
         self.weight.zero_()
@@ -72,7 +76,7 @@ class LogisticClassifier(nn.Module):
         """Map features (B, D) to logits (B, C).
 
         Raises:
-            RuntimeError: it was not fitted yet.
+            RuntimeError: it has not been fitted.
         """
         if bool(self.bias.isnan().any()):
             raise RuntimeError(f"{type(self).__name__} knows no classes yet; call fit first")

@@ -25,5 +25,5 @@ def at_positions(layer: nn.Module, features: Tensor) -> Tensor:
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Return the mean over positions (B, C) of a map (B, C, ...); features (B, C) as they are."""
+    """Return the mean over positions (B, C) of a map (B, C, ...); features (B, C) stay unchanged."""
     return features if features.ndim == 2 else features.flatten(2).mean(dim=2)

@@ -1,4 +1,4 @@
-"""What is remembered of every example of a data set."""
+"""Memories of every example of a data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Memory", "MemoryBank"]
 
 
 class Memory(nn.Module):
-    """Buffers whose first dimension is known late; a state that is loaded brings its own size.
+    """Buffers whose first dimension is known late; a loaded state brings its own size.
 
     >>> one, other = Memory(labels=torch.zeros(0)), Memory(labels=torch.zeros(0))
     >>> one.labels = torch.ones(3)
@@ -37,9 +37,9 @@ class Memory(nn.Module):
 
 
 class MemoryBank(Memory):
-    """Features and class probabilities of each example, by its place in the data set.
+    """Features and class probabilities of each example, by its index in the data set.
 
-    Its size is known once it was filled; a state that is loaded brings its own.
+    Filling it sets its size; a loaded state brings its own.
 
     Args:
         num_features: D.
@@ -62,17 +62,17 @@ class MemoryBank(Memory):
 
     @torch.no_grad()
     def fill(self, features: Tensor, probabilities: Tensor, indices: Tensor | None = None) -> None:
-        """Take in the whole set: features (N, D), probabilities (N, C), in the order of ``indices`` (N,) or of rows."""
+        """Store the whole set: features (N, D) and probabilities (N, C), in the order of ``indices`` (N,) or rows."""
         order = torch.arange(len(features), device=features.device) if indices is None else indices.argsort()
         self.features = at_least_float32(features.detach())[order].clone()
         self.probabilities = at_least_float32(probabilities.detach())[order].clone()
 
     @torch.no_grad()
     def update(self, indices: Tensor, features: Tensor, probabilities: Tensor) -> None:
-        """Replace what is known of ``indices`` (B,).
+        """Replace the entries of ``indices`` (B,).
 
         Raises:
-            ValueError: an index that the bank does not hold.
+            ValueError: the bank does not hold an index.
         """
         self._check(indices)
         self.features[indices] = features.detach().to(self.features)
@@ -80,12 +80,12 @@ class MemoryBank(Memory):
 
     @torch.no_grad()
     def neighbors(self, indices: Tensor, features: Tensor, count: int) -> Tensor:
-        """Return (B, count) places of the entries nearest in inner product to features (B, D), never their own.
+        """Return the indices (B, count) of the nearest entries to features (B, D) by inner product, except their own.
 
-        Fewer are returned where the bank holds no more.
+        A smaller bank returns fewer.
 
         Raises:
-            ValueError: an index that the bank does not hold; or it holds nobody else.
+            ValueError: the bank does not hold an index, or it holds no other entry.
         """
         self._check(indices)
         if len(self) < 2:

@@ -1,4 +1,4 @@
-"""Modules by name, whatever the name."""
+"""Modules under arbitrary names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ESCAPED = "/"
 
 
 def attribute_name(name: str, owner: type[nn.Module] = nn.Module) -> str:
-    """Return the name under which a module can hold a part called ``name``: itself, unless torch forbids that.
+    """Return an attribute name for a part called ``name``: the name itself, unless torch forbids it.
 
-    Names of attributes (``"type"``, ``"values"``) and dots are taken; an escaped name begins with a slash.
+    Names of attributes (``"type"``, ``"values"``) and names with dots are escaped and begin with a slash.
 
     Args:
         name: any text.
-        owner: the class whose attributes are taken.
+        owner: the class whose attributes are reserved.
 
     Raises:
         ValueError: the name is empty.
@@ -38,7 +38,7 @@ def attribute_name(name: str, owner: type[nn.Module] = nn.Module) -> str:
 class NamedModules(nn.ModuleDict):
     """A dictionary of modules whose keys may be any text, such as names of tasks: ``"values"`` or ``"age.group"``.
 
-    Plain names stand in ``state_dict`` as in :class:`torch.nn.ModuleDict`.
+    Plain names appear in ``state_dict`` as in :class:`torch.nn.ModuleDict`.
 
     >>> parts = NamedModules({"values": nn.Identity(), "age.group": nn.Identity()})
     >>> list(parts), "age.group" in parts, parts["values"]
@@ -64,11 +64,11 @@ class NamedModules(nn.ModuleDict):
         return iter(self.keys())
 
     def keys(self) -> Any:
-        """Return the names as they were given."""
+        """Return the original names."""
         return {_name(attribute): None for attribute in self._modules}.keys()
 
     def items(self) -> Any:
-        """Return pairs of a name as it was given and its module."""
+        """Return pairs of an original name and its module."""
         return {_name(attribute): module for attribute, module in self._modules.items()}.items()
 
 

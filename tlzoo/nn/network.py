@@ -1,4 +1,4 @@
-"""Backbone, bottleneck and head in one: inputs in, a prediction out."""
+"""A network of backbone, bottleneck and head, from inputs to a prediction."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Network", "after_preprocessing", "bottleneck_layer"]
 
 
 def bottleneck_layer(num_inputs: int, width: int | None) -> tuple[nn.Module, int]:
-    """Return linear, batch normalization and ReLU to ``width``, and the width; the identity where it is None."""
+    """Return linear, batch normalization and ReLU layers to ``width``, and the width; for None, the identity."""
     if width is None:
         return nn.Identity(), num_inputs
     return nn.Sequential(nn.Linear(num_inputs, width), nn.BatchNorm1d(width), nn.ReLU()), width
 
 
 class Network(nn.Module):
-    """A classifier whose features are at hand.
+    """A classifier that also returns its features.
 
     Args:
         backbone: turns preprocessed inputs into features.
@@ -61,11 +61,11 @@ def after_preprocessing(
 ) -> tuple[Tensor, Callable[[Tensor], Prediction]]:
     """Return the first layer's input for raw inputs (B, ...) of a domain, and the model from there on.
 
-    It is where small changes of the inputs mean something: pixels are integers before. Any other module than a
-    :class:`Network` is taken to have no preprocessing.
+    Small changes of the inputs only make sense there, because pixels are integers before. Modules other than
+    :class:`Network` count as having no preprocessing.
 
     Raises:
-        ValueError: no inputs, or they are no floating-point tensor even then, such as texts.
+        ValueError: there are no inputs, or they are not a floating-point tensor (for example texts).
     """
     prepared = model.prepared(inputs, side) if isinstance(model, Network) and inputs is not None else inputs
     if not isinstance(prepared, Tensor) or not prepared.is_floating_point():

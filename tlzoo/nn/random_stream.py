@@ -1,4 +1,4 @@
-"""Random numbers that are a function of (seed, step), both of which a checkpoint holds."""
+"""Random numbers that depend only on seed and step, which are both in the checkpoint."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["RandomStream"]
 
 
 class RandomStream(nn.Module):
-    """The random numbers of one method, apart from those of everything else in the run.
+    """The random numbers of one method, independent of everything else in the run.
 
-    Its seed is drawn from torch's global state when it is built, as initial weights are, so it follows the run's seed;
-    later draws leave that state alone.
+    Like initial weights, its seed is drawn from torch's global state at construction, so it follows the run's seed.
+    Later draws do not change that state.
     """
 
     seed: Tensor
@@ -32,9 +32,9 @@ class RandomStream(nn.Module):
         return generator
 
     def constant(self) -> torch.Generator:
-        """Return a generator (on the CPU) that is the same at every step: for what must not change between calls."""
+        """Return a generator (on the CPU) that is the same at every step, for draws that must not change."""
         return torch_generator(int(self.seed), Stream.METHOD_CONSTANT)
 
     def restart(self) -> None:
-        """Go back to the first step."""
+        """Return to the first step."""
         self.step.zero_()

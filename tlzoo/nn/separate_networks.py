@@ -1,4 +1,4 @@
-"""One network under many sets of parameters: all at once where that is possible."""
+"""Runs one network with many sets of parameters, all at once if possible."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SLOW_RULE = "There is a performance drop"
 
 
 class SeparateNetworks:
-    """Runs a network for E episodes, each under parameters of its own.
+    """Runs a network for E episodes, each with its own parameters.
 
-    One call of ``vmap`` serves all episodes. Where a layer cannot run so (recurrent ones, control flow that depends on
-    values), they run one after the other: the answers are the same, and a warning says so once.
+    One call of ``vmap`` covers all episodes. If a layer does not support it (recurrent layers, value-dependent control
+    flow), episodes run one after the other, with the same results and a single warning.
 
     Args:
-        caller: whom the warning names.
+        caller: name for the warning.
     """
 
     def __init__(self, caller: str) -> None:
@@ -40,9 +40,9 @@ class SeparateNetworks:
 
         Args:
             model: maps (N, ...) to (N, ...).
-            parameters: by name, each with a leading dimension of E; the model's own stand in for those left out.
+            parameters: parameters by name, with a leading dimension E; missing ones are taken from the model.
             inputs: (E, N, ...).
-            rows: of each episode, by whose statistics batches are normalized.
+            rows: the rows of each episode whose statistics normalize the batch.
             twice: whether the outputs are differentiated twice.
         """
         kind, failure = _kind(model), None
@@ -144,7 +144,7 @@ def _without_fused_encoders() -> Iterator[None]:
 
 
 def _faster_one_by_one(model: nn.Module, device: torch.device) -> bool:
-    """Say whether the model convolves on a CPU.
+    """Return whether the model convolves on a CPU.
 
     Filters of each episode's own become a grouped convolution, which takes a CPU 1.3 times as long as the convolutions
     of conv4 one after the other: these keep it busy already.

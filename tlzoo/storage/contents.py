@@ -1,4 +1,4 @@
-"""Hashes of the contents of files of the user's own, not worked out anew while the files stay as they are."""
+"""Hashes of the contents of users' files, computed again only if the files change."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def content_hashes(
 ) -> dict[str, str]:
     """Return the sha256 of files by their path below ``root``.
 
-    Hashes are kept in the cache under a stamp of each file (size, times of change, inode), so that a folder is read
-    once; a few of them are verified each time, and where one is wrong, all are read again.
+    Hashes are cached under a stamp of each file (size, modification times, inode), so a folder is read only once. A few
+    of them are verified each time; if one is wrong, all files are read again.
 
     Args:
-        root: the folder that they lie in.
-        files: to hash.
-        check: called with every file that is read; an error of it is passed on.
+        root: folder of the files.
+        files: the files to hash.
+        check: called with every file that is read; its errors are passed on.
 
     Raises:
         OSError: a file cannot be read.
@@ -82,6 +82,6 @@ def _kept(file: Path) -> dict[str, tuple[Stamp, str]]:
 
 
 def _is_wrong(known: dict[str, str], paths: dict[str, Path]) -> bool:
-    """Say whether the hash of one of a few files, others each time, is not what is known."""
+    """Return whether one of a few files, different ones each time, no longer has its known hash."""
     drawn = SystemRandom().sample(sorted(known), min(_VERIFIED, len(known)))
     return any(file_sha256(paths[name]) != known[name] for name in drawn)

@@ -142,7 +142,7 @@ def test_direction_and_jacobian_have_the_same_columns(name):
     gradients.deliver_direction(weights @ jacobian).backward()
     for parameter, gradient in zip(gradients.parameters, direct, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
-    with pytest.raises(ValueError, match="one a column"):
+    with pytest.raises(ValueError, match="one per column"):
         gradients.deliver_direction(jacobian[0, 1:])
 
 

@@ -1,4 +1,4 @@
-"""Recording which layers of a network use which parameters, while it runs forward."""
+"""Records which layers of a network use which parameters during the forward pass."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Space = Literal["parameters", "features"]
 
 
 class TaskTape(TorchFunctionMode):
-    """Watches a shared network run forward, then computes the gradients of the tasks for it.
+    """Records the forward pass of a shared network, then computes the exact gradients of the tasks.
 
-    The shared part runs inside ``with tape:``, its result goes through :meth:`cut`; heads and losses go on from there,
-    inside or outside. A linear layer is kept as its inputs, and takes part by the gradients of its outputs alone; any
-    other use of a parameter is differentiated as it is, so that every network is served exactly.
+    Run the shared part inside ``with tape:`` and pass its result through :meth:`cut`; heads and losses follow, inside
+    or outside. For a linear layer the tape only keeps the inputs and the gradients of the outputs; any other use of a
+    parameter is differentiated as usual, so the gradients of every network are exact.
 
     Args:
-        parameters: the shared ones; those that ask for no gradient are left out.
+        parameters: the shared parameters; those without gradient are left out.
     """
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
@@ -61,9 +61,9 @@ class TaskTape(TorchFunctionMode):
         self._direct.update(map(id, used))
 
     def cut(self, shared: Any) -> Any:
-        """Return what heads go on from, in place of the shared network's result (a tensor, or a tuple of tensors).
+        """Return the input of the heads for the shared network's result (a tensor or a tuple of tensors).
 
-        Tensors that depend on no shared parameter pass as they are.
+        Tensors that do not depend on shared parameters pass unchanged.
         """
         if isinstance(shared, tuple):
             return tuple(self.cut(part) for part in shared)
@@ -77,16 +77,16 @@ class TaskTape(TorchFunctionMode):
     def gradients(
         self, losses: Sequence[Tensor], *, private: Iterable[Tensor] = (), space: Space = "parameters"
     ) -> TaskGradients:
-        """Return the gradients of the tasks' losses, made from what :meth:`cut` returned.
+        """Return the gradients of the tasks' losses, which follow from the result of :meth:`cut`.
 
         Args:
-            losses: T scalars, one a task; tasks without labels in the batch are left out.
-            private: parameters behind the cut (heads); they get the gradients of their own tasks' losses.
-            space: ``"parameters"``: rows are gradients for the shared parameters. ``"features"``: gradients for what
-                was cut, an upper bound of the former that costs next to nothing (MGDA-UB, IMTL).
+            losses: T scalars, one per task; leave out tasks without labels in the batch.
+            private: parameters after the cut (heads); they get the gradients of their own tasks' losses.
+            space: ``"parameters"``: rows are gradients of the shared parameters. ``"features"``: gradients at the cut,
+                an upper bound that costs next to nothing (MGDA-UB, IMTL).
 
         Raises:
-            ValueError: no loss, or nothing shared that could be trained.
+            ValueError: there is no loss, or nothing shared to train.
         """
         if not losses or not self._shared:
             raise ValueError(
@@ -105,7 +105,7 @@ class TaskTape(TorchFunctionMode):
         return TaskGradients(blocks, losses=losses, private=private, own=own, made_in=made_in)
 
     def _before_the_cut(self, at_cut: list[list[Tensor | None]]) -> list[Block]:
-        """Go backward through the shared network, once a task."""
+        """Go backward through the shared network, once per task."""
         layers = self._factored_layers(len(at_cut))
         in_layers = {id(p) for layer in layers for p in layer.parameters}
         direct = [p for p in self.parameters if id(p) not in in_layers]
@@ -131,7 +131,7 @@ class TaskTape(TorchFunctionMode):
         return blocks
 
     def _factored_layers(self, tasks: int) -> list[LinearLayer]:
-        """Return the linear layers that are worth keeping in factors, each parameter in one at most."""
+        """Return the linear layers worth keeping in factors, with each parameter in at most one."""
         owners: dict[int, set[int]] = {}
         for weight, calls in self._calls.items():
             for call in calls:

@@ -1,4 +1,4 @@
-"""The gradients of T tasks for what they share, and what is done with them."""
+"""The gradients of T tasks for their shared parameters."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tlzoo.nn.gradients.linear import LinearBlock
 __all__ = ["TaskGradients"]
 
 _CLEARLY = 1e-2
-"""Least eigenvalue of cosines, as a share of the largest, that rounding of 1e-7 hardly changes."""
+"""Smallest eigenvalue of cosines, relative to the largest, that rounding of 1e-7 hardly changes."""
 _LONG = 1e-12
 """Length of a row whose square float32 has with all digits, even where it is the sum of a million parts."""
 
 
 class TaskGradients:
-    """A Jacobian J (T, P), its rows the gradients of the tasks' losses, kept in parts.
+    """A Jacobian J (T, P) whose rows are the gradients of the tasks' losses, kept in parts.
 
     Args:
         blocks: the parts, each for some of the shared parameters.
         losses: T scalars.
-        private: parameters behind the shared part.
-        own: their gradients by task; None where a task does not depend on one.
+        private: parameters after the shared part.
+        own: their gradients by task; None if a task does not depend on one.
         made_in: the type that gradients passed through, which is less exact than that of the losses under autocast.
     """
 
@@ -46,7 +46,7 @@ class TaskGradients:
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """What the columns of J belong to, in their order."""
+        """The parameters of the columns of J, in order."""
         return tuple(p for block in self.blocks for p in block.parameters)
 
     def gramian(self) -> Tensor:
@@ -67,7 +67,7 @@ class TaskGradients:
         return resolved_gramian(gramian, gradients=self.made_in).to(gramian) if halves else gramian
 
     def jacobian(self) -> Tensor:
-        """Return J (T, P) as one matrix; this is what the other functions avoid."""
+        """Return J (T, P) as one matrix, which the other functions avoid."""
         return torch.cat([rows for block in self.blocks for rows in block.rows()], dim=1)
 
     def combined(self, weights: Tensor) -> tuple[Tensor, ...]:
@@ -75,9 +75,9 @@ class TaskGradients:
         return tuple(gradient for block in self.blocks for gradient in block.combined(weights))
 
     def features(self) -> tuple[Tensor, ...]:
-        """Return the values (B, ...) of what was cut, where J has a column for each of their entries; else nothing.
+        """Return the values (B, ...) at the cut if J has a column for each of their entries, otherwise nothing.
 
-        Under several processes they are those of the whole batch, as the columns are.
+        With several processes they cover the whole batch, like the columns.
         """
         return tuple(block.values() for block in self.blocks if isinstance(block, FeatureBlock))
 
@@ -91,18 +91,18 @@ class TaskGradients:
         return self._deliver((weights.to(self.losses) * self.losses).sum(), self.combined(weights), private)
 
     def deliver_direction(self, direction: Tensor, *, private: Tensor | None = None) -> Tensor:
-        """Return the summed loss; backward gives the shared parameters a direction (P,) in place of J^T w.
+        """Return the summed loss; backward gives the shared parameters a direction (P,) instead of J^T w.
 
         Args:
             direction: (P,).
             private: as in :meth:`deliver`.
 
         Raises:
-            ValueError: the direction has another length than J has columns.
+            ValueError: the length of the direction is not the number of columns of J.
         """
         sizes = [block.columns for block in self.blocks]
         if direction.shape != (sum(sizes),):
-            raise ValueError(f"a direction of shape {tuple(direction.shape)}; expected ({sum(sizes)},), one a column")
+            raise ValueError(f"a direction of shape {tuple(direction.shape)}; expected ({sum(sizes)},), one per column")
         parts = zip(self.blocks, torch.split(direction, sizes), strict=True)
         return self._deliver(self.losses.sum(), [own for block, part in parts for own in block.parted(part)], private)
 
@@ -118,7 +118,7 @@ class TaskGradients:
 
 
 def _summed(gradients: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> Tensor | None:
-    """Return the weighted sum of those that are there; a weight is 1 where it is None."""
+    """Return the weighted sum of those that exist; without weights, all count 1."""
     total: Tensor | None = None
     for gradient, weight in zip(gradients, weights, strict=True):
         if gradient is not None:
