@@ -88,7 +88,7 @@ def test_unknown_domains(root, name, message):
 def test_root_is_asked_for(tmp_path):
     with pytest.raises(ValueError, match="is read from disk; give root"):
         load_task("folder:photo->sketch")
-    with pytest.raises(ValueError, match="holds no folders"):
+    with pytest.raises(ValueError, match="has no folders"):
         load_task("folder:photo->sketch", root=tmp_path)
     with pytest.raises(ValueError, match="is not a folder"):
         load_task("folder:photo->sketch", root=tmp_path / "none")
@@ -104,13 +104,13 @@ def test_other_classes_are_named(root):
 def test_a_domain_without_pictures(root):
     for file in (root / "sketch").glob("*/*.png"):
         file.unlink()
-    with pytest.raises(ValueError, match="holds no pictures"):
+    with pytest.raises(ValueError, match="has no images"):
         load_task("folder:photo->sketch", root=root)
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
-    with pytest.raises(ValueError, match=r"a\.jpg cannot be read as a picture"):
+    with pytest.raises(ValueError, match=r"a\.jpg cannot be read as an image"):
         ImageFiles([tmp_path / "a.jpg"])[np.array([0])]
 
 
@@ -233,20 +233,20 @@ def of_notes(root):
 )
 def test_a_class_without_pictures_is_named(root, spoil, name):
     spoil(root)
-    with pytest.raises(ValueError, match=rf"photo/{name} holds no pictures; fill it, or remove the folder"):
+    with pytest.raises(ValueError, match=rf"photo/{name} has no images; fill it, or remove the folder"):
         load_task("folder:photo->sketch", root=root)
 
 
 @pytest.mark.parametrize("link", ["photo/cat/new.png", "photo/cat/folder", "photo/bird", "else"])
 def test_links_that_lead_nowhere_are_named(root, link):
     (root / link).symlink_to(root / "gone")
-    with pytest.raises(ValueError, match=rf"{link} is a link to .*gone, which is not there; mend or remove it"):
+    with pytest.raises(ValueError, match=rf"{link} is a link to .*gone, which does not exist; fix or remove it"):
         load_task("folder:photo->sketch", root=root)
 
 
 def test_pictures_outside_of_a_class_are_named(root):
     Image.new("RGB", (8, 8)).save(root / "photo/sheet.tif")
-    with pytest.raises(ValueError, match=r"photo/sheet\.tif is in no class; move it into the folder of one"):
+    with pytest.raises(ValueError, match=r"photo/sheet\.tif is in no class folder; move it into one"):
         load_task("folder:photo->sketch", root=root)
 
 
@@ -256,7 +256,7 @@ def test_pictures_outside_of_a_class_are_named(root):
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_files_that_are_no_pictures_are_found_when_the_set_is_loaded(root, content, suffix):
     (root / f"sketch/dog/broken.{suffix}").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"sketch/dog/broken\.{suffix} cannot be read as a picture"):
+    with pytest.raises(ValueError, match=rf"sketch/dog/broken\.{suffix} cannot be read as an image"):
         load_task("folder:photo->sketch", root=root)
 
 

@@ -104,31 +104,31 @@ def test_the_runs_are_part_of_the_identity(root):
 @pytest.mark.parametrize(
     ("task", "spoil", "message"),
     [
-        ("omniglot", lambda root: (root / "images_evaluation").rename(root / "other"), "holds no folder images_eval"),
+        ("omniglot", lambda root: (root / "images_evaluation").rename(root / "other"), "has no folder images_eval"),
         (
             "omniglot-oneshot",
             lambda root: (root / "all_runs").rename(root.parent / "gone"),
-            "holds no class_labels.txt",
+            "has no class_labels.txt",
         ),
         (
             "omniglot-oneshot",
             lambda root: (root / "all_runs/run02/test/item03.png").unlink(),
-            "names .*item03.png, which is not there",
+            "names .*item03.png, which does not exist",
         ),
         (
             "omniglot-oneshot",
             lambda root: (root / "all_runs/run02/class_labels.txt").write_text("one two three\n"),
-            "expected lines of a test and a training picture",
+            "expected lines with a test and a training image",
         ),
         (
             "omniglot-oneshot",
             lambda root: write_runs(root / "more", runs=1, way=4),
-            r"have \[\(4, 4\), \(5, 5\)\] training and test pictures",
+            r"have \[\(4, 4\), \(5, 5\)\] training and test images",
         ),
         (
             "omniglot",
             lambda root: next((root / "images_background").rglob("*.png")).write_bytes(b"no picture"),
-            "cannot be read as a picture",
+            "cannot be read as an image",
         ),
     ],
 )
@@ -142,7 +142,7 @@ def test_an_empty_folder_is_an_error(root):
     for character in sorted((root / "images_background").glob("*/*")):
         for file in character.iterdir():
             file.unlink()
-    with pytest.raises(ValueError, match=r"holds no alphabet/character/\*\.png"):
+    with pytest.raises(ValueError, match=r"has no alphabet/character/\*\.png"):
         load_task("omniglot", root=root)
 
 

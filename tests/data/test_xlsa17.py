@@ -79,7 +79,7 @@ def test_classes_without_names_are_numbered(root):
         ({"att": None}, "att_splits.mat has no att; it holds"),
         ({"test_seen_loc": None, "val_loc": None}, "has no val_loc and no test_seen_loc"),
         ({"test_unseen_loc": places(30)}, "test_unseen_loc is empty or points beyond the 30 images"),
-        ({"test_unseen_loc": places(0, 25)}, r"classes \[1\] are both trained on and unseen"),
+        ({"test_unseen_loc": places(0, 25)}, r"classes \[1\] are both seen and unseen"),
         ({"att": np.ones((4, 5))}, "labels from 1 to 6 for 5 rows of attributes"),
         ({"att": np.full((4, 6), np.nan)}, "NaN or Inf in the embeddings of classes 'ant' .0., 'bee'"),
     ],

@@ -71,10 +71,10 @@ def test_parts_between_layers_ask_for_a_composition():
     backbone = create_backbone("identity", num_features=5)
     backbone.composable = False
     for name in ("cross_stitch", "mtan"):
-        with pytest.raises(ValueError, match="no composition"):
+        with pytest.raises(ValueError, match="needs access between the layer groups"):
             made(name, backbone)
     backbone.composable = True
-    with pytest.raises(ValueError, match="needs trained layers"):
+    with pytest.raises(ValueError, match="attends to trained layers"):
         made("mtan", backbone)
 
 

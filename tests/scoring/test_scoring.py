@@ -243,7 +243,7 @@ def test_intervals_count_classes_or_examples():
 
 
 def test_something_else_has_nothing_to_score():
-    with pytest.raises(TypeError, match="nothing to score of a int; expected a task or a Target"):
+    with pytest.raises(TypeError, match="cannot score int; expected a task or a Target"):
         scorer(3)
 
 

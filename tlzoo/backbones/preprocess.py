@@ -49,7 +49,7 @@ class ImagePreprocess:
             raise ValueError(f"{self.channels} channels; expected 1 or 3")
         for name, value in (("mean", self.mean), ("std", self.std)):
             if not isinstance(value, int | float) and len(value) not in (1, self.channels):
-                raise ValueError(f"{name} has {len(value)} entries; expected 1 or {self.channels}, one a channel")
+                raise ValueError(f"{name} has {len(value)} entries; expected 1 or {self.channels}, one per channel")
 
     @property
     def identity(self) -> str:

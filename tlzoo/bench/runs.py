@@ -55,7 +55,7 @@ class SuiteRun:
         return self.summary
 
     def tables(self) -> list[Table]:
-        """Return the tables of what is stored: one a group, task and backbone, and their summaries."""
+        """Return the tables of what is stored: one per group, task and backbone, and their summaries."""
         from tlzoo.bench.report import build_tables
 
         return build_tables(self.plan, self.store)
@@ -155,7 +155,7 @@ def run_suite(
         root: folder of the data, for suites on data of one's own.
         executor: ``in_process``, ``pool`` (worker processes), ``ray``, ``slurm``, or an executor; None for ``pool``,
             and for ``in_process`` where the suite uses something that is defined in this session alone.
-        workers: cells at a time; None for one a core (ray, slurm: no limit).
+        workers: cells at a time; None for one per core (ray, slurm: no limit).
         address: of a Ray cluster; for slurm ``local`` or ``debug``.
         cell_timeout: seconds after which a cell is stopped and counts as failed; 0: no limit; None: as the suite says.
         loggers: where measured figures also go: ``tensorboard``, ``wandb``, ``mlflow``.

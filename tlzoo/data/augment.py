@@ -30,8 +30,7 @@ def augment(item: Item, view: str, modality: str, random: np.random.Generator, *
     https://arxiv.org/abs/1909.13719) with random strength, and a gray square of up to half the side, as in FixMatch.
 
     series (time, C): weak adds noise of 5 % of each channel's deviation; strong adds 10 %, scales each channel by a
-        factor
-    around 1 (deviation 0.2), and sets a quarter of the time to the channel's mean.
+    factor around 1 (deviation 0.2), and sets a quarter of the time to the channel's mean.
 
     features (D,): weak adds noise of 10 % of the item's deviation; strong adds 30 % and drops a fifth of the features.
 
@@ -67,8 +66,8 @@ def _shifted(picture: Item, random: np.random.Generator, mirrored: bool) -> Item
 
 
 def _operated(picture: Item, random: np.random.Generator) -> Item:
-    """Return the picture after two random operations with random strengths in [-1, 1]."""
-    import torch  # here, with torchvision: names of tasks are listed without
+    """Return the image after two random operations with random strengths in [-1, 1]."""
+    import torch  # imported here, so that listing the names of tasks needs no torchvision
 
     tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     for operation in random.choice(len(_PICTURE_OPERATIONS), size=_OPERATIONS):
@@ -95,7 +94,7 @@ def _pixels() -> Any:
 
 
 def _affine(picture: Any, *, angle: float = 0.0, move: tuple[float, float] = (0, 0), shear: Any = (0.0, 0.0)) -> Any:
-    """Return the moved picture; new areas get the color of the upper left corner."""
+    """Return the shifted image; new areas get the color of the upper left corner."""
     height, width = picture.shape[-2:]
     return _pixels().affine(
         picture,

@@ -1,10 +1,10 @@
 """Fifteen common corruptions at five severities (Hendrycks and Dietterich, ICLR 2019).
 
-Source: https://arxiv.org/abs/1903.12261. Strengths are those that the authors chose for pictures of 64 pixels
-(Tiny-ImageNet-C); lengths scale with the picture's shorter side. Written anew on NumPy, SciPy and Pillow.
+Source: https://arxiv.org/abs/1903.12261. Strengths are the authors' for images of 64 pixels
+(Tiny-ImageNet-C); lengths scale with the shorter side of the image. Written from scratch on NumPy, SciPy and Pillow.
 
-Differs from the authors' code: frost is a synthetic texture instead of photographs; motion blur and snow draw the
-blurred line by interpolation instead of ImageMagick; the side of the fog's fractal is the next power of two.
+Differs from the authors' code: frost is a synthetic texture instead of photographs; motion blur and snow
+interpolate along the line instead of calling ImageMagick; the side of the fog's fractal is the next power of two.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ __all__ = ["CORRUPTIONS", "SEVERITIES", "corrupt"]
 SEVERITIES = (1, 2, 3, 4, 5)
 
 _SIDE = 64
-"""The side of the pictures that strengths were chosen for, in pixels."""
+"""Side, in pixels, of the images for which the strengths were chosen."""
 
 Picture = NDArray[np.float64]
 Corruption = Callable[[Picture, Any, np.random.Generator], Picture]
 
 
 def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int = 0, first: int = 0) -> NDArray[np.uint8]:
-    """Return corrupted pictures.
+    """Return corrupted images.
 
     Args:
-        images: (N, H, W, C), uint8, of 1 or 3 channels.
+        images: (N, H, W, C), uint8, with 1 or 3 channels.
         name: one of :data:`CORRUPTIONS`.
         severity: from 1 to 5.
-        seed: what is random of a picture depends on (seed, name, place) alone; severities share it.
-        first: place of the first picture in its set.
+        seed: the random numbers of an image only depend on (seed, name, index); severities share them.
+        first: index of the first image in its set.
 
     Raises:
-        ValueError: an unknown name, a severity outside 1 to 5, or pictures of another shape or type.
+        ValueError: the name is unknown, the severity is outside 1 to 5, or shape or type of the images do not fit.
 
     >>> gray = np.full((1, 8, 8, 3), 128, dtype=np.uint8)
     >>> corrupt(gray, "brightness", 1)[0, 0, 0].tolist()
@@ -73,13 +73,13 @@ def _shot_noise(image: Picture, photons: float, random: np.random.Generator) -> 
 
 
 def _impulse_noise(image: Picture, share: float, random: np.random.Generator) -> Picture:
-    """Set a share of the values to 0 or 1, one as often as the other."""
+    """Set a share of the values to 0 or 1, equally often."""
     drawn = random.random(image.shape)
     return np.where(drawn < share / 2, 0.0, np.where(drawn < share, 1.0, image))
 
 
 def _defocus_blur(image: Picture, strength: tuple[float, float], _: np.random.Generator) -> Picture:
-    """Convolve with a disk (radius in pixels) whose edge is softened (deviation in pixels)."""
+    """Convolve with a disk (radius in pixels) with a soft edge (deviation in pixels)."""
     from scipy.ndimage import convolve, gaussian_filter
 
     radius, softness = (length * _scale(image) for length in strength)
@@ -91,7 +91,7 @@ def _defocus_blur(image: Picture, strength: tuple[float, float], _: np.random.Ge
 
 
 def _glass_blur(image: Picture, strength: tuple[float, float, int], random: np.random.Generator) -> Picture:
-    """Blur, swap pixels with others that are near, some times over, and blur again."""
+    """Blur, repeatedly swap pixels with others nearby, and blur again."""
     deviation, distance, rounds = strength
     reach = max(round(distance * _scale(image)), 1)
     height, width = image.shape[:2]
@@ -113,13 +113,13 @@ def _motion_blur(image: Picture, strength: tuple[float, float], random: np.rando
 
 
 def _zoom_blur(image: Picture, most: float, _: np.random.Generator) -> Picture:
-    """Average the picture with those that are zoomed in by 1 % after the other."""
+    """Average the image with versions zoomed in by steps of 1 %."""
     factors = np.arange(1, most, 0.01)
     return np.asarray(np.mean([image, *(_zoomed(image, factor) for factor in factors)], axis=0))
 
 
 def _snow(image: Picture, strength: tuple[float, ...], random: np.random.Generator) -> Picture:
-    """Whiten the picture, and add streaks that fall: thresholded noise, zoomed and smeared."""
+    """Whiten the image, and add falling streaks: thresholded noise, zoomed and smeared."""
     mean, deviation, zoom, threshold, radius, blur, kept = strength
     flakes = _zoomed(random.normal(mean, deviation, size=(*image.shape[:2], 1)), zoom)
     flakes = np.clip(np.where(flakes < threshold, 0, flakes), 0, 1)
@@ -130,7 +130,7 @@ def _snow(image: Picture, strength: tuple[float, ...], random: np.random.Generat
 
 
 def _frost(image: Picture, strength: tuple[float, float], random: np.random.Generator) -> Picture:
-    """Mix the picture with ice: ridges of a fractal, bluish white."""
+    """Mix the image with ice: bluish white ridges of a fractal."""
     kept, added = strength
     ridges = 1 - np.abs(2 * _plasma(image.shape[:2], 2.0, random) - 1)
     ice = np.clip(0.35 + 0.65 * ridges**2, 0, 1)[..., None]
@@ -158,9 +158,9 @@ def _contrast(image: Picture, kept: float, _: np.random.Generator) -> Picture:
 
 
 def _elastic_transform(image: Picture, strength: tuple[float, ...], random: np.random.Generator) -> Picture:
-    """Map the picture by a random affine map, then move every pixel by a smooth random field.
+    """Apply a random affine map to the image, then shift every pixel by a smooth random field.
 
-    Strengths are shares of the side: amplitude and smoothness of the field, and how far the affine map moves a corner.
+    Strengths are shares of the side: amplitude and smoothness of the field, and the largest shift of a corner.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -169,7 +169,7 @@ def _elastic_transform(image: Picture, strength: tuple[float, ...], random: np.r
     center, reach = np.array(image.shape[:2]) // 2, side // 3
     corners = center + reach * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = corners + random.uniform(-corner, corner, size=corners.shape)
-    back = np.linalg.solve(np.c_[moved, np.ones(3)], corners)  # where a pixel of the result comes from
+    back = np.linalg.solve(np.c_[moved, np.ones(3)], corners)  # the position that each pixel of the result comes from
     grid = np.stack(np.meshgrid(*map(np.arange, image.shape[:2]), indexing="ij"), axis=-1)
     mapped = _sampled(image, grid @ back[:2] + back[2])
     if amplitude == 0:
@@ -180,7 +180,7 @@ def _elastic_transform(image: Picture, strength: tuple[float, ...], random: np.r
 
 
 def _pixelate(image: Picture, share: float, _: np.random.Generator) -> Picture:
-    """Average over boxes, as many a side as a share of the side, and enlarge them again."""
+    """Average over boxes, whose number per side is a share of the side, and enlarge them again."""
     from PIL import Image
 
     height, width = image.shape[:2]
@@ -241,7 +241,7 @@ def _blurred(image: Picture, deviation: float) -> Picture:
 
 
 def _smeared(image: Picture, radius: float, deviation: float, degrees: float) -> Picture:
-    """Average along a line that begins at each pixel, weights falling as a Gaussian of ``deviation`` pixels."""
+    """Average along a line from each pixel, with Gaussian weights (deviation in pixels)."""
     from scipy.ndimage import shift
 
     steps = np.arange(0, max(radius, 0) + 1)
@@ -256,14 +256,14 @@ def _smeared(image: Picture, radius: float, deviation: float, degrees: float) ->
 
 
 def _zoomed(image: Picture, factor: float) -> Picture:
-    """Enlarge the middle of a picture by a factor of 1 or more, at the same size."""
+    """Enlarge the center of an image by a factor of at least 1, and keep its size."""
     height, width = image.shape[:2]
     rows, columns = ((np.arange(n) - (n - 1) / 2) / factor + (n - 1) / 2 for n in (height, width))
     return _sampled(image, np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1))
 
 
 def _sampled(image: Picture, places: Picture) -> Picture:
-    """Return the picture (H, W, C) read at fractional places (H, W, 2), beyond the edges as in a mirror."""
+    """Return the image (H, W, C), interpolated at positions (H, W, 2) and mirrored beyond its edges."""
     from scipy.ndimage import map_coordinates
 
     where = np.moveaxis(places, 2, 0)
@@ -272,7 +272,7 @@ def _sampled(image: Picture, places: Picture) -> Picture:
 
 
 def _plasma(shape: tuple[int, ...], decay: float, random: np.random.Generator) -> Picture:
-    """Return a fractal of the diamond-square algorithm (Fournier et al., CACM 1982) in [0, 1], cut to a shape."""
+    """Return a fractal by the diamond-square algorithm (Fournier et al., CACM 1982) in [0, 1], cropped to a shape."""
     size = 1 << (max(shape) - 1).bit_length()
     height = np.zeros((size, size))
     step, roughness = size, 1.0

@@ -39,9 +39,9 @@ class EpisodeList:
 
     Attributes:
         episodes: index arrays with a leading dimension E, read-only.
-        way: classes an episode.
-        shot: support examples a class.
-        query: query examples a class.
+        way: number of classes per episode.
+        shot: support examples per class.
+        query: query examples per class.
     """
 
     episodes: EpisodeIndices
@@ -70,8 +70,8 @@ class EpisodeSampler:
 
     Args:
         labels: (N,) classes of the set that episodes are drawn from.
-        way: classes an episode.
-        shot: support examples a class.
+        way: number of classes per episode.
+        shot: support examples per class.
         query: query examples per class; their mean if ``dirichlet`` is given.
         seed: an episode depends only on seed, stream and step.
         stream: stream of random numbers: that of training, or that of the fixed test lists.

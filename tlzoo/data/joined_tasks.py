@@ -1,4 +1,4 @@
-"""Joins data sets of several tasks, of different sizes, into one set with missing targets."""
+"""Joins data sets of several tasks into one set with missing targets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["united"]
 
 
 def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
-    """Return all examples of several sets, one after the other; a target that a set lacks is missing there.
+    """Return all examples of several sets; a target that a set lacks is missing for its examples.
 
-    NaN marks missing targets of every kind, because -1 may be a value. Batches of the result hold examples of every set
+    NaN marks missing targets of every kind, because -1 may be a value. Batches of the result have examples of every set
     in proportion to its size. Inputs are read into memory.
 
     Args:
-        sets: name -> examples of one modality and shape, with ``targets``; the name is kept in the attribute ``set``.
+        sets: name -> examples of one modality and shape, with ``targets``; the attribute ``set`` keeps the name.
 
     Raises:
         ValueError: there is no set, the modalities differ, or the types of a target differ.

@@ -1,4 +1,4 @@
-"""Pictures on disk: which files are some, how they are read, and readers that open them when they are asked for."""
+"""Images on disk: which files count, how they are read, and readers that open them on demand."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 __all__ = ["REVISION", "ImageFiles", "find_pictures", "open_picture", "picture_hashes", "subfolders"]
 
 REVISION = 2
-"""Raised when pictures are read otherwise; part of the identity of sets on disk."""
+"""Raised when images are read differently; part of the identity of sets on disk."""
 
 SUFFIXES = frozenset(
     ".avif .bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
 )
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""In Pillow's names: among others that it knows are some that it can name and not read."""
+"""By Pillow's names, because Pillow also lists formats that it cannot read."""
 
 _JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"})
-"""What systems leave in folders, in lower case, beside everything that begins with a dot."""
+"""Files that operating systems leave in folders, in lower case; names with a leading dot are ignored as well."""
 
 _SIZE = 224
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 class ImageFiles:
-    """Pictures read when they are asked for: RGB, the shorter side resized to ``size``, the middle cut out.
+    """Images read on demand, as RGB, with the shorter side resized to ``size`` and cropped to the center.
 
     Args:
-        files: one a picture.
+        files: one per image.
         size: height and width.
 
     Raises:
-        OSError: a file is not there.
+        OSError: a file does not exist.
     """
 
     def __init__(self, files: Sequence[Path], *, size: int = _SIZE) -> None:
@@ -60,12 +60,12 @@ class ImageFiles:
 
     def _read(self, index: int) -> NDArray[np.uint8]:
         picture = np.asarray(_fitted(open_picture(self.files[index]), self.size))
-        if _stamp(self.files[index]) != self._stamps[index]:  # what the set is known by no longer holds
+        if _stamp(self.files[index]) != self._stamps[index]:  # the checksum of the set no longer holds
             raise ValueError(f"{self.files[index]} changed after the set was loaded; load it again")
         return picture
 
     def take(self, indices: NDArray[np.int64]) -> ImageFiles:
-        """Return a reader of these files alone."""
+        """Return a reader of these files only."""
         return ImageFiles([self.files[index] for index in indices], size=self.size)
 
 
@@ -75,12 +75,12 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def open_picture(file: Path) -> Image:
-    """Return a picture in RGB; of an animation the first.
+    """Return an image in RGB; for an animation, its first frame.
 
-    16 bits of gray become 8 by their upper half, and what is transparent is shown on white.
+    16-bit gray keeps its upper 8 bits, and transparent areas become white.
 
     Raises:
-        ValueError: no picture, or one whose values have no known range.
+        ValueError: the file is not an image, or its values have no known range.
     """
     with _opened(file) as opened:
         return _colored(opened)
@@ -95,18 +95,18 @@ def _opened(file: Path) -> Iterator[Image]:
         with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as opened:
             yield opened
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} cannot be read as a picture ({error}); replace or remove it") from error
+        raise ValueError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
 
 
 def _colored(image: Image) -> Image:
     from PIL import Image
 
-    # in other formats 32 bits are what they say, in these they stand for 16
+    # in these formats, 32 bits stand for 16
     if image.mode in _DEEP_GRAY or (image.mode == "I" and image.format in ("PNG", "PPM")):
         deep = np.asarray(image, dtype=np.float64)
         return Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError(f"values of mode {image.mode} have no known range; store 8 or 16 bits a channel")
+        raise ValueError(f"values of mode {image.mode} have no known range; store 8 or 16 bits per channel")
     if image.has_transparency_data:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
@@ -123,22 +123,22 @@ def _fitted(image: Image, size: int) -> Image:
 
 
 def find_pictures(folder: Path, *, deep: bool = True) -> list[Path]:
-    """Return the pictures in a folder, and where ``deep`` in those below it, sorted; other files do not count.
+    """Return the images in a folder, and with ``deep`` also in its subfolders, sorted.
 
-    A picture is what has the suffix of one, or begins as one does.
+    A file is an image if it has the suffix of one, or begins like one.
 
     Raises:
-        ValueError: a link leads nowhere.
+        ValueError: a link is broken.
     """
     files = _files(folder, seen=set()) if deep else (path for path in _entries(folder) if path.is_file())
     return sorted(file for file in files if _is_picture(file))
 
 
 def subfolders(folder: Path) -> tuple[str, ...]:
-    """Return the names of the folders in a folder, sorted; what systems leave there is none.
+    """Return the sorted names of the folders in a folder, except those of the operating system.
 
     Raises:
-        ValueError: it is no folder, or a link in it leads nowhere.
+        ValueError: it is not a folder, or a link in it is broken.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; expected root/domain/class/*.jpg")
@@ -146,10 +146,10 @@ def subfolders(folder: Path) -> tuple[str, ...]:
 
 
 def picture_hashes(root: Path, files: Sequence[Path]) -> list[tuple[str, str]]:
-    """Return (path below ``root``, hash of the contents) of pictures.
+    """Return the path below ``root`` and the hash of the contents of each image.
 
     Raises:
-        ValueError: a file is no picture; those that changed since the last time are looked at.
+        ValueError: a file that is new or changed is not an image.
     """
     return sorted(content_hashes(root, files, check=_check_header).items())
 
@@ -164,12 +164,12 @@ def _entries(folder: Path) -> Iterator[Path]:
         if path.name.startswith(".") or path.name.lower() in _JUNK:
             continue
         if path.is_symlink() and not path.exists():
-            raise ValueError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove it")
+            raise ValueError(f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove it")
         yield path
 
 
 def _files(folder: Path, *, seen: set[Path]) -> Iterator[Path]:
-    if (resolved := folder.resolve()) in seen:  # a link back up
+    if (resolved := folder.resolve()) in seen:  # a link to a parent folder
         return
     seen.add(resolved)
     for path in _entries(folder):

@@ -67,7 +67,9 @@ class BalancedSampler:
     ) -> None:
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         if batch_size < len(members):
-            raise ValueError(f"batches of {batch_size} for {len(members)} groups; expected one example of each or more")
+            raise ValueError(
+                f"batches of {batch_size} for {len(members)} groups; expected at least one example of each"
+            )
         shares = [len(part) for part in np.array_split(np.arange(batch_size), len(members))]
         self._parts = [
             (own, BatchSampler(len(own), share, seed=seed, stream=stream, key=(place,)))

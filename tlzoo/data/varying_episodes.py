@@ -1,4 +1,4 @@
-"""Episodes of varying way and shot, for training: what is learned should not hang on one shape."""
+"""Training episodes of varying way and shot, so that what is learned does not depend on one shape."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["VariedSampler"]
 
 
 class VariedSampler:
-    """A sampler for each pair of a way and a shot; each step draws one of them, all equally likely.
+    """A sampler for each pair of a way and a shot; each step uses one of them, with equal probability.
 
-    The episodes of a batch are stacked, so they have one shape: batches differ, not the episodes in them.
+    The episodes of a batch are stacked, so they have the same shape; only batches differ.
 
     Args:
-        make: the sampler of a way and a shot.
-        ways: classes an episode, one number or several.
-        shots: support examples a class, one number or several.
-        seed: the shape of a step depends on (seed, step) alone.
+        make: returns the sampler for a way and a shot.
+        ways: number or numbers of classes per episode.
+        shots: number or numbers of support examples per class.
+        seed: the shape of a step only depends on (seed, step).
 
     Raises:
-        ValueError: no way or no shot; or ``make`` finds too few classes with enough examples for one of the shapes.
+        ValueError: there is no way or shot, or too few classes have enough examples for one of the shapes.
 
     >>> import numpy as np
     >>> labels = np.repeat(np.arange(6), 8)
@@ -49,7 +49,7 @@ class VariedSampler:
         self.samplers, self.seed = [make(way, shot) for way, shot in shapes], seed
 
     def at(self, step: int) -> EpisodeSampler:
-        """Return the sampler that gives the batch of one step."""
+        """Return the sampler of one step."""
         if len(self.samplers) == 1:
             return self.samplers[0]
         random = numpy_generator(self.seed, Stream.EPISODE_SHAPES, step)

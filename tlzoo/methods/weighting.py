@@ -93,7 +93,7 @@ class Weighting(Method):
         """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
 
         Args:
-            jacobian: gradients of the tasks, one a row.
+            jacobian: gradients of the tasks, one per row.
             features: where they are gradients for shared results rather than parameters, those results (B, ...), whose
                 entries are the columns in order.
 

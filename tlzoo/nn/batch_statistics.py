@@ -1,4 +1,4 @@
-"""Batch normalization by the statistics of some rows."""
+"""Batch normalization with the statistics of some rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Statistics = Literal["support", "batch"]
 
 
 def uses_batch_statistics(network: nn.Module) -> bool:
-    """Say whether a network has batch normalization without running statistics, which depends on each batch.
+    """Return whether a network has batch normalization without running statistics, which depends on each batch.
 
     >>> uses_batch_statistics(nn.BatchNorm1d(2)), uses_batch_statistics(nn.BatchNorm1d(2, track_running_stats=False))
     (False, True)
@@ -28,9 +28,9 @@ def uses_batch_statistics(network: nn.Module) -> bool:
 
 @contextmanager
 def resting_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, batch normalization in training normalizes as ever, and leaves its running statistics alone.
+    """Context in which batch normalization does not update its running statistics in training.
 
-    For passes with inputs that nobody will ever see, such as perturbed ones.
+    For passes with artificial inputs, such as perturbed ones.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
@@ -44,13 +44,13 @@ def resting_statistics(network: nn.Module) -> Iterator[None]:
 
 
 class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manager
-    """Inside, batch normalization that uses the batch's statistics takes those of its first rows alone.
+    """Context in which batch normalization without running statistics only uses the statistics of the first rows.
 
-    Layers that keep running statistics are left alone. What follows the first rows is thus normalized without a look at
-    its own batch: support first, then queries.
+    The other rows are thus normalized independently of each other, such as queries that follow the support. Layers with
+    running statistics do not change.
 
     Args:
-        count: of the first rows.
+        count: number of first rows.
 
     >>> norm = torch.nn.BatchNorm1d(1, track_running_stats=False, affine=False, eps=0.0)
     >>> with statistics_of(2):
@@ -63,7 +63,7 @@ class statistics_of(TorchFunctionMode):  # noqa: N801 - used as a context manage
         self.count = count
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Replace batch normalization of a batch; call everything else."""
+        """Replace batch normalization by batch statistics, and call everything else."""
         if func is F.batch_norm:
             return self._normalized(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""The network that tells domains apart."""
+"""The network that distinguishes domains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DomainDiscriminator(nn.Sequential):
     sees both domains together.
 
     Args:
-        num_inputs: width of what it sees.
+        num_inputs: width of the inputs.
         hidden: width of the hidden layers.
 
     >>> DomainDiscriminator(4, hidden=8)(torch.zeros(3, 4)).shape
@@ -47,7 +47,7 @@ def domain_losses(logits: Tensor, num_source: int) -> tuple[Tensor, Tensor, Tens
         num_source: N.
 
     Raises:
-        ValueError: not (N + M, 1) logits, or an empty side.
+        ValueError: the logits are not (N + M, 1), or a side is empty.
     """
     if logits.ndim != 2 or logits.shape[1] != 1 or not 0 < num_source < len(logits):
         raise ValueError(
@@ -63,16 +63,16 @@ def domain_losses(logits: Tensor, num_source: int) -> tuple[Tensor, Tensor, Tens
 def domain_loss(logits: Tensor, num_source: int, weights: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Return the discriminator's loss, the mean cross-entropy, and its accuracy.
 
-    Without weights each domain counts one half, whatever the sizes.
+    Without weights, each domain counts one half, whatever its size.
 
     Args:
         logits: (N + M, 1) logits of "source"; the first ``num_source`` rows are the source.
         num_source: N.
-        weights: (N,) and (M,) weights of the examples, used as weighted sum divided by the total of all, detached;
-            weights that sum to 1 in each domain make both count one half.
+        weights: (N,) and (M,) weights of the examples, without gradient, for a weighted mean over all examples; if they
+            sum to 1 in each domain, both domains count one half.
 
     Raises:
-        ValueError: not (N + M, 1) logits, or an empty side.
+        ValueError: the logits are not (N + M, 1), or a side is empty.
 
     >>> loss, accuracy = domain_loss(torch.tensor([[9.0], [-9.0]]), 1)
     >>> accuracy.item()

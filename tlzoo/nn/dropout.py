@@ -12,10 +12,10 @@ __all__ = ["StreamDropout"]
 
 
 class StreamDropout(nn.Module):
-    """Dropout that leaves torch's global random state alone; its own is in the checkpoint.
+    """Dropout with its own random state, which is in the checkpoint, instead of torch's global one.
 
     Args:
-        rate: share of the entries that become 0 in training; the others are divided by 1 - ``rate``.
+        rate: probability that an entry becomes 0 in training; the others are divided by 1 - ``rate``.
 
     >>> dropout = StreamDropout(0.5)
     >>> sorted(set(dropout(torch.ones(100)).tolist())), dropout.eval()(torch.ones(2)).tolist()
@@ -29,7 +29,7 @@ class StreamDropout(nn.Module):
         self.random = RandomStream()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x (...) with entries dropped in training, as it is else."""
+        """Return x (...), with dropped entries in training."""
         if not self.training or not self.rate:
             return x
         with torch.no_grad():

@@ -14,7 +14,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def normalization_layers(network: nn.Module, *kinds: type[Layer]) -> list[Layer]:
-    """Return the normalization layers of given kinds.
+    """Return the normalization layers of the given kinds.
 
     Raises:
         ValueError: there are none.

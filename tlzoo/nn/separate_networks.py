@@ -16,7 +16,7 @@ from tlzoo.nn.batch_statistics import statistics_of, uses_batch_statistics
 __all__ = ["SeparateNetworks"]
 
 _SLOW_RULE = "There is a performance drop"
-"""How torch's warning begins that an operation runs for one network after the other within ``vmap``."""
+"""Beginning of torch's warning that ``vmap`` repeats an operation for one network after the other."""
 
 
 class SeparateNetworks:
@@ -47,7 +47,7 @@ class SeparateNetworks:
         """
         kind, failure = _kind(model), None
         alone = self._one_by_one.get(kind, _faster_one_by_one(model, inputs.device))
-        # under vmap even where the rows are all: torch's own batch normalization has a wrong second derivative there
+        # under vmap even for all rows, because torch's own batch normalization has a wrong second derivative there
         # (2.14: MAML's gradient through conv4 is off in the third digit)
         plain = not uses_batch_statistics(model) or (alone and rows == inputs.shape[1])
         with nullcontext() if plain else statistics_of(rows):
@@ -72,14 +72,14 @@ class SeparateNetworks:
     def _warn(self, model: nn.Module, error: Exception) -> None:
         reason = str(error).strip().split("\n")[0].split(". ")[0]
         warnings.warn(
-            f"{self.caller}: {type(model).__name__} cannot run for all episodes at once ({reason}); it runs for one "
+            f"{self.caller}: {type(model).__name__} cannot run for all episodes at once ({reason}); they run one "
             "after the other, which takes longer",
             stacklevel=2,
         )
 
 
 class _SlowRuleError(Exception):
-    """An operation of the network has no rule for vmap."""
+    """Raised when an operation of the network has no rule for vmap."""
 
 
 def _all_at_once(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, *, strict: bool) -> Tensor:
@@ -146,13 +146,13 @@ def _without_fused_encoders() -> Iterator[None]:
 def _faster_one_by_one(model: nn.Module, device: torch.device) -> bool:
     """Return whether the model convolves on a CPU.
 
-    Filters of each episode's own become a grouped convolution, which takes a CPU 1.3 times as long as the convolutions
-    of conv4 one after the other: these keep it busy already.
+    Separate filters for each episode become a grouped convolution, which takes a CPU 1.3 times as long as running
+    conv4's convolutions one after the other, because these already keep it busy.
     """
     return device.type == "cpu" and any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
 
 
 def _kind(model: nn.Module) -> str:
-    """Return the classes of a model's modules, on which it depends whether all episodes can run at once."""
+    """Return the classes of a model's modules, which determine whether all episodes can run at once."""
     classes = sorted({f"{type(m).__module__}.{type(m).__qualname__}" for m in model.modules()})
     return f"{'training' if model.training else 'evaluating'} {' '.join(classes)}"

@@ -1,4 +1,4 @@
-"""Heads of single tasks: what a target's kind means for the output, the loss, and which labels are there."""
+"""Heads of single tasks: the output, the loss and the missing labels of each kind of target."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["HEADS", "ClassHead", "DenseHead", "NormalsHead", "OrdinalHead", "Tas
 
 
 class TaskHead(nn.Module):
-    """Base: features in, an output out, and its loss.
+    """Base: maps features to an output, and computes its loss.
 
     Args:
         num_features: D.
-        classes: C; 0 for a value.
+        classes: C; 0 for values.
     """
 
     def __init__(self, num_features: int, classes: int) -> None:
@@ -29,11 +29,11 @@ class TaskHead(nn.Module):
         raise NotImplementedError
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of outputs with labels, of which none is missing."""
+        """Return the mean loss of outputs with labels; no label is missing."""
         raise NotImplementedError
 
     def present(self, labels: Tensor) -> Tensor:
-        """Return (B,) booleans: which items have a label. Missing are NaN, and integers below 0."""
+        """Return (B,) booleans: which items have a label; NaN and negative integers are missing."""
         return ~is_missing(labels)
 
 
@@ -82,8 +82,8 @@ class ValueHead(TaskHead):
 class OrdinalHead(TaskHead):
     """One of C ordered classes: CORAL (Cao, Mirjalili & Raschka, 2020), https://arxiv.org/abs/1901.07884.
 
-    One score an item, C - 1 thresholds: logit k says whether the class is above k. Binary cross-entropy, averaged over
-    thresholds; thresholds start in order, so that no score is a contradiction.
+    One score per item and C - 1 thresholds; logit k predicts whether the class is above k. The loss is the binary
+    cross-entropy, averaged over thresholds, which start in order so that predictions do not contradict each other.
 
     Args:
         num_features: D.
@@ -110,8 +110,8 @@ class OrdinalHead(TaskHead):
 class DenseHead(TaskHead):
     """A class or a value at every position, from a feature map.
 
-    Logits are a 1x1 convolution, brought to the size of the labels (bilinear). Cross-entropy for classes, mean absolute
-    error for values; positions without label do not count.
+    A 1x1 convolution gives the logits, which are resized to the labels (bilinear). The loss is the cross-entropy for
+    classes and the mean absolute error for values; positions without label do not count.
 
     Args:
         num_features: D, channels of the map (B, D, h, w).
@@ -126,7 +126,7 @@ class DenseHead(TaskHead):
         """Map a feature map (B, D, h, w) to logits (B, C, h, w), or values (B, 1, h, w).
 
         Raises:
-            ValueError: features are no map.
+            ValueError: the features are no map.
         """
         if features.ndim != 4:
             raise ValueError(
@@ -136,7 +136,7 @@ class DenseHead(TaskHead):
         return self.layer(features)  # type: ignore[no-any-return]
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over positions with a label (B, H, W)."""
+        """Return the mean loss over positions with a label (B, H, W)."""
         output = _resized(output, labels)
         if self.classes:
             return F.cross_entropy(output, labels.where(labels >= 0, -1), ignore_index=-1)
@@ -145,9 +145,9 @@ class DenseHead(TaskHead):
 
 
 class NormalsHead(DenseHead):
-    """A unit vector at every position, from a feature map: a 1x1 convolution, brought to the size of the labels.
+    """A unit vector at every position, from a feature map: a 1x1 convolution, resized to the labels.
 
-    The loss is one minus the cosine of answer and label, at positions whose label is neither NaN nor 0.
+    The loss is one minus the cosine between output and label, at positions whose label is neither NaN nor 0.
 
     Args:
         num_features: D, channels of the map (B, D, h, w).
@@ -159,7 +159,7 @@ class NormalsHead(DenseHead):
         self.classes = classes
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over positions with a label (B, 3, H, W)."""
+        """Return the mean loss over positions with a label (B, 3, H, W)."""
         labels = labels.to(output.dtype).nan_to_num()
         cosines = F.cosine_similarity(_resized(output, labels), labels, dim=1)
         return 1 - cosines[labels.norm(dim=1) > 0].mean()

@@ -1,4 +1,4 @@
-"""The perturbations of virtual adversarial training, with the random numbers that they begin from."""
+"""The perturbations of virtual adversarial training, with their random starting points."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["VirtualAdversary"]
 
 
 class VirtualAdversary(nn.Module):
-    """Says how much a network's answers change within a radius of its inputs (Miyato et al., TPAMI 2019).
+    """Measures how much a network's predictions change within a radius of its inputs (Miyato et al., TPAMI 2019).
 
-    Source: https://arxiv.org/abs/1704.03976. What is perturbed is what the network's first layer is given: pixels after
-    preprocessing, frozen features where those are the inputs. The passes go through the network as it is (batch
-    normalization takes the statistics of the perturbed batch), running statistics stay.
+    Source: https://arxiv.org/abs/1704.03976. The perturbation acts on the input of the network's first layer:
+    preprocessed pixels, or frozen features. Batch normalization uses the statistics of the perturbed batch, and running
+    statistics do not change.
 
     Args:
         radius: Euclidean length of a perturbation, in the units of those inputs.
 
     Raises:
-        ValueError: a radius that is not positive.
+        ValueError: the radius is not positive.
     """
 
     def __init__(self, radius: float) -> None:
@@ -43,7 +43,7 @@ class VirtualAdversary(nn.Module):
             sides: predictions with their inputs, as ``source`` or ``target``.
 
         Raises:
-            ValueError: inputs that are no numbers after preprocessing.
+            ValueError: the inputs are not numbers after preprocessing.
         """
         prepared = [
             after_preprocessing(model, said.inputs, "source" if side == "source" else "target")

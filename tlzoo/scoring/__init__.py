@@ -1,4 +1,4 @@
-"""Figures of answers: a task and its outputs in, named figures out. No accuracy is computed anywhere else.
+"""Scores of answers to a task: every accuracy in tlzoo is computed here.
 
 >>> import torch
 >>> from tlzoo.data import Target
@@ -23,19 +23,18 @@ __all__ = ["CLASS_FIGURES", "ClassScores", "EpisodeScores", "MultitaskScores", "
 
 
 def scorer(task: Any, *, seen: NDArray[np.bool_] | None = None) -> Any:
-    """Return what counts the answers to a task's test, or to one target of a multitask task.
+    """Return the scorer of a task's test, or of one target of a multitask task.
 
     Args:
         task: a task of any kind, or a :class:`~tlzoo.data.Target`.
-        seen: which candidates of a zero-shot task were trained on (C,); those of its test where None.
+        seen: (C,) which candidates of a zero-shot task were seen in training; by default as the task's test says.
 
     Returns:
-        :class:`ClassScores` of a domain task, :class:`EpisodeScores`, :class:`ZeroShotScores`,
-        :class:`MultitaskScores`, or the :class:`Scores` of a target: classes, ordered ones, values, dense classes or
-        values, normals.
+        :class:`ClassScores` for a domain task; :class:`EpisodeScores`, :class:`ZeroShotScores` or
+        :class:`MultitaskScores` for the other kinds; the :class:`Scores` of its kind for a single target.
 
     Raises:
-        TypeError: something else.
+        TypeError: it is neither a task nor a target.
     """
     match task:
         case DomainTask():
@@ -49,4 +48,4 @@ def scorer(task: Any, *, seen: NDArray[np.bool_] | None = None) -> Any:
             return MultitaskScores(task.targets)
         case Target():
             return target_scores(task)
-    raise TypeError(f"nothing to score of a {type(task).__name__}; expected a task or a Target")
+    raise TypeError(f"cannot score {type(task).__name__}; expected a task or a Target")

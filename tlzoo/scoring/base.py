@@ -1,4 +1,4 @@
-"""The contract of scores."""
+"""The interface of scores."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Scores"]
 
 
 class Scores(Metric):
-    """Base: :meth:`update` with answers and labels, then :meth:`compute` for figures by name.
+    """Base: :meth:`update` with answers and labels, then :meth:`compute` for scores by name.
 
-    It is a metric of torchmetrics: answers come batch by batch, and from several processes. Figures are computed in
-    float64 from counts, so that they do not depend on how a set was cut into batches.
+    It is a torchmetrics metric, so answers may come in batches and from several processes. Scores are computed in
+    float64 from counts, so they do not depend on how a set is split into batches.
 
     Attributes:
-        headline: name of the figure that stands for all of them; higher is better, 1 the best.
+        headline: name of the main score; higher is better, and 1 is the best.
     """
 
     full_state_update = False
     headline: str = "accuracy"
 
     def of(self, *answers: Any, **further: Any) -> dict[str, float]:
-        """Return the figures of these answers alone."""
+        """Return the scores of these answers only."""
         self.reset()
         self.update(*answers, **further)
         found: dict[str, float] = self.compute()

@@ -21,23 +21,23 @@ Counts = NDArray[np.int64]
 
 
 class ClassScores(Scores):
-    """Answers among C classes: their figures, counts of each class, and the confusion matrix where C is at most 100.
+    """Answers among C classes: scores, counts of each class, and for at most 100 classes the confusion matrix.
 
-    ``accuracy`` is the share of right answers (micro). ``balanced_accuracy`` is scikit-learn's: the mean over classes
-    that have examples of the share that is right. ``macro_accuracy`` is the mean over classes that have examples or are
-    answered, the macro recall of scikit-learn and torchmetrics: a class that is answered without an example counts 0.
-    ``macro_f1`` is the mean over the same classes. Without examples all are NaN.
+    ``accuracy`` is the share of correct answers (micro). ``balanced_accuracy`` is the mean recall over classes that
+    have examples, as in scikit-learn. ``macro_accuracy`` is the mean recall over classes that have examples or occur
+    among the answers, as the macro recall of scikit-learn and torchmetrics: a class without examples that is answered
+    counts 0. ``macro_f1`` is the mean over the same classes. Without examples, all are NaN.
 
     Args:
         num_classes: C.
-        metric: which of the figures is the headline.
-        groups: names of parts of the examples, such as several targets; the headline of each is a figure of its name.
-        unknown: in open-set tasks the class of all that training does not know. It adds ``os_star``, the mean over
+        metric: the score that is the headline.
+        groups: names of groups of examples, such as several targets; each adds a score of its name, its headline.
+        unknown: in open-set tasks, the class of everything unknown in training. It adds ``os_star``, the mean over
             known classes, ``unknown``, the accuracy on unknown examples, and ``h_score``, their harmonic mean (Bucci et
-            al., ECCV 2020, https://arxiv.org/abs/2007.12360), by which never answering "unknown" gives 0.
+            al., ECCV 2020, https://arxiv.org/abs/2007.12360), which is 0 if "unknown" is never answered.
 
     Raises:
-        ValueError: an unknown metric.
+        ValueError: the metric is unknown.
 
     >>> scores = ClassScores(3, metric="balanced_accuracy")
     >>> scores.update(torch.eye(3)[[0, 0, 0, 0]], torch.tensor([0, 0, 0, 1]))
@@ -46,7 +46,7 @@ class ClassScores(Scores):
     """
 
     most_confused: ClassVar[int] = 100
-    """Most classes of which the confusion matrix is kept; the counts of each class always are."""
+    """Largest number of classes with a confusion matrix; the counts of each class are always kept."""
     counts: Tensor
     confusion: Tensor
 
@@ -61,22 +61,22 @@ class ClassScores(Scores):
         self.add_state("confusion", torch.zeros(size, size, dtype=torch.long), "sum")
 
     def update(self, logits: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
-        """Take in scores (B, C), whose first highest is the answer, and labels (B,), negative where unknown.
+        """Add scores (B, C), whose first maximum is the answer, and labels (B,), negative if unknown.
 
         Args:
             logits: scores.
             labels: in ``range(C)``.
-            groups: (B,) places in ``groups``.
+            groups: (B,) indices into ``groups``.
 
         Raises:
-            ValueError: scores of another number of classes, or labels of another number or beyond the classes.
+            ValueError: the number of classes or labels does not fit, or a label is out of range.
         """
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
-            raise ValueError(f"scores of shape {tuple(logits.shape)}; expected (N, {self.num_classes}), one a class")
+            raise ValueError(f"scores of shape {tuple(logits.shape)}; expected (N, {self.num_classes}), one per class")
         self.count(logits.argmax(dim=1), labels, groups)
 
     def count(self, answers: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
-        """Take in answers (B,) in ``range(C)``; see :meth:`update`."""
+        """Add answers (B,) in ``range(C)``; see :meth:`update`."""
         size = self.num_classes
         labels = class_labels(labels, num_classes=size, size=len(answers))
         known = labels >= 0
@@ -88,11 +88,11 @@ class ClassScores(Scores):
             self.confusion += _occurrences(labels * size + answers, self.confusion)
 
     def by_class(self) -> Counts:
-        """Return (C, 3): how many examples a class has, how many of these are right, how often it is answered."""
+        """Return (C, 3): for each class its examples, how many of them are correct, and how often it is the answer."""
         return np.asarray(self.counts.sum(dim=0).cpu())
 
     def tables(self) -> dict[str, NDArray[np.int32]]:
-        """Return what is stored of an answered set, as integers.
+        """Return the integers that are stored for an answered set.
 
         ``counts`` (K, 4): of every class that occurs its index, and its counts as in :meth:`by_class`. ``confusion``
         (C, C): examples by label and answer; left out above 100 classes.
@@ -103,7 +103,7 @@ class ClassScores(Scores):
         return found | ({"confusion": self.confusion.cpu().numpy().astype(np.int32)} if len(self.confusion) else {})
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         counts = self.by_class()
         found = {name: figure(counts) for name, figure in CLASS_FIGURES.items()}
         for name, own in zip(self.groups, self.counts.cpu().numpy(), strict=False):
@@ -112,17 +112,17 @@ class ClassScores(Scores):
 
 
 def _occurrences(places: Tensor, like: Tensor) -> Tensor:
-    """Return how often each flat place of ``like`` is among places (B,), in its shape."""
+    """Return how often each flat index of ``like`` occurs among the indices (B,), in the shape of ``like``."""
     return torch.bincount(places, minlength=like.numel()).view_as(like)
 
 
 def mean(values: NDArray[Any]) -> float:
-    """Return the mean of (N,); NaN of nothing."""
+    """Return the mean of (N,), or NaN if it is empty."""
     return float(values.mean()) if len(values) else math.nan
 
 
 def _recalls(counts: Counts) -> NDArray[np.float64]:
-    """Return the share of each class's examples that is right (C,), 0 where it has none."""
+    """Return the recall of each class (C,), 0 for classes without examples."""
     examples, right, _ = counts.T
     shares: NDArray[np.float64] = right / np.maximum(examples, 1)
     return shares
@@ -158,4 +158,4 @@ CLASS_FIGURES: dict[str, Callable[[Counts], float]] = {
     "macro_accuracy": _macro_accuracy,
     "macro_f1": _macro_f1,
 }
-"""Name -> figure of the counts (C, 3) of classes; each may be a task's ``metric``."""
+"""Name -> score of the counts (C, 3) of classes; each may be a task's ``metric``."""

@@ -16,10 +16,10 @@ __all__ = ["EpisodeScores"]
 
 
 class EpisodeScores(Scores):
-    """Queries of episodes, each answered among the classes of its own.
+    """Answers to the queries of episodes, each among the classes of its episode.
 
-    ``accuracy`` is the mean over episodes, ``error`` is what it lacks to 1, ``interval`` is half its 95 % interval over
-    episodes, 1.96 s / sqrt(E), NaN of one episode.
+    ``accuracy`` is the mean over episodes, ``error`` is 1 - accuracy, and ``interval`` is half the width of its 95 %
+    interval over episodes, 1.96 s / sqrt(E), which is NaN for one episode.
 
     >>> import torch
     >>> EpisodeScores().of(torch.eye(2)[torch.tensor([[0, 1], [0, 0]])], torch.tensor([[0, 1], [0, 1]]))["accuracy"]
@@ -29,11 +29,11 @@ class EpisodeScores(Scores):
     right: list[Tensor]
 
     def __init__(self) -> None:
-        super().__init__(sync_on_compute=False)  # every process answers every episode: there is nothing to join
+        super().__init__(sync_on_compute=False)  # every process answers every episode, so there is nothing to combine
         self.add_state("right", [], "cat")
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Take in query logits (E, Q, way) and labels (E, Q)."""
+        """Add query logits (E, Q, way) and labels (E, Q)."""
         self.right.append(logits.argmax(dim=-1) == labels)
 
     def by_episode(self) -> NDArray[np.float64]:
@@ -43,7 +43,7 @@ class EpisodeScores(Scores):
         return shares
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         shares = self.by_episode()
         accuracy = mean(shares)
         spread = shares.std(ddof=1) if len(shares) > 1 else math.nan

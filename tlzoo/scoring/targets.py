@@ -1,4 +1,4 @@
-"""Answers to the targets of a multitask set, each scored by what fits its kind."""
+"""Answers to the targets of a multitask set, each with the scores of its kind."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["MultitaskScores", "target_scores"]
 
 
 class RankScores(ClassScores):
-    """Ordered classes: the rank of an output (B, C - 1) is the number of thresholds that it passes (logits above 0).
+    """Ordered classes: the predicted rank is the number of positive logits of an output (B, C - 1), one per threshold.
 
-    ``accuracy``; ``mae``, the mean absolute error of the rank; ``kendall_tau`` (tau-b) of ranks and labels, 0 where all
-    answers are alike.
+    ``accuracy``; ``mae``, the mean absolute error of the rank; ``kendall_tau`` (tau-b) of ranks and labels, 0 if all
+    answers are equal.
     """
 
     most_confused: ClassVar[int] = 2**15
@@ -35,11 +35,11 @@ class RankScores(ClassScores):
         self.headline = "kendall_tau"
 
     def update(self, output: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
-        """Take in logits of thresholds (B, C - 1) and labels (B,), negative where unknown."""
+        """Add logits of thresholds (B, C - 1) and labels (B,), negative if unknown."""
         self.count((output > 0).sum(dim=1), labels, groups)
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         table = self.confusion.cpu().numpy()
         labels, ranks = np.repeat(np.indices(table.shape).reshape(2, -1), table.ravel(), axis=1)
         error = mean(np.abs(labels - ranks).astype(np.float64))
@@ -57,7 +57,7 @@ def _kendall_tau(labels: NDArray[np.int64], ranks: NDArray[np.int64]) -> float:
 class DenseClassScores(ClassScores):
     """A class at every position: ``pixel_accuracy``, and ``miou``, the mean over classes of intersection over union.
 
-    Classes that are neither answered nor have a position do not count.
+    Classes that occur neither among answers nor labels do not count.
     """
 
     most_confused: ClassVar[int] = 2**12
@@ -67,11 +67,11 @@ class DenseClassScores(ClassScores):
         self.headline = "miou"
 
     def update(self, logits: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
-        """Take in logits (B, C, h, w), resized to the labels (B, H, W), negative where unknown."""
+        """Add logits (B, C, h, w), resized to the labels (B, H, W), negative if unknown."""
         super().update(_resized(logits, labels).movedim(1, -1).flatten(0, -2), labels.flatten(), groups)
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         examples, right, answered = self.by_class().T
         union = examples + answered - right
         shares = right[union > 0] / union[union > 0]
@@ -79,7 +79,7 @@ class DenseClassScores(ClassScores):
 
 
 class _ItemSums(Scores):
-    """Base of scores that add up a few numbers for each item, in float32, and these over all items in float64."""
+    """Base of scores that compute a few numbers for each item in float32, and sum them over items in float64."""
 
     sums: list[Tensor]
 
@@ -88,23 +88,23 @@ class _ItemSums(Scores):
         self.add_state("sums", [], "cat")
 
     def columns(self) -> NDArray[np.float64]:
-        """Return the numbers of all items, a row for each number."""
+        """Return the numbers of all items, one row for each number."""
         return np.asarray(dim_zero_cat(self.sums).cpu(), dtype=np.float64).T
 
 
 class ValueScores(_ItemSums):
-    """Values: ``mse``, ``mae``, and the coefficient of determination ``r2``, as scikit-learn's."""
+    """Values: ``mse``, ``mae``, and the coefficient of determination ``r2``, as in scikit-learn."""
 
     headline = "r2"
 
     def update(self, output: Tensor, labels: Tensor) -> None:
-        """Take in values (B, 1) or (B,), and labels (B,), NaN where unknown."""
+        """Add values (B, 1) or (B,), and labels (B,), NaN if unknown."""
         labels = value_labels(labels, size=len(output))
         pairs = torch.stack([output.detach().reshape(labels.shape).float(), labels.float()], dim=1)
         self.sums.append(pairs[~labels.isnan()])
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         answers, labels = self.columns()
         errors = answers - labels
         return {
@@ -123,13 +123,13 @@ def _determination(unexplained: float, spread: float, count: float) -> float:
 class DenseValueScores(_ItemSums):
     """A value at every position: ``absolute_error``, ``relative_error`` and ``r2``.
 
-    The relative error is the mean of abs(answer - label) / abs(label) over positions whose label is not 0.
+    The relative error is the mean of abs(answer - label) / abs(label) over positions with a nonzero label.
     """
 
     headline = "r2"
 
     def update(self, output: Tensor, labels: Tensor) -> None:
-        """Take in values (B, 1, h, w), resized to the labels (B, H, W), NaN where unknown."""
+        """Add values (B, 1, h, w), resized to the labels (B, H, W), NaN if unknown."""
         known = ~labels.isnan()
         labels = labels.float().nan_to_num()
         errors = torch.where(known, _resized(output.detach().float(), labels).squeeze(1) - labels, 0.0)
@@ -141,7 +141,7 @@ class DenseValueScores(_ItemSums):
         self.sums.append(torch.stack([count, center, *(part.sum(dim=(1, 2)) for part in parts)], dim=1))
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         count, center, absolute, relative, divided, squared, within = self.columns()
         total = count.sum()
         between = count * (center - (count * center).sum() / max(total, 1)) ** 2
@@ -157,9 +157,9 @@ def _ratio(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
 
 
 class NormalScores(_ItemSums):
-    """A unit vector at every position, by the angle to the right one in degrees.
+    """A unit vector at every position, by its angle to the label in degrees.
 
-    ``mean_angle``, ``median_angle`` (to .01 degree), the shares ``within_11.25``, ``within_22.5``, ``within_30``, and
+    ``mean_angle``, ``median_angle`` (to 0.01 degrees), the shares ``within_11.25``, ``within_22.5``, ``within_30``, and
     the mean ``cosine``.
     """
 
@@ -172,13 +172,13 @@ class NormalScores(_ItemSums):
         self.add_state("angles", torch.zeros(18_000, dtype=torch.long), "sum")
 
     def update(self, output: Tensor, labels: Tensor) -> None:
-        """Take in vectors (B, 3, h, w) of any length, resized to the labels (B, 3, H, W), NaN or 0 where unknown."""
+        """Add vectors (B, 3, h, w) of any length, resized to the labels (B, 3, H, W), NaN or 0 if unknown."""
         labels = labels.float().nan_to_num()
         known = labels.norm(dim=1) > 0
         answers = F.normalize(_resized(output.detach().float(), labels), dim=1)
         labels = F.normalize(labels, dim=1)
         cosines = (answers * labels).sum(dim=1)
-        # atan2: arccos loses half the digits of small angles
+        # atan2, because arccos loses half the digits of small angles
         angles = torch.atan2(torch.linalg.cross(answers, labels, dim=1).norm(dim=1), cosines).rad2deg()
         parts = (known, angles, cosines, *(angles < threshold for threshold in self.thresholds))
         sums = [torch.where(known, part, 0).float().sum(dim=(1, 2)) for part in parts]
@@ -187,7 +187,7 @@ class NormalScores(_ItemSums):
         self.angles += torch.bincount(places, minlength=len(self.angles))
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         count, angle, cosine, *within = self.columns()
         below = self.angles.cpu().cumsum(dim=0).numpy()
         median = (int(np.searchsorted(below, below[-1] / 2)) + 0.5) / 100 if below[-1] else math.nan
@@ -201,7 +201,7 @@ def _resized(output: Tensor, labels: Tensor) -> Tensor:
 
 
 def target_scores(target: Target) -> Scores:
-    """Return what counts the answers to one target."""
+    """Return the scorer of one target."""
     match target.kind:
         case "ordinal":
             return RankScores(target.classes)
@@ -213,10 +213,10 @@ def target_scores(target: Target) -> Scores:
 
 
 class MultitaskScores(nn.Module):
-    """Answers to several targets: every figure of a target is ``TARGET/FIGURE``, its headline ``TARGET``.
+    """Answers to several targets: scores are named ``TARGET/SCORE``, and the headline of a target ``TARGET``.
 
-    The mean over targets of their headlines is the headline: ``accuracy`` where all are classes, else ``score``.
-    Targets without a label do not count in it.
+    The headline is the mean headline of all targets that have labels, named ``accuracy`` if all targets are classes,
+    otherwise ``score``.
 
     Args:
         targets: name -> target.
@@ -236,7 +236,7 @@ class MultitaskScores(nn.Module):
                 part.update(outputs[name], labels[name])  # type: ignore[operator]
 
     def compute(self) -> dict[str, float]:
-        """Return the figures."""
+        """Return the scores by name."""
         found: dict[str, float] = {}
         for name, part in zip(self.names, self.parts, strict=True):
             if not part.update_called:
@@ -248,6 +248,6 @@ class MultitaskScores(nn.Module):
         return {self.headline: float(np.mean(known)) if known else math.nan, **found}
 
     def reset(self) -> None:
-        """Forget all answers."""
+        """Discard all answers."""
         for part in self.parts:
             part.reset()  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Answers among described classes: accuracies, their intervals, and seen against unseen ones."""
+"""Answers among described classes: accuracies, their intervals, and seen against unseen classes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _GRID = 51
 
 
 class ZeroShotScores(Scores):
-    """Answers to examples of classes that have a description, and (unseen ones) no example to learn from.
+    """Answers among classes that have a description; the unseen ones have no training example.
 
-    Of the examples of unseen classes: the figures of :class:`~tlzoo.scoring.ClassScores`, ``per_class`` (the field's
-    name of the balanced accuracy), ``top5``, and ``interval``, half the 95 % interval of the accuracy. In the
-    generalized protocol also ``seen`` and ``unseen``, the means over the classes of each side, their ``harmonic`` mean,
-    and ``ausuc``, the area under the curve of the one over the other.
+    For examples of unseen classes: the scores of :class:`~tlzoo.scoring.ClassScores`, ``per_class`` (the field's name
+    for the balanced accuracy), ``top5``, and ``interval``, half the width of the 95 % interval of the accuracy. The
+    generalized protocol adds ``seen`` and ``unseen``, the means over the classes of each side, their ``harmonic`` mean,
+    and ``ausuc``, the area under the curve of seen over unseen accuracy.
 
     Args:
-        seen: (C,) True for candidates that were trained on; where all were, there is nothing to set them off against,
-            and they count as unseen.
-        by_class: whether intervals take the classes for a sample of many, or for fixed.
+        seen: (C,) True for candidates seen in training; if all are, there is nothing to compare with, and they count
+            as unseen.
+        by_class: whether intervals treat the classes as a sample from many, or as fixed.
     """
 
     scores: list[Tensor]
@@ -46,13 +46,15 @@ class ZeroShotScores(Scores):
         self.add_state("labels", [], "cat")
 
     def update(self, scores: Tensor, labels: Tensor) -> None:
-        """Take in scores (B, C) among the candidates, and labels (B,), places among them.
+        """Add scores (B, C) of the candidates, and labels (B,), which index the candidates.
 
         Raises:
-            ValueError: scores of another number of candidates.
+            ValueError: the number of scores is not the number of candidates.
         """
         if scores.ndim != 2 or scores.shape[1] != len(self.seen):
-            raise ValueError(f"scores of shape {tuple(scores.shape)}; expected (N, {len(self.seen)}), one a candidate")
+            raise ValueError(
+                f"scores of shape {tuple(scores.shape)}; expected (N, {len(self.seen)}), one per candidate"
+            )
         self.scores.append(scores.detach().to(torch.promote_types(scores.dtype, torch.float32)))
         self.labels.append(labels)
 
@@ -109,7 +111,7 @@ class ZeroShotScores(Scores):
         }
 
     def series(self) -> dict[str, dict[str, list[float]]]:
-        """Return the curve of seen over unseen accuracy, on an axis that runs of all methods share."""
+        """Return the curve of seen over unseen accuracy, on an axis shared by the runs of all methods."""
         axis = np.linspace(0, 1, _GRID)
         seen = self.curve().seen_where_unseen(torch.from_numpy(axis))
         return {"seen over unseen accuracy": {"unseen": axis.round(4).tolist(), "seen": seen.tolist()}}
@@ -120,7 +122,7 @@ def _harmonic(seen: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray
 
 
 def _half_width(right: NDArray[np.bool_], clusters: NDArray[np.int64]) -> float:
-    """Return half the 95 % interval of the mean of (N,), items of one cluster counting as one draw; NaN of one."""
+    """Return half the width of the 95 % interval of the mean of (N,); a cluster counts as one draw; NaN for one."""
     _, places = np.unique(clusters, return_inverse=True)
     count = int(places.max(initial=-1)) + 1
     if count < 2:

@@ -1,1 +1,1 @@
-"""The data sets, one module each: what is read of a source, and the tasks that are made of it."""
+"""The data sets, one module each: how their sources are read, and which tasks they provide."""

@@ -1,4 +1,4 @@
-"""Handwritten digits from two collections, and two digits in one picture."""
+"""Handwritten digits from two collections, and images with two digits."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _CLASS_NAMES = tuple("0123456789")
 _MNIST_SIZE = 28
 _CANVAS = 36
 _PAIRS = {"train": (3000, 6000), "validation": (500, 1000), "test": (1500, 2000)}
-"""Part -> digits it is made from (disjoint), pictures made from them."""
+"""Part -> number of digits that it uses (disjoint), number of images."""
 
 
 def digits_adaptation(name: str, *, source: str, target: str) -> DomainTask:
-    """Build ``digits:S->T``: 32x32 grayscale, 70 % of each collection trained on, the others are the test."""
+    """Build ``digits:S->T``: 32x32 grayscale, 70 % of each collection for training, the rest for the test."""
     first, second = load_digits(source), load_digits(target)
     source_parts, target_parts = random_split(len(first), _TRAIN_SHARE), random_split(len(second), _TRAIN_SHARE)
     return DomainTask(
@@ -43,11 +43,11 @@ def digits_adaptation(name: str, *, source: str, target: str) -> DomainTask:
 
 
 def multidigits(name: str) -> MultitaskTask:
-    """Build ``multidigits`` after MultiMNIST: two MNIST digits overlaid, each one a task.
+    """Build ``multidigits`` as in MultiMNIST: two overlaid MNIST digits, one task each.
 
-    The digits (28x28) lie in the top left and bottom right corner of a 36x36 canvas, the brighter pixel wins, and
-    the canvas is resized to 32x32 (bilinear). Digits of train, validation and test are disjoint; pairs are drawn
-    from a fixed seed. Targets: ``left`` (top left) and ``right`` (bottom right).
+    The digits (28x28) lie in the top left and bottom right corners of a 36x36 canvas, where the brighter pixel wins.
+    The canvas is resized to 32x32 (bilinear). Training, validation and test use different digits, and a fixed seed
+    determines the pairs. Targets: ``left`` (top left) and ``right`` (bottom right).
     Source: Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018.
     """
     identity = content_hash(_REVISION, sources.find_source("mnist5k").identity, _PAIRS, _CANVAS, SIZE)
@@ -65,7 +65,7 @@ def multidigits(name: str) -> MultitaskTask:
 
 
 def load_digits(name: str) -> ExampleSet:
-    """Return a collection (see :data:`DIGIT_SETS`) as uint8 pictures (N, 32, 32, 1) with labels.
+    """Return a collection (see :data:`DIGIT_SETS`) as uint8 images (N, 32, 32, 1) with labels.
 
     Raises:
         KeyError: there is no such collection.
@@ -73,7 +73,7 @@ def load_digits(name: str) -> ExampleSet:
     """
     read = DIGIT_SETS[name]
     source = sources.find_source(name)
-    # an installed package has no pinned hash: its file is small enough to be read each time
+    # an installed package has no pinned hash; its file is small enough to hash every time
     content = source.sha256 or content_hash(sources.path(name).read_bytes())
     identity = content_hash(_REVISION, content, SIZE)
 
@@ -102,7 +102,7 @@ DIGIT_SETS: dict[str, Callable[[Path], tuple[NDArray[np.uint8], NDArray[np.int64
     "mnist5k": _read_mnist5k,
     "optdigits": _read_optdigits,
 }
-"""Name (that of the source, too) -> its reader."""
+"""Name, which is also that of the source -> reader."""
 
 
 def _resized(pictures: NDArray[Any]) -> NDArray[np.uint8]:

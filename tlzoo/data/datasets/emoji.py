@@ -1,4 +1,4 @@
-"""Emoji concepts in seven vendors' styles: which count, what they are called, and their pictures."""
+"""Emoji concepts drawn by seven vendors: which ones the tasks use, their names, and their images."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ _PERSON = {"1F468": "1F9D1", "1F469": "1F9D1"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmojiTable:
-    """The concepts in sorted order, one entry each, and their pictures.
+    """The concepts in sorted order, with one entry each, and their images.
 
     Attributes:
         codes: code points in hex, joined by ``-``.
-        groups: near-copies (gender variants) share one; splits go by it.
+        groups: near-copies (gender variants) share one; splits keep groups together.
         names: unique names in lower case.
         categories: such as ``Animals & Nature``.
         subcategories: such as ``animal-bird``.
         descriptions: ``name, keyword, keyword ...``.
-        pictures: (concepts * vendors, 72, 72, 3) uint8, flattened onto white, memory-mapped.
-        checksum: identity of all of this.
+        pictures: (concepts * vendors, 72, 72, 3) uint8, on white, memory-mapped.
+        checksum: identity of everything above.
     """
 
     codes: NDArray[np.str_]
@@ -85,10 +85,10 @@ class EmojiTable:
     def examples(
         self, concepts: NDArray[np.int64], vendors: Sequence[int] | NDArray[np.int64], labels: NDArray[np.int64]
     ) -> ExampleSet:
-        """Return the pictures of ``concepts`` by ``vendors``, all pairs, concept by concept.
+        """Return the images of all pairs of ``concepts`` and ``vendors``, concept by concept.
 
         Args:
-            concepts: (n,) places in the table.
+            concepts: (n,) positions in the table.
             vendors: (m,) domain indices.
             labels: (n,) class of each concept.
         """
@@ -100,7 +100,7 @@ class EmojiTable:
     def pictures_of(
         self, concepts: NDArray[np.int64], vendors: NDArray[np.int64], labels: NDArray[np.int64]
     ) -> ExampleSet:
-        """Return one picture a row: concepts (n,), vendors (n,) and labels (n,) go together."""
+        """Return n images, given by concepts (n,) and vendors (n,), with labels (n,)."""
         size = len(self.pictures)
         whole = ExampleSet(
             inputs=self.pictures,
@@ -114,7 +114,7 @@ class EmojiTable:
 
 
 def concept_group(code: str) -> str:
-    """Return the group of a concept: its code points with gender taken out.
+    """Return the group of a concept: its code points without gender.
 
     >>> concept_group("1F469-200D-1F52C") == concept_group("1F468-200D-1F52C")
     True
@@ -123,10 +123,10 @@ def concept_group(code: str) -> str:
 
 
 def load_emoji() -> EmojiTable:
-    """Return the concepts that all vendors draw, each in their own way, with their pictures.
+    """Return the concepts of which every vendor has its own image, with the images.
 
-    Skin-toned emoji are left out, as are concepts of which two vendors or more have byte-identical files (fill-ins
-    of the package, not artwork), and those without a name and category.
+    Leaves out emoji with a skin tone, concepts for which several vendors have byte-identical files (fill-ins of the
+    package instead of artwork), and concepts without a name and category.
 
     Raises:
         SourceError: a source cannot be fetched or is damaged.
@@ -175,7 +175,7 @@ def _make(folder: Path) -> None:
 
 
 def drawn_by_all(files: Path) -> list[str]:
-    """Return the sorted codes without skin tone of which every vendor has a file that no other vendor shares."""
+    """Return the sorted codes without skin tone for which every vendor has a file of its own."""
     by_vendor = [
         {path.stem.replace("U+", "") for path in (files / vendor).glob("*.png")} for vendor in VENDORS.values()
     ]
@@ -208,7 +208,7 @@ def _description(name: str, keywords: list[str]) -> str:
 
 
 def read_picture(file: Path) -> NDArray[np.uint8]:
-    """Return a picture (72, 72, 3), flattened onto white."""
+    """Return an image (72, 72, 3) on white."""
     from PIL import Image
 
     with Image.open(file) as opened:

@@ -1,4 +1,4 @@
-"""Emoji by category, subcategory and vendor, all from one picture."""
+"""Emoji by category, subcategory and vendor, all from one image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SUBCATEGORY_SIZE = 10
 
 
 def emoji_multitask(name: str) -> MultitaskTask:
-    """Build ``emoji-tasks``: the concepts of eight categories (all but flags) in seven vendors' styles.
+    """Build ``emoji-tasks``: the concepts of eight categories (all but flags), drawn by seven vendors.
 
-    Targets: ``category`` (8), ``subcategory`` (those of at least ten concepts, missing for the rest) and ``vendor``
-    (7). Concept groups are disjoint: 60 % train, 20 % validation, 20 % test.
+    Targets: ``category`` (8), ``subcategory`` (those with at least ten concepts; otherwise missing) and ``vendor``
+    (7). The parts have no concept group in common: 60 % train, 20 % validation, 20 % test.
     """
     table = load_emoji()
     concepts = np.flatnonzero(table.categories != "Flags")
@@ -57,7 +57,7 @@ def emoji_multitask(name: str) -> MultitaskTask:
 
 
 def _encoded(column: NDArray[np.str_], *, least: int) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """Return the names that occur ``least`` times or more, and their places (N,); -1 for other names."""
+    """Return the names that occur at least ``least`` times, and the index (N,) of each item's name; -1 for others."""
     names, counts = np.unique(column, return_counts=True)
     names = names[counts >= least]
     places = np.searchsorted(names, column).clip(max=len(names) - 1)

@@ -1,4 +1,4 @@
-"""Emoji adaptation where source and target differ in their classes: partial and open-set."""
+"""Emoji adaptation between domains with different classes: partial and open-set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["emoji_open", "emoji_partial"]
 
 
 def emoji_partial(name: str, *, classes: str, source: str, target: str) -> DomainTask:
-    """Build ``emoji/CLASSES:S->T:partial``: the target holds the first half of the source's classes only.
+    """Build ``emoji/CLASSES:S->T:partial``: the target only has the first half of the source's classes.
 
     Args:
-        name: of the task.
+        name: name of the task.
         classes: ``category`` or ``subcategory``.
-        source: vendor with labels, of all classes.
+        source: vendor with labels.
         target: vendor to adapt to.
     """
     task = emoji_adaptation(name, classes=classes, source=source, target=target)
@@ -28,14 +28,14 @@ def emoji_partial(name: str, *, classes: str, source: str, target: str) -> Domai
 
 
 def emoji_open(name: str, *, classes: str, source: str, target: str) -> DomainTask:
-    """Build ``emoji/CLASSES:S->T:open``: the source holds the first half of the classes, the target all.
+    """Build ``emoji/CLASSES:S->T:open``: the source has the first half of the classes, the target all of them.
 
-    Target examples of the others are of one class, ``unknown``, the last; no source example is.
+    In the target, all other classes become the last class, ``unknown``, of which the source has no example.
 
     Args:
-        name: of the task.
+        name: name of the task.
         classes: ``category`` or ``subcategory``.
-        source: vendor with labels, of the known classes.
+        source: vendor with labels.
         target: vendor to adapt to.
     """
     task = emoji_adaptation(name, classes=classes, source=source, target=target)

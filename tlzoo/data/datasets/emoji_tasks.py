@@ -1,7 +1,7 @@
-"""The emoji protocols: adaptation between vendors, one picture a concept, and concepts never seen.
+"""The emoji tasks: adaptation between vendors, learning from one image per concept, and unseen concepts.
 
-Splits go by concept group (:func:`tlzoo.data.datasets.emoji.concept_group`): gender
-variants of one emoji are near-copies.
+Splits keep concept groups (:func:`tlzoo.data.datasets.emoji.concept_group`) together, because the gender variants of an
+emoji are near-copies.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Indices = NDArray[np.int64]
 def emoji_adaptation(name: str, *, classes: str, source: str, target: str, variant: str = "") -> DomainTask:
     """Build ``emoji/category`` or ``emoji/subcategory`` between two vendors.
 
-    Eight categories (flags are too few) or the 52 subcategories of at least ten concepts; 70 % of the groups are
-    trained on, the others are the test.
+    The classes are eight categories (flags are too few) or the 52 subcategories with at least ten concepts. 70 % of the
+    groups are for training, the rest for the test.
 
     Args:
-        name: of the task.
+        name: name of the task.
         classes: ``category`` or ``subcategory``.
         source: vendor with labels.
         target: vendor to adapt to.
         variant: ``unpaired``: source and target train on disjoint halves of the training groups. ``shifted``: each
-            class of the target keeps a share of its examples, in proportion to one fixed Dirichlet draw. Else both
-            train on the same concepts.
+            target class keeps a share of its examples, in proportion to one fixed Dirichlet draw. Otherwise both train
+            on the same concepts.
     """
     table = load_emoji()
     concepts, labels, class_names = _labelled(table, classes)
@@ -72,19 +72,20 @@ def emoji_adaptation(name: str, *, classes: str, source: str, target: str, varia
 
 
 def emoji_oneshot(name: str) -> EpisodeTask:
-    """Build ``emoji-oneshot``: 60 % of the groups base, 20 % validation, 20 % novel; classes are concepts.
+    """Build ``emoji-oneshot``: classes are concepts; 60 % of the groups are base, 20 % validation, 20 % novel.
 
-    Class indices count base concepts first, then validation, then novel ones.
+    Class indices begin with the base concepts, followed by those for validation and the novel ones.
     """
     table = load_emoji()
     return _episode_task(name, table, group_split(table.groups, 0.6, 0.8))
 
 
 def emoji_oneshot_hard(name: str) -> EpisodeTask:
-    """Build ``emoji-oneshot-hard``: whole subcategories are base, validation or novel, and an episode keeps to one.
+    """Build ``emoji-oneshot-hard``: whole subcategories are base, validation or novel; episodes stay within one.
 
-    Ten ways, all of one subcategory (ten animals, ten faces ...): what tells subcategories apart is of no use. The 52
-    subcategories of at least ten concepts are split 60/20/20; gender variants are classes of their own here.
+    The ten classes of an episode come from one subcategory (ten animals, ten faces ...), so features that only separate
+    subcategories do not help. The 52 subcategories with at least ten concepts are split 60/20/20; gender variants are
+    separate classes here.
     """
     table = load_emoji()
     concepts, _, _ = _labelled(table, "subcategory")
@@ -95,7 +96,7 @@ def emoji_oneshot_hard(name: str) -> EpisodeTask:
 def _episode_task(
     name: str, table: EmojiTable, parts: Sequence[Indices], *, way: int = 5, within: str | None = None
 ) -> EpisodeTask:
-    """Return the task whose base, validation and novel classes are the concepts of three parts, in this order."""
+    """Return the task whose base, validation and novel classes are the concepts of three parts."""
     firsts = np.cumsum([0, *map(len, parts)])
 
     def pictures(part: Indices, first: int) -> ExampleSet:
@@ -119,12 +120,12 @@ def _episode_task(
 
 
 def emoji_unseen(name: str, *, generalized: bool = False) -> ZeroShotTask:
-    """Build ``emoji-unseen``: in permuted order, groups of 200 concepts or more are unseen, the next are held out.
+    """Build ``emoji-unseen``: at least 200 concepts, in random groups, are unseen, and another 200 or more held out.
 
     Args:
-        name: of the task.
-        generalized: test on seen concepts, too: of the i-th seen concept the picture of vendor i mod 7, which is
-            then not trained on.
+        name: name of the task.
+        generalized: also test on seen concepts: on the image of the i-th seen concept by vendor i mod 7, which is
+            then left out of training.
     """
     table = load_emoji()
     unseen, held_out, seen = _by_minimum(group_order(table.groups), _UNSEEN_CONCEPTS)
@@ -150,7 +151,7 @@ def emoji_unseen(name: str, *, generalized: bool = False) -> ZeroShotTask:
 
 
 def _labelled(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[str, ...]]:
-    """Return the concepts of classes that count, their labels, and the classes' names."""
+    """Return the concepts of all classes in use, their labels, and the names of the classes."""
     column = table.categories if classes == "category" else table.subcategories
     names, counts = np.unique(column, return_counts=True)
     names = names[names != "Flags"] if classes == "category" else names[counts >= _SUBCATEGORY_SIZE]
@@ -164,7 +165,7 @@ def _class_shares(count: int) -> NDArray[np.float64]:
 
 
 def _by_minimum(places: Indices, minimum: int) -> tuple[Indices, Indices, Indices]:
-    """Cut items by place of their group: twice the first groups with ``minimum`` items or more, then the rest."""
+    """Split items by the order of their groups: twice the next groups with ``minimum`` items or more, then the rest."""
     totals = np.cumsum(np.bincount(places))
     first = int(np.searchsorted(totals, minimum)) + 1
     second = int(np.searchsorted(totals, totals[first - 1] + minimum)) + 1

@@ -1,4 +1,4 @@
-"""Domain sets on disk, one folder a domain and in it one a class: Office-31, Office-Home, PACS, DomainNet, VisDA."""
+"""Image sets on disk with folders ``domain/class``, such as Office-31, Office-Home, PACS, DomainNet and VisDA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAIN_SHARE = 0.7
 
 
 def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> DomainTask:
-    """Build ``folder:S->T`` from ``root/S/class/*.jpg`` and ``root/T/class/*.jpg``, 70 % of each trained on.
+    """Build ``folder:S->T`` from ``root/S/class/*.jpg`` and ``root/T/class/*.jpg``, 70 % of each for training.
 
     Raises:
         ValueError: a domain is missing or empty, or the two have different classes.
@@ -46,21 +46,21 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
 
 
 def read_domain(root: Path, domain: str) -> ExampleSet:
-    """Return all pictures of ``root/domain/class/``, at any depth, with labels; files are opened when they are read.
+    """Return all images in ``root/domain/class/``, at any depth, with labels; files are read on demand.
 
-    Its checksum is made of the files' names and contents, see :mod:`tlzoo.storage.contents`.
+    The checksum covers names and contents of the files, see :mod:`tlzoo.storage.contents`.
 
     Raises:
-        ValueError: no such domain, a class without pictures, pictures that are in no class, a link that leads nowhere,
-            a file that is no picture.
+        ValueError: the domain is missing, a class has no images, images lie outside the class folders, a link is
+            broken, or a file is not an image.
     """
     classes = _class_names(root, domain)
     folder = _class_folder(root, domain)
     files = [find_pictures(folder / name) for name in classes]
     if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
-        raise ValueError(f"{folder / empty[0]} holds no pictures; fill it, or remove the folder in all domains")
+        raise ValueError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
     every = [file for members in files for file in members]
-    reader = ImageFiles(every, size=_SIZE)  # first: it notices files that change from here on
+    reader = ImageFiles(every, size=_SIZE)  # first, so that it notices files that change from here on
     hashes = picture_hashes(folder, every)
     return ExampleSet(
         inputs=reader,
@@ -73,19 +73,19 @@ def read_domain(root: Path, domain: str) -> ExampleSet:
 def _class_names(root: Path, domain: str) -> tuple[str, ...]:
     domains = subfolders(root)
     if not domains:
-        raise ValueError(f"{root} holds no folders; expected one a domain, and in it one a class")
+        raise ValueError(f"{root} has no folders; expected root/domain/class/*.jpg")
     if domain not in domains:
         raise ValueError(f"{nearest(domain, domains, kind='domain')} (in {root})")
     folder = _class_folder(root, domain)
     classes = subfolders(folder)
     if not classes:
-        raise ValueError(f"{folder} holds no folders; expected one a class, and in it pictures")
+        raise ValueError(f"{folder} has no folders; expected a folder of images for each class")
     if stray := find_pictures(folder, deep=False):
-        raise ValueError(f"{stray[0]} is in no class; move it into the folder of one, or remove it")
+        raise ValueError(f"{stray[0]} is in no class folder; move it into one, or remove it")
     return classes
 
 
 def _class_folder(root: Path, domain: str) -> Path:
-    """Return the folder of the classes; Office-31 has it one deeper, in ``images``."""
+    """Return the folder that contains the classes; Office-31 has it one level deeper, in ``images``."""
     folder = root / domain
     return folder / "images" if subfolders(folder) == ("images",) and subfolders(folder / "images") else folder

@@ -1,4 +1,4 @@
-"""Letters of five scripts in twelve fonts: a small image set to train from scratch on, drawn on this machine."""
+"""Letters of five scripts in twelve fonts: a small image set for training from scratch, drawn on this machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["SCRIPTS", "SIZE", "common_letters", "glyphs"]
 
 SIZE = 28
-"""Height and width of the pictures."""
+"""Height and width of the images."""
 
 SCRIPTS = {"latin": "base", "cyrillic": "base", "greek": "validation", "armenian": "novel", "georgian": "novel"}
-"""Script -> the split that its letters are in; a later split holds no letter that looks like one of an earlier."""
+"""Script -> split of its letters; later splits have no letter that looks like one in an earlier split."""
 
 _REVISION = 1
 _VARIANTS = 2
@@ -38,12 +38,12 @@ Pictures = NDArray[np.uint8]
 
 
 def glyphs(name: str) -> EpisodeTask:
-    """Build ``glyphs``: classes are the letters that all twelve DejaVu fonts have, episodes keep to one script.
+    """Build ``glyphs``: classes are the letters in all twelve DejaVu fonts; episodes stay within one script.
 
-    Base classes are Latin and Cyrillic letters, validation Greek, novel Armenian and Georgian ones. A letter has two
-    pictures a font, each turned, sheared, scaled and shifted a little by numbers drawn once. The support of a class
-    comes from one font (``ExampleSet.domains``), its queries from the others. Letters that one of the fonts draws
-    exactly as an earlier letter (the Greek capital alpha as the Latin A) are left out.
+    Base classes are Latin and Cyrillic letters; validation uses Greek, the test Armenian and Georgian ones. Each letter
+    has two images per font, slightly rotated, sheared, scaled and shifted by fixed random numbers. The support of a
+    class comes from one font (``ExampleSet.domains``), its queries from the others. Letters that a font draws exactly
+    like an earlier letter (Greek capital alpha like Latin A) are left out.
     """
     files = _fonts()
     identity = content_hash(_REVISION, _renderer(), *[(file.name, content_hash(file.read_bytes())) for file in files])
@@ -78,7 +78,7 @@ def glyphs(name: str) -> EpisodeTask:
 
 
 def common_letters(files: Sequence[Path]) -> dict[str, list[int]]:
-    """Return script -> the sorted code points of its letters that all fonts have, scripts as in :data:`SCRIPTS`."""
+    """Return script -> sorted code points of its letters that all fonts have, for the scripts in :data:`SCRIPTS`."""
     from matplotlib.ft2font import FT2Font
 
     charmaps = [set(FT2Font(str(file)).get_charmap()) for file in files]
@@ -92,12 +92,12 @@ def common_letters(files: Sequence[Path]) -> dict[str, list[int]]:
 
 
 def _fonts() -> list[Path]:
-    """Return the files of DejaVu Sans, Serif and Mono in four styles each; others of the family hold few letters."""
+    """Return the files of DejaVu Sans, Serif and Mono in four styles each; the other fonts have few letters."""
     return sorted(file for file in sources.path("glyphs").glob("DejaVu*.ttf") if "Display" not in file.name)
 
 
 def _renderer() -> str:
-    """Say what turns outlines into pixels: another version may round in another way."""
+    """Return the version of the font renderer, because another version may round differently."""
     from PIL import __version__, features
 
     return f"pillow {__version__}, freetype {features.version('freetype2')}"
@@ -129,14 +129,14 @@ def _make(folder: Path) -> None:
 def _font(file: Path) -> FreeTypeFont:
     from PIL import ImageFont
 
-    # the basic layout: the other one depends on a library that is not everywhere
+    # the basic layout, because the other one needs a library that is not always installed
     return ImageFont.truetype(str(file), round(_EM * _CANVAS), layout_engine=ImageFont.Layout.BASIC)
 
 
 def _unlike(
     letters: Sequence[tuple[str, int]], fonts: Sequence[FreeTypeFont]
 ) -> Iterator[tuple[str, int, list[Image]]]:
-    """Yield letters with their drawings, without those that a font draws as an earlier letter."""
+    """Yield letters with their drawings, except those that a font draws like an earlier letter."""
     seen: set[tuple[int, bytes]] = set()
     for script, code in letters:
         drawings = [_drawn(chr(code), font) for font in fonts]
@@ -156,10 +156,10 @@ def _drawn(letter: str, font: FreeTypeFont) -> Image:
 
 
 def _changed(drawing: Image, numbers: NDArray[np.float64]) -> Pictures:
-    """Return a drawing (SIZE, SIZE), changed by six numbers in [-1, 1].
+    """Return a drawing (SIZE, SIZE), distorted by six numbers in [-1, 1].
 
-    They turn it by up to 10 degrees, shear it by 0.15, scale it by 10 % in either direction, and shift it by 1.5
-    pixels.
+    They rotate it by up to 10 degrees, shear it by up to 0.15, scale each direction by up to 10 %, and shift it by up
+    to 1.5 pixels.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""20 newsgroups, told apart by their descriptions alone."""
+"""20 newsgroups, classified by their descriptions alone."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ NEWSGROUPS = {
     ),
     "talk.religion.misc": ClassTexts("religion", "a debate about religion, beliefs, morality, cults and scripture"),
 }
-"""Group -> what is said of it, written once and before any result was looked at."""
+"""Group -> its description, written once before any result was known."""
 
 
 def newsgroups(name: str) -> ZeroShotTask:
-    """Build ``newsgroups``: the whole test set, the first 600 characters of each post, no label seen."""
+    """Build ``newsgroups``: the whole test set, the first 600 characters of each post, without labels."""
     files = {"file": "20newsgroups-test.tab", "development": "20newsgroups-train.tab"}
     return tab_zeroshot(name, NEWSGROUPS, **files, source="newsgroups")

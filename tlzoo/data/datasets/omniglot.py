@@ -1,8 +1,8 @@
-"""Omniglot as Lake laid it out: alphabets, characters, drawers, and the runs of one-shot classification.
+"""Omniglot in Lake's layout: alphabets, characters, drawers, and the runs of one-shot classification.
 
-The folder that ``root`` names, or one in it, holds ``images_background`` and ``images_evaluation``, and in these a
-folder an alphabet, in it one a character, in it one picture a drawer (``0001_01.png``). The runs are folders ``runNN``
-with ``class_labels.txt``, ``training`` and ``test`` (https://doi.org/10.1126/science.aab3050).
+The folder ``root``, or a folder in it, contains ``images_background`` and ``images_evaluation``. Both have a folder per
+alphabet, in it a folder per character, and in that an image per drawer (``0001_01.png``). The runs are folders
+``runNN`` with ``class_labels.txt``, ``training`` and ``test`` (https://doi.org/10.1126/science.aab3050).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tlzoo.data.tasks import EpisodeTask
 __all__ = ["SIZE", "omniglot", "omniglot_oneshot", "read_alphabets"]
 
 SIZE = 28
-"""Height and width of the pictures; on disk they have 105."""
+"""Height and width of the images, which have 105 on disk."""
 
 _BACKGROUND, _EVALUATION, _LABELS = "images_background", "images_evaluation", "class_labels.txt"
 _BASE_SHARE = 0.8
@@ -32,10 +32,10 @@ Runs = list[tuple[list[Path], list[Path], list[int]]]
 
 
 def omniglot(name: str, *, root: Path) -> EpisodeTask:
-    """Build ``omniglot``: background alphabets are base and validation, evaluation alphabets novel; any characters.
+    """Build ``omniglot``: background alphabets are base and validation, evaluation alphabets novel; episodes mix them.
 
     Raises:
-        ValueError: a folder is missing or empty, or a picture cannot be read.
+        ValueError: a folder is missing or empty, or an image cannot be read.
     """
     base, validation, names = _background(root)
     novel, novel_names = read_alphabets(_folder(root, _EVALUATION), first=len(names))
@@ -45,14 +45,14 @@ def omniglot(name: str, *, root: Path) -> EpisodeTask:
 
 
 def omniglot_oneshot(name: str, *, root: Path) -> EpisodeTask:
-    """Build ``omniglot-oneshot``: the within-alphabet runs, each a 20-way episode of one training picture a class.
+    """Build ``omniglot-oneshot``: the within-alphabet runs, each a 20-way episode with one training image per class.
 
-    The episodes of the test are the runs, and their mean error rate is the figure of the protocol. What is trained on
-    are background alphabets, within which episodes keep.
+    The test episodes are the runs, and the protocol reports their mean error rate. Training uses the background
+    alphabets, with episodes within one alphabet.
 
     Raises:
-        ValueError: a folder is missing or empty, a picture cannot be read, ``class_labels.txt`` names no such file, or
-            runs differ in size.
+        ValueError: a folder is missing or empty, an image cannot be read, ``class_labels.txt`` names a missing file, or
+            the runs differ in size.
     """
     base, validation, names = _background(root)
     runs = _runs(root)
@@ -77,21 +77,21 @@ def omniglot_oneshot(name: str, *, root: Path) -> EpisodeTask:
 
 
 def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[str, ...]]:
-    """Read a folder of alphabets, and return the pictures with the names of their classes, ``alphabet/character``.
+    """Read a folder of alphabets, and return the images with the names of their classes, ``alphabet/character``.
 
     Args:
-        folder: holds one folder an alphabet, in it one a character, in it PNG files.
+        folder: has the layout ``alphabet/character/*.png``.
         first: label of the first character.
 
     Raises:
-        ValueError: there is no character with a picture, or a picture cannot be read.
+        ValueError: there is no character with an image, or an image cannot be read.
     """
     characters = [folder / alphabet / name for alphabet in subfolders(folder) for name in subfolders(folder / alphabet)]
     files = [find_pictures(character) for character in characters]
     if not any(files):
-        raise ValueError(f"{folder} holds no alphabet/character/*.png; give the folder of Lake's images_background")
+        raise ValueError(f"{folder} has no alphabet/character/*.png; give the folder of Lake's images_background")
     if not all(files):
-        raise ValueError(f"{characters[files.index([])]} holds no pictures; unpack the alphabet again")
+        raise ValueError(f"{characters[files.index([])]} has no images; unpack the alphabet again")
     counts = [len(members) for members in files]
     labels = first + np.repeat(np.arange(len(characters)), counts)
     alphabets = np.repeat([character.parent.name for character in characters], counts)
@@ -100,48 +100,50 @@ def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[s
 
 
 def _background(root: Path) -> tuple[ExampleSet, ExampleSet, tuple[str, ...]]:
-    """Return base and validation examples, whole alphabets each, and the names of their classes."""
+    """Return base and validation examples, in whole alphabets, and the names of their classes."""
     whole, names = read_alphabets(_folder(root, _BACKGROUND))
     base, validation = group_split(whole.attributes["alphabet"], _BASE_SHARE)
     return whole.subset(base), whole.subset(validation), names
 
 
 def _folder(root: Path, name: str) -> Path:
-    """Return ``root/name``, or where it lies one folder deeper."""
+    """Return ``root/name``, or the folder ``name`` one level deeper."""
     found = [path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir()]
     if not found:
-        raise ValueError(f"{root} holds no folder {name}; give the folder in which Lake's Omniglot was unpacked")
+        raise ValueError(f"{root} has no folder {name}; give the folder in which Lake's Omniglot was unpacked")
     return found[0]
 
 
 def _runs(root: Path) -> Runs:
-    """Return training files, test files and each test file's place among the training files, run by run."""
+    """Return for each run the training files, the test files and the position of each test file's class."""
     lists = sorted(root.rglob(_LABELS))
     if not lists:
         raise ValueError(
-            f"{root} holds no {_LABELS}; unpack the one-shot classification runs (run01, run02 ...) in this folder"
+            f"{root} has no {_LABELS}; unpack the one-shot classification runs (run01, run02 ...) in this folder"
         )
     runs = [_run(file) for file in lists]
     sizes = {(len(training), len(test)) for training, test, _ in runs}
     if len(sizes) > 1 or any(len(training) != len(test) for training, test, _ in runs):
-        raise ValueError(f"runs in {root} have {sorted(sizes)} training and test pictures; expected as many in each")
+        raise ValueError(
+            f"runs in {root} have {sorted(sizes)} training and test images; expected the same number in each"
+        )
     return runs
 
 
 def _run(file: Path) -> tuple[list[Path], list[Path], list[int]]:
     pairs = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"{file}: expected lines of a test and a training picture, run01/test/item01.png ...")
-    # paths start at the run's folder, whose own name they repeat
+        raise ValueError(f"{file}: expected lines with a test and a training image, run01/test/item01.png ...")
+    # paths begin with the name of the run's folder
     resolved = [tuple(file.parent / PurePosixPath(*PurePosixPath(path).parts[1:]) for path in pair) for pair in pairs]
     if missing := [path for pair in resolved for path in pair if not path.is_file()]:
-        raise ValueError(f"{file} names {missing[0]}, which is not there; unpack the runs again")
+        raise ValueError(f"{file} names {missing[0]}, which does not exist; unpack the runs again")
     training = sorted({pair[1] for pair in resolved})
     return training, [pair[0] for pair in resolved], [training.index(pair[1]) for pair in resolved]
 
 
 def _listed(answers: Sequence[Sequence[int]], way: int) -> EpisodeList:
-    """Return the runs as episodes; of each, the training pictures lie in the novel set, then the test pictures."""
+    """Return the runs as episodes; in the novel set, each run has its training images followed by its test images."""
     starts = np.arange(len(answers))[:, None] * 2 * way
     return EpisodeList(
         episodes=EpisodeIndices(
@@ -168,7 +170,7 @@ def _examples(files: Sequence[Path], labels: NDArray[np.int64], alphabets: NDArr
 
 
 def _picture(file: Path) -> NDArray[np.uint8]:
-    """Return a drawing as (SIZE, SIZE), white strokes on black; on disk strokes are black."""
+    """Return a drawing (SIZE, SIZE) with white strokes on black; on disk, strokes are black."""
     from PIL import Image
 
     return 255 - np.asarray(open_picture(file).convert("L").resize((SIZE, SIZE), Image.Resampling.BOX))

@@ -1,4 +1,4 @@
-"""Emoji of people in one skin tone: what tone, and what gender."""
+"""Emoji of people with one skin tone, by tone and gender."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CUTS = (0.6, 0.8)
 
 GENDERS = ("unspecified", "woman", "man")
 
-# the signs, and the code points that show a woman or a man by themselves
+# the signs, and the code points that show a woman or a man
 _WOMAN = frozenset({"2640", "1F469", "1F467", "1F475", "1F478", "1F483", "1F930", "1F936"})
 _MAN = frozenset({"2642", "1F468", "1F466", "1F474", "1F934", "1F385", "1F57A"})
 
@@ -30,9 +30,9 @@ _MAN = frozenset({"2642", "1F468", "1F466", "1F474", "1F934", "1F385", "1F57A"})
 def people(name: str) -> MultitaskTask:
     """Build ``people``: emoji in exactly one skin tone, by seven vendors; targets ``tone`` (5) and ``gender`` (3).
 
-    A gender is what the code points say: a woman's or man's sign, or a figure of its own (boy, princess ...); hands and
-    persons without either are ``unspecified``. All tones and genders of one motif are in one part: 60 % of the motifs
-    train, 20 % validation, 20 % test.
+    The gender follows from the code points: the sign of a woman or man, or a gendered figure (boy, princess ...). Hands
+    and persons without either are ``unspecified``. All tones and genders of a motif are in the same part: 60 % of the
+    motifs train, 20 % validation, 20 % test.
     """
     identity = content_hash(_REVISION, *[sources.find_source(source).identity for source in _SOURCES])
     folder = derived_folder("people", identity, _make)
@@ -73,7 +73,7 @@ def tone_of(code: str) -> str:
 
 
 def gender(code: str) -> str:
-    """Return the gender that the code points say.
+    """Return the gender according to the code points.
 
     >>> gender("1F469-1F3FD-200D-1F52C"), gender("1F46E-1F3FD-200D-2642-FE0F"), gender("1F44B-1F3FD")
     ('woman', 'man', 'unspecified')
@@ -94,7 +94,7 @@ def motif(code: str) -> str:
 
 
 def single_toned(files: Path) -> list[str]:
-    """Return the sorted codes of exactly one skin tone that every vendor draws."""
+    """Return the sorted codes with exactly one skin tone that every vendor draws."""
     by_vendor = [
         {path.stem.replace("U+", "") for path in (files / folder).glob("*.png")} for folder in VENDORS.values()
     ]

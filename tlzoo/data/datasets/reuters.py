@@ -1,4 +1,4 @@
-"""Reuters news by topic, told apart by the topics' descriptions alone."""
+"""Reuters news by topic, classified by the topics' descriptions alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ R8 = {
         "international trade", "trade deficits and surpluses, tariffs, imports, exports and trade disputes"
     ),
 }
-"""Topic -> what is said of it, written once and before any result was looked at."""
+"""Topic -> its description, written once before any result was known."""
 
 R52 = {
     **R8,
@@ -81,10 +81,10 @@ R52 = {
 
 
 def reuters_r8(name: str) -> ZeroShotTask:
-    """Build ``reuters-r8``: the whole test set of R8, the first 600 characters of each document, no label seen."""
+    """Build ``reuters-r8``: the whole test set of R8, the first 600 characters of each document, without labels."""
     return tab_zeroshot(name, R8, "reuters-r8-test.tab", source="reuters", development="reuters-r8-train.tab")
 
 
 def reuters_r52(name: str) -> ZeroShotTask:
-    """Build ``reuters-r52``: the same of R52, whose classes have between one and 1,083 documents."""
+    """Build ``reuters-r52``: the same for R52, whose classes have between 1 and 1,083 documents."""
     return tab_zeroshot(name, R52, "reuters-r52-test.tab", source="reuters", development="reuters-r52-train.tab")

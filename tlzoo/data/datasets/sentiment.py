@@ -1,4 +1,4 @@
-"""Sentiment of short texts from four places, adapted from one to another."""
+"""Sentiment of short texts from four kinds of places, with adaptation between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACES = {
     "news": "nytEditorialSnippets_GroundTruth.txt",
     "tweets": "tweets_GroundTruth.txt",
 }
-"""Place -> its file in the archive: identifier, mean rating of twenty people from -4 to 4, text."""
+"""Place -> its file in the archive, with identifier, mean rating by twenty people (-4 to 4), and text."""
 
 _CLASS_NAMES = ("negative", "positive")
 _LEAST_RATING = 0.5
@@ -31,13 +31,13 @@ _REVISION = 1
 
 
 def sentiment_adaptation(name: str, *, source: str, target: str) -> DomainTask:
-    """Build ``sentiment:S->T``: negative or positive, 70 % of the documents trained on, the others are the test.
+    """Build ``sentiment:S->T``: negative or positive, 70 % of the documents for training, the rest for the test.
 
-    Texts with a mean rating below 0.5 in magnitude are left out. Snippets of one document stay together. As places
-    differ in their share of positive texts, accuracy is balanced.
+    Texts with a mean rating below 0.5 in magnitude are left out. Snippets of one document stay together. Because
+    places differ in their share of positive texts, accuracy is balanced.
 
     Args:
-        name: of the task.
+        name: name of the task.
         source: place with labels, one of :data:`PLACES`.
         target: place to adapt to.
     """
@@ -50,7 +50,7 @@ def sentiment_adaptation(name: str, *, source: str, target: str) -> DomainTask:
 
 
 def load_sentiment(place: str) -> tuple[ExampleSet, NDArray[np.str_]]:
-    """Return the texts of a place with labels, and the document (N,) that each is of.
+    """Return the texts of a place with labels, and the document (N,) of each text.
 
     Raises:
         KeyError: there is no such place.

@@ -1,4 +1,4 @@
-"""Short texts by sentiment and tweets by topic, told apart by descriptions alone."""
+"""Short texts by sentiment and tweets by topic, classified by descriptions alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENTIMENT_TEXTS = {
     "negative": ClassTexts("negative sentiment", "it is bad, disappointing, sad or annoying"),
     "positive": ClassTexts("positive sentiment", "it is good, pleasant, enjoyable or impressive"),
 }
-"""Sentiment -> what is said of it, written once and before any result was looked at."""
+"""Sentiment -> its description, written once before any result was known."""
 
 TOPIC_TEXTS = {
     "airline": ClassTexts("an airline", "flights, delays, luggage and customer service of an airline"),
@@ -26,13 +26,13 @@ TOPIC_TEXTS = {
     "cars": ClassTexts("cars without a driver", "cars that drive on their own, traffic, safety and robots"),
     "medicine": ClassTexts("allergy medicine", "allergies, sneezing, pollen and pills against them"),
 }
-"""Topic -> the same; the keywords that topics were labelled by are taken out of the tweets, and avoided here."""
+"""Topic -> the same; the descriptions avoid the keywords that labelled the tweets and were removed from them."""
 
 
 def sentiment_zeroshot(name: str, *, place: str) -> ZeroShotTask:
-    """Build ``sentiment-zeroshot:PLACE``: all texts of a place, negative or positive, no label seen.
+    """Build ``sentiment-zeroshot:PLACE``: all texts of a place, negative or positive, without labels.
 
-    Places differ in their share of positive texts: the mean per class says more than accuracy.
+    Places differ in their share of positive texts, so the mean per class says more than accuracy.
     """
     examples, _ = load_sentiment(place)
     assert examples.labels is not None
@@ -41,7 +41,7 @@ def sentiment_zeroshot(name: str, *, place: str) -> ZeroShotTask:
 
 
 def topics_zeroshot(name: str) -> ZeroShotTask:
-    """Build ``topics-zeroshot``: the test tweets of ``topics`` that have a topic, no label seen."""
+    """Build ``topics-zeroshot``: the test tweets of ``topics`` that have a topic, without labels."""
     whole = topics(name)
     texts, categories = _with_topic(whole.test)
     development = _with_topic(whole.train)

@@ -1,4 +1,4 @@
-"""Few-shot text: topics with many documents to learn from, others with a few each."""
+"""Few-shot text: topics with many documents for training, and novel topics with a few each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Texts = tuple[NDArray[np.str_], NDArray[np.str_]]
 
 
 def newsgroups_fewshot(name: str) -> EpisodeTask:
-    """Build ``newsgroups-fewshot``: eight groups of rec and sci are base, five of comp validation, seven others novel.
+    """Build ``newsgroups-fewshot``: eight groups of rec and sci are base, five of comp validation, seven novel.
 
     Whole branches of the hierarchy are kept together, as in Bao et al., ICLR 2020 (https://arxiv.org/abs/1908.06039),
     so that no novel group has a sibling among the base ones.
@@ -41,10 +41,10 @@ def newsgroups_fewshot(name: str) -> EpisodeTask:
 
 
 def reuters_r8_fewshot(name: str) -> EpisodeTask:
-    """Build ``reuters-r8-fewshot``: the eight topics of R8 are novel, the 44 that R52 has beside them the others.
+    """Build ``reuters-r8-fewshot``: the eight topics of R8 are novel, the 44 other topics of R52 base and validation.
 
-    Three quarters of the 44 (a fixed draw) are base, the rest validation. Topics with fewer documents than an episode
-    needs are never drawn.
+    A fixed draw of three quarters of the 44 is base, the rest validation. Topics with too few documents for an episode
+    are never drawn.
     """
     others = sorted(set(R52) - set(R8))
     base, validation = ([others[place] for place in part] for part in random_split(len(others), _BASE_SHARE))
@@ -53,9 +53,9 @@ def reuters_r8_fewshot(name: str) -> EpisodeTask:
 
 
 def _documents(source: str, files: Sequence[str]) -> Texts:
-    """Return the texts (N,) of several files, each once, and their categories (N,).
+    """Return the distinct texts (N,) of several files, and their categories (N,).
 
-    Of a category come 200 documents at most, a fixed draw: episodes are many, and encoding is what costs.
+    At most 200 documents per category, a fixed draw, because encoding them is the expensive part.
     """
     paths = [path for file in files for path in sources.path(source).rglob(file)]
     parts = [read_tab(path, characters=CHARACTERS) for path in paths]
@@ -70,9 +70,9 @@ def _documents(source: str, files: Sequence[str]) -> Texts:
 def _text_episodes(
     name: str, documents: Texts, splits: tuple[list[str], list[str], list[str]], *, source: str
 ) -> EpisodeTask:
-    """Return the task whose base, validation and novel classes are those of three splits, in this order.
+    """Return the task whose base, validation and novel classes are those of three splits.
 
-    Documents of a category that is in no split are left out: a source has one with a stray label.
+    Documents of other categories are left out; one source has a document with a stray label.
     """
     texts, categories = documents
     names = [category for split in splits for category in split]

@@ -1,4 +1,4 @@
-"""Texts told apart by descriptions of their classes alone."""
+"""Texts classified by descriptions of their classes alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tlzoo.data.tasks import ZeroShotTask
 __all__ = ["CHARACTERS", "ClassTexts", "LabelledTexts", "read_tab", "tab_zeroshot", "text_zeroshot"]
 
 CHARACTERS = 600
-"""Of a document, from its beginning: what a sentence encoder of 256 tokens reads of it."""
+"""Length that documents are cut to, about what a sentence encoder with 256 tokens reads."""
 
 _HEADER_LINES = 3
 _DEVELOPMENT = 2000
@@ -26,11 +26,11 @@ LabelledTexts = tuple[NDArray[np.str_], NDArray[np.str_]]
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """What is said of a class.
+    """The descriptions of a class.
 
     Attributes:
-        phrase: a few words that name it.
-        gloss: a sentence on what such a text is about.
+        phrase: a few words that name the class.
+        gloss: a sentence about the content of such texts.
     """
 
     phrase: str
@@ -48,11 +48,11 @@ def text_zeroshot(
 ) -> ZeroShotTask:
     """Build a task without training: texts (N,), cut after :data:`CHARACTERS`, of categories (N,).
 
-    Phrases are what the classes are described by; glosses are another wording. Of ``development``, texts (M,) and their
-    categories (M,), prompts and settings may be chosen; 2,000 of them are taken, a fixed draw.
+    Phrases describe the classes; glosses are an alternative wording. ``development``, texts (M,) with their categories
+    (M,), serves to choose prompts and settings; a fixed draw of 2,000 of them is used.
 
     Raises:
-        ValueError: a category that nothing is said of.
+        ValueError: a category has no description.
     """
     names = tuple(classes)
     nothing = np.empty(0, dtype=np.int64)
@@ -83,7 +83,7 @@ def text_zeroshot(
 
 
 def _drawn(texts: NDArray[np.str_], categories: NDArray[np.str_], names: tuple[str, ...]) -> LabelledTexts:
-    """Return a fixed draw of the texts whose category is among the names; a source has one with a stray label."""
+    """Return a fixed draw of the texts whose category is among the names; one source has a stray label."""
     known = np.flatnonzero(np.isin(categories, names))
     kept = np.sort(np.random.default_rng(0).permutation(known)[:_DEVELOPMENT])
     return texts[kept], categories[kept]
@@ -92,7 +92,7 @@ def _drawn(texts: NDArray[np.str_], categories: NDArray[np.str_], names: tuple[s
 def tab_zeroshot(
     name: str, classes: Mapping[str, ClassTexts], file: str, *, source: str, development: str
 ) -> ZeroShotTask:
-    """Build a task of two ``.tab`` files of a source, test and ``development``, see :func:`text_zeroshot`."""
+    """Build a task from two ``.tab`` files, test and ``development``; see :func:`text_zeroshot`."""
     test, other = (
         read_tab(path, characters=CHARACTERS)
         for part in (file, development)
@@ -102,13 +102,13 @@ def tab_zeroshot(
 
 
 def read_tab(file: Path, *, characters: int) -> LabelledTexts:
-    """Read an Orange ``.tab`` file of category and text, three header lines, quotes without meaning.
+    """Read an Orange ``.tab`` file with category and text, three header lines and no quoting.
 
     Returns:
         Texts (N,), cut after ``characters``, and categories (N,).
 
     Raises:
-        ValueError: a line has not two columns.
+        ValueError: a line does not have two columns.
     """
     lines = file.read_text("utf-8").split("\n")[_HEADER_LINES:]
     rows = [line.rstrip("\r").split("\t") for line in lines if line.strip()]

@@ -30,7 +30,7 @@ TOPICS = {
     "cars": r"driver ?-?less|self ?-?driving|autonomous",
     "medicine": r"claritin\w*",
 }
-"""Topic -> the keywords that tell it, written once from the collections that the tweets were drawn by."""
+"""Topic -> its keywords, taken once from the searches by which the tweets were collected."""
 
 _PATTERNS = {topic: re.compile(rf"[@#]?\b(?:{words})\b", re.IGNORECASE) for topic, words in TOPICS.items()}
 _LINK = re.compile(r"https?://\S+")
@@ -40,9 +40,9 @@ _RETWEET = re.compile(r"^RT @\w+:? ?", re.IGNORECASE)
 def topics(name: str) -> MultitaskTask:
     """Build ``topics``: tweets; targets ``sentiment`` (3) and ``topic`` (6).
 
-    The topic is that of the keywords in a tweet, and the keywords are taken out of the text: what is left has to tell.
-    It is missing (-1) where there is no keyword, or those of several topics. Retweets and copies that differ in links,
-    signs and case alone are one group; 60 % of the groups train, 20 % validation, 20 % test.
+    The keywords in a tweet determine its topic and are removed from the text, so the rest must reveal the topic. It is
+    missing (-1) for tweets with no keyword, or with keywords of several topics. Retweets and copies that only differ in
+    links, punctuation and case form one group; 60 % of the groups train, 20 % validation, 20 % test.
     """
     identity = content_hash(_REVISION, sources.find_source("topics").identity, repr(TOPICS))
     with np.load(derived_folder("topics", identity, _make) / "tweets.npz") as arrays:
@@ -71,18 +71,18 @@ def _make(folder: Path) -> None:
         texts=np.array([without_keywords(text) for text in texts]),
         sentiments=sentiments,
         topics=np.array([_topic(text) for text in texts]),
-        # copies have one number, so that groups need no strings
+        # copies share a number, so that groups need no strings
         groups=np.unique([_bare(text) for text in texts], return_inverse=True)[1],
     )
 
 
 def read_tweets(file: Path) -> tuple[NDArray[np.int64], list[str]]:
-    """Return sentiments (N,), places in :data:`SENTIMENTS`, and texts of a table.
+    """Return sentiments (N,), as indices into :data:`SENTIMENTS`, and texts of a table.
 
     Raises:
         ValueError: the columns are not sentiment, confidence and text.
     """
-    # written in several encodings; latin-1 reads all of them
+    # the encodings are mixed; latin-1 reads all of them
     with file.open(encoding="latin-1", newline="") as lines:
         header, *rows = csv.reader(lines)
     if header != ["sentiment", "confidence", "text"]:
@@ -96,7 +96,7 @@ def _topic(text: str) -> int:
 
 
 def without_keywords(text: str) -> str:
-    """Return a text without links and the keywords of any topic.
+    """Return a text without links and keywords.
 
     >>> without_keywords("Thanks @JetBlue, a great flight! http://t.co/x")
     'Thanks , a great flight!'
@@ -108,5 +108,5 @@ def without_keywords(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return the letters of a text alone, without links and the mark of a retweet."""
+    """Return only the letters of a text, without links and the retweet mark."""
     return re.sub(r"[^a-z]+", " ", _LINK.sub(" ", _RETWEET.sub("", text)).lower()).strip()

@@ -1,4 +1,4 @@
-"""Exercises by a watch on the wrist, adapted from one person to another."""
+"""Exercises recorded by a watch, with adaptation from one person to another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tlzoo.data.tasks import DomainTask
 __all__ = ["PAIRS", "load_watch", "watch_adaptation"]
 
 PAIRS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
-"""Person with labels, person to adapt to: fixed before any result was looked at."""
+"""Pairs of source and target person, fixed before any result was known."""
 
 _WINDOW = 100
 _TRAIN_STEP = 50
@@ -26,11 +26,11 @@ _REVISION = 1
 def watch_adaptation(name: str, *, source: int, target: int) -> DomainTask:
     """Build ``watch:I->J``: seven exercises, windows of 100 time steps with six channels.
 
-    Of each recording the first 70 % of the time is trained on, in windows that overlap by half; the windows of the
-    rest, the test, do not overlap. No time step is in both.
+    The first 70 % of each recording are for training, in windows that overlap by half. The rest is for the test, in
+    windows that do not overlap. No time step is in both.
 
     Args:
-        name: of the task.
+        name: name of the task.
         source: person with labels.
         target: person to adapt to.
     """
@@ -51,7 +51,7 @@ def load_watch() -> dict[str, Any]:
     """
     path = sources.path("watch")
     file = path if path.is_file() else next(Path(path).rglob("*.npy"))
-    # a pickle: the source manager compared the checksum of what it was unpacked from
+    # a pickle; the source manager verified the checksum of the archive
     stored = np.load(file, allow_pickle=True).item()
     return {
         "series": [np.asarray(series, dtype=np.float32) for series in stored["X"]],

@@ -1,6 +1,6 @@
-"""Xian et al.'s proposed splits (xlsa17): ResNet-101 features, attributes, and which images are seen, held out, unseen.
+"""Xian et al.'s proposed splits (xlsa17): ResNet-101 features, attributes, and splits into seen, held-out and unseen.
 
-The folder that ``root`` names holds a folder a data set (``AWA1``, ``AWA2``, ``CUB``, ``SUN``, ``APY``), and in it
+The folder ``root`` has a folder for each data set (``AWA1``, ``AWA2``, ``CUB``, ``SUN``, ``APY``) with
 ``res101.mat`` and ``att_splits.mat`` (https://arxiv.org/abs/1707.00600).
 """
 
@@ -25,19 +25,19 @@ Indices = NDArray[np.int64]
 
 
 def xlsa17(name: str, *, root: Path, dataset: str, generalized: bool = False) -> ZeroShotTask:
-    """Build ``xlsa17:DATASET``: the proposed split, its validation classes held out, attributes as class embeddings.
+    """Build ``xlsa17:DATASET``: the proposed split with held-out validation classes; attributes are class embeddings.
 
-    Only images of ``trainval_loc`` are trained or validated on: early releases of the splits have images of the test
-    among ``train_loc`` and ``val_loc``, which only say here which classes are held out.
+    Training and validation only use images of ``trainval_loc``, because early releases of the splits have test images
+    in ``train_loc`` and ``val_loc``. These two only determine which classes are held out.
 
     Args:
-        name: of the task.
-        root: the folder with a folder a data set.
-        dataset: name of that folder.
-        generalized: test on ``test_seen_loc``, too.
+        name: name of the task.
+        root: folder of the data sets.
+        dataset: name of the folder of a data set.
+        generalized: also test on ``test_seen_loc``.
 
     Raises:
-        ValueError: no such folder, a file or an entry of it is missing or does not fit, classes of training, validation
+        ValueError: the folder, a file or an entry is missing or does not fit, or the classes of training, validation
             and test overlap.
     """
     folder = _folder(root, dataset)
@@ -107,11 +107,11 @@ def _check(
             raise ValueError(f"{folder / _SPLITS}: {name} is empty or points beyond the {len(labels)} images")
     tested = np.unique(labels[places["test_unseen_loc"]])
     if len(both := np.intersect1d(labels[places["trainval_loc"]], tested)):
-        raise ValueError(f"{folder / _SPLITS}: classes {(both[:5] + 1).tolist()} are both trained on and unseen")
+        raise ValueError(f"{folder / _SPLITS}: classes {(both[:5] + 1).tolist()} are both seen and unseen")
 
 
 def _class_names(splits: dict[str, NDArray[Any]], count: int) -> tuple[str, ...]:
-    """Return the names in the file; numbers where it has none."""
+    """Return the names in the file, or numbers if it has none."""
     if "allclasses_names" not in splits:
         return tuple(f"class {number}" for number in range(1, count + 1))
     return tuple(str(np.asarray(cell).ravel()[0]) for cell in splits["allclasses_names"].ravel())

@@ -58,7 +58,7 @@ class ZeroShotTask(Task):
         validation: examples of ``held_out``, or None.
         test: examples of ``unseen``.
         test_seen: test examples of ``seen``; with it, the task is generalized zero-shot.
-        wordings: other texts that describe the classes, by what kind of text they are, one a class; ``"description"``
+        wordings: other texts that describe the classes, by kind of text, one per class; ``"description"``
             and ``"name"`` (``class_names``) are there in any case.
         embeddings: (classes, A) encoded descriptions, set by the harness; or the attributes of the classes.
         development: where nothing is trained, labelled examples of the candidates apart from the test: what is chosen

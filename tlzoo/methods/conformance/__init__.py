@@ -1,10 +1,10 @@
-"""What every method must hold, generated from its declaration; for methods of one's own, too.
+"""Properties that every method must have, checked from its declaration; also for your own methods.
 
 >>> from tlzoo.methods.conformance import check_method
 >>> check_method("adaptation/deep_coral")
 
-A method is checked on small random data of its family, under each of the settings that it names as ``variants``.
-Nothing here knows a method by name.
+A method is checked on small random data of its family, with each of the settings in its ``variants``. Nothing here
+depends on the name of a method.
 """
 
 from tlzoo.methods.conformance.checks import CHECKS, ConformanceError, check_method

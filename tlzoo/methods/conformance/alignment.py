@@ -24,7 +24,7 @@ _PARTS = ("features", "logits")
 
 
 class AlignmentScenario(Scenario):
-    """Two batches of predictions, as the method may see them."""
+    """Two batches of predictions, with what the method may see."""
 
     watched: ClassVar[Mapping[str, str]] = {
         f"{side}.{part}": f"{side}.{part} (row 1)"
@@ -33,14 +33,14 @@ class AlignmentScenario(Scenario):
     }
 
     def assemble(self, method: Method) -> Subject:
-        """Add a small network, which the method takes in, and the head of the method's own where it has one."""
+        """Add a small network for the method, and the method's own head if it has one."""
         assert isinstance(method, DomainMethod)
         subject = Subject(method, model=SmallNetwork(), head=method.make_head())
         subject.method.prepare(subject.networks["model"])
         return subject
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Show it the target, as at the start of an epoch."""
+        """Show the method the target, as at the start of an epoch."""
         subject.method.on_epoch(self._side(subject, inputs, "target"))
 
     def inputs(
@@ -56,7 +56,7 @@ class AlignmentScenario(Scenario):
             made[f"{side}.domains"] = torch.arange(size) % 2
             made[f"{side}.indices"] = torch.arange(size)
         for view in _VIEWS if Need.VIEWS in self.cls.needs else ():
-            # answers to weak views are certain: methods learn from such ones alone
+            # predictions for weak views are certain, because some methods only learn from such views
             scale = 16.0 if view == "weak" else 1.0
             made[f"target.{view}.features"] = scale * normal(generator, sizes[1], _D, dtype=dtype)
             made[f"target.{view}.logits"] = scale * normal(generator, sizes[1], _C, dtype=dtype)
@@ -92,7 +92,7 @@ class AlignmentScenario(Scenario):
         return Prediction(features=features, logits=logits, inputs=raw)
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
-        """Return the target: what reads it must move the network that made it."""
+        """Return the target: a method that uses it must train the network behind it."""
         if Sees.TARGET_INPUTS not in self.cls.sees:
             return []
         return [inputs[name] for name in inputs if name.startswith("target.") and name.endswith(_PARTS)]

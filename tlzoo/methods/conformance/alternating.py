@@ -1,4 +1,4 @@
-"""Alternating methods: two batches of predictions, and one loss a phase."""
+"""Alternating methods: two batches of predictions, and one loss per phase."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["AlternatingScenario"]
 
 
 class AlternatingScenario(AlignmentScenario):
-    """All phases late in training, one after the other; their losses are added."""
+    """All phases late in training, with the sum of their losses."""
 
     def assemble(self, method: Method) -> Subject:
-        """Let the method make the networks of its phases, too."""
+        """Also let the method create the networks of its phases."""
         subject = super().assemble(method)
         assert isinstance(method, Alternating)
         for phase in method.phases(1.0):

@@ -1,4 +1,4 @@
-"""The checks. Each takes a scenario and raises :class:`ConformanceError` where its method does not hold."""
+"""The checks. Each takes a scenario and raises :class:`ConformanceError` if its method fails it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_method(method: str | type[Method]) -> None:
     """Run every check on every variant of a method, given by registry name or class.
 
     Raises:
-        ConformanceError: the first that does not hold.
+        ConformanceError: a check failed.
     """
     for scenario in scenarios(method):
         for check in CHECKS.values():
@@ -36,7 +36,7 @@ def check_method(method: str | type[Method]) -> None:
 
 
 def check_declaration(scenario: Scenario) -> None:
-    """What it sees and needs is declared, its paper linked, its tuning arguments are keyword-only."""
+    """Declares what it sees and needs, links its paper, and takes settings by keyword only."""
     cls = scenario.cls
     sees = getattr(cls, "sees", None)
     require(isinstance(sees, frozenset) and all(isinstance(s, Sees) for s in sees), scenario, "sees holds no Sees")
@@ -54,7 +54,7 @@ def check_declaration(scenario: Scenario) -> None:
 
 
 def check_gradient_arrives(scenario: Scenario) -> None:
-    """The gradient that reaches what was learned is finite and somewhere not zero."""
+    """The gradient for what is trained is finite and not zero everywhere."""
     subject, inputs = scenario.build(), _differentiable(scenario.inputs())
     reached = scenario.reached(subject, inputs)
     if not reached:
@@ -67,7 +67,7 @@ def check_gradient_arrives(scenario: Scenario) -> None:
 
 
 def check_gradient_is_right(scenario: Scenario) -> None:
-    """The gradient equals finite differences of the loss with everything that it detaches held constant."""
+    """The gradient equals finite differences of the loss with everything detached held constant."""
     subject, inputs = scenario.build(), _differentiable(scenario.inputs())
     variables = [p for p in [*inputs.values(), *subject.parameters()] if p.requires_grad]
     parts = FrozenParts()
@@ -94,7 +94,7 @@ def check_gradient_is_right(scenario: Scenario) -> None:
 
 
 _STEPS = (1e-6, 1e-8)
-"""The second is for networks with so many kinks (ReLU) that one lies within the first; rounding is coarser there."""
+"""The second is for networks with so many kinks (ReLU) that one is within the first; rounding matters more there."""
 
 
 def _frozen_loss(scenario: Scenario, subject: Subject, inputs: Inputs, parts: FrozenParts) -> float:
@@ -136,7 +136,7 @@ def check_copies_agree(scenario: Scenario) -> None:
 
 
 def check_order_is_free(scenario: Scenario) -> None:
-    """The order of a batch leaves the loss, unless the method declares ``order_matters``."""
+    """The loss does not depend on the order of a batch, unless the method declares ``order_matters``."""
     if scenario.create().order_matters:
         return
     inputs = scenario.inputs(fit=True)
@@ -164,7 +164,7 @@ def check_degenerate_batches(scenario: Scenario) -> None:
 
 
 def check_invalid_batches(scenario: Scenario) -> None:
-    """Inputs that make no sense give a ``ValueError`` that says something."""
+    """Invalid inputs give a ``ValueError`` with a message."""
     for name, inputs in scenario.invalid().items():
         try:
             scenario.loss(scenario.build(), inputs)
@@ -177,7 +177,7 @@ def check_invalid_batches(scenario: Scenario) -> None:
 
 
 def check_not_finite_is_named(scenario: Scenario) -> None:
-    """NaN or Inf in what the loss depends on gives a ``FloatingPointError`` with method, input and place."""
+    """NaN or Inf in an input of the loss gives a ``FloatingPointError`` that names method, input and position."""
     usual = scenario.inputs(fit=True)
     ours = scenario.loss(scenario.build(), usual).item()
     for name, phrase in scenario.watched.items():
@@ -194,7 +194,7 @@ def check_not_finite_is_named(scenario: Scenario) -> None:
 
 
 def _changed(inputs: Inputs, name: str, *, add: float = 0.0, to: float | None = None) -> Inputs:
-    """Return inputs of which the first entry of the second row of one is another."""
+    """Return inputs with a new value in the first entry of the second row of one of them."""
     value = inputs[name].clone()
     entry = (1, *[0] * (value.ndim - 1))
     value[entry] = value[entry] + add if to is None else to
@@ -202,7 +202,7 @@ def _changed(inputs: Inputs, name: str, *, add: float = 0.0, to: float | None = 
 
 
 def check_no_global_randomness(scenario: Scenario) -> None:
-    """Asking for the loss consumes no global random state of torch, NumPy or Python."""
+    """The loss consumes no global random state of torch, NumPy or Python."""
     subject, inputs = scenario.build(), scenario.inputs(fit=True)
     before = _random_states()
     scenario.loss(subject, inputs)
@@ -211,7 +211,7 @@ def check_no_global_randomness(scenario: Scenario) -> None:
 
 
 def _random_states() -> dict[str, Any]:
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - the legacy global state is what is watched
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - the legacy global state is checked
     return {
         "torch": torch.get_rng_state().tolist(),
         "numpy": pickle.dumps(numpy_state),
@@ -220,7 +220,7 @@ def _random_states() -> dict[str, Any]:
 
 
 def check_inputs_are_left_alone(scenario: Scenario) -> None:
-    """The loss changes none of its inputs in place."""
+    """The loss does not change its inputs in place."""
     inputs = scenario.inputs(fit=True)
     before = {name: value.clone() for name, value in inputs.items()}
     scenario.loss(scenario.build(), inputs)
@@ -229,9 +229,9 @@ def check_inputs_are_left_alone(scenario: Scenario) -> None:
 
 
 def check_precisions_agree(scenario: Scenario) -> None:
-    """In float32 the loss is float32 and that of float64 but for rounding."""
+    """In float32 the loss is float32, and equals that in float64 except for rounding."""
     subject = scenario.build()
-    single = copy.deepcopy(subject).float()  # before a step moves what it remembers
+    single = copy.deepcopy(subject).float()  # before a step changes its memory
     exact = scenario.loss(subject, scenario.inputs()).item()
     loss = scenario.loss(single, scenario.inputs(dtype=torch.float32))
     require(loss.dtype == torch.float32, scenario, f"float32 inputs give a loss of {loss.dtype}")

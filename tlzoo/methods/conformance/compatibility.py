@@ -37,14 +37,14 @@ class CompatibilityScenario(Scenario):
     }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Fit it on the seen classes, or show them to it once where it is trained step by step."""
+        """Fit it on the seen classes, or show it these once if it is trained step by step."""
         method, seen = subject.method, [inputs[name] for name in ("train.features", "train.labels", "class_embeddings")]
         method.fit(*seen)
         if method.trained:
             method.loss(*seen)
 
     def _width(self) -> int:
-        # a method that asks for no width of the descriptions learns no map: they live in the space of the features
+        # a method without a width of the descriptions learns no map, so these are in the feature space
         return _A if "num_embedding" in inspect.signature(self.cls).parameters else _D
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
@@ -59,7 +59,7 @@ class CompatibilityScenario(Scenario):
         return made | train if fit else made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the cross-entropy of the scores, plus the loss of a method that is trained step by step."""
+        """Return the cross-entropy of the scores, plus the loss if the method is trained step by step."""
         if "train.features" in inputs:
             subject = copy.deepcopy(subject)
             self.make_ready(subject, inputs)
@@ -82,7 +82,7 @@ class CompatibilityScenario(Scenario):
         return reordered(inputs, {name: 0 for name in inputs if name != "class_embeddings"})
 
     def hard(self) -> dict[str, Inputs]:
-        """Return fits and answers on next to nothing."""
+        """Return fits and predictions on very small sets."""
         usual = self.inputs(fit=True)
         return {
             "one example to fit": usual | {name: usual[name][:1] for name in ("train.features", "train.labels")},
@@ -95,7 +95,7 @@ class CompatibilityScenario(Scenario):
         }
 
     def invalid(self) -> dict[str, Inputs]:
-        """Return fits and candidates that do not fit."""
+        """Return fits and candidates of wrong shapes."""
         usual = self.inputs(fit=True)
         made = {"no candidates": usual | {"class_embeddings": usual["class_embeddings"][:0]}}
         made["no example to fit"] = usual | {name: usual[name][:0] for name in ("train.features", "train.labels")}

@@ -18,7 +18,7 @@ _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 
 
 class EpisodeScenario(Scenario):
-    """Two episodes of three ways and two shots, and a base set."""
+    """Two 3-way 2-shot episodes, and a base set."""
 
     watched: ClassVar[Mapping[str, str]] = {
         "support": "support (episode 1)",
@@ -27,7 +27,7 @@ class EpisodeScenario(Scenario):
     }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Show it the base set, if it declares one."""
+        """Show it the base set if it declares one."""
         if Sees.SOURCE_INPUTS in self.cls.sees:
             labels = inputs["base.labels"] if Sees.SOURCE_LABELS in self.cls.sees else None
             subject.method.fit_base(inputs["base.features"], labels)
@@ -91,7 +91,7 @@ class EpisodeScenario(Scenario):
         }
 
     def invalid(self) -> dict[str, Inputs]:
-        """Return episodes whose parts do not fit."""
+        """Return episodes whose parts do not match."""
         usual = self.inputs()
         labels = usual["support_labels"]
         return {

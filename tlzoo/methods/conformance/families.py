@@ -1,4 +1,4 @@
-"""Which scenario belongs to which kind of method."""
+"""The scenario of each kind of method."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def scenarios(method: str | type[Method]) -> list[Scenario]:
     """Return a scenario for each of the variants of a method, given by name or class.
 
     Raises:
-        TypeError: no base class of a known kind.
+        TypeError: the class derives from no known kind of method.
     """
     cls = method_class(method) if isinstance(method, str) else method
     for base, kind in _KINDS:

@@ -1,4 +1,4 @@
-"""Holding constant what a computation detaches, so that finite differences see what its gradient should be."""
+"""Holds detached values constant, so that finite differences give the expected gradient."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["FrozenParts"]
 
 
 class FrozenParts:
-    """Records the constants of a computation, then puts them in when it runs again on other inputs.
+    """Records the constants of a computation, and reuses them when it runs again on other inputs.
 
-    Constants are the results of ``detach`` and of whatever runs without gradient; a reversed input x becomes
-    x_0 - c (x - x_0) around the recorded x_0, the function whose gradient the reversal claims to be. What runs again is
-    thus an ordinary function, whose finite differences are the gradient that the computation should have.
+    Constants are the results of ``detach`` and of everything that runs without gradient. A reversed input x becomes x_0
+    - c (x - x_0) around the recorded x_0, the function whose gradient is the reversed one. The second run is thus an
+    ordinary function, whose finite differences are the expected gradient.
 
     >>> parts = FrozenParts()
     >>> def loss(x):
@@ -39,7 +39,7 @@ class FrozenParts:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Record what runs inside, with gradient on."""
+        """Record everything that runs inside, with gradient."""
         self._constants.clear()
         self._reversed.clear()
 
@@ -49,7 +49,7 @@ class FrozenParts:
             return result
 
         def reverse(x: Tensor, coefficient: float) -> Tensor:
-            with torch._C.DisableTorchFunction():  # what goes on in here is no constant of the computation
+            with torch._C.DisableTorchFunction():  # operations in here are not constants of the computation
                 self._reversed.append(x.detach().clone())
                 result: Tensor = original(x, coefficient)
             return result
@@ -60,10 +60,10 @@ class FrozenParts:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Run what is inside with the recorded constants.
+        """Run everything inside with the recorded constants.
 
         Raises:
-            AssertionError: it cuts the gradient at more or fewer places than what was recorded.
+            AssertionError: the second run detaches more or less often than the recorded one.
         """
         constants, points = iter(self._constants), iter(self._reversed)
 

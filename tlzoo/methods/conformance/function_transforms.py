@@ -1,4 +1,4 @@
-"""Losses under the function transforms of torch."""
+"""Losses under torch's function transforms."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["check_function_transforms"]
 
 
 def check_function_transforms(scenario: Scenario) -> None:
-    """Under ``torch.func.grad`` and ``vmap`` the loss is what autograd and a loop over batches find.
+    """Under ``torch.func.grad`` and ``vmap``, the loss agrees with autograd and a loop over batches.
 
-    Asked of methods on source and target that are :attr:`~tlzoo.methods.domain_method.DomainMethod.transformable`.
+    Only for methods on source and target that are :attr:`~tlzoo.methods.domain_method.DomainMethod.transformable`.
     """
     if not getattr(scenario.create(), "transformable", False):
         return
@@ -41,12 +41,12 @@ def check_function_transforms(scenario: Scenario) -> None:
 
 
 class _Loss:
-    """The loss as a function of some of the inputs, with a method and networks of its own."""
+    """The loss as a function of some of the inputs, with its own method and networks."""
 
     def __init__(self, scenario: Scenario, inputs: Inputs, names: list[str]) -> None:
         self.scenario, self.inputs, self.names = scenario, inputs, names
         self.subject: Subject = scenario.build()
-        # running statistics of batch normalization change in place, which vmap does not do
+        # batch normalization updates running statistics in place, which vmap does not support
         torch.func.replace_all_batch_norm_modules_(self.subject)
 
     def __call__(self, *values: Tensor) -> Tensor:

@@ -18,12 +18,12 @@ _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 
 
 class MetaScenario(Scenario):
-    """Two episodes of three ways and two shots, and a network of two layers, the last of which is called head."""
+    """Two 3-way 2-shot episodes, and a network of two layers, the last of which is the head."""
 
     watched: ClassVar[Mapping[str, str]] = {"support": "episode 1", "query": "episode 1"}
 
     def assemble(self, method: Method) -> Subject:
-        """Give the method a smooth network whose normalization looks at the batch."""
+        """Give the method a smooth network whose normalization uses the batch."""
         backbone = nn.Sequential(nn.Linear(_D, 6), nn.BatchNorm1d(6, track_running_stats=False, eps=0.1), nn.Tanh())
         model = nn.Sequential(OrderedDict(backbone=backbone, head=nn.Linear(6, _C)))
         subject = Subject(method, model=model)
@@ -43,7 +43,7 @@ class MetaScenario(Scenario):
         }
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the training objective and the loss of the answers together."""
+        """Return the sum of the training objective and the loss of the predictions."""
         model, support, labels = subject.networks["model"], inputs["support"], inputs["support_labels"]
         logits = subject.method(model, support, labels, inputs["query"], way=_C)
         require_shape(self, logits, (*inputs["query"].shape[:2], _C))
@@ -75,7 +75,7 @@ class MetaScenario(Scenario):
         }
 
     def invalid(self) -> dict[str, Inputs]:
-        """Return episodes whose parts do not fit."""
+        """Return episodes whose parts do not match."""
         usual = self.inputs()
         labels = usual["support_labels"]
         return {

@@ -1,4 +1,4 @@
-"""The smallest networks that methods can be checked with."""
+"""The smallest networks for checking methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 
 
 class SmallNetwork(nn.Module):
-    """The smallest network: what :class:`~tlzoo.types.Need` calls a model."""
+    """The smallest network that :class:`~tlzoo.types.Need` calls a model."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A method with small random data of its family, so that one check runs on all kinds of methods."""
+"""A method with small random data of its family, so that a check runs on all kinds of methods."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ __all__ = [
 ]
 
 SHAPE: Mapping[str, int] = {"num_features": 4, "num_classes": 3, "num_tasks": 3, "num_embedding": 5}
-"""The widths that methods are checked at; settings in ``variants`` must fit them."""
+"""The widths for checking methods; settings in ``variants`` must fit them."""
 
 Inputs = dict[str, Tensor]
 
 
 class ConformanceError(AssertionError):
-    """A method does not hold what every method must hold."""
+    """A method lacks a property that every method must have."""
 
 
 class Subject(nn.Module):
-    """A method that is ready to run, with the networks that it works on."""
+    """A method that is ready to run, with its networks."""
 
     def __init__(self, method: Method, **networks: nn.Module | None) -> None:
         super().__init__()
-        self.method: Any = method  # what it offers depends on its kind
+        self.method: Any = method  # its functions depend on its kind
         self.networks = nn.ModuleDict({name: network for name, network in networks.items() if network is not None})
 
 
 class Scenario(ABC):
-    """How methods of one kind are built, fed and asked.
+    """How to build and run methods of one kind.
 
     Args:
         cls: the method's class.
         settings: one of its ``variants``.
 
     Attributes:
-        watched: inputs in which NaN or Inf must be reported, and what the report must call their second row.
-        positional: arguments of constructors that need no keyword.
+        watched: inputs in which NaN or Inf must be reported, and the name of their second row in the report.
+        positional: constructor arguments that need no keyword.
     """
 
     watched: ClassVar[Mapping[str, str]] = {}
@@ -73,12 +73,12 @@ class Scenario(ABC):
         return method
 
     def arguments(self) -> dict[str, Any]:
-        """Return the widths that the method's constructor takes, and the settings."""
+        """Return the widths that the constructor takes, and the settings."""
         taken = inspect.signature(self.cls).parameters
         return {name: width for name, width in SHAPE.items() if name in taken} | self.settings
 
     def build(self, *, seed: int = 0, dtype: torch.dtype = torch.float64, ready: bool = True) -> Subject:
-        """Return the method with its networks, from ``seed``; ``ready`` after what precedes its use (a fit)."""
+        """Return the method with its networks for ``seed``; with ``ready``, after preparation such as a fit."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             subject = self.assemble(self.create()).to(dtype)
@@ -87,22 +87,22 @@ class Scenario(ABC):
         return subject
 
     def assemble(self, method: Method) -> Subject:
-        """Put the method together with the networks that it works on."""
+        """Combine the method with its networks."""
         return Subject(method)
 
-    def make_ready(self, subject: Subject, inputs: Inputs) -> None:  # noqa: B027 - most need nothing
-        """Do what precedes the use of the method, from inputs that were made with ``fit``."""
+    def make_ready(self, subject: Subject, inputs: Inputs) -> None:  # noqa: B027 - most kinds need nothing
+        """Prepare the method for use, with inputs that were made with ``fit``."""
 
     @abstractmethod
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
-        """Return random inputs by name; with ``fit`` those, too, from which :meth:`loss` makes a copy ready first."""
+        """Return random inputs by name; with ``fit``, also those from which :meth:`loss` first prepares a copy."""
 
     @abstractmethod
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the scalar that training goes backward from."""
+        """Return the scalar training loss."""
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
-        """Return the tensors that a gradient must arrive at, at one of them at least."""
+        """Return the tensors of which at least one must get a gradient."""
         return []
 
     def permuted(self, inputs: Inputs) -> Inputs:
@@ -110,7 +110,7 @@ class Scenario(ABC):
         return inputs
 
     def hard(self) -> dict[str, Inputs]:
-        """Return degenerate inputs, for which a method is defined or raises ``ValueError``."""
+        """Return degenerate inputs, for which a method gives a result or raises ``ValueError``."""
         return {}
 
     def invalid(self) -> dict[str, Inputs]:
@@ -119,24 +119,24 @@ class Scenario(ABC):
 
 
 def require(condition: bool, scenario: Scenario, message: str) -> None:
-    """Raise with the method and its settings where a condition does not hold.
+    """Require a condition; the error names the method and its settings.
 
     Raises:
-        ConformanceError: it does not.
+        ConformanceError: the condition does not hold.
     """
     if not condition:
         raise ConformanceError(f"{scenario!r}: {message}")
 
 
 def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype) -> Tensor:
-    """Return random numbers; drawn in float64, so that all precisions see the same."""
+    """Return random numbers, drawn in float64 so that all precisions get the same."""
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def reordered(inputs: Inputs, names: Mapping[str, int], *, seed: int = 0) -> Inputs:
-    """Return inputs with dimension ``names[name]`` of each named tensor in another order, the same for all of one size.
+    """Return inputs with dimension ``names[name]`` of each named tensor permuted, the same way for tensors of one size.
 
-    The order is random, so that it keeps no neighbors together, but for the first item, which moves for sure.
+    The order is random, so neighbors do not stay together, and the first item always moves.
     """
     return inputs | {
         name: inputs[name].index_select(dim, _order(inputs[name].shape[dim], seed))
@@ -157,7 +157,7 @@ def require_shape(scenario: Scenario, value: Tensor, shape: tuple[int, ...]) -> 
     """Check the shape of what a method returns.
 
     Raises:
-        AssertionError: it has another one.
+        AssertionError: the shape is wrong.
     """
     if value.shape != shape:
         raise AssertionError(f"{scenario!r} returned shape {tuple(value.shape)}; expected {shape}")
@@ -167,7 +167,7 @@ def as_scalar(scenario: Scenario, value: Tensor) -> Tensor:
     """Return a loss after checking that it is a scalar.
 
     Raises:
-        AssertionError: it is not.
+        AssertionError: it is not a scalar.
     """
     require_shape(scenario, value, ())
     return value

@@ -1,4 +1,4 @@
-"""Source-free methods: a source model, and the target alone."""
+"""Source-free methods: a source model and a target."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _D = SHAPE["num_features"]
 
 
 class SourceFreeScenario(AlignmentScenario):
-    """A target batch of predictions, after the method took in the source model and the whole target."""
+    """A target batch of predictions, after the method has seen the source model and the whole target."""
 
     watched: ClassVar[Mapping[str, str]] = {f"target.{part}": "row 1" for part in ("features", "logits")}
 
     def assemble(self, method: Method) -> Subject:
-        """Let the method take in a source model."""
+        """Give the method a source model."""
         subject = Subject(method, model=SourceModel().double())
         generator = torch.Generator().manual_seed(3)
         batches = [normal(generator, 5, _D, dtype=torch.float64) for _ in range(2)]

@@ -20,7 +20,7 @@ class StrategyScenario(Scenario):
     """A small pretrained network and a head on it."""
 
     def assemble(self, method: Method) -> Subject:
-        """Prepare a small network, half way through training."""
+        """Prepare a small network, halfway through training."""
         assert isinstance(method, Strategy)
         backbone = method.prepare(create_backbone("mlp", num_inputs=_D, hidden=(6, 5)))
         method.on_progress(backbone, 0.5)
@@ -39,7 +39,7 @@ class StrategyScenario(Scenario):
         return loss if penalty is None else loss + penalty
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
-        """Return what the strategy trains; the head, where that is nothing of the backbone."""
+        """Return the parameters of the backbone that the strategy trains, or those of the head if there are none."""
         groups = subject.method.parameter_groups(subject.networks["backbone"], lr=0.1)
         trained = [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
         return trained or list(subject.networks["head"].parameters())

@@ -1,4 +1,4 @@
-"""Test-time methods: a source model, and test batches that come one after the other."""
+"""Test-time methods: a source model and a sequence of test batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _D, _C = SHAPE["num_features"], SHAPE["num_classes"]
 
 
 class TestTimeScenario(Scenario):
-    """Test batches that are answered one after the other."""
+    """A sequence of test batches."""
 
     __test__ = False
     watched: ClassVar[Mapping[str, str]] = {"inputs": "row 1"}
@@ -28,7 +28,7 @@ class TestTimeScenario(Scenario):
         return {"model": SourceModel()} | self.settings
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Answer one batch, so that there is something remembered."""
+        """Predict one batch, so that the method has a memory."""
         subject.method(inputs["inputs"])
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False, size: int = 6) -> Inputs:
@@ -37,12 +37,12 @@ class TestTimeScenario(Scenario):
         return {"inputs": normal(generator, size, _D, dtype=dtype) + 0.5}
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the mean square of the answers to the batch twice: the second ones are those of the adapted model."""
+        """Return the mean square of two predictions for the batch; the second uses the adapted model."""
         answers = [subject.method(inputs["inputs"]) for _ in range(2)]
         for logits in answers:
             require_shape(self, logits, (len(inputs["inputs"]), _C))
             if logits.requires_grad:
-                raise AssertionError(f"{self!r}: its answers carry a gradient; return them detached")
+                raise AssertionError(f"{self!r}: its predictions carry a gradient; return them detached")
         return torch.stack([logits.square().mean() for logits in answers]).mean()
 
     def permuted(self, inputs: Inputs) -> Inputs:
@@ -50,7 +50,7 @@ class TestTimeScenario(Scenario):
         return reordered(inputs, {"inputs": 0})
 
     def hard(self) -> dict[str, Inputs]:
-        """Return batches of one, and of equal items."""
+        """Return batches of one item, and of equal items."""
         return {
             "one test item": self.inputs(size=1),
             "two test items": self.inputs(size=2),

@@ -1,4 +1,4 @@
-"""Zero-shot learning by reading: raw texts, and the texts of classes."""
+"""Zero-shot learning from raw texts: texts, and descriptions of classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _C, _WORDS = SHAPE["num_classes"], 12
 
 
 class _Reader(nn.Module):
-    """A small network that maps pairs of texts made of the words w0 to w11 to three logits."""
+    """A small network that maps pairs of texts with the words w0 to w11 to three logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class _Reader(nn.Module):
 
 
 class TextScenario(Scenario):
-    """Six texts of four words, three classes of two; what reads them is small, and given as ``model``."""
+    """Six texts of four words, and three classes described by two words, with a small ``model``."""
 
     def arguments(self) -> dict[str, Any]:
-        """Return the settings, with the network that reads."""
+        """Return the settings, with the network."""
         return {"model": _Reader(), **super().arguments()}
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
-        """Return texts as numbers of words."""
+        """Return texts as word indices."""
         generator = torch.Generator().manual_seed(seed)
         return {
             "texts": torch.randint(_WORDS, (6, 4), generator=generator),
@@ -62,7 +62,7 @@ class TextScenario(Scenario):
         return reordered(inputs, {"texts": 0, "labels": 0})
 
     def hard(self) -> dict[str, Inputs]:
-        """Return one text, one candidate."""
+        """Return one text and one candidate."""
         usual = self.inputs()
         return {
             "one text": usual | {name: usual[name][:1] for name in ("texts", "labels")},
@@ -70,7 +70,7 @@ class TextScenario(Scenario):
         }
 
     def invalid(self) -> dict[str, Inputs]:
-        """Return no candidates, no texts."""
+        """Return inputs without candidates or texts."""
         usual = self.inputs()
         return {
             "no candidates": usual | {"class texts": usual["class texts"][:0]},

@@ -1,4 +1,4 @@
-"""Transforms of frozen features: two sets to fit, others to map."""
+"""Transforms of frozen features: two sets for the fit, and others to transform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIT = ("train.source", "train.target")
 
 
 class TransformScenario(Scenario):
-    """Source and target features of another scale and place, fitted; others of both are mapped."""
+    """Source and target features with different scale and mean for the fit, and others to transform."""
 
     watched: ClassVar[Mapping[str, str]] = {
         "train.source": "source features (row 1)",
@@ -29,7 +29,7 @@ class TransformScenario(Scenario):
     }
 
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
-        """Fit it, on the target only where it sees that."""
+        """Fit it, with the target only if it sees that."""
         sees_target = Sees.TARGET_INPUTS in self.cls.sees
         subject.method.fit(inputs["train.source"], inputs["train.target"] if sees_target else None)
 
@@ -42,7 +42,7 @@ class TransformScenario(Scenario):
         sizes: tuple[int, int] = (12, 10),
         width: int = _D,
     ) -> Inputs:
-        """Return features to map, and with ``fit`` those to fit."""
+        """Return features to transform, and with ``fit`` also those for the fit."""
         generator = torch.Generator().manual_seed(seed)
         made = {side: normal(generator, 5, _D, dtype=dtype) for side in ("source", "target")}
         train = {name: normal(generator, size, width, dtype=dtype) for name, size in zip(_FIT, sizes, strict=True)}
@@ -50,7 +50,7 @@ class TransformScenario(Scenario):
         return made | train if fit else made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
-        """Return the mean square of what both sides are mapped to."""
+        """Return the mean square of both transformed sides."""
         if "train.source" in inputs:
             subject = copy.deepcopy(subject)
             self.make_ready(subject, inputs)
@@ -62,7 +62,7 @@ class TransformScenario(Scenario):
         return size
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
-        """Return the features that are mapped: a network before them may be trained through the maps."""
+        """Return the features to transform, because a network before them may be trained."""
         return [inputs["source"], inputs["target"]]
 
     def permuted(self, inputs: Inputs) -> Inputs:

@@ -17,12 +17,12 @@ _T = SHAPE["num_tasks"]
 
 
 class WeightingScenario(Scenario):
-    """Three task losses, and a matrix of task gradients for those that ask."""
+    """Three task losses, and a matrix of task gradients for methods that need them."""
 
     watched: ClassVar[Mapping[str, str]] = {"losses": "losses (task 1)", "jacobian": "(task 1)"}
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
-        """Return three losses and, where asked for, task gradients."""
+        """Return three losses and, if needed, task gradients."""
         generator = torch.Generator().manual_seed(seed)
         made = {"losses": normal(generator, _T, dtype=dtype).abs() + 0.5}
         if self.cls.order != "losses":
@@ -47,7 +47,7 @@ class WeightingScenario(Scenario):
         return [inputs["losses"]] if self.cls.order != "jacobian" else []
 
     def hard(self) -> dict[str, Inputs]:
-        """Return losses that vanish or explode."""
+        """Return very small and very large losses."""
         usual = self.inputs()
         made = {
             "losses of zero": {"losses": torch.zeros(_T).double()},

@@ -1,4 +1,4 @@
-"""Gradients of several tasks for what they share: exact, and cheaper than a Jacobian.
+"""Exact gradients of several tasks for shared parameters, cheaper than a Jacobian.
 
 >>> import torch
 >>> from torch import nn
@@ -10,7 +10,7 @@
 >>> gradients = tape.gradients(losses, private=[p for head in heads for p in head.parameters()])
 >>> tuple(gradients.gramian().shape)
 (2, 2)
->>> gradients.deliver(torch.tensor([0.5, 0.5])).backward()  # J^T w for the trunk, heads their own gradient
+>>> gradients.deliver(torch.tensor([0.5, 0.5])).backward()  # J^T w for the trunk, and its own gradient for each head
 >>> trunk.weight.grad is not None and heads[0].weight.grad is not None
 True
 """

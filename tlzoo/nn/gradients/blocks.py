@@ -1,4 +1,4 @@
-"""Parts of a Jacobian, each kept in the form in which it is small."""
+"""Parts of a Jacobian, each kept in its smallest form."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tlzoo.functional import gather_with_gradient
 __all__ = ["Block", "DenseBlock", "FeatureBlock", "exact", "stacked", "summed_counts", "world_size"]
 
 _COLUMNS = 1 << 14
-"""How many columns of a Jacobian are widened at once: few enough to stay in a processor's cache."""
+"""Columns of a Jacobian that are converted to float64 at once, few enough to fit a processor's cache."""
 
 
 def exact(tensor: Tensor) -> Tensor:
-    """Return a tensor in the precision of inner products: float64, where the device has it.
+    """Return a tensor in the precision of inner products: float64 if the device supports it.
 
-    Rows of float32 whose inner products are summed in float32 cannot be told from dependent ones unless they differ by
-    a thousandth; summed in float64, by a millionth.
+    With inner products summed in float32, float32 rows that differ by less than a thousandth look linearly dependent;
+    summed in float64, rows that differ by less than a millionth.
     """
     return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
@@ -33,12 +33,12 @@ def row_products(matrix: Tensor) -> Tensor:
 
 
 def world_size() -> int:
-    """Count the processes that train together; 1 where there is one."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def summed_counts(counts: list[int], *, like: Tensor) -> list[int]:
-    """Return counts summed over processes, so that all of them decide alike; ``like`` names the device."""
+    """Return counts summed over processes, so that all make the same decision; ``like`` determines the device."""
     if world_size() == 1 or not counts:
         return counts
     total = torch.tensor(counts, device=like.device)
@@ -53,7 +53,7 @@ class Block:
 
     @property
     def columns(self) -> int:
-        """Count the columns of the rows."""
+        """The number of columns."""
         return sum(parameter.numel() for parameter in self.parameters)
 
     def gramian(self) -> Tensor:
@@ -61,15 +61,15 @@ class Block:
         raise NotImplementedError
 
     def combined(self, weights: Tensor) -> tuple[Tensor, ...]:
-        """Return the weighted sum of the rows, one tensor a parameter."""
+        """Return the weighted sum of the rows, one tensor per parameter."""
         raise NotImplementedError
 
     def rows(self) -> tuple[Tensor, ...]:
-        """Return the rows (T, numel), one tensor a parameter."""
+        """Return the rows (T, numel), one tensor per parameter."""
         raise NotImplementedError
 
     def parted(self, direction: Tensor) -> tuple[Tensor, ...]:
-        """Return what of a direction (:attr:`columns`,) goes to each of the parameters."""
+        """Return the part of a direction (:attr:`columns`,) that belongs to each parameter."""
         return torch.split(direction, [parameter.numel() for parameter in self.parameters])
 
 
@@ -78,7 +78,7 @@ class DenseBlock(Block):
 
     Args:
         parameter: of any shape.
-        gradients: one a task, of that shape; None where a task does not depend on it.
+        gradients: one per task, of that shape; None for a task that does not depend on it.
     """
 
     def __init__(self, parameter: Tensor, gradients: list[Tensor | None]) -> None:
@@ -102,14 +102,14 @@ class DenseBlock(Block):
 
 
 class FeatureBlock(Block):
-    """Gradients for a shared result, in place of those for the parameters behind it.
+    """Gradients for a shared result, instead of gradients for the parameters that produced it.
 
-    Each process has the rows of its own examples. Inner products are summed over processes; where rows are asked for,
-    they are those of the whole batch, and each process keeps its part of the direction.
+    Each process has the rows of its own examples. Inner products are summed over processes. Rows, when requested, cover
+    the whole batch, and each process keeps its part of the direction.
 
     Args:
-        shared: the result (B, ...); what it is given goes on to the parameters behind it.
-        gradients: one a task, of its shape; None where a task does not depend on it.
+        shared: the result (B, ...); gradients for it go on to the parameters that produced it.
+        gradients: one per task, of its shape; None for a task that does not depend on it.
     """
 
     def __init__(self, shared: Tensor, gradients: list[Tensor | None]) -> None:
@@ -118,7 +118,7 @@ class FeatureBlock(Block):
 
     @property
     def columns(self) -> int:
-        """Count the columns of the rows: of the examples of all processes."""
+        """The number of columns, for the examples of all processes."""
         return super().columns if world_size() == 1 else sum(self._sizes) * self._width
 
     @property
@@ -127,7 +127,7 @@ class FeatureBlock(Block):
 
     @functools.cached_property
     def _sizes(self) -> list[int]:
-        """How many examples each process has."""
+        """The number of examples of each process."""
         size = torch.tensor([len(self.parameters[0])], device=self.matrix.device)
         return [int(count) for count in gather_with_gradient(size)]
 
@@ -153,7 +153,7 @@ class FeatureBlock(Block):
             return (self.matrix,)
         tasks = len(self.matrix)
         by_example = self.matrix.view(tasks, -1, self._width).transpose(0, 1).contiguous()
-        # each process went backward from the loss of the whole batch, and their gradients were summed
+        # each process went backward from the loss of the whole batch, and the gradients were summed
         joint = gather_with_gradient(by_example) / world
         return (joint.transpose(0, 1).reshape(tasks, -1),)
 
@@ -162,7 +162,7 @@ class FeatureBlock(Block):
         if (world := world_size()) == 1:
             return (direction,)
         before, own = sum(self._sizes[: dist.get_rank()]), self._sizes[dist.get_rank()]
-        # gradients are averaged over processes, and each of them has the columns of its own examples alone
+        # gradients are averaged over processes, each of which only has the columns of its own examples
         return (world * direction[before * self._width : (before + own) * self._width],)
 
 

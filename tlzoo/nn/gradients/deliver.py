@@ -1,4 +1,4 @@
-"""A loss whose backward hands out gradients that are known already."""
+"""A loss whose backward pass delivers gradients that are already known."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class _Deliver(torch.autograd.Function):
 
 
 def deliver(value: Tensor, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """Return a scalar with ``value`` whose backward gives each tensor its gradient.
+    """Return a scalar with ``value`` whose backward pass gives each tensor its gradient.
 
     Optimizers, loss scaling, clipping, accumulation and DDP see an ordinary loss.
 
     Args:
-        value: what the scalar shows, such as the weighted sum of the losses.
-        tensors: leaves or results that ask for a gradient.
+        value: value of the scalar, such as the weighted sum of the losses.
+        tensors: leaves or results that require a gradient.
         gradients: one of the same shape for each.
 
     >>> import torch

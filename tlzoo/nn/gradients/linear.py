@@ -1,4 +1,4 @@
-"""Linear layers, whose gradients are products of two thin matrices."""
+"""Linear layers, whose weight gradients are products of two thin matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LinearBlock", "LinearCall", "LinearLayer", "factored_is_cheaper"]
 
 
 def factored_is_cheaper(tasks: int, rows: int, inputs: int, outputs: int) -> bool:
-    """Say whether inner products from (A A^T) o (D_s D_t^T) take fewer operations than from weight gradients.
+    """Return whether inner products take fewer operations from (A A^T) o (D_s D_t^T) than from weight gradients.
 
     >>> factored_is_cheaper(8, 64, 4096, 128), factored_is_cheaper(8, 12544, 384, 384)
     (True, False)
@@ -28,7 +28,7 @@ def factored_is_cheaper(tasks: int, rows: int, inputs: int, outputs: int) -> boo
 
 @dataclass(frozen=True)
 class LinearCall:
-    """One call of a linear layer: what went in, and where the gradient of what came out is found."""
+    """One call of a linear layer: its input, and where to find the gradient of its output."""
 
     weight: Tensor
     bias: Tensor | None
@@ -38,18 +38,18 @@ class LinearCall:
 
     @property
     def size(self) -> int:
-        """Count the rows of the input."""
+        """The number of rows of the input."""
         return self.inputs.numel() // self.inputs.shape[-1]
 
     def rows(self) -> Tensor:
         """Return the inputs (N, I).
 
         Raises:
-            RuntimeError: they were changed in place since the call.
+            RuntimeError: they were changed in place after the call.
         """
         if self.inputs._version != self.version:
             raise RuntimeError(
-                "the input of a linear layer was changed in place after the call, so its gradient cannot be known; "
+                "the input of a linear layer was changed in place after the call, so its gradient is unknown; "
                 "use an operation that is not in place"
             )
         return self.inputs.reshape(-1, self.inputs.shape[-1]).to(self.weight.dtype)
@@ -60,7 +60,7 @@ class LinearLayer:
 
     Args:
         calls: at least one.
-        bias: the bias of all of them, where it belongs to this layer alone; else None.
+        bias: their bias if it belongs to this layer alone, otherwise None.
     """
 
     def __init__(self, calls: list[LinearCall], bias: Tensor | None) -> None:
@@ -73,16 +73,16 @@ class LinearLayer:
 
     @property
     def rows(self) -> int:
-        """Count the rows of all calls, in this process."""
+        """The number of rows of all calls in this process."""
         return sum(call.size for call in self.calls)
 
     def is_cheaper(self, tasks: int, rows: int) -> bool:
-        """Say whether it is worth keeping in factors, with so many rows in all processes."""
+        """Return whether factors are cheaper, given the number of rows in all processes."""
         outputs, inputs = self.weight.shape
         return factored_is_cheaper(tasks, rows, inputs, outputs)
 
     def block(self, gradients: list[list[Tensor | None]]) -> LinearBlock:
-        """Return the gradients in factors, from those of the outputs by call and task."""
+        """Return the factored gradients, from the gradients of the outputs by call and task."""
         inputs = torch.cat([call.rows() for call in self.calls])
         parts = [self._outputs(call, column) for call, column in zip(self.calls, gradients, strict=True)]
         return LinearBlock(self.weight, self.bias, inputs, torch.cat(parts, dim=1))
@@ -96,8 +96,8 @@ class LinearLayer:
 class LinearBlock(Block):
     """The gradients of a linear layer's weight (and bias), kept as its inputs and the gradients of its outputs.
 
-    The weight gradient of task t is D_t^T A, so that <g_s, g_t> = sum of (A A^T) o (D_s D_t^T): no weight gradient is
-    ever made.
+    The weight gradient of task t is D_t^T A, so <g_s, g_t> is the sum of the entries of (A A^T) o (D_s D_t^T), and no
+    weight gradient is ever formed.
 
     Args:
         weight: (O, I).
@@ -109,7 +109,7 @@ class LinearBlock(Block):
     def __init__(self, weight: Tensor, bias: Tensor | None, inputs: Tensor, gradients: Tensor) -> None:
         self.parameters = (weight,) if bias is None else (weight, bias)
         if (world := world_size()) > 1:
-            # an average over processes, of rows that each process has alone
+            # the average over processes, each of which has its own rows
             inputs = gather_with_gradient(inputs.contiguous())
             gradients = gather_with_gradient(gradients.transpose(0, 1).contiguous()).transpose(0, 1) / world
         self.inputs, self.gradients = inputs, gradients
@@ -121,7 +121,7 @@ class LinearBlock(Block):
     def quick_gramian(self) -> Tensor:
         """Return the inner products (T, T) of the rows from matrix products in the precision of the weights.
 
-        That takes half the time on a processor, and far less on accelerators that are slow in float64.
+        This takes half the time on a CPU, and far less on accelerators that are slow in float64.
         """
         return exact(self._products(self.inputs, self.gradients))
 
@@ -129,7 +129,7 @@ class LinearBlock(Block):
         tasks, count, _ = gradients.shape
         likeness = inputs @ inputs.T
         if len(self.parameters) == 2:
-            likeness = likeness + 1  # the bias is a weight of an input that is always 1
+            likeness = likeness + 1  # the bias is the weight of an input that is always 1
         flat = gradients.reshape(tasks * count, -1)
         result = likeness.new_empty(tasks, tasks)
         for task in range(tasks):
@@ -143,6 +143,6 @@ class LinearBlock(Block):
         return (outputs.T @ self.inputs, outputs.sum(dim=0))[: len(self.parameters)]
 
     def rows(self) -> tuple[Tensor, ...]:
-        """Return the rows (T, O * I) and (T, O): here they are made."""
+        """Form the rows (T, O * I) and (T, O)."""
         weight = torch.einsum("tno,ni->toi", self.gradients, self.inputs).flatten(1)
         return (weight, self.gradients.sum(dim=1))[: len(self.parameters)]

@@ -1,4 +1,4 @@
-"""What several tasks share of a network: architectures, by name and as classes.
+"""Architectures that share a network among several tasks, by name and as classes.
 
 >>> sorted(SHARING)
 ['cgc', 'cross_stitch', 'dselect_k', 'hard', 'mmoe', 'mtan', 'none', 'ple']

@@ -1,4 +1,4 @@
-"""What several tasks share of a network, in two parts: the shared one, and what each task has of its own."""
+"""The interface of shared networks: a shared part, and a private part of each task."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Sharing", "composed_groups"]
 
 
 class Sharing(nn.Module):
-    """Base: raw inputs in, features for each task out.
+    """Base: maps raw inputs to features for each task.
 
-    A forward pass is :meth:`shared`, once, then :meth:`private`, once a task. What comes out of the first is where the
-    gradients of the tasks meet: weightings of gradients act on what lies before, and every task trains what lies behind
-    by its own loss.
+    A forward pass calls :meth:`shared` once and then :meth:`private` for each task. The gradients of the tasks meet at
+    the output of :meth:`shared`: gradient weightings act on the parameters before it, and each task trains the
+    parameters behind it with its own loss.
 
     Args:
         backbone: the network.
@@ -34,11 +34,11 @@ class Sharing(nn.Module):
         self.tasks, self.num_features = tuple(tasks), backbone.num_features
 
     def shared(self, inputs: Any) -> Any:
-        """Map raw inputs (B, ...) to what the tasks share: a tensor, or a tuple of tensors."""
+        """Map raw inputs (B, ...) to the shared output: a tensor, or a tuple of tensors."""
         raise NotImplementedError
 
     def private(self, shared: Any, task: str) -> Tensor:
-        """Map what is shared to features (B, D) of a task."""
+        """Map the shared output to features (B, D) of a task."""
         return shared  # type: ignore[no-any-return]
 
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -56,14 +56,14 @@ class Sharing(nn.Module):
 
 
 def composed_groups(backbone: Backbone, *, by: str) -> list[nn.Module]:
-    """Return the layer groups of a backbone as modules; run one after the other they are its ``forward``.
+    """Return the layer groups of a backbone, whose composition is its ``forward``.
 
     Raises:
-        ValueError: the backbone does not declare that it is such a composition.
+        ValueError: the backbone does not declare that it is composable.
     """
     if not backbone.composable:
         raise ValueError(
-            f"{by} goes into the backbone between its layer groups, and {backbone.name} is no composition of them; use "
-            "one that is composable, such as lenet, resnet12 or mlp"
+            f"{by} needs access between the layer groups of the backbone, which {backbone.name} does not offer; use a "
+            "composable backbone, such as lenet, resnet12 or mlp"
         )
     return [nn.Sequential(*group.modules) for group in backbone.layer_groups()]

@@ -1,4 +1,4 @@
-"""Cross-stitch networks: a network a task, with learned mixtures between their layers."""
+"""Cross-stitch networks: one network per task, with learned mixtures between their layers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["CrossStitch"]
 class CrossStitch(Sharing):
     """Cross-stitch units (Misra et al., CVPR 2016), https://arxiv.org/abs/1604.03539.
 
-    Every task has a copy of the backbone; behind each layer group the copies' activations are mixed linearly, with one
-    learned matrix (T, T) a group. All copies see all tasks' gradients, so all of it is shared.
+    Every task has a copy of the backbone. After each layer group, a learned matrix (T, T) mixes the activations of the
+    copies linearly. All copies get the gradients of all tasks, so everything is shared.
 
-    Differs from the paper: one mixture a layer group for all channels, where the paper may take one a channel.
+    Differs from the paper: one mixture per layer group for all channels; the paper also allows one per channel.
 
     Args:
         backbone: a composition of its layer groups; all copies start from its weights.
         tasks: names of the tasks.
-        own: share of a task's own activations in its mixture at the start, in [0, 1]; the others share the rest.
+        own: initial share of a task's own activations in its mixture, in [0, 1]; the others share the rest.
 
     Raises:
         ValueError: the backbone is not composable.
@@ -45,7 +45,7 @@ class CrossStitch(Sharing):
         self.stitches = nn.ParameterList(start.clone() for _ in copies[0])
 
     def shared(self, inputs: Any) -> tuple[Tensor, ...]:
-        """Run all copies, mixing after each group; features (B, D) for each task in order."""
+        """Run all copies with mixing after each group, and return the features (B, D) of each task in order."""
         inputs = self.preprocess(inputs)
         streams = [inputs for _ in self.tasks]
         for place, stitch in enumerate(self.stitches):

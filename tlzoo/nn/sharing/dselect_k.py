@@ -1,4 +1,4 @@
-"""DSelect-k: a gate that selects k experts, and is smooth."""
+"""DSelect-k: a smooth gate that selects k experts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DSelectK", "smooth_step"]
 
 
 def smooth_step(values: Tensor, gamma: float = 1.0) -> Tensor:
-    """Return 0 below -gamma/2, 1 above gamma/2, and the cubic between that joins them smoothly.
+    """Return 0 below -gamma/2, 1 above gamma/2, and in between the cubic that joins them smoothly.
 
     >>> smooth_step(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([0.0000, 0.5000, 1.0000])
@@ -28,18 +28,18 @@ def smooth_step(values: Tensor, gamma: float = 1.0) -> Tensor:
 class DSelectK(ExpertSharing):
     """DSelect-k (Hazimeh et al., NeurIPS 2021), https://arxiv.org/abs/2106.03760.
 
-    Each of k selectors encodes an expert in binary digits, each digit a smooth step of a linear function of the
-    features; the selectors are weighed by a softmax. Once all steps are saturated, exactly k experts take part.
+    Each of k selectors encodes an expert in binary digits. Each digit is a smooth step of a linear function of the
+    features, and a softmax weights the selectors. Once all steps are saturated, exactly k experts are in use.
 
-    Differs from the paper: without its entropy penalty, which speeds selection up. The number of experts is a power of
-    2, so that the penalty on codes without an expert is not needed.
+    Differs from the paper: no entropy penalty, which speeds up the selection. The number of experts is a power of 2, so
+    the penalty on codes without an expert is not needed.
 
     Args:
         backbone: the shared network below the experts.
         tasks: names of the tasks.
         experts: K, a power of 2.
         selected: k.
-        width: W of each expert's result, and of the features.
+        width: W of each expert's output, and of the features.
         gamma: width of the smooth step.
     """
 
@@ -58,7 +58,7 @@ class DSelectK(ExpertSharing):
         super().__init__(backbone, tasks, experts=experts, width=width)
         digits = int(math.log2(experts))
         if 2**digits != experts or experts < 2 or not 1 <= selected <= experts:
-            raise ValueError(f"{selected} of {experts} experts; expected a power of 2 and at most as many selected")
+            raise ValueError(f"{selected} of {experts} experts; expected a power of 2, and at most as many selected")
         self.selected, self.gamma = selected, gamma
         places = torch.arange(experts)[:, None] >> torch.arange(digits)
         self.register_buffer("codes", (places & 1).bool())
@@ -67,7 +67,7 @@ class DSelectK(ExpertSharing):
         self.scores = NamedModules({task: nn.Linear(inputs, selected) for task in self.tasks})
         for gate in self.digits.values():
             assert isinstance(gate, nn.Linear)
-            for parameter in gate.parameters():  # close to the middle of the step, where its slope is greatest
+            for parameter in gate.parameters():  # close to the middle of the step, where it is steepest
                 nn.init.uniform_(parameter, -gamma / 100, gamma / 100)
 
     def weights(self, features: Tensor, task: str) -> Tensor:

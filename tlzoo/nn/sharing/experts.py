@@ -1,4 +1,4 @@
-"""What mixtures of experts have in common: a backbone, experts behind it, a gate a task."""
+"""The common part of mixtures of experts: a backbone, experts on its features, and a gate for each task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ExpertSharing", "mixed"]
 
 
 def make_expert(inputs: int, width: int) -> nn.Module:
-    """Return linear and ReLU."""
+    """Return a linear layer and ReLU."""
     return nn.Sequential(nn.Linear(inputs, width), nn.ReLU())
 
 
@@ -26,16 +26,16 @@ def mixed(weights: Tensor, experts: Tensor) -> Tensor:
 
 
 class ExpertSharing(Sharing):
-    """Base: a shared backbone, K shared experts on its features, a gate a task.
+    """Base: a shared backbone, K shared experts on its features, and a gate for each task.
 
-    Backbone and experts are shared; gates are the tasks' own. On feature maps, experts work at every position, and
-    gates look at the mean over positions.
+    Backbone and experts are shared, gates are private. On feature maps, experts work at every position, and gates use
+    the mean over positions.
 
     Args:
         backbone: the shared network below the experts.
         tasks: names of the tasks.
         experts: K.
-        width: W of each expert's result.
+        width: W of each expert's output.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, experts: int = 3, width: int = 256) -> None:
@@ -46,7 +46,7 @@ class ExpertSharing(Sharing):
         self.experts = nn.ModuleList(make_expert(backbone.num_features, width) for _ in range(experts))
 
     def shared(self, inputs: Any) -> tuple[Tensor, ...]:
-        """Return the features (B, D) that gates look at, and the experts' results (B, K, W), of maps (B, K, W, ...)."""
+        """Return the features (B, D) for the gates, and the experts' outputs (B, K, W), or (B, K, W, ...) for maps."""
         features = self.backbone(self.backbone.preprocess(inputs))
         return pooled(features), torch.stack([at_positions(expert, features) for expert in self.experts], dim=1)
 

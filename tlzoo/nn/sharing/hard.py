@@ -21,8 +21,8 @@ class HardSharing(Sharing):
     Args:
         backbone: the shared network.
         tasks: names of the tasks.
-        bottleneck: width of a shared layer (linear, batch normalization, ReLU) behind it, None for none. A frozen
-            backbone leaves nothing else to share.
+        bottleneck: width of a shared layer (linear, batch normalization, ReLU) behind it; None for no layer. With a
+            frozen backbone, nothing else is shared.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, bottleneck: int | None = None) -> None:

@@ -16,13 +16,13 @@ __all__ = ["MMoE"]
 class MMoE(ExpertSharing):
     """Multi-gate mixture of experts (Ma et al., KDD 2018), https://doi.org/10.1145/3219819.3220007.
 
-    Features of a task are a mixture of shared experts, with the softmax of a linear gate of the task's own as weights.
+    The features of a task are a mixture of shared experts; the weights are the softmax of the task's own linear gate.
 
     Args:
         backbone: the shared network below the experts.
         tasks: names of the tasks.
         experts: K.
-        width: W of each expert's result, and of the features.
+        width: W of each expert's output, and of the features.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, experts: int = 3, width: int = 256) -> None:

@@ -1,4 +1,4 @@
-"""MTAN: a shared network, from whose layers every task picks by attention."""
+"""MTAN: a shared network with attention of each task to its layers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["MTAN"]
 
 
 class _Attention(nn.Module):
-    """A mask of a layer group's output, position by position.
+    """A mask for every position of a layer group's output.
 
     Args:
         channels: C of the output.
-        before: channels of what was picked one group earlier; None at the first group.
+        before: channels of the masked output one group earlier; None for the first group.
         hidden: units.
     """
 
@@ -31,7 +31,7 @@ class _Attention(nn.Module):
         self.decide = nn.Linear(hidden, channels)
 
     def forward(self, output: Tensor, picked: Tensor | None) -> Tensor:
-        """Return what of output (B, C, ...) is picked, given what was before (B, C', ...)."""
+        """Return the masked output (B, C, ...), given the masked output one group earlier (B, C', ...)."""
         hidden = self.look(output.movedim(1, -1))
         if self.recall is not None and picked is not None:
             before = self.recall(pooled(picked))
@@ -43,11 +43,11 @@ class _Attention(nn.Module):
 class MTAN(Sharing):
     """Multitask attention (Liu, Johns & Davison, CVPR 2019), https://arxiv.org/abs/1803.10704.
 
-    The backbone is shared. Behind each of its layer groups every task has a mask (sigmoid) of the group's output, made
-    from that output and from what the task picked one group earlier; features are what it picks of the last output.
+    The backbone is shared. After each layer group, every task multiplies the group's output by a sigmoid mask, computed
+    from that output and the task's masked output one group earlier. The last masked output provides the features.
 
-    Differs from the paper: one mask a layer group, for any composition of layers; of what was picked before, the mask
-    sees the mean over positions, so that groups may change the size of a map or flatten it.
+    Differs from the paper: one mask per layer group, for any composition of layers. The mask uses the mean over
+    positions of the earlier masked output, so groups may change the size of a map or flatten it.
 
     Args:
         backbone: a composition of its layer groups.
@@ -55,7 +55,7 @@ class MTAN(Sharing):
         reduction: hidden units of an attention module, as a share of the group's channels.
 
     Raises:
-        ValueError: the backbone is not composable, or its first group has no layer that tells a number of channels.
+        ValueError: the backbone is not composable, or the layers of its first group do not determine its channels.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, reduction: float = 0.25) -> None:
@@ -81,7 +81,7 @@ class MTAN(Sharing):
         return tuple(outputs[1:])
 
     def private(self, shared: tuple[Tensor, ...], task: str) -> Tensor:
-        """Pick from the groups' outputs, stem first."""
+        """Apply the task's masks to the outputs of the groups, from the first group on."""
         modules = self.attention[task]
         assert isinstance(modules, nn.ModuleList)
         picked: Tensor | None = None
@@ -106,8 +106,8 @@ def _widths(groups: nn.ModuleList, backbone: Backbone) -> list[int]:
         told = [width for module in group.modules() if (width := _width(module)) is not None]
         if not told and not widths:
             raise ValueError(
-                f"{backbone.name}: its first layer group holds no convolution, linear or normalization layer, so the "
-                "number of its channels is not known; MTAN needs trained layers to attend to"
+                f"{backbone.name}: its first layer group has no convolution, linear or normalization layer, so its "
+                "number of channels is unknown; MTAN attends to trained layers"
             )
         widths.append(told[-1] if told else widths[-1])
     widths[-1] = backbone.num_features

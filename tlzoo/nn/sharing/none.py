@@ -1,4 +1,4 @@
-"""Nothing shared: single-task learning."""
+"""No sharing: single-task learning."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["NoSharing"]
 
 
 class NoSharing(Sharing):
-    """A backbone of its own for each task: single-task learning, all tasks trained side by side.
+    """A separate backbone for each task: single-task learning, with all tasks trained side by side.
 
-    With equal weights no parameter sees two tasks, so the result is that of one run a task.
+    With equal weights, no parameter is trained by two tasks, so the result is that of a separate run for each task.
 
     Args:
         backbone: copied for each task; all copies start from its weights.
         tasks: names of the tasks.
-        bottleneck: width of a layer behind each copy, None for none.
+        bottleneck: width of a layer behind each copy; None for no layer.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, bottleneck: int | None = None) -> None:

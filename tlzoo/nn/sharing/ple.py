@@ -1,4 +1,4 @@
-"""Customized gate control, and progressive layered extraction: experts of all tasks, and of each."""
+"""Customized gate control and progressive layered extraction: shared and private experts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SHARED = ""
 
 
 class _Level(nn.Module):
-    """One extraction: experts by group (a task's own, or shared), and the gates of those that go on.
+    """One level: the experts of each group (a task's, or the shared group), and the gates whose mixtures go on.
 
     Args:
-        inputs: width of what comes in.
-        width: of what goes out.
+        inputs: width of the inputs.
+        width: width of the outputs.
         tasks: names of the tasks.
-        experts: a group.
-        gated: groups whose mixture goes on.
+        experts: number of experts per group.
+        gated: groups whose mixtures go on.
     """
 
     def __init__(self, inputs: int, width: int, tasks: Sequence[str], experts: int, gated: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ class _Level(nn.Module):
         self.gates = NamedModules({_key(group): nn.Linear(inputs, size) for group, size in sizes.items()})
 
     def run(self, group: str, features: Tensor) -> Tensor:
-        """Return the results (B, K, W, ...) of a group's experts."""
+        """Return the outputs (B, K, W, ...) of a group's experts."""
         experts = self.experts[_key(group)]
         assert isinstance(experts, nn.ModuleList)
         return torch.stack([at_positions(expert, features) for expert in experts], dim=1)
@@ -56,24 +56,24 @@ class _Level(nn.Module):
 
 
 def _key(group: str) -> str:
-    # a task may be called "shared", too
+    # a task may be called "shared" as well
     return "shared" if group == _SHARED else f"task_{group}"
 
 
 class PLE(Sharing):
     """Progressive layered extraction (Tang et al., RecSys 2020), https://doi.org/10.1145/3383313.3412236.
 
-    At every level each task has experts of its own beside the shared ones, and a gate that sees both; below the last
-    level a shared gate sees all experts. What a task's gate and experts of the last level do is the task's own, all
-    below reaches every task and is shared. On feature maps, experts work at every position, and gates look at the mean
-    over positions.
+    At every level, each task has experts of its own besides the shared ones, and a gate over both. Below the last
+    level, a shared gate combines all experts. The gates and private experts of the last level belong to single tasks;
+    everything below reaches every task and is shared. On feature maps, experts work at every position, and gates use
+    the mean over positions.
 
     Args:
         backbone: the shared network below.
         tasks: names of the tasks.
-        levels: number of extractions.
-        experts: a group, at each level.
-        width: of each expert's result, and of the features.
+        levels: number of levels.
+        experts: number of experts per group at each level.
+        width: width of each expert's output, and of the features.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PLE(Sharing):
         self.last = _Level(width if levels > 1 else inputs, width, self.tasks, experts, self.tasks)
 
     def shared(self, inputs: Any) -> tuple[Tensor, ...]:
-        """Return what the last level's experts of each group see, shared first, and the shared ones' results."""
+        """Return the inputs of each group's experts at the last level, shared first, and the shared outputs."""
         features = self.backbone(self.backbone.preprocess(inputs))
         groups = (_SHARED, *self.tasks)
         streams = dict.fromkeys(groups, features)
@@ -102,12 +102,12 @@ class PLE(Sharing):
         return self.last.run(_SHARED, streams[_SHARED]), *[streams[task] for task in self.tasks]
 
     def private(self, shared: tuple[Tensor, ...], task: str) -> Tensor:
-        """Run the task's own experts and its gate."""
+        """Run the task's experts and its gate."""
         features = shared[1 + self.tasks.index(task)]
         return self.last.mix(task, features, {task: self.last.run(task, features), _SHARED: shared[0]})
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return all parameters but the last level's gates and experts of single tasks."""
+        """Return all parameters except the private gates and experts of the last level."""
         last = self.last.experts[_key(_SHARED)].parameters()
         return [*self.backbone.parameters(), *self.lower.parameters(), *last]
 
@@ -122,8 +122,8 @@ class CGC(PLE):
     Args:
         backbone: the shared network below.
         tasks: names of the tasks.
-        experts: a group.
-        width: of each expert's result, and of the features.
+        experts: number of experts per group.
+        width: width of each expert's output, and of the features.
     """
 
     def __init__(self, backbone: Backbone, tasks: Sequence[str], *, experts: int = 2, width: int = 256) -> None:
