@@ -97,7 +97,7 @@ def test_a_method_in_a_file(module, monkeypatch):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nowhere_at_all:Mine", "there is no module 'nowhere_at_all'; run from the folder that holds it"),
+        ("nowhere_at_all:Mine", "there is no module 'nowhere_at_all'; run in the folder that contains it"),
         ("users_own:Mime", "users_own:Mime: unknown name in users_own 'Mime'; did you mean 'Mine'"),
         ("users_own.deep:Mine", r"there is no module 'users_own\.deep'"),
         ("broken:Mine", r"broken:Mine cannot be imported: ZeroDivisionError: division by zero"),
@@ -144,7 +144,7 @@ def test_registering_in_a_session():
     with pytest.raises(ValueError, match="'mine' is no import path"):
         register_method("adaptation/mine", "mine")
     register_method("adaptation/mine", Mine)
-    with pytest.raises(ValueError, match="several; write confusion/mine or adaptation/mine"):
+    with pytest.raises(ValueError, match="ambiguous; write confusion/mine or adaptation/mine"):
         resolve_name("mine")
 
 

@@ -130,7 +130,7 @@ def test_columns_go_by_position(given):
         ("image", np.zeros((2, 3, 8, 8), np.uint8), r"channels come last: inputs.transpose\(0, 2, 3, 1\)"),
         ("image", np.zeros((2, 8, 8), np.uint8), r"of gray pictures give inputs\[..., None\]"),
         ("image", np.zeros((2, 8, 8, 1), np.uint16), r"image inputs are uint16 \(2, 8, 8, 1\); expected uint8"),
-        ("text", ["a", None], "inputs: None in row 1; expected strings: drop or fill what is missing"),
+        ("text", ["a", None], "inputs: None in row 1; expected strings; drop or fill missing ones"),
         ("text", pd.Series(["a", None, "b"]), "in row 1; expected strings"),
         ("text", ["a", b"b"], "inputs: b'b' in row 1; expected strings"),
         ("text", [1, 2], "inputs: 1 in row 0; expected strings"),
@@ -153,7 +153,7 @@ def test_items_that_are_not_what_the_modality_says(modality, inputs, message):
             TensorDataset(torch.from_numpy(X), torch.arange(4)),
             "inputs are a TensorDataset: .*is a tuple",
         ),
-        (Column(list(X)), "inputs are a Column, which positions cannot be read from"),
+        (Column(list(X)), "inputs are a Column, which cannot be read by position"),
         (Named(list(X)), "inputs are a Named: .*is a dict, not an array of one item"),
     ],
 )
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_by_position(inputs, message):
 def test_what_is_not_finite_is_named_with_row_and_column(bad, dtype):
     features = X.astype(dtype)
     features[2, 1] = bad
-    with pytest.raises(FloatingPointError, match=rf"inputs: {bad} in row 2, column 1; drop such rows or repair them"):
+    with pytest.raises(FloatingPointError, match=rf"inputs: {bad} in row 2, column 1; drop or fix such rows"):
         ExampleSet(inputs=features, modality="features")
     with pytest.raises(FloatingPointError, match="in row 2, position 1, 0"):
         ExampleSet(inputs=features[:, :, None], modality="series")

@@ -1,4 +1,4 @@
-"""What docstrings say of arguments: Google style, as ours are."""
+"""Descriptions of arguments in Google-style docstrings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def summary(documented: object) -> str:
 
 
 def arguments(cls: type) -> dict[str, str]:
-    """Return what the docstrings of a class and of its bases say of each argument; the class's own counts first.
+    """Return the descriptions of all arguments in the docstrings of a class and its bases; the class comes first.
 
     >>> class Base:
     ...     '''A base.

@@ -67,7 +67,7 @@ def _import(module: str, path: str) -> ModuleType:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise ValueError(f"{path} cannot be imported: {error}") from error
         raise ValueError(
-            f"{path}: there is no module {error.name!r}; run from the folder that holds it, install it, or set "
+            f"{path}: there is no module {error.name!r}; run in the folder that contains it, install it, or set "
             "PYTHONPATH"
         ) from None
     except Exception as error:
@@ -144,7 +144,7 @@ class Extensions:
     """The extensions of one kind.
 
     Args:
-        kind: ``"method"``, ``"task"`` or ``"backbone"``; entry points are those of ``tlzoo.KINDs``.
+        kind: ``"method"``, ``"task"`` or ``"backbone"``; determines the entry points ``tlzoo.KINDs``.
         built_in: returns whether a name is built in and thus reserved.
     """
 
@@ -160,7 +160,7 @@ class Extensions:
             ValueError: the name is built in, belongs to an installed package, or is an import path.
         """
         if is_import_path(name) or name != name.strip() or not name:
-            raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registering")
+            raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registration")
         if self.is_built_in(name):
             raise ValueError(f"{name!r} is a {self.kind} of tlzoo; choose another name")
         if (other := _folded(self._installed).get(name.casefold())) is not None:
@@ -170,7 +170,7 @@ class Extensions:
         self._registered[name.casefold()] = Extension(name, target)
 
     def forget(self, name: str) -> None:
-        """Take back :meth:`register`."""
+        """Undo :meth:`register`."""
         self._registered.pop(name.casefold(), None)
 
     def registered(self) -> list[str]:
@@ -182,12 +182,12 @@ class Extensions:
         return [*(each.name for each in self._installed.values()), *self.registered()]
 
     def get(self, name: str) -> Extension | None:
-        """Return the extension of a name or an import path, None where there is none.
+        """Return the extension with a name or an import path, or None.
 
-        Case does not count in names; ``NAME`` stands for ``FAMILY/NAME``.
+        Names ignore case; ``NAME`` may stand for ``FAMILY/NAME``.
 
         Raises:
-            ValueError: a bare name stands for several.
+            ValueError: a bare name is ambiguous.
         """
         if is_import_path(name):
             return Extension(name, name)
@@ -196,29 +196,29 @@ class Extensions:
             return own
         ending = [each for folded, each in known.items() if folded.endswith(f"/{name.casefold()}")]
         if len(ending) > 1:
-            raise ValueError(f"{name!r} is the name of several; write {' or '.join(each.name for each in ending)}")
+            raise ValueError(f"{name!r} is ambiguous; write {' or '.join(each.name for each in ending)}")
         return ending[0] if ending else None
 
     def code(self, name: str) -> dict[str, str]:
-        """Return ``{"KIND NAME": origin}`` of an extension; empty for what is built in."""
+        """Return ``{"KIND NAME": origin}`` of an extension, or an empty dictionary for a built-in name."""
         own = None if self.is_built_in(name) else self.get(name)
         return {f"{self.kind} {own.reference}": own.origin} if own is not None and own.origin else {}
 
     def reference(self, name: str) -> str:
-        """Return the name that a benchmark cell holds; the given one for what is built in."""
+        """Return the name for a benchmark cell; a built-in name stays unchanged."""
         own = None if self.is_built_in(name) else self.get(name)
         return name if own is None else own.reference
 
     def is_shared(self, name: str) -> bool:
-        """Whether other processes can find what a name stands for: not what is defined in this session alone."""
+        """Whether other processes can find the object, which is not the case if only this session defines it."""
         own = None if self.is_built_in(name) else self.get(name)
         return own is None or bool(own.distribution) or own.path is not None
 
     def require_shared(self, name: str) -> None:
-        """Refuse what other processes cannot find.
+        """Require an object that other processes can find.
 
         Raises:
-            ValueError: it is defined in this session alone.
+            ValueError: only this session defines it.
         """
         if not self.is_shared(name):
             raise ValueError(
@@ -227,12 +227,12 @@ class Extensions:
             )
 
     def named(self, target: Any) -> str | None:
-        """Return the name that an object is registered under in this process."""
+        """Return the name under which this process registered an object."""
         return next((each.name for each in self._registered.values() if each.target is target), None)
 
     @cached_property
     def _installed(self) -> dict[str, Extension]:
-        """Entry points by name; a name that is built in, or that an earlier package has, is not taken over."""
+        """Entry points by name; built-in names and those of earlier packages take precedence."""
         found: dict[str, Extension] = {}
         for point in metadata.entry_points(group=f"tlzoo.{self.kind}s"):
             of = f"{point.dist.name} {point.dist.version}" if point.dist else ""

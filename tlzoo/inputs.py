@@ -1,4 +1,4 @@
-"""Raw items: what is taken as such, in which form, and parts and unions of them that are read on demand."""
+"""Raw items: accepted types and shapes, and subsets and unions that are read on demand."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["Indices", "Inputs", "Parts", "Rows", "as_inputs", "by_position", "de
 Indices = NDArray[np.int64]
 
 _BLOCK = 2**24
-"""Numbers that are looked at together: memory maps may be larger than the memory."""
+"""Numbers checked at once, because memory maps may be larger than the memory."""
 
 _SHAPES = {
     "image": (4, "uint8 pixels (N, H, W, C)"),
     "series": (3, "numbers (N, time, channels)"),
     "features": (2, "numbers (N, D)"),
 }
-"""Modality -> dimensions of its arrays, and what they are."""
+"""Modality -> number and names of the dimensions of its arrays."""
 
 
 class Inputs(Protocol):
     """Raw items: an array, a memory map, an array of strings, or a reader that opens files on demand."""
 
     def __len__(self) -> int:
-        """Count the items."""
+        """Return the number of items."""
         ...
 
     def __getitem__(self, indices: Indices, /) -> Any:
@@ -40,14 +40,14 @@ class Inputs(Protocol):
 
 
 def as_inputs(inputs: Any, modality: Modality) -> Inputs:
-    """Return items that can be read by position: an array, or a reader as it is.
+    """Return items that can be read by position: an array, or an unchanged reader.
 
     Lists, tensors, columns and tables become arrays, whatever index labels they carry; memory maps stay on disk.
 
     Raises:
-        ValueError: an unknown modality, items of another type or shape than it has, or a text that is missing.
-        TypeError: what cannot be read by an array of positions.
-        FloatingPointError: NaN or Inf; row and column are named.
+        ValueError: the modality is unknown, type or shape of the items do not fit it, or a text is missing.
+        TypeError: the items cannot be read by an array of positions.
+        FloatingPointError: the items have NaN or Inf; the message names row and column.
     """
     if modality not in get_args(Modality):
         raise ValueError(nearest(str(modality), get_args(Modality), kind="modality"))
@@ -62,11 +62,11 @@ def as_inputs(inputs: Any, modality: Modality) -> Inputs:
 
 
 def by_position(inputs: Any, modality: Modality) -> Any:
-    """Return lists, tensors, columns and tables as an array, whatever index labels they carry; a reader as it is.
+    """Return lists, tensors, columns and tables as an array, whatever their index labels, and a reader unchanged.
 
     Raises:
-        ValueError: sparse or masked ones, or items that differ in shape.
-        TypeError: no items at all.
+        ValueError: the inputs are sparse or masked, or the items differ in shape.
+        TypeError: the inputs have no items.
     """
     if isinstance(inputs, np.ma.MaskedArray) and np.ma.is_masked(inputs):
         raise ValueError("inputs are a masked array with masked entries; fill them first")
@@ -81,13 +81,13 @@ def by_position(inputs: Any, modality: Modality) -> Any:
         raise TypeError(f"inputs are a {type(inputs).__name__}; expected an array or a list of items")
     if hasattr(inputs, "toarray"):
         raise ValueError("inputs are a sparse matrix; give a dense array: inputs.toarray()")
-    if hasattr(inputs, "__array__"):  # tables and their columns; arrays of a file
+    if hasattr(inputs, "__array__"):  # tables and their columns; arrays in a file
         return _stacked(np.asarray(inputs), modality)
     return _stacked(list(inputs), modality) if isinstance(inputs, Sequence) else inputs
 
 
 def _stacked(items: Any, modality: Modality) -> NDArray[Any]:
-    """Return a list or an array of items as one array; each item may be an array of its own."""
+    """Return a list or an array of items, which may be arrays, as one array."""
     if modality == "text" or (isinstance(items, np.ndarray) and items.dtype.kind != "O"):
         return np.array(items, dtype=object) if modality == "text" and isinstance(items, list) else np.asarray(items)
     rows = [np.asarray(item) for item in items]
@@ -100,7 +100,7 @@ def _stacked(items: Any, modality: Modality) -> NDArray[Any]:
 
 
 def _check_reader(reader: Any) -> None:
-    """Check, with the first item, that what is no array is read by positions as one is."""
+    """Check with the first item that a reader can be indexed like an array."""
     name = type(reader).__name__
     if not (hasattr(reader, "__len__") and hasattr(reader, "__getitem__")):
         raise TypeError(f"inputs are a {name}, which has no length or no items; expected an array or a list of items")
@@ -109,9 +109,9 @@ def _check_reader(reader: Any) -> None:
     try:
         first = reader[np.zeros(1, dtype=np.int64)]
     except Exception as error:
-        if isinstance(error, ValueError):  # one of a reader's own, such as a file that is no picture
+        if isinstance(error, ValueError):  # the reader's own error, such as a file that is not an image
             raise
-        raise TypeError(f"inputs are a {name}, which positions cannot be read from ({error}); {_ADVICE}") from error
+        raise TypeError(f"inputs are a {name}, which cannot be read by position ({error}); {_ADVICE}") from error
     if not isinstance(first, np.ndarray) or len(first) != 1:
         raise TypeError(
             f"inputs are a {name}: inputs[numpy.array([0])] is a {type(first).__name__}, not an array of one item; "
@@ -134,7 +134,7 @@ def _texts(texts: NDArray[Any]) -> NDArray[Any]:
         return texts
     column = texts.astype(object)
     if odd := [place for place, text in enumerate(column) if not isinstance(text, str)]:
-        raise ValueError(f"inputs: {column[odd[0]]!r} in row {odd[0]}; expected strings: drop or fill what is missing")
+        raise ValueError(f"inputs: {column[odd[0]]!r} in row {odd[0]}; expected strings; drop or fill missing ones")
     return column
 
 
@@ -152,7 +152,7 @@ def _numbers(items: NDArray[Any], modality: Modality) -> NDArray[Any]:
             wrong = np.argwhere(~finite)[0]
             inside = ", ".join(map(str, wrong[1:].tolist()))
             place = f"row {first + wrong[0]}, {'column' if modality == 'features' else 'position'} {inside}"
-            raise FloatingPointError(f"inputs: {block[tuple(wrong)]} in {place}; drop such rows or repair them")
+            raise FloatingPointError(f"inputs: {block[tuple(wrong)]} in {place}; drop or fix such rows")
     return items
 
 
@@ -180,7 +180,7 @@ def _advice(items: NDArray[Any], modality: Modality) -> str:
 
 
 def detached(inputs: Inputs) -> Inputs:
-    """Return inputs that hold their own rows alone, where their kind is known to allow it."""
+    """Return inputs without the rows that they do not use, if their kind allows it."""
     if isinstance(inputs, Rows):
         whole, indices, _ = inputs.base
         if isinstance(whole, np.ndarray):
@@ -204,7 +204,7 @@ class Rows:
 
     @property
     def base(self) -> tuple[Inputs, Indices, str]:
-        """The inputs that these are rows of, which rows, and their checksum."""
+        """The underlying inputs, the rows that are used, and their checksum."""
         return self._inputs, self._indices, self._checksum
 
     def __len__(self) -> int:
@@ -215,7 +215,7 @@ class Rows:
 
 
 class Parts:
-    """Several inputs, one after the other."""
+    """A concatenation of several inputs."""
 
     def __init__(self, parts: Sequence[Inputs]) -> None:
         self.parts = tuple(parts)
@@ -230,13 +230,13 @@ class Parts:
         return np.concatenate(rows)[np.argsort(order)]
 
     def take(self, indices: Indices) -> Inputs:
-        """Return these items alone."""
+        """Return only these items."""
         order, places = self._by_part(indices)
         parts = [detached(Rows(part, own, "")) for part, own in zip(self.parts, places, strict=True)]
         return Rows(Parts(parts), np.argsort(order), "")
 
     def _by_part(self, indices: Indices) -> tuple[Indices, list[Indices]]:
-        """Return the order that sorts items by part, and in this order the places of each part's in it."""
+        """Return the order that sorts items by part, and the positions within their part in that order."""
         owners = np.searchsorted(self._firsts, indices, side="right") - 1
         order = np.argsort(owners, kind="stable")
         places = [indices[owners == part] - self._firsts[part] for part in range(len(self.parts))]

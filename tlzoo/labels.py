@@ -1,4 +1,4 @@
-"""Labels as they come in: type, shape, range, and what marks a missing one, looked at in this one place.
+"""Checks of labels: their type, shape and range, and the marks of missing ones.
 
 ========= ===================== ======================= ======================================
 kind      labels (N,)           become                  missing
@@ -10,8 +10,8 @@ dense     either, (N, H, W)     as above                as above, at each positi
 normals   vectors (N, 3, H, W)  float                   NaN
 ========= ===================== ======================= ======================================
 
-Lists, NumPy arrays, tensors and columns of tables are taken, by position and never by index label; a column (N, 1) is
-(N,). Values of tensors on an accelerator are not looked at: asking would stall the queue.
+Lists, NumPy arrays, tensors and table columns are read by position, never by index label; (N, 1) becomes (N,). Values
+of tensors on an accelerator are not checked, because that would stall the queue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHAPES = {
 }
 
 MISSING = -1
-"""What marks a missing class label once labels were taken in."""
+"""Mark of a missing class label after the checks."""
 
 
 def class_labels(
@@ -47,19 +47,19 @@ def class_labels(
     dims: int = 1,
     what: str = "labels",
 ) -> Tensor:
-    """Return class indices as int64, -1 where one is missing.
+    """Return class indices as int64, with -1 for missing ones.
 
     Args:
-        labels: (N,) or (N, 1); with more dimensions where ``dims`` says so. Whole numbers of any type.
-        num_classes: C, where it is known: labels are below it.
-        size: N, where it is known.
+        labels: (N,) or (N, 1); with more dimensions as ``dims`` says. Whole numbers of any type.
+        num_classes: C, the exclusive upper bound of labels, if known.
+        size: N, if known.
         complete: whether a missing label is an error.
-        dims: dimensions of the labels: 1; 2 for (E, N), of episodes; 3 for (N, H, W), one at every position.
-        what: what they are, for messages.
+        dims: dimensions of the labels: 1; 2 for episodes (E, N); 3 for (N, H, W), one label per position.
+        what: name of the labels in messages.
 
     Raises:
-        ValueError: no numbers, another shape, a label that is no class index, or one that is missing and must not be;
-            the row is named.
+        ValueError: the labels are not numbers, have the wrong shape, are no class indices, or one is missing although
+            ``complete`` is set; the message names the row.
 
     >>> class_labels([0, 2.0, float("nan")], num_classes=3)
     tensor([ 0,  2, -1])
@@ -81,22 +81,22 @@ def class_labels(
         return given
     if complete:
         raise ValueError(
-            f"{what}: none in {rows_named(given < 0)} (negative or NaN marks a missing label); drop what has no label"
+            f"{what}: none in {rows_named(given < 0)} (negative or NaN marks a missing label); drop those examples"
         )
     return given if lowest == MISSING else given.clamp_min(MISSING)
 
 
 def value_labels(labels: Any, *, size: int | None = None, dims: int = 1, what: str = "labels") -> Tensor:
-    """Return values as floats, NaN where one is missing.
+    """Return values as floats, with NaN for missing ones.
 
     Args:
-        labels: (N,) or (N, 1); with more dimensions where ``dims`` says so. Numbers of any type.
-        size: N, where it is known.
-        dims: dimensions of the labels: 1; 3 for (N, H, W), one at every position; 4 for a vector at every position.
-        what: what they are, for messages.
+        labels: (N,) or (N, 1); with more dimensions as ``dims`` says. Numbers of any type.
+        size: N, if known.
+        dims: dimensions of the labels: 1; 3 for (N, H, W), one per position; 4 for a vector per position.
+        what: name of the labels in messages.
 
     Raises:
-        ValueError: no numbers, another shape, or infinite ones; the row is named.
+        ValueError: the labels are not numbers, have the wrong shape, or are infinite; the message names the row.
 
     >>> value_labels([[-1], [2]])
     tensor([-1.,  2.])
@@ -110,17 +110,17 @@ def value_labels(labels: Any, *, size: int | None = None, dims: int = 1, what: s
 
 
 def target_labels(labels: Any, *, kind: str, classes: int, size: int | None = None, what: str = "labels") -> Tensor:
-    """Return the labels of a target of one ``kind`` (see above), missing or not.
+    """Return the labels of a target of the given ``kind`` (see above); some may be missing.
 
     Args:
         labels: see :func:`class_labels` and :func:`value_labels`.
-        kind: of the target, see :class:`tlzoo.data.tasks.Target`.
+        kind: kind of the target, see :class:`tlzoo.data.tasks.Target`.
         classes: C; 0 for values.
-        size: N, where it is known.
-        what: what they are, for messages.
+        size: N, if known.
+        what: name of the labels in messages.
 
     Raises:
-        ValueError: see there.
+        ValueError: as for these functions.
     """
     dims = {"dense": 3, "normals": 4}.get(kind, 1)
     if classes:
@@ -129,13 +129,13 @@ def target_labels(labels: Any, *, kind: str, classes: int, size: int | None = No
 
 
 def is_missing(labels: Tensor) -> Tensor:
-    """Return which labels (N,), taken in by this module, are missing; of dense ones, items without any."""
+    """Return which labels (N,), checked by this module, are missing; for dense labels, which items have none."""
     missing = labels.isnan() if labels.is_floating_point() else labels < 0
     return missing.flatten(1).all(dim=1) if missing.ndim > 1 else missing
 
 
 def as_column(values: Any, *, what: str) -> Tensor:
-    """Return numbers that came as a list, an array, a tensor or a column of a table as a tensor, by position.
+    """Return a list, an array, a tensor or a table column of numbers as a tensor, by position.
 
     Raises:
         ValueError: they are no numbers.
@@ -149,7 +149,7 @@ def as_column(values: Any, *, what: str) -> Tensor:
             raise ValueError(f"{what} are complex numbers; {_EXPECTED}")
         return values.detach() if values.requires_grad else values
     array = _array(values, what=what)
-    if array.dtype.kind == "u":  # torch compares few of these types
+    if array.dtype.kind == "u":  # torch can hardly compare these types
         array = array.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(array if array.flags.writeable else array.copy()))
 
@@ -171,12 +171,12 @@ def rows_named(wrong: Tensor | np.ndarray[Any, Any]) -> str:
 
 
 def _array(values: Any, *, what: str) -> np.ndarray[Any, Any]:
-    """Return numbers as an array of a type that torch has."""
+    """Return numbers as an array of a type that torch supports."""
     if isinstance(values, np.ma.MaskedArray):
         values = np.where(np.ma.getmaskarray(values), np.nan, values.data)
     elif isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__iter__"):
         raise ValueError(f"{what} are a {type(values).__name__}; expected an array or a list of numbers, one each")
-    # a column of a table comes by position, whatever its index says
+    # table columns are read by position, whatever their index
     array = np.asarray(values if hasattr(values, "__array__") else list(values))
     if array.dtype.kind == "O":
         array = _from_objects(array, what=what)
@@ -187,7 +187,7 @@ def _array(values: Any, *, what: str) -> np.ndarray[Any, Any]:
 
 
 def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, Any]:
-    """Return numbers of a column of objects, as tables hold them where some are missing (None, NA)."""
+    """Return the numbers of an object column, as in tables with missing entries (None, NA)."""
     numbers = np.empty(array.shape)
     for place, value in np.ndenumerate(array):
         if value is None or str(value) == "<NA>":
@@ -200,7 +200,7 @@ def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, 
 
 
 def _shaped(given: Tensor, *, size: int | None, dims: int, what: str, num_classes: int | None = None) -> Tensor:
-    """Return labels of ``dims`` dimensions; a column (N, 1) is (N,)."""
+    """Return labels of ``dims`` dimensions; (N, 1) becomes (N,)."""
     if dims == 1 and given.ndim == 2 and given.shape[1] == 1:
         given = given.squeeze(1)
     if given.ndim != dims:
@@ -219,17 +219,17 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
     missing = given.isnan()
     if _read((broken := (given != given.round()) & ~missing | given.isinf()).any()):
         raise ValueError(
-            f"{what}: {given[broken][0].item():g} in {rows_named(broken)}; class indices are whole numbers (what is "
-            "measured is a value: a target of 0 classes)"
+            f"{what}: {given[broken][0].item():g} in {rows_named(broken)}; class indices are whole numbers (for "
+            "measured values, use a target with 0 classes)"
         )
     return torch.where(missing, MISSING, given).to(torch.int64)
 
 
 def _read(value: Tensor) -> float | None:
-    """Return a scalar, or None where nobody should ask: on an accelerator, while compiling, and under ``vmap``."""
+    """Return a scalar, or None if it cannot be read cheaply: on accelerators, in compilation, under ``vmap``."""
     if value.device.type != "cpu" or torch.compiler.is_compiling():
         return None
     try:
         return float(value)
-    except RuntimeError:  # torch's word for a tensor that stands for many
+    except RuntimeError:  # torch's test for a tensor under vmap
         return None

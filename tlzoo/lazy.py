@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used (PEP 562)."""
+"""Names of a package that are imported at first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def attach(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any]
 
     Args:
         package: its ``__name__``.
-        names: name of each attribute -> the module that holds it; ``PACKAGE.NAME`` for one that is a module itself.
+        names: name of each attribute -> its module; ``PACKAGE.NAME`` for one that is a module itself.
     """
 
     def attribute(name: str) -> Any:

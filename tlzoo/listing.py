@@ -1,4 +1,4 @@
-"""``tlzoo list``, ``info`` and ``cite``: what there is, built in and installed beside this package."""
+"""``tlzoo list``, ``info`` and ``cite``, for built-in objects and those of installed packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["add_commands"]
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands to the parser's."""
+    """Add the commands to the parser."""
     listing = commands.add_parser(
         "list",
         help="list methods, tasks and backbones",
@@ -71,19 +71,19 @@ def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> No
 def _methods(family: str | None) -> Iterator[tuple[str, ...]]:
     from tlzoo.bench.planning_cache import Facts
 
-    facts = Facts()  # remembered: a list loads torch once per version of the code
+    facts = Facts()  # cached, so that a list loads torch once per version of the code
     for name in list_methods(family):
         try:
             fact = facts.method(name)
         except (TypeError, ValueError) as error:
-            yield name, str(error), ""  # an installed package's, which must not hide the others
+            yield name, str(error), ""  # an error in an installed package must not hide the others
             continue
         yield name, fact["citation"], ", ".join(fact["sees"]) or "nothing"
     facts.save()
 
 
 def _tasks(_: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield tasks that differ in their domains alone as one row."""
+    """Yield one row for all tasks that only differ in their domains."""
     counts: Counter[tuple[str, str]] = Counter()
     for kind in ("domain", "multitask", "episode", "zeroshot"):
         counts.update((re.sub(r"[^:/]+->[^:]+", "SOURCE->TARGET", name), kind) for name in catalog.list_tasks(kind))
@@ -147,7 +147,7 @@ def _wrapped(text: str) -> str:
 def _cite(arguments: argparse.Namespace) -> int:
     from tlzoo.citations import bibtex
 
-    # a composition is of several papers, and several methods may be of one
+    # a composition has several papers, and several methods may share one
     names = [part for name in arguments.methods for part in resolve_name(name).split("+")]
     papers = {name: method_class(name).paper for name in names}
     for name in (name for name, paper in papers.items() if paper is None):

@@ -1,8 +1,8 @@
-"""Which code stands behind an object of a user's own: its files, a hash of them, and the package that they are of.
+"""The code of a user's object: its files, a hash of them, and their package.
 
-A benchmark cell is run again when the code of its method changes. For code that is not ours this is said by a hash of
-the module and of the modules beside it that it imports, and by the version of the package that it is installed with.
-Nothing is imported to find out.
+A benchmark cell runs again when the code of its method changes. For code outside tlzoo, a hash of the module and of the
+neighboring modules that it imports detects changes, together with the version of the installed package. Nothing is
+imported for this.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _DIGITS = 16
 
 
 def folder_of(path: str) -> str | None:
-    """Return the folder of an import path that begins with a file; None for any other."""
+    """Return the folder of an import path that begins with a file, otherwise None."""
     file, _, _ = path.rpartition(":")
     return str(Path(file).resolve().parent) if file.endswith(".py") else None
 
 
 def find_file(module: str) -> Path | None:
-    """Return the file of a module, given by its name or as a file, without importing it; None where there is none."""
+    """Return the file of a module, given by name or file, without importing it; None if there is none."""
     if module.endswith(".py"):
         return Path(module) if Path(module).is_file() else None
     top, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(top)  # a name without a dot imports nothing
+        spec = importlib.util.find_spec(top)  # finding a name without a dot imports nothing
     except ValueError:
         return None  # __main__ of an interactive session
     name = top
@@ -51,7 +51,7 @@ def find_file(module: str) -> Path | None:
 
 
 def import_path(target: Any) -> str | None:
-    """Return ``module:Name`` of an object that other processes can import; None for any other."""
+    """Return ``module:Name`` of an object that other processes can import, otherwise None."""
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
     if not module or not name or module == "__main__" or "<" in name:
         return None
@@ -61,10 +61,10 @@ def import_path(target: Any) -> str | None:
 
 
 def module_hash(module: str) -> str:
-    """Return a hash of the source of a module, given by its name or file, and of what it imports from beside itself.
+    """Return a hash of the source of a module, given by name or file, and of the neighboring modules that it imports.
 
-    Those are modules of the same package, or, for a module of no package, those in the same folder. Of a module that
-    is loaded, what was hashed first counts until it is loaded again: this process runs that, whatever the file says.
+    Neighbors are modules of the same package or, without a package, of the same folder. For a loaded module, the first
+    hash counts until it is loaded again, because this process keeps running that code even if the file changes.
 
     Raises:
         ValueError: there is no such module.
@@ -74,7 +74,7 @@ def module_hash(module: str) -> str:
         return known[1]
     file = _loaded_or_found(module)
     if file is None or not file.is_file():
-        raise ValueError(f"the source of module {module!r} is nowhere to be read")
+        raise ValueError(f"the source of module {module!r} cannot be found")
     depth = 0 if module.endswith(".py") else module.count(".") + (file.stem == "__init__")
     file = file.absolute()
     root = file.parents[depth]
@@ -87,7 +87,7 @@ def module_hash(module: str) -> str:
 
 
 _hashed: dict[str, tuple[ModuleSpec, str]] = {}
-"""Module that is loaded -> how it was loaded, and the hash of its source."""
+"""Loaded module -> its loader, and the hash of its source."""
 
 
 def _name(module: str) -> str:
@@ -100,7 +100,7 @@ def _loaded_or_found(module: str) -> Path | None:
 
 
 def _with_imports(file: Path, root: Path) -> set[Path]:
-    """Return a file, the packages that it is in, and all files under ``root`` that these import, directly or not."""
+    """Return a file, its packages, and all files under ``root`` that these import directly or indirectly."""
     found: set[Path] = set()
     waiting = [file, *_packages(file, root)]
     while waiting:
@@ -118,9 +118,9 @@ def _packages(file: Path, root: Path) -> list[Path]:
 
 
 def _imported(file: Path, root: Path, *, top: Path) -> Iterator[Path]:
-    """Yield the files under ``root`` that a file may import; of a package, those of that package.
+    """Yield the files under ``root`` that a file may import; within a package, only files of that package.
 
-    Where packages are installed, a module of no package has no neighbors; our own code has revisions.
+    Among installed packages, a module without package has no neighbors. The code of tlzoo has revisions instead.
     """
     package = top.relative_to(root).parts[0] if top.parent != root else None
     if package is None and next(root.glob("*.dist-info"), None):
@@ -135,12 +135,12 @@ def _imported(file: Path, root: Path, *, top: Path) -> Iterator[Path]:
 
 
 def _names(file: Path, root: Path) -> Iterator[str]:
-    """Yield the full names of the modules and of the objects in them that a file imports."""
+    """Yield the full names of the modules and objects that a file imports."""
     here = file.relative_to(root).parent.parts
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:
-        return  # importing it will say so
+        return  # the import will report it
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -152,7 +152,7 @@ def _names(file: Path, root: Path) -> Iterator[str]:
 
 @cache
 def distribution_of(module: str) -> str:
-    """Return name and version of the installed package that a module is of; empty where it is of none."""
+    """Return name and version of the installed package of a module, or an empty string."""
     if module.endswith(".py") or (file := find_file(module)) is None:
         return ""
     top = module.split(".")[0]
@@ -227,7 +227,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def class_hash(cls: type) -> str:
-    """Return a hash of the code of a class; empty where an installed package has it, or it cannot be read."""
+    """Return a hash of the code of a class; empty if it is in an installed package or cannot be read."""
     if cls.__module__.split(".")[0] in ("tlzoo", "torch") or distribution_of(cls.__module__):
         return ""
     try:

@@ -217,7 +217,7 @@ def test_what_takes_no_transform(method, where):
 
 
 def test_candidates_of_test_time_methods_are_refused():
-    with pytest.raises(ValueError, match="nothing to choose candidates by"):
+    with pytest.raises(ValueError, match="no validation data to choose candidates by"):
         run(cell("adaptation/tent", candidates={"lr": (0.1, 0.2)}))
 
 

@@ -234,7 +234,7 @@ def test_prompts_are_chosen_on_the_development_set_and_the_receipt_says_so(run, 
     assert Sees.VALIDATION_LABELS not in run(colors, "cosine", backbone="words").receipt["sees"]
     with pytest.raises(ValueError, match="nor a development set to choose on"):
         run(colors, **choose)
-    with pytest.raises(ValueError, match="no prompts describe its classes"):
+    with pytest.raises(ValueError, match="so prompts have no effect"):
         run(task(generalized=False), candidates=candidates)
 
 

@@ -77,7 +77,7 @@ def test_tasks_become_episodes(taskset):
 @installed
 @pytest.mark.parametrize("shape", [{"way": 4, "shot": 2, "query": 4}, {"way": 3, "shot": 3, "query": 4}])
 def test_tasks_of_another_shape_are_an_error(shape, taskset):
-    with pytest.raises(ValueError, match=r"3 classes of 6 examples or more; expected .*NWays\(dataset, \d\)"):
+    with pytest.raises(ValueError, match=r"3 classes and at least 6 examples each; expected .*NWays\(dataset, \d\)"):
         next(iter(interop.episodes_from_taskset(taskset, **shape)))
 
 

@@ -138,7 +138,7 @@ def test_methods_that_adapt_a_source_model(data):
 
 
 def test_raw_items_want_a_network(pictures):
-    with pytest.raises(ValueError, match=r"holds image items; give backbone=NAME .* or features=NAME to DomainData"):
+    with pytest.raises(ValueError, match=r"has image items; give backbone=NAME .* or features=NAME to DomainData"):
         DomainAdaptation.for_data(DomainData(pictures), "dan")
 
 

@@ -44,7 +44,7 @@ def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: i
 
 
 def _order(backbone: Backbone, inputs: Any, count: int) -> NDArray[np.int64]:
-    """Return the order of the work: texts by decreasing length, which saves padding; all else as it comes."""
+    """Return the order of the work: texts by decreasing length, which saves padding; everything else is the default."""
     rows = np.arange(count, dtype=np.int64)
     if backbone.modality != "text":
         return rows

@@ -62,7 +62,7 @@ def create_backbone(
 def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbone:
     """Return the backbone of a class or function of the user's own.
 
-    Settings that it does not take itself are those of the wrapper: ``num_features``, ``input_shape``, ``modality`` ...
+    Settings that it does not take go to the wrapper: ``num_features``, ``input_shape``, ``modality`` ...
     """
     taken = inspect.signature(make).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())

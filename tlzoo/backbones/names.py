@@ -54,7 +54,7 @@ MODALITIES: dict[str, Modality] = {
     "sentence": "text",
     "temporal": "series",
 }
-"""What a built-in backbone, or one of a prefix, takes; ``clip:`` takes images and texts."""
+"""Modality of each built-in backbone and prefix; ``clip:`` takes images and texts."""
 
 FROM_FOLDERS = ("clip", "sentence")
 """Prefixes that a folder may follow."""
@@ -65,7 +65,7 @@ PATTERNS = {
     "sentence:FOLDER": "text",
     "clip:FOLDER": "image, text",
 }
-"""Names that stand for many networks, and what they take."""
+"""Names that stand for many networks, with their modality."""
 
 _WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -88,23 +88,23 @@ def list_backbones() -> list[str]:
 def register_backbone(name: str, network: type[nn.Module] | Callable[..., nn.Module] | str) -> None:
     """Register a backbone for this process: ``register_backbone("mine", MyNetwork)``.
 
-    A package that others install registers an entry point ``tlzoo.backbones`` instead; a class or function in a module
-    need not be registered, ``"package.module:MyNetwork"`` names it.
+    An installable package should register an entry point ``tlzoo.backbones`` instead. A class or function in a module
+    needs no registration: ``"package.module:MyNetwork"`` names it.
 
     Args:
-        name: registering it again replaces what it stood for.
-        network: what makes the module from settings: a class or a function; or ``"package.module:Name"`` of it.
+        name: name of the backbone; registering it again replaces the backbone.
+        network: a class or function that returns the module for given settings, or its ``"package.module:Name"``.
 
     Raises:
-        ValueError: the name of a built-in backbone or of an installed package's.
+        ValueError: a built-in backbone or an installed package has this name.
     """
     EXTENSIONS.register(name, network)
 
 
 def check_backbone(name: str) -> Modality | None:
-    """Make sure that there is a backbone of this name, without building it; return what it takes, where that is known.
+    """Check that a backbone of this name exists, without building it, and return its modality, or None if unknown.
 
-    Names of the model hub are not looked up.
+    Names on the model hub are not checked.
 
     Raises:
         ValueError: there is none, or its module cannot be imported.
@@ -127,7 +127,7 @@ def check_backbone(name: str) -> Modality | None:
 
 
 def loaded(name: str) -> Any:
-    """Return what makes a backbone that is not built in.
+    """Return the class or function of a backbone that is not built in.
 
     Raises:
         ValueError: there is none of this name, or its module cannot be imported.
@@ -146,7 +146,7 @@ def loaded(name: str) -> Any:
 
 
 def unknown_backbone(name: str) -> ValueError:
-    """Return the error of a name that is no backbone's."""
+    """Return the error for an unknown name."""
     try:
         refuse_path(name)
     except ValueError as error:
@@ -155,9 +155,9 @@ def unknown_backbone(name: str) -> ValueError:
 
 
 def refuse_path(name: str) -> None:
-    """Raise where a name looks like a file: weights are never loaded because of how something is called."""
+    """Reject a name that looks like a file, because a name alone never makes tlzoo load weights."""
     if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
         raise ValueError(
-            f"{name!r} looks like a path; expected the name of a network. For weights of your own pass the module "
+            f"{name!r} looks like a path; expected the name of a network. For your own weights, pass the module "
             "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER or clip:FOLDER"
         )

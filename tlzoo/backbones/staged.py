@@ -13,7 +13,7 @@ __all__ = ["ConvStaged", "Preprocess", "Staged"]
 
 
 class Preprocess(Protocol):
-    """A function from raw items to a tensor, with an identity that tells it from others."""
+    """A function from raw items to a tensor, with an identity for the feature cache."""
 
     @property
     def identity(self) -> str:
@@ -36,7 +36,7 @@ class Staged(Backbone):
         num_features: D.
         body: stages by name, stem first.
         pool: flattens the map of the body; it belongs to the last group unless there is a head.
-        head: a stage after the pooling, in a group ``fc`` of its own.
+        head: a stage after the pooling, in its own group ``fc``.
     """
 
     composable = True

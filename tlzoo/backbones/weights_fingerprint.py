@@ -1,4 +1,4 @@
-"""Fingerprints that tell networks apart."""
+"""Fingerprints that identify networks."""
 
 from __future__ import annotations
 

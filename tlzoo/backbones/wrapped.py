@@ -88,7 +88,7 @@ def wrapped(
         modality: modality of the raw items; None uses the module's ``modality`` or, without it, accepts any.
         preprocess: turns raw items (:data:`tlzoo.types.Modality`) into the module's input; None uses the module's
             ``preprocess`` or, without it, :func:`usual_preprocess`.
-        preprocessing: name that tells this ``preprocess`` from others in the feature cache; the default for a module's
+        preprocessing: name of this ``preprocess`` in the feature cache; the default for a module's
             own is the module's ``preprocessing`` or, without it, a hash of its source and settings.
 
     Raises:

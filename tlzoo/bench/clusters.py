@@ -35,7 +35,7 @@ class RayCluster:
     process dies, its task runs again, up to three times; then its cell has failed.
 
     Args:
-        workers: number of cells at a time; by default as many as the cluster has room for.
+        workers: number of cells at a time; by default as many as fit on the cluster.
         address: address of a running cluster, whose nodes have tlzoo installed; by default a cluster on this machine.
         cell_timeout: seconds that a cell may take; no limit by default.
 

@@ -209,7 +209,7 @@ def _by_task(pair: _Pair) -> str:
 
 
 def _unlike(pair: _Pair) -> Iterator[str]:
-    """Return notes on what makes the comparison unfair."""
+    """Return notes on everything that makes the comparison unfair."""
     seen = {
         line.label: section.sees
         for section in pair.table.sections

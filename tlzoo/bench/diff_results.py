@@ -36,7 +36,7 @@ class Difference:
 def read_figures(path: Path) -> Figures:
     """Return the metrics of a folder of results, or of the file that ``tlzoo bench export --metrics`` writes.
 
-    Figures of a folder are rounded as those of a file are: six significant digits.
+    Figures of a folder are rounded to six significant digits, like those of a file.
 
     Raises:
         FileNotFoundError: neither is there.

@@ -1,8 +1,9 @@
 """One process of a cell that trains on several devices: ``python -m tlzoo.bench.distributed_worker FOLDER PROTOCOL``.
 
-Lightning's own launchers run the caller's script again, which in a worker waits for cells, or fork in the middle of a
-run, and lose what is measured there. So all processes of a cell start with it and run it from the seed on, each as one
-rank, into a folder of its own; what the first measures counts. When one fails the others, which wait for it, are ended.
+Lightning's launchers run the caller's script again, which in a worker waits for cells, or fork in the middle of a
+run, and lose the measurements. Therefore all processes of a cell start at its beginning and run it from the seed on,
+each as one rank with its own folder; the measurements of the first count. When one fails, the others, which wait for
+it, are ended.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _POLL_SECONDS = 0.1
 
 
 def execute_together(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
-    """Run a cell in as many processes as it asks for; see :func:`tlzoo.bench.execute.execute`.
+    """Run a cell in the processes that it requests; see :func:`tlzoo.bench.execute.execute`.
 
     Raises:
         ValueError: the cell uses something that other processes cannot import.
@@ -70,19 +71,19 @@ class _Rank:
             env={**worker_environment(cell.threads), **addresses},
         )
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died at once: its last words say why
+        with contextlib.suppress(BrokenPipeError):  # it died at once; its last output says why
             self.process.stdin.write(json.dumps(cell.to_json()) + "\n")
             self.process.stdin.flush()
 
     def progress(self) -> float:
-        """Return the share that it has done."""
+        """Return its progress as a share."""
         try:
             return float((self.store.root / "progress").read_text())
         except (OSError, ValueError):
             return 0.0  # not begun, or being written
 
     def record_failure(self, cell: Cell, store: Store) -> str:
-        """Store why it failed; return the last line."""
+        """Store the reason of the failure; return its last line."""
         store.adopt(self.store.files(cell))
         failure = store.failure(cell)
         if failure is not None and self.store.failure(cell) is not None:
@@ -92,7 +93,7 @@ class _Rank:
         return error
 
     def end(self) -> None:
-        """End the process if it runs, and keep what it said."""
+        """End the process if it runs, and keep its output."""
         self.process.kill()
         self.process.wait()
         self._said.seek(0)
@@ -109,7 +110,7 @@ def _free_port() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the cell that comes on the input as the rank that the environment says."""
+    """Run the cell on standard input as the rank given by the environment."""
     from tlzoo.bench.execute import execute_alone
 
     folder, protocol = arguments
@@ -120,7 +121,7 @@ def main(arguments: list[str]) -> None:
     error = execute_alone(cell, store, protocol, lambda share: _note(store.root / "progress", share))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0 if error is None else 1)  # past the groups of processes and threads that would wait for one another
+    os._exit(0 if error is None else 1)  # skip the groups of processes and threads, which would wait for one another
 
 
 def _note(path: Path, share: float) -> None:
@@ -130,7 +131,7 @@ def _note(path: Path, share: float) -> None:
 def _end_with_input() -> None:
     while os.read(0, 4096):
         pass
-    os._exit(2)  # who started it is gone
+    os._exit(2)  # the process that started it is gone
 
 
 if __name__ == "__main__":

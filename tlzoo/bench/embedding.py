@@ -1,4 +1,4 @@
-"""A small picture of the features of a network: two coordinates of a few examples of each domain."""
+"""A small plot of a network's features: two coordinates of a few examples of each domain."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tlzoo.data.example_set import ExampleSet
 __all__ = ["EMBEDDED_SEED", "embedding"]
 
 EMBEDDED_SEED = 0
-"""Cells of this seed alone keep a picture: all seeds look alike, and a store should stay small."""
+"""Only cells of this seed keep a plot, because seeds look alike and a store should stay small."""
 
 _MOST = 80
 
 
 def embedding(features: Mapping[str, NDArray[Any]], sets: Mapping[str, ExampleSet]) -> dict[str, NDArray[Any]]:
-    """Return the first two principal components of features of both domains together, as arrays of one length.
+    """Return the first two principal components of the features of both domains, as arrays of one length.
 
     ``embedding`` (N, 2), ``embedding_side`` (N,), 0 for the source and 1 for the target, and ``embedding_class`` (N,).
-    At most 80 examples a domain, evenly spread over its set: about a kilobyte.
+    It keeps at most 80 examples per domain, evenly spread over its set, in about a kilobyte.
 
     Args:
         features: ``source`` and ``target`` -> (n, D); either may be missing.
@@ -33,7 +33,7 @@ def embedding(features: Mapping[str, NDArray[Any]], sets: Mapping[str, ExampleSe
     centered = chosen - chosen.mean(axis=0)
     _, _, directions = np.linalg.svd(centered, full_matrices=False)
     flat = centered @ directions[:2].T
-    signs = np.sign(flat[np.abs(flat).argmax(axis=0), np.arange(flat.shape[1])])  # a component has no sign of its own
+    signs = np.sign(flat[np.abs(flat).argmax(axis=0), np.arange(flat.shape[1])])  # the sign of a component is arbitrary
     labels = [np.asarray(sets[name].labels)[own] for name, own in rows.items()]
     sides = [np.full(len(own), int(name == "target"), dtype=np.int8) for name, own in rows.items()]
     return {

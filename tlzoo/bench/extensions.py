@@ -42,7 +42,7 @@ def in_session(cells: Iterable[Cell]) -> bool:
 
 
 def name_of(target: Any) -> str:
-    """Return the name under which a class or a function is found: as what it is registered, or its import path.
+    """Return the name of a class or function: its registered name, or its import path.
 
     Raises:
         ValueError: it is neither registered nor to be imported.

@@ -121,7 +121,7 @@ class Facts:
         return {**fact, "name": catalog.reference(name), "code": code}
 
     def backbone(self, name: str) -> dict[str, Any]:
-        """Return ``name`` in a cell, ``modality`` (None where it is not known) and ``code`` of a backbone.
+        """Return ``name`` in a cell, ``modality`` (None if unknown) and ``code`` of a backbone.
 
         Raises:
             ValueError: there is none of this name, or its module cannot be imported.

@@ -55,7 +55,7 @@ class SuiteRun:
         return self.summary
 
     def tables(self) -> list[Table]:
-        """Return the tables of what is stored: one per group, task and backbone, and their summaries."""
+        """Return the tables of the stored results: one per group, task and backbone, and their summaries."""
         from tlzoo.bench.report import build_tables
 
         return build_tables(self.plan, self.store)
@@ -68,7 +68,7 @@ class SuiteRun:
         return render(tables, format, sheets(tables, self.store))
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return one row a finished cell: what was run, and a column for each of its metrics."""
+        """Return one row per finished cell, with its description and a column for each metric."""
         import pandas as pd
 
         from tlzoo.bench.export import described
@@ -105,7 +105,7 @@ def open_suite(
     root: str | os.PathLike[str] | None = None,
     protocol: str = DEFAULT_PROTOCOL,
 ) -> SuiteRun:
-    """Return a suite with what is stored of it; nothing is run.
+    """Return a suite with its stored results; nothing is run.
 
     Args:
         suite: name of a suite that comes with tlzoo, path of a YAML file, or what such a file holds.
@@ -144,7 +144,7 @@ def run_suite(
     progress: bool = True,
     protocol: str = DEFAULT_PROTOCOL,
 ) -> SuiteRun:
-    """Run what is missing of a suite; return it with its results.
+    """Run the missing cells of a suite; return it with its results.
 
     Cells are stored as they finish and never run twice: interrupted, the same call goes on where it was.
 

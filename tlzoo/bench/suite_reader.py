@@ -56,7 +56,7 @@ def find_suite(name: str) -> Path:
 
 
 def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
-    """Read and check a suite given by name or path, see :func:`find_suite`, or as what a file would hold.
+    """Read and check a suite, given by name or path (see :func:`find_suite`) or as the contents of a file.
 
     Expanding the suite (:meth:`Group.cells`) checks the names of methods, tasks and backbones. In place of a name a
     mapping may have the class or function itself.

@@ -15,10 +15,10 @@ class BatchSampler:
 
     Args:
         size: examples in the set.
-        batch_size: examples per batch; a smaller set gives batches of its own size.
+        batch_size: examples per batch; a smaller set gives batches of the whole set.
         seed: seed of the run; the order depends only on seed, stream, key and pass.
-        stream: tells the samplers of one run apart.
-        key: tells samplers of one stream apart.
+        stream: distinguishes the samplers of one run.
+        key: distinguishes samplers of one stream.
 
     >>> sampler = BatchSampler(10, 4, seed=0)
     >>> bool((sampler(7) == BatchSampler(10, 4, seed=0)(7)).all())

@@ -1,4 +1,4 @@
-"""Checks that name early what is wrong with a batch."""
+"""Checks that report errors in a batch early."""
 
 from __future__ import annotations
 

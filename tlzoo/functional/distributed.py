@@ -48,7 +48,7 @@ def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
 
 
 def mean_over_processes(mean: Tensor, count: int, group: Any = None) -> Tensor:
-    """Return the mean over the items of all processes, from this process's mean over ``count`` items of its own.
+    """Return the mean over the items of all processes, given this process's mean over its ``count`` items.
 
     When gradients are averaged over processes (as DDP does), the result is the gradient of one process with all items,
     whatever the share of each. In a single process this is the identity.

@@ -1,4 +1,4 @@
-"""In which precision a computation on features runs, whatever the trainer's."""
+"""The precision of computations on features, independent of the trainer's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["at_least_float32", "full_precision", "matmul", "working_dtype"]
 
 
 def full_precision(value: Tensor) -> AbstractContextManager[object]:
-    """Return a context in which autocast leaves matrix products alone on the device of ``value``.
+    """Return a context without autocast on the device of ``value``.
 
-    Inverses, counts of neighbors and descent of a few dozen steps do not survive eight bits of mantissa.
+    Matrix inverses, neighbor counts and descent over dozens of steps need more than eight bits of mantissa.
     """
     kind = value.device.type
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
@@ -23,9 +23,9 @@ def full_precision(value: Tensor) -> AbstractContextManager[object]:
 
 
 def at_least_float32(value: Tensor) -> Tensor:
-    """Return a tensor of half precision as float32, any other as it is.
+    """Return a half-precision tensor as float32, and any other unchanged.
 
-    A sum of a few squares overflows in float16, and differences of them vanish in bfloat16.
+    A sum of a few squares overflows in float16, and differences of such sums vanish in bfloat16.
 
     >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)).dtype
     torch.float32
@@ -34,16 +34,16 @@ def at_least_float32(value: Tensor) -> Tensor:
 
 
 def matmul(left: Tensor, right: Tensor) -> Tensor:
-    """Return the matrix product in the precision of its factors, whatever autocast says."""
+    """Return the matrix product in the precision of its factors, regardless of autocast."""
     with full_precision(left):
         return left @ right
 
 
 def working_dtype(weights: Iterable[Tensor], *values: Tensor) -> torch.dtype:
-    """Return the dtype to work on values in: that of the weights, or else the widest of the values'.
+    """Return the working dtype: that of the weights, or without weights the widest of the values.
 
-    Scalars among the weights do not count, as they follow whatever they are multiplied with. Without weights it is
-    float32 at least.
+    Scalar weights do not count, because they adopt the dtype of the other factor. Without weights, the result is at
+    least float32.
 
     >>> working_dtype([torch.ones(2, 2)], torch.ones(1, dtype=torch.float64))
     torch.float32

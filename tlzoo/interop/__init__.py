@@ -1,4 +1,4 @@
-"""What other libraries made, used here; each is imported when it is asked for."""
+"""Objects of other libraries in tlzoo; each library is imported on demand."""
 
 from __future__ import annotations
 

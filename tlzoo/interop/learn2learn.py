@@ -1,8 +1,8 @@
 """learn2learn's tasksets as episodes, its MAML and MetaSGD as episode classifiers.
 
-learn2learn 0.2.0 imports everything it has as soon as it is imported, gym and qpth among it, which recent environments
-do not have. The parts that are used here need none of that, so they are imported past the eager ``__init__`` files. How
-to install it stands in ``requirements-learn2learn.txt``.
+Importing learn2learn 0.2.0 imports all its parts, including gym and qpth, which do not install in recent environments.
+The parts in use here do not need them, so they are imported without the eager ``__init__`` files. See
+``requirements-learn2learn.txt`` for the installation.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _ALGORITHMS = {"MAML": "learn2learn.algorithms.maml", "MetaSGD": "learn2learn.al
 
 
 def load() -> ModuleType:
-    """Import learn2learn as far as it works without its requirements, and return it.
+    """Import the part of learn2learn that works without its requirements, and return it.
 
-    The module has ``algorithms.MAML``, ``algorithms.MetaSGD``, ``data`` and ``utils``. Where learn2learn was imported
-    before, as a whole, that is what is returned.
+    The module has ``algorithms.MAML``, ``algorithms.MetaSGD``, ``data`` and ``utils``. If learn2learn as a whole is
+    already imported, it is returned instead.
 
     Raises:
-        ImportError: it is not installed; how to is said.
+        ImportError: it is not installed; the message says how to install it.
     """
     if "learn2learn" not in sys.modules:
         folder = _folder()
@@ -56,14 +56,14 @@ def _folder() -> Path:
     spec = importlib.util.find_spec("learn2learn")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
-            "learn2learn is not installed; run: pip install --no-deps -r requirements-learn2learn.txt (a file of "
-            "tlzoo's repository; it says why a plain install does not work)"
+            "learn2learn is not installed; run: pip install --no-deps -r requirements-learn2learn.txt (a file in "
+            "tlzoo's repository, which says why a plain install fails)"
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 class TasksetEpisodes:
-    """Episodes made of the tasks of a taskset, one each; see :func:`episodes_from_taskset`."""
+    """One episode for each task of a taskset; see :func:`episodes_from_taskset`."""
 
     def __init__(self, taskset: Iterable[tuple[Tensor, Tensor]], *, way: int, shot: int, query: int) -> None:
         self.taskset, self.way, self.shot, self.query = taskset, way, shot, query
@@ -78,15 +78,15 @@ class TasksetEpisodes:
             yield self._episode(inputs, labels)
 
     def _episode(self, inputs: Tensor, labels: Tensor) -> Episode:
-        """Divide one task: of each class the first rows are support, those that follow queries."""
+        """Split one task: for each class, the first rows are support, and the next ones queries."""
         classes = torch.unique(labels)
         wanted = self.shot + self.query
         rows = [(labels == label).nonzero().squeeze(1) for label in classes]
         if len(rows) != self.way or min(map(len, rows)) < wanted:
             raise ValueError(
-                f"a task with {len(rows)} classes of {min(map(len, rows))} examples or more; expected {self.way} "
-                f"classes of {wanted} (shot {self.shot} + query {self.query}): give the taskset the transforms "
-                f"NWays(dataset, {self.way}) and KShots(dataset, {wanted})"
+                f"a task with {len(rows)} classes and at least {min(map(len, rows))} examples each; expected "
+                f"{self.way} classes of {wanted} (shot {self.shot} + query {self.query}): give the taskset the "
+                f"transforms NWays(dataset, {self.way}) and KShots(dataset, {wanted})"
             )
         support = torch.cat([places[: self.shot] for places in rows])
         query = torch.cat([places[self.shot : wanted] for places in rows])
@@ -106,14 +106,14 @@ def episodes_from_taskset(
     """Return the tasks of a learn2learn ``Taskset`` as episodes that :class:`tlzoo.OneShot` trains on and answers.
 
     Args:
-        taskset: yields (inputs (N, ...), labels (N,)); classes are counted anew in each task.
-        way: classes a task.
-        shot: examples of each class that become the support.
-        query: examples of each class that become queries.
+        taskset: yields (inputs (N, ...), labels (N,)); each task numbers its classes from 0.
+        way: number of classes per task.
+        shot: support examples per class.
+        query: query examples per class.
 
     Returns:
-        An iterable of :class:`~tlzoo.types.Episode`, E = 1. Iterating raises a ValueError where a task has other
-        classes than ``way``, or too few examples of one.
+        An iterable of :class:`~tlzoo.types.Episode`, E = 1. Iterating raises a ValueError if a task does not
+        have ``way`` classes, or has too few examples of one.
     """
     return TasksetEpisodes(taskset, way=way, shot=shot, query=query)
 
@@ -121,13 +121,14 @@ def episodes_from_taskset(
 class GradientLearner(EpisodeClassifier):
     """A learner of learn2learn, which adapts a clone of its network to each support set by gradient steps.
 
-    Through the clones the queries' loss reaches the network's own parameters, so that :class:`tlzoo.OneShot` trains it.
+    The gradient of the query loss passes through the clones to the network's parameters, so :class:`tlzoo.OneShot` can
+    train it.
 
     Args:
         learner: a ``MAML`` or ``MetaSGD`` around a network that maps (B, D) to (B, way).
         steps: gradient steps on the support set.
-        inner_loss: what they go down: a function of logits (S, way) and labels (S,).
-        input_shape: shape of one input of the network; None where it is (D,).
+        inner_loss: the loss of these steps, a function of logits (S, way) and labels (S,).
+        input_shape: shape of one input of the network; None for (D,).
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class GradientLearner(EpisodeClassifier):
         """Map support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way).
 
         Raises:
-            ValueError: the network has another number of outputs than ``way``.
+            ValueError: the number of outputs is not ``way``.
         """
         episodes = zip(self._shaped(support), support_labels, self._shaped(query), strict=True)
         logits = torch.stack([self._answers(*episode) for episode in episodes])

@@ -19,8 +19,8 @@ __all__ = ["Classifier"]
 class Classifier(TransferModule):
     """Base of modules that map inputs to logits (B, C).
 
-    ``trainer.test`` logs ``test/FIGURE`` for all figures of :class:`~tlzoo.scoring.ClassScores`. Of a
-    :class:`~tlzoo.lit.DomainData` the task says what is scored beside them: each of several targets, unknown classes.
+    ``trainer.test`` logs ``test/SCORE`` for all scores of :class:`~tlzoo.scoring.ClassScores`. With a
+    :class:`~tlzoo.lit.DomainData`, the task may add scores of each of several targets or of unknown classes.
     """
 
     num_classes: int

@@ -206,7 +206,7 @@ class DomainAdaptation(DomainModule):
 
 
 class DomainConfusion(DomainModule):
-    """Domain confusion: fool a network that tells the domains apart.
+    """Domain confusion: fool a network that distinguishes the domains.
 
     >>> import tlzoo
     >>> module = tlzoo.DomainConfusion("lenet", "cdan", num_classes=10, method_settings={"entropy": True})

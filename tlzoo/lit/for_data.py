@@ -1,4 +1,4 @@
-"""Modules that are made for a data module by one call: widths, classes and targets are what the data tell."""
+"""Modules that one call makes for a data module, with widths, classes and targets from the data."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ __all__ = ["OnBackbone"]
 
 
 class OnBackbone:
-    """Mixed into modules that are made of a backbone and a method."""
+    """Mixin of modules with a backbone and a method."""
 
     @classmethod
     def told(cls, data: Any) -> dict[str, Any]:
-        """Return those of the constructor's arguments that a data module tells."""
+        """Return the constructor arguments that follow from a data module."""
         raise NotImplementedError
 
     @classmethod
     def for_data(
         cls, data: TaskData[Any], method: str | Method, *, backbone: str | nn.Module | None = None, **settings: Any
     ) -> Self:
-        """Return a module that fits a data module: what the data tell is filled in.
+        """Return a module that fits a data module, with arguments filled in from the data.
 
         Args:
             data: a data module of the kind that this module trains on.
             method: a name of the registry, or a method.
-            backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module, whose width is found by a dry
-                run where it declares none. None where batches hold features: frozen ones, or the data's own.
-            **settings: further arguments of the constructor; they override what the data tell.
+            backbone: a name for :func:`tlzoo.create_backbone`, a backbone, or any module; a dry run finds the width of
+                a module that does not declare it. None if batches contain features, frozen or from the data.
+            **settings: further arguments of the constructor; they override those from the data.
 
         Raises:
-            ValueError: no backbone, and batches that hold raw inputs.
+            ValueError: there is no backbone although batches contain raw inputs.
         """
         make: Any = cls
         named, shape = _backbone_of(data, backbone, dict(settings.pop("backbone_settings", None) or {}))
@@ -52,12 +52,12 @@ class OnBackbone:
 def _backbone_of(
     data: TaskData[Any], backbone: str | nn.Module | None, settings: dict[str, Any]
 ) -> tuple[str | nn.Module, dict[str, Any] | None]:
-    """Return the backbone and its settings for what batches hold."""
+    """Return the backbone and its settings for the contents of batches."""
     examples = next(iter(data.task.sets().values()))
     if backbone is None:
         if examples.modality != "features":
             raise ValueError(
-                f"{data.task.name} holds {examples.modality} items; give backbone=NAME for a network to train, or "
+                f"{data.task.name} has {examples.modality} items; give backbone=NAME for a network to train, or "
                 f"features=NAME to {type(data).__name__} for features of a frozen one"
             )
         return "identity", {"num_features": data.num_features, **settings}
@@ -68,7 +68,7 @@ def _backbone_of(
         return create_backbone(backbone, example=example, **settings), None
     if EXTENSIONS.get(backbone) is None or EXTENSIONS.is_built_in(backbone):
         return backbone, settings
-    # by name, so that a checkpoint restores it by itself
+    # by name, so that a checkpoint can restore it
     made = create_backbone(backbone, example=example, **settings)
     taken = inspect.signature(loaded(backbone)).parameters
     return backbone, settings if "num_features" in taken else {"num_features": made.num_features, **settings}

@@ -88,7 +88,7 @@ class OneShot(OnBackbone, TransferModule):
 
     @classmethod
     def told(cls, data: EpisodeData) -> dict[str, Any]:
-        """Return the number of classes an episode."""
+        """Return the number of classes per episode."""
         return {"way": data.way}
 
     def pretrained(self) -> nn.Module:

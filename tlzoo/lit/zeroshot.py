@@ -28,7 +28,7 @@ class ZeroShot(OnBackbone, TransferModule):
     """A frozen backbone and a :class:`~tlzoo.methods.compatibility.Compatibility`.
 
     For a closed form, ``trainer.fit`` runs once over the seen classes and then solves it. Candidate classes are bound
-    before predictions. ``test/accuracy`` is the top-1 accuracy; top-5 and the mean per class stand beside it.
+    before predictions. ``test/accuracy`` is the top-1 accuracy; top-5 and the mean per class are logged as well.
 
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.

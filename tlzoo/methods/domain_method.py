@@ -65,20 +65,20 @@ class DomainMethod(Method):
 
 
 def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Prediction], dict[str, Tensor]]:
-    """Check the sides of a batch that a method declares that it sees, and take them in.
+    """Check and convert the sides of a batch that a method declares to see.
 
     Args:
-        method: that is to take them.
-        sides: predictions, by ``"source"`` and ``"target"``.
+        method: the method.
+        sides: predictions by ``"source"`` and ``"target"``.
 
     Returns:
-        The sides, features and logits in the dtype of the method's weights, float32 at least without any, labels as
-        int64 whatever integers they were; features and logits of the sides and their views, by name, for
+        The sides, with features and logits in the dtype of the method's weights (without weights, at least float32) and
+        labels as int64; and features and logits of the sides and their views by name, for
         :func:`tlzoo.methods.checks.check_terms`.
 
     Raises:
-        ValueError: an empty side, other widths than the method was built for, or labels that are no classes.
-        FloatingPointError: NaN or Inf; it is named. Looked at on the CPU only.
+        ValueError: a side is empty, has the wrong widths, or has labels that are no classes.
+        FloatingPointError: NaN or Inf; the message names it. Checked on the CPU only.
     """
     inputs: dict[str, Tensor] = {}
     for name, side in tuple(sides.items()):
@@ -89,17 +89,17 @@ def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Pr
         sides[name] = taken = _with_class_labels(method, name, _with_dtype(side, dtype))
         shown = {name: taken} | {f"{name}.{view}": said for view, said in taken.views.items()}
         inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
-    check_inputs(method, inputs)  # first, because a decomposition fails on them and a bounded function hides them
+    check_inputs(method, inputs)  # first, because decompositions fail on them and bounded functions hide them
     return sides, inputs
 
 
 def own_precision(inputs: Mapping[str, Tensor]) -> AbstractContextManager[object]:
-    """Return a context in which autocast leaves the computation on ``inputs`` alone."""
+    """Return a context without autocast for a computation on ``inputs``."""
     return full_precision(next(iter(inputs.values()))) if inputs else nullcontext()
 
 
 def _with_dtype(side: Prediction, dtype: torch.dtype) -> Prediction:
-    """Return a side whose features and logits, those of views too, are of one dtype."""
+    """Return a side with features and logits, including those of views, in one dtype."""
     if all(getattr(said, part).dtype == dtype for said in (side, *side.views.values()) for part in _PARTS):
         return side
     views = {name: _with_dtype(view, dtype) for name, view in side.views.items()}
@@ -118,7 +118,7 @@ def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Pre
 
 
 def _changed(side: Prediction, **parts: Any) -> Prediction:
-    """Return a side with some parts changed; what was withheld stays so."""
+    """Return a side with some parts changed; withheld parts stay withheld."""
     copy = object.__new__(type(side))
     for part, value in {**vars(side), **{name: parts[name] for name in parts if not is_withheld(side, name)}}.items():
         object.__setattr__(copy, part, value)

@@ -2,7 +2,7 @@
 
 Gathering an episode's features costs more than most methods themselves: 35 x 1,280 numbers for five ways, one shot and
 six queries. A method that depends only on inner products needs 35 x 35 of them, or 6 x 35 if each query is classified
-on its own. They are looked up in the products of the whole set, and the episode comes in as many coordinates.
+on its own. They come from the products of the whole set, and the episode is expressed in as few coordinates.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class Items:
                 first = int(hit.argmax())
                 items = np.concatenate([episodes.support[first], episodes.query[first]])
                 raise FloatingPointError(
-                    f"NaN or Inf in episode {first}: item {int(items[self._bad[items]][0])} of the features, once they "
-                    f"are transformed; {int(hit.sum())} of {hit.size} episodes hold such an item. Drop or repair it"
+                    f"NaN or Inf in episode {first}: item {int(items[self._bad[items]][0])} of the transformed "
+                    f"features; {int(hit.sum())} of {hit.size} episodes have such an item. Drop or fix it"
                 )
 
     def rows(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ class Strategy(Method):
     """A strategy for fine-tuning a pretrained network.
 
     Attributes:
-        keeps_pretraining: whether the pretrained weights reach the result, and with them what they have seen.
+        keeps_pretraining: whether the result depends on the pretrained weights, and thus on the data behind them.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
@@ -38,7 +38,7 @@ class Strategy(Method):
         """Return a scalar added to the loss, or None.
 
         Raises:
-            FloatingPointError: it is NaN or Inf; what holds such values is named. Checked on the CPU only.
+            FloatingPointError: it is NaN or Inf; the message names it. Checked on the CPU only.
         """
         value = self.regularizer(backbone, head)
         if value is not None:
@@ -48,7 +48,7 @@ class Strategy(Method):
         return value
 
     def regularizer(self, backbone: Backbone, head: nn.Module) -> Tensor | None:
-        """Return the scalar of :meth:`penalty`, or None where there is none."""
+        """Return the scalar of :meth:`penalty`, or None without penalty."""
         return None
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:

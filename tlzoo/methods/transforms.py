@@ -24,9 +24,9 @@ _SIDES = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
 class FeatureTransform(DomainMethod):
     """Maps source and target features to similar distributions (CORAL, subspace alignment, linear transport).
 
-    Features are tensors or NumPy arrays of any float dtype. The output is on the scale of standardized features. The
-    standardization of a paper, each domain by its own statistics or both by those of one, is part of its transform and
-    sometimes half of the alignment.
+    Features are tensors or NumPy arrays of any float dtype. The output has the scale of standardized features. Each
+    transform standardizes as its paper does, by the statistics of each domain or of one for both, which can be half of
+    the alignment.
 
     Users call :meth:`fit`, :meth:`transform_source` and :meth:`transform_target`; a method implements
     :meth:`fit_maps`, :meth:`map_source` and :meth:`map_target`.
@@ -101,7 +101,7 @@ class FeatureTransform(DomainMethod):
         return self._standardized(features, "target")
 
     def _taken(self, features: Any, what: str) -> Tensor:
-        """Return features as a tensor, float32 at least, that was checked."""
+        """Return features as a checked tensor of at least float32."""
         values = at_least_float32(as_tensor(features, what=what))
         check_matrix(self, values, what, "(N, D)", num_features=self.num_features)
         return values

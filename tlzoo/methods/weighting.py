@@ -25,7 +25,7 @@ class Weighting(Method):
         num_tasks: T.
 
     Attributes:
-        order: ``"losses"``: w comes from the losses, and heads follow the weighted sum as everything else does.
+        order: ``"losses"``: w depends on the losses, and heads are trained by the weighted sum like everything else.
             ``"gramian"``: from G = J J^T. ``"jacobian"``: a :meth:`direction` is made from J itself.
         present: (T,) booleans, False where a task has no label in the batch at hand; None where all have. Such a
             task has a loss of 0 and no row. Set by :meth:`among`.

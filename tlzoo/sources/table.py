@@ -21,7 +21,7 @@ class Source:
         sha256: hash of the package file; empty for installed sources.
         members: glob patterns of the files to use from the package file.
         license: terms of the contents, as far as they are stated.
-        owner: who holds the rights to the contents.
+        owner: owner of the rights to the contents.
         citation: what to cite.
         megabytes: size of the download.
         note: what the source contains, and what to watch out for.

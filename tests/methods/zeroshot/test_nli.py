@@ -144,5 +144,5 @@ def test_a_cell(task, folder, monkeypatch):
     outcome = protocols.run(cell, lambda _: None)
     assert outcome.receipt["sees"] == [Sees.CLASS_DESCRIPTIONS]
     assert outcome.predictions["test_logits"].shape == (12, 3)
-    with pytest.raises(ValueError, match="zeroshot/nli reads raw texts"):
+    with pytest.raises(ValueError, match="zeroshot/nli takes raw texts"):
         protocols.run(replace(cell, backbone="sentence:minilm", task="other"), lambda _: None)

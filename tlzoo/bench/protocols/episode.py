@@ -1,6 +1,6 @@
-"""One-shot and few-shot learning: every method answers the same list of episodes, on features of one backbone.
+"""One-shot and few-shot learning: every method classifies the same list of episodes, on features of one backbone.
 
-The backbone is frozen as it comes, or trained from scratch on the base classes before (``module: {training: ...}``).
+The backbone is pretrained and frozen, or trained from scratch on the base classes (``module: {training: ...}``).
 """
 
 from __future__ import annotations

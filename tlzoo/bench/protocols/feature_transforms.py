@@ -1,4 +1,4 @@
-"""Transforms of frozen features: fitted once, then a classifier on the source features that they aligned."""
+"""Transforms of frozen features, fitted once, with a classifier on the aligned source features."""
 
 from __future__ import annotations
 

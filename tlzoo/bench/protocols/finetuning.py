@@ -1,4 +1,4 @@
-"""Fine-tuning: a network pretrained on the source (or shipped so) is re-used for a few labelled target examples."""
+"""Fine-tuning: a pretrained network is reused for a few labelled target examples."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Zero-shot learning on frozen features: fit on seen classes, choose by held-out ones, answer among the unseen.
+"""Zero-shot learning on frozen features: fit on seen classes, choose by held-out ones, test on unseen ones.
 
-What is chosen (settings, and gamma of generalized zero-shot learning) is chosen on the rehearsal: fitted on the seen
-classes, tested on the held-out ones, which play unseen. Then the method is fitted on seen and held-out classes. Where
-nothing is trained, as in text tasks, it is chosen on a labelled development set, and the receipt says that.
+Settings, and gamma for generalized zero-shot learning, are chosen in a rehearsal: the method is fitted on the seen
+classes and tested on the held-out ones. Then it is fitted on both. Text tasks without training choose on a labelled
+development set, and the receipt says so.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _run(cell: Cell, data: ZeroShotData, settings: Settings, notes: dict[str, An
     """Return a run of a method that was not fitted yet."""
     reads = Need.TEXTS in method_class(cell.method).needs
     if reads and cell.backbone:
-        raise ValueError(f"{cell.method} reads raw texts, and {cell.backbone} would encode them; give no backbone")
+        raise ValueError(f"{cell.method} takes raw texts, but {cell.backbone} would encode them; give no backbone")
     module = ZeroShot(
         "identity",
         cell.method,
@@ -184,7 +184,7 @@ def _scores(run: ZeroShotRun) -> tuple[Tensor, Tensor]:
 def _by_prompt(run: ZeroShotRun) -> dict[str, float]:
     """Return top-1 of each of several prompts, used alone.
 
-    Of methods that nothing is fitted of: for the others each prompt would mean another fit.
+    Only for methods without a fit, because others would need a fit per prompt.
     """
     data, classes, found = run.data, run.data.task.candidates, {}
     if len(data.prompts) > 1 and not run.module.reads and data.task.train is None:

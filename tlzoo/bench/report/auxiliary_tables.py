@@ -1,4 +1,4 @@
-"""Sheets beside the tables: costs, calibration and selection."""
+"""Additional sheets: costs, calibration and selection."""
 
 from __future__ import annotations
 

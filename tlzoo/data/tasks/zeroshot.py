@@ -228,7 +228,7 @@ class ZeroShotTask(Task):
         )
 
     def view(self, sees: Collection[Sees], *, by: str) -> ZeroShotView:
-        """Return training examples and seen descriptions as ``by`` may see them; labels re-counted."""
+        """Return training examples and seen descriptions as ``by`` may see them, with renumbered labels."""
         if self.embeddings is None:
             raise ValueError(f"{self.name}: class descriptions are not encoded yet; set embeddings first")
         if self.train is None and Sees.SOURCE_INPUTS in sees:

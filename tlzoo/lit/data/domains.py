@@ -103,14 +103,14 @@ class DomainData(TaskData[DomainTask]):
         if self.task.shots is not None and not module.takes_shots:
             raise ValueError(
                 f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
-                "from them beside the source; load the task without its shots, or use a method with a single loss"
+                "from them besides the source; load the task without its shots, or use a method with a single loss"
             )
         self.view = self.task.view(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
         self.views = self._target_views() if wanted else None
 
     def _target_views(self) -> Views:
-        """Return the views of target training examples: of pictures, or of the numbers in batches."""
+        """Return the views of target training examples: of images, or of the numbers in batches."""
         if self.features is None or self.raw.target_train.modality != "image":
             return DrawnViews(self.view.target, seed=self.seed, mirrored=self.task.mirrored)
         copies = view_features(
@@ -171,7 +171,7 @@ class DomainData(TaskData[DomainTask]):
             drawn["source"] = self.view.source, self._source_sampler()
         if Sees.TARGET_INPUTS in sees:
             drawn["target"] = self.view.target, self._sampler(self.view.target, stream=Stream.TARGET_BATCHES)
-        sides = [sampler for _, sampler in drawn.values()]  # shots are few, and no measure of an epoch
+        sides = [sampler for _, sampler in drawn.values()]  # shots are few, so they do not determine an epoch
         if self.view.shots is not None:
             drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=Stream.SHOT_BATCHES)
 
@@ -258,5 +258,5 @@ def _as_transform(
     )
     if not isinstance(made, FeatureTransform):
         known = [short_name(name) for name in METHODS if issubclass(method_class(name), FeatureTransform)]
-        raise TypeError(f"{made.name} is no transform of features; expected one of {', '.join(known)}")
+        raise TypeError(f"{made.name} is not a feature transform; expected one of {', '.join(known)}")
     return made

@@ -35,10 +35,10 @@ class EATA(Online):
 
     Args:
         model: the source model; copied.
-        lr: of SGD with momentum.
-        momentum: of SGD.
-        margin: share of the largest entropy.
-        redundancy: largest cosine of an answer to the running mean; None for :func:`redundancy_by_classes`.
+        lr: learning rate of SGD.
+        momentum: momentum of SGD.
+        margin: m, the limit as a share of the largest entropy.
+        redundancy: largest cosine of a prediction to the running mean; None for :func:`redundancy_by_classes`.
         anchoring: weight of the penalty.
     """
 
@@ -122,10 +122,10 @@ class EATA(Online):
 
 
 def redundancy_by_classes(num_classes: int) -> float:
-    """Return EATA's bound on the cosine of an answer to the mean of answers: 0.4 for 10 classes, 0.1, 0.05.
+    """Return EATA's bound on the cosine between a prediction and the running mean for a number of classes.
 
-    What was published for 10, 100 and 1,000 classes, powers of their number between and beyond. It cannot be one number
-    for all: a certain answer's cosine to a mean that is spread over C classes is C^-1/2.
+    These are the published values for 10, 100 and 1,000 classes, interpolated and extrapolated by powers of the number.
+    No single value suits all: the cosine between a certain prediction and a uniform mean over C classes is C^-1/2.
 
     >>> [round(redundancy_by_classes(c), 2) for c in (5, 10, 100, 1000)]
     [0.61, 0.4, 0.1, 0.05]

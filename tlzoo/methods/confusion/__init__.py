@@ -1,4 +1,4 @@
-"""Domain confusion: methods that fool a network which tells the domains apart."""
+"""Domain confusion: methods that fool a network which distinguishes the domains."""
 
 from tlzoo.registry import lazy_family
 

@@ -60,7 +60,7 @@ class GradDrop(JacobianWeighting):
         return torch.cat(kept)
 
     def _mask(self, signed: Tensor, generator: torch.Generator) -> Tensor:
-        """Return what of each gradient is kept, by the signs of (T, ...): 1, or the leak."""
+        """Return the factor of each gradient entry, given the signs (T, ...): 1 if it is kept, otherwise the leak."""
         absolute = signed.abs().sum(dim=0)
         purity = 0.5 * (1 + signed.sum(dim=0) / absolute.clamp_min(torch.finfo(absolute.dtype).tiny))
         drawn = torch.rand(purity.shape, generator=generator, dtype=torch.float64).to(purity)

@@ -22,7 +22,7 @@ class JacobianWeighting(Weighting):
     order: ClassVar[Literal["losses", "gramian", "jacobian"]] = "jacobian"
 
     def by_feature(self, jacobian: Tensor) -> list[Tensor]:
-        """Return gradients for shared results as (T, B, ...), a tensor each; none where they are for parameters."""
+        """Return gradients for shared results as (T, B, ...), a tensor each; none for gradients of parameters."""
         parts = torch.split(jacobian, [part.numel() for part in self.features], dim=1) if self.features else ()
         return [own.view(len(own), *part.shape) for own, part in zip(parts, self.features, strict=True)]
 

@@ -1,8 +1,8 @@
-"""Classifiers whose class weights go down an objective of the episode's logits, all episodes at once.
+"""Classifiers that fit class weights by gradient descent on the logits of all episodes at once.
 
-A method shows its objective. Beside it stands the objective's gradient by the logits, which the descent goes by: a step
-costs a few small products, and what is fitted stays an ordinary differentiable function of the features, without a
-graph inside a graph. Tests hold the two equal.
+A method defines its objective and, for the descent, the gradient of the objective with respect to the logits. A step
+then costs a few small products, and the fit is an ordinary differentiable function of the features, without nested
+graphs. Tests check the gradient against the objective.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _TINY = 1e-12
 
 
 class DescendingClassifier(FeatureClassifier):
-    """Class weights that start at the class means and go down the support's cross-entropy, or what a subclass says.
+    """Class weights that start at the class means and minimize the support's cross-entropy or a subclass's objective.
 
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
         distance: ``"cosine"``: logits are temperature * cos(f, w); ``"euclidean"``: -temperature / 2 * ||f - w||^2.
-        temperature: of the logits.
+        temperature: temperature of the logits.
         steps: number of descent steps.
         rate: length of a step.
     """
@@ -81,35 +81,35 @@ class DescendingClassifier(FeatureClassifier):
         return self.temperature / 2 * negative_squared_distances(query, weights)
 
     def objective(self, logits: Tensor, members: Tensor) -> Tensor:
-        """Return what each episode's weights minimize (E,).
+        """Return the objective (E,) of each episode.
 
         Args:
-            logits: (E, S, way) of the support; (E, S + Q, way) with the queries where the method sees them.
-            members: (E, S, way) labels of the support as ones and zeros.
+            logits: (E, S, way) of the support; (E, S + Q, way) with the queries if the method sees them.
+            members: (E, S, way) one-hot labels of the support.
         """
         return cross_entropy(logits, members)
 
     def gradient(self, logits: Tensor, members: Tensor) -> Tensor:
-        """Return the gradient of the objective by the logits, for :meth:`answer` to go by."""
+        """Return the gradient of the objective with respect to the logits, for :meth:`answer`."""
         return (logits.softmax(dim=-1) - members) / members.shape[1]
 
 
 def cross_entropy(logits: Tensor, members: Tensor) -> Tensor:
-    """Return the mean cross-entropy (E,) of logits (E, S, way) with labels as ones and zeros (E, S, way)."""
+    """Return the mean cross-entropy (E,) of logits (E, S, way) with one-hot labels (E, S, way)."""
     return -(members * logits.log_softmax(dim=-1)).sum(dim=-1).mean(dim=1)
 
 
 def descend(weights: Tensor, gradient: Gradient, *, steps: int, rate: float) -> Tensor:
-    """Return weights (E, W, D) after steps of Adam whose second moment is one number a row.
+    """Return weights (E, W, D) after steps of Adam with one second moment per row.
 
-    A row's step is at most about ``rate`` long, in whatever coordinates the row is given; Adam itself (Kingma & Ba,
-    ICLR 2015, https://arxiv.org/abs/1412.6980), with a second moment a coordinate, would take a step of length
+    A row's step is at most about ``rate`` long, in whatever coordinates it has; plain Adam (Kingma & Ba,
+    ICLR 2015, https://arxiv.org/abs/1412.6980), with a second moment per coordinate, would take a step of length
     lr * sqrt(D) that changes with the coordinates.
 
     Args:
-        weights: where to start.
+        weights: the initial weights.
         gradient: maps weights to the gradient of the loss.
-        steps: how many.
+        steps: number of steps.
         rate: length of a step.
     """
     first, second = torch.zeros_like(weights), torch.zeros_like(weights[..., :1])
@@ -125,14 +125,14 @@ def descend(weights: Tensor, gradient: Gradient, *, steps: int, rate: float) -> 
 def fit_cosine(
     weights: Tensor, features: Tensor, gradient: Gradient, *, temperature: float, steps: int, rate: float
 ) -> Tensor:
-    """Return class weights (E, W, D) fitted so that a loss of the logits falls.
+    """Return class weights (E, W, D) that are fitted to a loss of the logits.
 
     Args:
-        weights: where to start.
+        weights: the initial weights.
         features: (E, N, D).
-        gradient: maps logits (E, N, W), temperature times cosines, to the gradient of the loss by them.
+        gradient: maps logits (E, N, W), temperature times cosines, to the gradient of the loss with respect to them.
         temperature: factor of the cosines.
-        steps: of :func:`descend`, which this goes by.
+        steps: number of steps of :func:`descend`.
         rate: length of a step.
     """
     features = F.normalize(features, dim=-1)
@@ -151,10 +151,10 @@ def fit_cosine(
 def fit_euclidean(
     weights: Tensor, features: Tensor, gradient: Gradient, *, temperature: float, steps: int, rate: float
 ) -> Tensor:
-    """Return class weights (E, W, D) fitted as in :func:`fit_cosine`, logits being -temperature/2 ||f - w||^2."""
+    """Return class weights (E, W, D) fitted as in :func:`fit_cosine`, for logits -temperature/2 ||f - w||^2."""
 
     def slope(weights: Tensor) -> Tensor:
-        # what is the same for all classes of an item leaves softmax and gradient alone
+        # a shift of all logits of an item changes neither softmax nor gradient
         logits = features @ weights.transpose(1, 2) - weights.square().sum(dim=-1).unsqueeze(1) / 2
         by_logits = gradient(temperature * logits)
         pulls: Tensor = by_logits.transpose(1, 2) @ features - by_logits.sum(dim=1).unsqueeze(2) * weights
@@ -164,5 +164,5 @@ def fit_euclidean(
 
 
 def through_softmax(probabilities: Tensor, gradient: Tensor) -> Tensor:
-    """Return the gradient by logits (..., W) from that by their softmax (..., W)."""
+    """Return the gradient with respect to logits (..., W), given that with respect to their softmax (..., W)."""
     return probabilities * (gradient - (probabilities * gradient).sum(dim=-1, keepdim=True))

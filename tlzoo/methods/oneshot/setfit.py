@@ -32,7 +32,7 @@ class SetFit(MetaLearner):
         decay: weight decay of AdamW.
         warmup: share of the steps in which the rate rises from 0; then it falls to 0 in a straight line. Zero for a
             constant rate.
-        clip: length that the gradient of a step is brought down to where it is longer; None to leave it.
+        clip: largest norm of the gradient in a step; None to leave it.
         strength: weight of the data in the logistic regression, ``C`` of scikit-learn.
         normalize: bring features to length 1 before the logistic regression.
 
