@@ -94,7 +94,7 @@ class ImageTextEncoder(Backbone):
 
         Raises:
             TypeError: neither images nor strings.
-            ValueError: images of another shape.
+            ValueError: the images have the wrong shape.
         """
         if isinstance(items, Tensor) or getattr(items, "dtype", np.dtype(object)).kind == "u":
             return self.towers.pixels(_pictures(self.name, np.asarray(items)))

@@ -67,7 +67,7 @@ def _weights(old: int, new: int, interpolation: str) -> Tensor:
 
 
 def resize(images: Tensor, size: int, interpolation: Interpolation = "bicubic") -> Tensor:
-    """Resize images (B, C, H, W) of integers in [0, 255] to (B, C, size, size), again integers.
+    """Resize integer images (B, C, H, W) in [0, 255] to integer images (B, C, size, size).
 
     The aspect ratio is not kept. The result equals ``PIL.Image.resize`` and is in float64, or in float32 on devices
     without float64, where single pixels may be off by one.

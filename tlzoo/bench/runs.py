@@ -115,7 +115,7 @@ def open_suite(
         protocol: module that runs cells.
 
     Raises:
-        SuiteError: a mistake in the suite, with its line.
+        SuiteError: the suite has a mistake; the message names its line.
     """
     read = load_suite(suite)
     words = ["tlzoo", "bench", "run", os.fspath(suite) if not isinstance(suite, Mapping) else read.path.name]
@@ -163,7 +163,7 @@ def run_suite(
         protocol: module that runs cells.
 
     Raises:
-        SuiteError: a mistake in the suite, with its line.
+        SuiteError: the suite has a mistake; the message names its line.
         ValueError: an executor or a logger of this name does not exist, or the suite lacks its baselines.
     """
     from tlzoo.bench.loggers import check_loggers, choose_loggers

@@ -62,7 +62,7 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     mapping may have the class or function itself.
 
     Raises:
-        SuiteError: a mistake, with file and line; of a mapping, the line of the file that it would make.
+        SuiteError: the suite has a mistake; the message names file and line (for a mapping, the line in its YAML form).
     """
     if isinstance(suite, Mapping):
         path = Path(f"{suite.get('suite', 'suite')}.yaml")

@@ -164,7 +164,7 @@ def code_of(name: str) -> dict[str, str]:
 
 
 def reference(name: str) -> str:
-    """Return the name of a task that a benchmark cell holds: see :attr:`Extension.reference`."""
+    """Return the name of a task for a benchmark cell; see :attr:`Extension.reference`."""
     task, shots = _without_shots(name)
     return EXTENSIONS.reference(task) + shots
 

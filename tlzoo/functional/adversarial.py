@@ -60,7 +60,7 @@ def multilinear_map(features: Tensor, probabilities: Tensor) -> Tensor:
     CDAN conditions its discriminator on them (Long et al., NeurIPS 2018), https://arxiv.org/abs/1705.10667.
 
     Raises:
-        ValueError: not two matrices with the same number of rows.
+        ValueError: the inputs are not two matrices with the same number of rows.
 
     >>> multilinear_map(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.25, 0.75]])).tolist()
     [[0.25, 0.5, 0.75, 1.5]]
@@ -92,7 +92,7 @@ def entropy_weights(
             together sum to N + M (the mean is 1).
 
     Raises:
-        ValueError: an empty side, or an unknown normalization.
+        ValueError: a side is empty, or the normalization is unknown.
 
     >>> ours, theirs = entropy_weights(torch.zeros(2), torch.ones(4))
     >>> ours.tolist(), round(theirs.sum().item(), 6)

@@ -52,7 +52,7 @@ def information_maximization(logits: Tensor) -> Tensor:
     https://arxiv.org/abs/2002.08546.
 
     Raises:
-        ValueError: an empty batch.
+        ValueError: the batch is empty.
 
     >>> certain_and_diverse = 100 * torch.eye(2)
     >>> round(information_maximization(certain_and_diverse).neg().exp().item(), 4)

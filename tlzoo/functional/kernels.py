@@ -63,7 +63,7 @@ def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwid
             ``"legacy"``: over the other N^2 - N pairs, the rule of the first DAN code. m is detached.
 
     Raises:
-        ValueError: no scale, a scale that is not positive, or an unknown bandwidth.
+        ValueError: there is no scale, a scale is not positive, or the bandwidth is unknown.
 
     >>> points = torch.tensor([[0.0], [2.0]])  # squared distances 0 and 4, m = 2
     >>> round(gaussian_kernel(points)[0, 1].item(), 4)  # exp(-1)
@@ -198,7 +198,7 @@ def local_mmd(
         bandwidth: see :func:`gaussian_kernel`.
 
     Raises:
-        ValueError: widths differ, or an empty side.
+        ValueError: the widths differ, or a side is empty.
 
     >>> x = torch.tensor([[0.0], [1.0]])
     >>> local_mmd(x, x, torch.eye(2), torch.eye(2)).item()

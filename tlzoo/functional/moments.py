@@ -174,7 +174,7 @@ def higher_order_moment_loss(source: Tensor, target: Tensor, *, order: int = 3, 
         center: subtract the mean of each side first, as the authors' code does.
 
     Raises:
-        ValueError: widths differ, an empty side, or an order below 1.
+        ValueError: the widths differ, a side is empty, or the order is below 1.
 
     >>> x = torch.tensor([[0.0], [2.0]])
     >>> higher_order_moment_loss(x, 2 * x, order=2).item()  # variances 1 and 4

@@ -24,7 +24,7 @@ def spectral_penalty(source: Tensor, target: Tensor, *, count: int = 1) -> Tenso
         count: k.
 
     Raises:
-        ValueError: widths differ, an empty side, or ``count`` below 1.
+        ValueError: the widths differ, a side is empty, or ``count`` is below 1.
 
     >>> spectral_penalty(torch.eye(2), 2 * torch.eye(2)).item()
     5.0
@@ -45,7 +45,7 @@ def stepwise_norm_loss(features: Tensor, *, step: float = 1.0) -> Tensor:
     lengthens each feature.
 
     Raises:
-        ValueError: an empty batch.
+        ValueError: the batch is empty.
 
     >>> round(stepwise_norm_loss(torch.ones(2, 3), step=0.5).item(), 4)
     0.25
@@ -62,7 +62,7 @@ def fixed_norm_loss(features: Tensor, *, norm: float = 25.0) -> Tensor:
     for features f (B, D) and the norm R.
 
     Raises:
-        ValueError: an empty batch.
+        ValueError: the batch is empty.
 
     >>> fixed_norm_loss(torch.tensor([[3.0, 4.0]]), norm=7.0).item()
     4.0

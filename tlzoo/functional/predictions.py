@@ -60,7 +60,7 @@ def batch_nuclear_norm_loss(logits: Tensor) -> Tensor:
     for logits (B, C). It is lowest when predictions are certain and diverse.
 
     Raises:
-        ValueError: an empty batch.
+        ValueError: the batch is empty.
 
     >>> round(batch_nuclear_norm_loss(100 * torch.eye(2)).item(), 6)
     -1.0
@@ -127,9 +127,9 @@ def margin_disparity(
 
     Args:
         source_logits: (N, C) of the classifier.
-        source_adversary: (N, C) of the adversary.
+        source_adversary: (N, C) logits of the adversary.
         target_logits: (M, C) of the classifier.
-        target_adversary: (M, C) of the adversary.
+        target_adversary: (M, C) logits of the adversary.
         margin: gamma, the factor of the source term.
 
     Raises:

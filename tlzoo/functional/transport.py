@@ -26,7 +26,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Ten
         directions: (D, K), usually of length 1.
 
     Raises:
-        ValueError: widths differ, or an empty side.
+        ValueError: the widths differ, or a side is empty.
 
     >>> sliced_wasserstein(torch.tensor([[0.0], [4.0]]), torch.tensor([[5.0], [1.0]]), torch.ones(1, 1)).item()
     1.0
@@ -53,7 +53,7 @@ def transport_plan(cost: Tensor) -> Tensor:
     POT's network simplex solves it on the CPU.
 
     Raises:
-        ValueError: an empty side.
+        ValueError: a side is empty.
 
     >>> transport_plan(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [[0.5, 0.0], [0.0, 0.5]]

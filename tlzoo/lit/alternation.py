@@ -31,7 +31,7 @@ def alternate(module: DomainModule, method: Alternating, batch: DomainBatch) -> 
     batch.
 
     Raises:
-        RuntimeError: the strategy divides parameters among processes.
+        RuntimeError: the strategy shards parameters over processes.
     """
     if module.distributed and not isinstance(module.trainer.strategy, DDPStrategy):
         given = type(module.trainer.strategy).__name__

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``tlzoo``; by default those of the process.
 
     Raises:
-        ValueError: a user's mistake, in one line.
+        ValueError: the user made a mistake; the message is one line.
         SystemExit: after ``--help`` and ``--print_config``, with status 0.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -90,7 +90,7 @@ class _Command(LightningCLI):
         """Build the trainer.
 
         Its usual logger writes the metrics of every run to lightning_logs/version_N/metrics.csv in
-        ``default_root_dir``; that of Lightning wants a package more.
+        ``default_root_dir``; Lightning's default logger needs another package.
         """
         given = self.config_init.trainer
         if given.logger is None or given.logger is True:

@@ -52,7 +52,7 @@ class OneShot(OnBackbone, TransferModule):
 
     Raises:
         TypeError: the method is of another kind.
-        ValueError: a meta-learner without ``way``.
+        ValueError: a meta-learner lacks ``way``.
     """
 
     families: ClassVar[tuple[str, ...]] = ("oneshot",)

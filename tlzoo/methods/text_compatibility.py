@@ -39,8 +39,8 @@ class TextCompatibility(Method):
             seen: (C,) booleans, True where the class was trained on.
 
         Raises:
-            TypeError: something else than a list of strings.
-            ValueError: no candidate, or another number of booleans.
+            TypeError: the texts are not a list of strings.
+            ValueError: there is no candidate, or ``seen`` has the wrong length.
         """
         _check_texts(self, class_texts, "class texts")
         if seen.shape != (len(class_texts),):
@@ -75,8 +75,8 @@ class BoundReader:
         """Map B texts to scores (B, C).
 
         Raises:
-            TypeError: something else than a list of strings.
-            ValueError: no text.
+            TypeError: the texts are not a list of strings.
+            ValueError: there are no texts.
             FloatingPointError: NaN or Inf in the scores. Checked on the CPU only.
         """
         _check_texts(self.method, texts, "texts")

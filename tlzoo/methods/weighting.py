@@ -56,7 +56,7 @@ class Weighting(Method):
         gradient trains the weighting.
 
         Raises:
-            ValueError: another number of losses than tasks.
+            ValueError: the numbers of losses and tasks differ.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
         constants = losses.detach()
@@ -98,7 +98,7 @@ class Weighting(Method):
                 entries are the columns in order.
 
         Raises:
-            ValueError: another number of rows than tasks.
+            ValueError: the numbers of rows and tasks differ.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
         self._check_shape(jacobian, (self.num_tasks, *jacobian.shape[1:2]), "jacobian")

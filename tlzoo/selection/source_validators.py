@@ -234,7 +234,7 @@ def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
     """Reverse validation (Zhong et al., ECML PKDD 2010), https://doi.org/10.1007/978-3-642-15939-8_35.
 
     A classifier learns the target from the model's predictions and is tested on labelled source data. A high accuracy
-    means that the way there and back lost no class. Ganin et al. chose their settings this way,
+    means that predictions keep the classes apart in both directions. Ganin et al. chose their settings this way,
     https://arxiv.org/abs/1505.07818.
 
     Differs from the papers: the way back is a ridge classifier on the model's features (:func:`ridge_logits`) instead

@@ -44,7 +44,7 @@ class FeatureClassifier(EpisodeClassifier):
         """Map features (..., D), each on its own, to transformed ones.
 
         Raises:
-            RuntimeError: CL2N before ``fit_base``.
+            RuntimeError: CL2N is used before ``fit_base``.
         """
         if self.transformation == "UN":
             return features

@@ -82,7 +82,7 @@ class TIM(DescendingClassifier):
         return self.support_weight * cross_entropy(known, members) + self.conditional_weight * conditional - marginal
 
     def gradient(self, logits: Tensor, members: Tensor) -> Tensor:
-        """Return the gradient of the objective by the logits."""
+        """Return the gradient of the objective with respect to the logits."""
         probabilities = logits.softmax(dim=-1)
         known, answers = probabilities[:, : members.shape[1]], probabilities[:, members.shape[1] :]
         marginal = answers.mean(dim=1, keepdim=True)

@@ -59,7 +59,7 @@ class TransductiveFinetuning(DescendingClassifier):
         return cross_entropy(known, members) + entropy(asked).mean(dim=1)
 
     def gradient(self, logits: Tensor, members: Tensor) -> Tensor:
-        """Return the gradient of the objective by the logits."""
+        """Return the gradient of the objective with respect to the logits."""
         probabilities = logits.softmax(dim=-1)
         known, answers = probabilities[:, : members.shape[1]], probabilities[:, members.shape[1] :]
         by_answers = -answers.clamp_min(torch.finfo(answers.dtype).tiny).log()  # but for a constant

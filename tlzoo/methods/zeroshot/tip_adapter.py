@@ -28,7 +28,7 @@ class TipAdapter(Correction):
     Classes without examples (unseen ones) only have the first term.
 
     Args:
-        num_features: D, for the base.
+        num_features: D.
         num_embedding: A, for the base.
         base: name of the method that gives the zero-shot scores, or a compatibility; if it needs a fit, it is fitted on
             the same examples.
