@@ -48,8 +48,8 @@ class AdaBN(SourceFree):
         """Recompute the statistics of the network on raw inputs (B, ...) of the target, in a random order.
 
         Raises:
-            ValueError: a batch normalization layer has no running statistics, there is no such layer, or there are fewer
-                than two examples.
+            ValueError: there is no batch normalization layer, one has no running statistics, or there are fewer than
+                two examples.
         """
         layers = normalization_layers(network, _BatchNorm)
         if any(layer.running_mean is None for layer in layers):
