@@ -5,30 +5,44 @@ import pytest
 
 from tlzoo.data import load_task
 from tlzoo.data.datasets import digits
-from tlzoo.data.datasets.digits import DIGIT_SETS, _overlaid, load_digits
-from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.datasets.digits import DIGIT_SETS, _overlaid, framed, load_digits
 
 
-def test_mnist_rows_are_padded_by_two(tmp_path):
+def rows_of(file, rows):
+    with gzip.open(file, "wt") as lines:
+        lines.writelines(",".join(map(str, [*row, label])) + "\n" for label, row in enumerate(rows))
+    return file
+
+
+def test_mnist_rows_are_pictures_as_they_are(tmp_path):
     rows = np.random.default_rng(0).integers(256, size=(3, 784))
-    with gzip.open(tmp_path / "m.csv.gz", "wt") as file:
-        file.writelines(",".join(map(str, [*row, label])) + "\n" for label, row in enumerate(rows))
-    pictures, labels = DIGIT_SETS["mnist5k"](tmp_path / "m.csv.gz")
-    assert pictures.shape == (3, 32, 32, 1)
+    pictures, labels = DIGIT_SETS["mnist5k"](rows_of(tmp_path / "m.csv.gz", rows))
     assert labels.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(pictures[:, 2:-2, 2:-2, 0].reshape(3, -1), rows)
-    assert pictures[:, :2].max() == pictures[:, :, -2:].max() == 0
+    np.testing.assert_array_equal(pictures, rows.reshape(-1, 28, 28))
 
 
-def test_optdigits_rows_are_scaled_and_resized(tmp_path):
+def test_optdigits_rows_are_scaled(tmp_path):
     rows = np.vstack([np.full(64, 16), np.zeros(64), np.full(64, 8)])
-    with gzip.open(tmp_path / "o.csv.gz", "wt") as file:
-        file.writelines(",".join(map(str, [*row, label])) + "\n" for label, row in enumerate(rows))
-    pictures, labels = DIGIT_SETS["optdigits"](tmp_path / "o.csv.gz")
-    assert pictures.shape == (3, 32, 32, 1)
-    assert pictures.dtype == np.uint8
+    pictures, labels = DIGIT_SETS["optdigits"](rows_of(tmp_path / "o.csv.gz", rows))
+    assert pictures.shape == (3, 8, 8)
     assert labels.dtype == np.int64
-    assert [np.unique(picture).tolist() for picture in pictures] == [[255], [0], [128]]
+    assert [np.unique(picture).tolist() for picture in pictures] == [[255], [0], [127.5]]
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (50, 40)])
+@pytest.mark.parametrize("corner", [(0, 0), (2, 1)])
+def test_digits_have_one_size_and_place_whatever_their_frame(shape, corner):
+    picture = np.zeros((1, *shape), dtype=np.float32)
+    picture[0, corner[0] : corner[0] + 6, corner[1] : corner[1] + 3] = 255
+    digit = framed(picture)[0]
+    down, right = np.nonzero(digit)
+    assert (down.min(), down.max(), right.min(), right.max()) == (4, 27, 10, 21)
+    assert digit[4:28, 10:22].min() == 255
+    assert digit.dtype == np.uint8
+
+
+def test_an_empty_picture_stays_empty():
+    assert not framed(np.zeros((1, 8, 8))).any()
 
 
 def test_overlay_takes_the_brighter_pixel_in_opposite_corners():
@@ -40,11 +54,8 @@ def test_overlay_takes_the_brighter_pixel_in_opposite_corners():
 
 
 def test_pairs_are_written_from_disjoint_digits(tmp_path, monkeypatch):
-    random = np.random.default_rng(0)
-    pool = ExampleSet(
-        inputs=random.integers(256, size=(30, 32, 32, 1), dtype=np.uint8), modality="image", labels=np.arange(30) % 10
-    )
-    monkeypatch.setattr(digits, "load_digits", lambda name: {"mnist5k": pool}[name])
+    pool = np.random.default_rng(0).integers(256, size=(30, 28, 28), dtype=np.uint8), np.arange(30) % 10
+    monkeypatch.setattr(digits, "read_digits", lambda name: {"mnist5k": pool}[name])
     monkeypatch.setattr(digits, "_PAIRS", {"train": (20, 40), "test": (10, 5)})
     digits._write_pairs(tmp_path)
     train, test = (digits._read_pairs(tmp_path / f"{part}.npz", "toy") for part in ("train", "test"))
@@ -67,6 +78,12 @@ def test_digits_both_ways():
     assert task.class_names == tuple("0123456789")
     batch = task.target_train.batch(np.arange(5))
     assert batch.inputs.shape == (5, 32, 32, 1)
+    assert task.revision == 2
+    for part in task.sets().values():  # the longer side of each digit has 24 pixels
+        bright = part.inputs[np.arange(len(part))][..., 0] > 0
+        rows, columns = bright.any(2).sum(1), bright.any(1).sum(1)
+        assert (np.maximum(rows, columns) <= 24).all()
+        assert np.maximum(rows, columns).mean() > 23
 
 
 @pytest.mark.data

@@ -15,11 +15,16 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask, MultitaskTask, Target
 
-__all__ = ["DIGIT_SETS", "digits_adaptation", "load_digits", "multidigits"]
+__all__ = ["DIGIT_SETS", "digits_adaptation", "framed", "load_digits", "multidigits", "read_digits"]
 
 SIZE = 32
-_REVISION = 1
+_FRAMED = 24
+_REVISION = 2
+_PAIRS_REVISION = 1
 _TRAIN_SHARE = 0.7
+Digits = tuple[NDArray[Any], NDArray[np.int64]]
+"""Pictures (N, H, W), brightness from 0 to 255, and labels (N,)."""
+
 _CLASS_NAMES = tuple("0123456789")
 _MNIST_SIZE = 28
 _CANVAS = 36
@@ -28,13 +33,18 @@ _PAIRS = {"train": (3000, 6000), "validation": (500, 1000), "test": (1500, 2000)
 
 
 def digits_adaptation(name: str, *, source: str, target: str) -> DomainTask:
-    """Build ``digits:S->T``: 32x32 grayscale, 70 % of each collection for training, the rest for the test."""
+    """Build ``digits:S->T``: 32x32 grayscale, 70 % of each collection trained on, the others are the test.
+
+    Digits of both collections are framed alike, see :func:`framed`: until revision 2 those of one filled the picture
+    and those of the other did not, which was most of what adaptation had to make up for.
+    """
     first, second = load_digits(source), load_digits(target)
     source_parts, target_parts = random_split(len(first), _TRAIN_SHARE), random_split(len(second), _TRAIN_SHARE)
     return DomainTask(
         name=name,
         class_names=_CLASS_NAMES,
         sources=(source, target),
+        revision=_REVISION,
         source_train=first.subset(source_parts[0]),
         source_test=first.subset(source_parts[1]),
         target_train=second.subset(target_parts[0]),
@@ -50,7 +60,7 @@ def multidigits(name: str) -> MultitaskTask:
     determines the pairs. Targets: ``left`` (top left) and ``right`` (bottom right).
     Source: Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018.
     """
-    identity = content_hash(_REVISION, sources.find_source("mnist5k").identity, _PAIRS, _CANVAS, SIZE)
+    identity = content_hash(_PAIRS_REVISION, sources.find_source("mnist5k").identity, _PAIRS, _CANVAS, SIZE)
     folder = derived_folder("multidigits", identity, _write_pairs)
     parts = {part: _read_pairs(folder / f"{part}.npz", content_hash(identity, part)) for part in _PAIRS}
     return MultitaskTask(
@@ -65,44 +75,71 @@ def multidigits(name: str) -> MultitaskTask:
 
 
 def load_digits(name: str) -> ExampleSet:
-    """Return a collection (see :data:`DIGIT_SETS`) as uint8 images (N, 32, 32, 1) with labels.
+    """Return a collection (see :data:`DIGIT_SETS`) as uint8 pictures (N, 32, 32, 1), framed, with labels.
 
     Raises:
         KeyError: there is no such collection.
         SourceError: its source cannot be fetched or is damaged.
     """
-    read = DIGIT_SETS[name]
     source = sources.find_source(name)
     # an installed package has no pinned hash; its file is small enough to hash every time
     content = source.sha256 or content_hash(sources.path(name).read_bytes())
-    identity = content_hash(_REVISION, content, SIZE)
+    identity = content_hash(_REVISION, content, SIZE, _FRAMED, "bicubic")
 
     def write(folder: Path) -> None:
-        pictures, labels = read(sources.path(name))
-        np.savez(folder / "digits.npz", pictures=pictures, labels=labels)
+        pictures, labels = read_digits(name)
+        np.savez(folder / "digits.npz", pictures=framed(pictures)[..., None], labels=labels)
 
     with np.load(derived_folder(name, identity, write) / "digits.npz") as arrays:
         return ExampleSet(inputs=arrays["pictures"], modality="image", labels=arrays["labels"], checksum=identity)
 
 
-def _read_mnist5k(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_digits(name: str) -> Digits:
+    """Return the pictures (N, H, W) of a collection as they are, brightness from 0 to 255, and their labels (N,).
+
+    Raises:
+        KeyError: there is no such collection.
+        SourceError: its source cannot be fetched or is damaged.
+    """
+    return DIGIT_SETS[name](sources.path(name))
+
+
+def framed(pictures: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pictures (N, 32, 32) whose digits have the same size and place, whatever their frame was.
+
+    Each is cut to the box around its strokes, the longer side of which is brought to 24 pixels (bicubic), and put in
+    the middle of a black picture. An empty one stays so.
+
+    Args:
+        pictures: (N, H, W), brightness from 0 to 255.
+    """
+    from PIL import Image
+
+    out = np.zeros((len(pictures), SIZE, SIZE), dtype=np.uint8)
+    for place, picture in enumerate(pictures):
+        down, right = np.nonzero(picture)
+        if not len(down):
+            continue
+        box = picture[down.min() : down.max() + 1, right.min() : right.max() + 1].astype(np.float32)
+        height, width = (max(1, round(side * _FRAMED / max(box.shape))) for side in box.shape)
+        digit = np.asarray(Image.fromarray(box).resize((width, height), Image.Resampling.BICUBIC))
+        top, left = (SIZE - height) // 2, (SIZE - width) // 2
+        out[place, top : top + height, left : left + width] = np.rint(digit).clip(0, 255)
+    return out
+
+
+def _read_mnist5k(file: Path) -> Digits:
     table = np.loadtxt(file, delimiter=",", dtype=np.int64)
-    pictures = table[:, :-1].reshape(-1, _MNIST_SIZE, _MNIST_SIZE).astype(np.uint8)
-    margin = (SIZE - _MNIST_SIZE) // 2
-    return np.pad(pictures, ((0, 0), (margin, margin), (margin, margin)))[..., None], table[:, -1]
+    return table[:, :-1].reshape(-1, _MNIST_SIZE, _MNIST_SIZE).astype(np.uint8), table[:, -1]
 
 
-def _read_optdigits(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_optdigits(file: Path) -> Digits:
     table = np.loadtxt(file, delimiter=",", dtype=np.float32)
-    bright = table[:, :-1].reshape(-1, 8, 8) / 16 * 255
-    return _resized(bright)[..., None], table[:, -1].astype(np.int64)
+    return table[:, :-1].reshape(-1, 8, 8) / 16 * 255, table[:, -1].astype(np.int64)
 
 
-DIGIT_SETS: dict[str, Callable[[Path], tuple[NDArray[np.uint8], NDArray[np.int64]]]] = {
-    "mnist5k": _read_mnist5k,
-    "optdigits": _read_optdigits,
-}
-"""Name, which is also that of the source -> reader."""
+DIGIT_SETS: dict[str, Callable[[Path], Digits]] = {"mnist5k": _read_mnist5k, "optdigits": _read_optdigits}
+"""Name (that of the source, too) -> its reader."""
 
 
 def _resized(pictures: NDArray[Any]) -> NDArray[np.uint8]:
@@ -116,13 +153,9 @@ def _resized(pictures: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _write_pairs(folder: Path) -> None:
-    digits = load_digits("mnist5k")
-    margin = (SIZE - _MNIST_SIZE) // 2
-    pictures = digits.inputs[np.arange(len(digits))][:, margin:-margin, margin:-margin, 0]
-    labels = digits.labels
-    assert labels is not None
+    pictures, labels = read_digits("mnist5k")
     random = np.random.default_rng(0)
-    order, first = random.permutation(len(digits)), 0
+    order, first = random.permutation(len(pictures)), 0
     for part, (count, pairs) in _PAIRS.items():
         members = order[first : first + count]
         left, right = members[random.integers(count, size=(2, pairs))]
