@@ -5,6 +5,8 @@ import pytest
 
 from tlzoo.data import list_tasks, load_task
 from tlzoo.data.datasets.watch import PAIRS, load_watch
+from tlzoo.data.example_set import texts_of
+from tlzoo.data.near_copies import are_copies
 
 pytestmark = pytest.mark.data
 
@@ -28,6 +30,15 @@ def test_sentiment():
     back = load_task("sentiment:tweets->amazon")
     np.testing.assert_array_equal(back.source_train.labels, task.target_train.labels)
     assert back.checksum != task.checksum
+
+
+@pytest.mark.parametrize("name", ["sentiment:news->tweets", "sentiment:tweets->movies"])
+def test_no_text_of_a_test_is_trained_on(name):
+    task = load_task(name)
+    tested = [*texts_of(task.source_test), *texts_of(task.target_test)]
+    for examples in (task.source_train, task.target_train):
+        assert not are_copies(texts_of(examples), tested).any()
+    assert len(load_task("sentiment:news->tweets").target_train) == 2290  # of 2,402; 112 stand in the test, too
 
 
 def test_snippets_of_a_document_stay_together():
@@ -60,7 +71,7 @@ def test_watch_shares_no_time_between_train_and_test():
 def test_partial():
     whole, task = (load_task(f"emoji/category:google->twitter{suffix}") for suffix in ("", ":partial"))
     assert task.class_names == whole.class_names
-    assert len(task.source_train) == len(whole.source_train) == 997
+    assert len(task.source_train) == len(whole.source_train) == 1010
     assert set(task.target_train.labels.tolist()) == set(task.target_test.labels.tolist()) == set(range(4))
     assert len(task.target_test) == int((whole.target_test.labels < 4).sum())
 
@@ -70,5 +81,5 @@ def test_open():
     assert task.class_names == (*whole.class_names[:4], "unknown")
     assert task.unknown == 4
     assert set(task.source_train.labels.tolist()) == set(task.source_test.labels.tolist()) == set(range(4))
-    assert len(task.target_test) == len(whole.target_test) == 438
+    assert len(task.target_test) == len(whole.target_test) == 425
     np.testing.assert_array_equal(task.target_test.labels, np.minimum(whole.target_test.labels, 4))

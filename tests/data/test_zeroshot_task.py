@@ -9,7 +9,7 @@ from tlzoo.data import load_task
 from tlzoo.data.datasets.newsgroups import NEWSGROUPS
 from tlzoo.data.datasets.reuters import R8, R52
 from tlzoo.data.datasets.text_zeroshot import text_zeroshot
-from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.example_set import ExampleSet, texts_of
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.types import Sees, SupervisionError
 
@@ -124,6 +124,14 @@ def test_documents_are_cut_and_described():
         text_zeroshot("few", R8, texts, np.array(["tin", "earn"]), source="reuters")
 
 
+def test_what_stands_in_the_test_is_not_chosen_on():
+    texts = np.array(["Oil prices rose", "oil prices rose!", "ships", "SHIPS", "wheat"])
+    topics = np.array(["crude", "crude", "ship", "ship", "grain"])
+    made = text_zeroshot("few", R8, texts[:1], topics[:1], source="reuters", development=(texts[1:], topics[1:]))
+    assert texts_of(made.development) == ["ships", "SHIPS", "wheat"]
+    assert made.development.labels.tolist() == [list(R8).index(topic) for topic in ("ship", "ship", "grain")]
+
+
 def test_a_development_set_is_a_fixed_draw_of_known_classes():
     texts = np.array([f"document {number}" for number in range(2500)])
     topics = np.array(["earn", "ship", "stray", "earn", "acq"] * 500)
@@ -131,7 +139,7 @@ def test_a_development_set_is_a_fixed_draw_of_known_classes():
     made, again = (text_zeroshot("few", R8, *known, source="reuters", development=(texts, topics)) for _ in range(2))
     assert len(made.development) == 2000
     labels = dict(zip(texts.tolist(), topics.tolist(), strict=True))
-    for text, label in zip(made.development.inputs.tolist(), made.development.labels.tolist(), strict=True):
+    for text, label in zip(texts_of(made.development), made.development.labels.tolist(), strict=True):
         assert labels[text] == list(R8)[label]
     assert made.checksum == again.checksum
     assert made.checksum != text_zeroshot("few", R8, *known, source="reuters").checksum

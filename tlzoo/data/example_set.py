@@ -15,7 +15,7 @@ from tlzoo.inputs import Indices, Inputs, Parts, Rows, as_inputs, detached
 from tlzoo.labels import as_column, class_labels
 from tlzoo.types import Examples, Modality, is_withheld
 
-__all__ = ["ExampleSet", "content_hash", "split_hash"]
+__all__ = ["ExampleSet", "content_hash", "texts_of"]
 
 _IN_MEMORY_BYTES = 2**28
 _HASHED_TOGETHER = 256
@@ -217,6 +217,12 @@ class ExampleSet:
         for name, value in {**vars(self), **changes}.items():
             object.__setattr__(copy, name, value)
         return copy
+
+
+def texts_of(examples: ExampleSet) -> list[str]:
+    """Return all texts of a set."""
+    texts: list[str] = examples.inputs[np.arange(len(examples))].tolist()
+    return texts
 
 
 def _domains(domains: Any, size: int) -> NDArray[np.int64]:

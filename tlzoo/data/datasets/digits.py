@@ -44,7 +44,6 @@ def digits_adaptation(name: str, *, source: str, target: str) -> DomainTask:
         name=name,
         class_names=_CLASS_NAMES,
         sources=(source, target),
-        revision=_REVISION,
         source_train=first.subset(source_parts[0]),
         source_test=first.subset(source_parts[1]),
         target_train=second.subset(target_parts[0]),

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from tlzoo import sources
 from tlzoo.data.derived import derived_folder
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.near_copies import joined_groups, near_copies
 from tlzoo.storage.arrays import new_array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "NEAR",
     "PICTURE_SIZE",
     "SKIN_TONES",
     "SOURCES",
@@ -49,10 +51,20 @@ VENDORS = {
 """Vendor -> its folder; a vendor's place in this order is its domain index."""
 
 _REVISION = 1
+_GROUPS_REVISION = 2
+_LEAST_CONCEPTS, _LEAST_GROUPS = 10, 5
+NEAR = 0.1
+"""Root mean square difference, of all pixels from 0 to 1, below which two pictures are near-copies."""
+
 _VARIATION_SELECTOR = "FE0F"
 SKIN_TONES = frozenset({"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"})
 _NOT_IN_GROUP = frozenset({_VARIATION_SELECTOR, "200D", "2640", "2642"})
 _PERSON = {"1F468": "1F9D1", "1F469": "1F9D1"}
+_PEOPLE = frozenset({"1F9D1", "1F466", "1F467", "1F476"})
+_TOGETHER = frozenset({"1F46A", "1F46B", "1F46C", "1F46D", "1F48F", "1F491"})
+"""Family, couples, kiss and couple with heart, each in one code point."""
+_CLOCKS = frozenset(f"{point:X}" for point in range(0x1F550, 0x1F568))
+_KEYCAP = "20E3"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +73,7 @@ class EmojiTable:
 
     Attributes:
         codes: code points in hex, joined by ``-``.
-        groups: near-copies (gender variants) share one; splits keep groups together.
+        groups: near-copies share one, see :func:`concept_group` and :func:`load_emoji`; splits go by it.
         names: unique names in lower case.
         categories: such as ``Animals & Nature``.
         subcategories: such as ``animal-bird``.
@@ -81,6 +93,15 @@ class EmojiTable:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def large_subcategories(self) -> NDArray[np.str_]:
+        """Return the names of the 49 subcategories of ten concepts or more, in five groups or more.
+
+        Near-copies of one another, as keycaps and families are, cannot be trained and tested on.
+        """
+        names, counts = np.unique(self.subcategories, return_counts=True)
+        groups = np.array([len(np.unique(self.groups[self.subcategories == name])) for name in names.tolist()])
+        return names[(counts >= _LEAST_CONCEPTS) & (groups >= _LEAST_GROUPS)]
 
     def examples(
         self, concepts: NDArray[np.int64], vendors: Sequence[int] | NDArray[np.int64], labels: NDArray[np.int64]
@@ -114,12 +135,23 @@ class EmojiTable:
 
 
 def concept_group(code: str) -> str:
-    """Return the group of a concept: its code points without gender.
+    """Return the group of a concept by its code points: gender is taken out, and some series are one group.
+
+    These are clock faces, keycaps, and families and couples, which differ in the time, the digit and the persons.
 
     >>> concept_group("1F469-200D-1F52C") == concept_group("1F468-200D-1F52C")
     True
+    >>> concept_group("1F550"), concept_group("0031-FE0F-20E3"), concept_group("1F468-200D-1F466")
+    ('clock', 'keycap', 'family')
     """
-    return "-".join(_PERSON.get(point, point) for point in code.split("-") if point not in _NOT_IN_GROUP)
+    points = [_PERSON.get(point, point) for point in code.split("-") if point not in _NOT_IN_GROUP]
+    if _CLOCKS.intersection(points):
+        return "clock"
+    if _KEYCAP in points:
+        return "keycap"
+    if _TOGETHER.intersection(points) or sum(point in _PEOPLE for point in points) > 1:
+        return "family"
+    return "-".join(points)
 
 
 def load_emoji() -> EmojiTable:
@@ -128,18 +160,27 @@ def load_emoji() -> EmojiTable:
     Leaves out emoji with a skin tone, concepts for which several vendors have byte-identical files (fill-ins of the
     package instead of artwork), and concepts without a name and category.
 
+    Concepts of which any two pictures, of whatever vendors, are near-copies (:data:`NEAR`) are in one group: no picture
+    of a test has one among those of the training set.
+
     Raises:
         SourceError: a source cannot be fetched or is damaged.
     """
     identity = content_hash(_REVISION, *[sources.find_source(name).identity for name in SOURCES])
-    return _read(derived_folder("emoji", identity, _make), identity)
+    folder = derived_folder("emoji", identity, _make)
+    # apart from the pictures, whose features stay what they are when groups change
+    groups = derived_folder(
+        "emoji-groups", content_hash(identity, _GROUPS_REVISION, NEAR), lambda out: _make_groups(folder, out)
+    )
+    return _read(folder, groups, identity)
 
 
 @lru_cache(maxsize=1)
-def _read(folder: Path, identity: str) -> EmojiTable:
+def _read(folder: Path, groups: Path, identity: str) -> EmojiTable:
     with np.load(folder / "concepts.npz") as columns:
         return EmojiTable(
-            **{name: columns[name] for name in columns.files},
+            **{name: columns[name] for name in columns.files if name != "groups"},  # files of revision 1 have it
+            groups=np.load(groups / "groups.npy"),
             pictures=np.load(folder / "pictures.npy", mmap_mode="r"),
             checksum=identity,
         )
@@ -158,7 +199,6 @@ def _make(folder: Path) -> None:
     np.savez(
         folder / "concepts.npz",
         codes=np.array(codes),
-        groups=np.array([concept_group(code) for code in codes]),
         names=np.array(titles),
         categories=np.array([row["category"] for row in rows]),
         subcategories=np.array([row["subcategory"] for row in rows]),
@@ -172,6 +212,13 @@ def _make(folder: Path) -> None:
     for place, (code, vendor) in enumerate(places):
         pictures[place] = read_picture(files / vendor / emoji_file(code))
     pictures.flush()
+
+
+def _make_groups(folder: Path, out: Path) -> None:
+    with np.load(folder / "concepts.npz") as columns:
+        groups = np.array([concept_group(code) for code in columns["codes"].tolist()])
+    pictures = np.load(folder / "pictures.npy")
+    np.save(out / "groups.npy", joined_groups(groups, near_copies(pictures, limit=NEAR) // len(VENDORS)))
 
 
 def drawn_by_all(files: Path) -> list[str]:

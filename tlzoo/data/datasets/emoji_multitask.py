@@ -13,19 +13,20 @@ from tlzoo.data.tasks import MultitaskTask, Target
 __all__ = ["emoji_multitask"]
 
 _CUTS = (0.6, 0.8)
-_SUBCATEGORY_SIZE = 10
 
 
 def emoji_multitask(name: str) -> MultitaskTask:
     """Build ``emoji-tasks``: the concepts of eight categories (all but flags), drawn by seven vendors.
 
-    Targets: ``category`` (8), ``subcategory`` (those with at least ten concepts; otherwise missing) and ``vendor``
-    (7). The parts have no concept group in common: 60 % train, 20 % validation, 20 % test.
+    Targets: ``category`` (8), ``subcategory`` (49, see
+    :meth:`~tlzoo.data.datasets.emoji.EmojiTable.large_subcategories`, missing for the rest) and ``vendor`` (7). Concept
+    groups are disjoint: 60 % train, 20 % validation, 20 % test.
     """
     table = load_emoji()
     concepts = np.flatnonzero(table.categories != "Flags")
-    categories, category = _encoded(table.categories[concepts], least=1)
-    subcategories, subcategory = _encoded(table.subcategories[concepts], least=_SUBCATEGORY_SIZE)
+    categories, subcategories = np.unique(table.categories[concepts]), table.large_subcategories()
+    category = _places(table.categories[concepts], categories)
+    subcategory = _places(table.subcategories[concepts], subcategories)
     count = len(VENDORS)
 
     def pictures(chosen: NDArray[np.int64]) -> ExampleSet:
@@ -56,9 +57,7 @@ def emoji_multitask(name: str) -> MultitaskTask:
     )
 
 
-def _encoded(column: NDArray[np.str_], *, least: int) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """Return the names that occur at least ``least`` times, and the index (N,) of each item's name; -1 for others."""
-    names, counts = np.unique(column, return_counts=True)
-    names = names[counts >= least]
+def _places(column: NDArray[np.str_], names: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the places (N,) of a column among sorted names; -1 for others."""
     places = np.searchsorted(names, column).clip(max=len(names) - 1)
-    return names, np.where(names[places] == column, places, -1).astype(np.int64)
+    return np.where(names[places] == column, places, -1).astype(np.int64)

@@ -1,7 +1,7 @@
 """The emoji tasks: adaptation between vendors, learning from one image per concept, and unseen concepts.
 
-Splits keep concept groups (:func:`tlzoo.data.datasets.emoji.concept_group`) together, because the gender variants of an
-emoji are near-copies.
+Splits go by concept group (:func:`tlzoo.data.datasets.emoji.load_emoji`), which near-copies share: gender variants of
+one emoji, clock faces, arrows that differ in their direction ...
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from tlzoo.data.tasks import DomainTask, EpisodeTask, ZeroShotTask
 __all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_unseen"]
 
 _TRAIN_SHARE = 0.7
-_SUBCATEGORY_SIZE = 10
+_HARD_WAY = 10
 _UNSEEN_CONCEPTS = 200
 _CONCENTRATION = 2.0
 _SHIFT_SEED = 0
+_ORDER_SEED = 1
 
 Indices = NDArray[np.int64]
 
@@ -31,32 +32,34 @@ Indices = NDArray[np.int64]
 def emoji_adaptation(name: str, *, classes: str, source: str, target: str, variant: str = "") -> DomainTask:
     """Build ``emoji/category`` or ``emoji/subcategory`` between two vendors.
 
-    The classes are eight categories (flags are too few) or the 52 subcategories with at least ten concepts. 70 % of the
-    groups are for training, the rest for the test.
+    Eight categories (flags are too few) or the 49 subcategories of at least ten concepts in five groups; 70 % of the
+    groups are trained on, the others are the test.
 
     Args:
         name: name of the task.
         classes: ``category`` or ``subcategory``.
         source: vendor with labels.
         target: vendor to adapt to.
-        variant: ``unpaired``: source and target train on disjoint halves of the training groups. ``shifted``: each
-            target class keeps a share of its examples, in proportion to one fixed Dirichlet draw. Otherwise both train
-            on the same concepts.
+        variant: ``unpaired``: source and target train on disjoint halves of the training groups of each class, as two
+            collections do: the figure to look at first. ``shifted``: each
+            class of the target keeps a share of its examples, in proportion to one fixed Dirichlet draw. Else both
+            train on the same concepts, which their order does not tell.
     """
     table = load_emoji()
     concepts, labels, class_names = _labelled(table, classes)
     train, test = group_split(table.groups[concepts], _TRAIN_SHARE)
     source_train, target_train, target_test = train, train, test
     if variant == "unpaired":
-        half = (len(np.unique(table.groups[concepts[train]])) + 1) // 2
-        order = group_order(table.groups[concepts])
-        source_train, target_train = train[order[train] < half], train[order[train] >= half]
+        second = _second_half(group_order(table.groups[concepts])[train], labels[train])
+        source_train, target_train = train[~second], train[second]
     elif variant == "shifted":
         keep = _class_shares(len(class_names))
         target_train = train[thinned(labels[train], keep, seed=_SHIFT_SEED)]
         target_test = test[thinned(labels[test], keep, seed=_SHIFT_SEED)]
 
-    def pictures(chosen: Indices, vendor: str) -> ExampleSet:
+    def pictures(chosen: Indices, vendor: str, place: int) -> ExampleSet:
+        # in an order of its own: a place in one set says nothing of the same place in another
+        chosen = np.random.default_rng((_ORDER_SEED, place)).permutation(chosen)
         return table.examples(concepts[chosen], [list(VENDORS).index(vendor)], labels[chosen])
 
     return DomainTask(
@@ -64,10 +67,10 @@ def emoji_adaptation(name: str, *, classes: str, source: str, target: str, varia
         class_names=class_names,
         sources=SOURCES,
         mirrored=True,
-        source_train=pictures(source_train, source),
-        source_test=pictures(test, source),
-        target_train=pictures(target_train, target),
-        target_test=pictures(target_test, target),
+        source_train=pictures(source_train, source, 0),
+        source_test=pictures(test, source, 1),
+        target_train=pictures(target_train, target, 2),
+        target_test=pictures(target_test, target, 3),
     )
 
 
@@ -88,9 +91,10 @@ def emoji_oneshot_hard(name: str) -> EpisodeTask:
     separate classes here.
     """
     table = load_emoji()
-    concepts, _, _ = _labelled(table, "subcategory")
+    names, counts = np.unique(table.subcategories, return_counts=True)
+    concepts = np.flatnonzero(np.isin(table.subcategories, names[counts >= _HARD_WAY]))
     parts = [concepts[part] for part in group_split(table.subcategories[concepts], 0.6, 0.8)]
-    return _episode_task(name, table, parts, way=_SUBCATEGORY_SIZE, within="subcategory")
+    return _episode_task(name, table, parts, way=_HARD_WAY, within="subcategory")
 
 
 def _episode_task(
@@ -151,12 +155,27 @@ def emoji_unseen(name: str, *, generalized: bool = False) -> ZeroShotTask:
 
 
 def _labelled(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[str, ...]]:
-    """Return the concepts of all classes in use, their labels, and the names of the classes."""
-    column = table.categories if classes == "category" else table.subcategories
-    names, counts = np.unique(column, return_counts=True)
-    names = names[names != "Flags"] if classes == "category" else names[counts >= _SUBCATEGORY_SIZE]
+    """Return the concepts of classes that count, their labels, and the classes' names."""
+    if classes == "category":
+        column, names = table.categories, np.setdiff1d(table.categories, ["Flags"])
+    else:
+        column, names = table.subcategories, table.large_subcategories()
     concepts = np.flatnonzero(np.isin(column, names))
     return concepts, np.searchsorted(names, column[concepts]), tuple(names.tolist())
+
+
+def _second_half(places: Indices, labels: Indices) -> NDArray[np.bool_]:
+    """Return which items (N,) are in the second half of the groups of their class: every other one by its place.
+
+    A group counts for the class that most of its items are of.
+    """
+    groups, members = np.unique(places, return_inverse=True)
+    counts = np.zeros((len(groups), labels.max() + 1), dtype=np.int64)
+    np.add.at(counts, (members, labels), 1)
+    by_class = np.lexsort((groups, counts.argmax(axis=1)))
+    second = np.zeros(len(groups), dtype=bool)
+    second[by_class[1::2]] = True
+    return second[members]
 
 
 def _class_shares(count: int) -> NDArray[np.float64]:

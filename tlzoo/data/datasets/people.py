@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from tlzoo import sources
-from tlzoo.data.datasets.emoji import PICTURE_SIZE, SKIN_TONES, VENDORS, concept_group, emoji_file, read_picture
+from tlzoo.data.datasets.emoji import NEAR, PICTURE_SIZE, SKIN_TONES, VENDORS, concept_group, emoji_file, read_picture
 from tlzoo.data.derived import derived_folder
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.near_copies import joined_groups, near_copies
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import MultitaskTask, Target
 from tlzoo.storage.arrays import new_array
@@ -17,6 +18,7 @@ from tlzoo.storage.arrays import new_array
 __all__ = ["GENDERS", "gender", "people", "single_toned"]
 
 _REVISION = 1
+_GROUPS_REVISION = 2
 _SOURCES = ("emoji",)
 _CUTS = (0.6, 0.8)
 
@@ -30,12 +32,16 @@ _MAN = frozenset({"2642", "1F468", "1F466", "1F474", "1F934", "1F385", "1F57A"})
 def people(name: str) -> MultitaskTask:
     """Build ``people``: emoji in exactly one skin tone, by seven vendors; targets ``tone`` (5) and ``gender`` (3).
 
-    The gender follows from the code points: the sign of a woman or man, or a gendered figure (boy, princess ...). Hands
-    and persons without either are ``unspecified``. All tones and genders of a motif are in the same part: 60 % of the
-    motifs train, 20 % validation, 20 % test.
+    A gender is what the code points say: a woman's or man's sign, or a figure of its own (boy, princess ...); hands and
+    persons without either are ``unspecified``. All tones and genders of one motif are in one part, and so are motifs of
+    which two pictures are near-copies (see :data:`tlzoo.data.datasets.emoji.NEAR`): 60 % of the groups train, 20 %
+    validation, 20 % test.
     """
     identity = content_hash(_REVISION, *[sources.find_source(source).identity for source in _SOURCES])
     folder = derived_folder("people", identity, _make)
+    groups = derived_folder(
+        "people-groups", content_hash(identity, _GROUPS_REVISION, NEAR), lambda out: _make_groups(folder, out)
+    )
     codes = np.load(folder / "codes.npy")
     tones = sorted(SKIN_TONES)
     targets = {
@@ -48,7 +54,7 @@ def people(name: str) -> MultitaskTask:
         modality="image",
         domains=np.tile(np.arange(count), len(codes)),
         targets={key: np.repeat(values, count) for key, values in targets.items()},
-        attributes={"group": np.repeat([motif(code) for code in codes.tolist()], count)},
+        attributes={"group": np.repeat(np.load(groups / "groups.npy"), count)},
         checksum=identity,
     )
     train, validation, test = (whole.subset(part) for part in group_split(whole.attributes["group"], *_CUTS))
@@ -99,6 +105,12 @@ def single_toned(files: Path) -> list[str]:
         {path.stem.replace("U+", "") for path in (files / folder).glob("*.png")} for folder in VENDORS.values()
     ]
     return sorted(code for code in set.intersection(*by_vendor) if sum(p in SKIN_TONES for p in code.split("-")) == 1)
+
+
+def _make_groups(folder: Path, out: Path) -> None:
+    motifs = np.array([motif(code) for code in np.load(folder / "codes.npy").tolist()])
+    pairs = near_copies(np.load(folder / "pictures.npy"), limit=NEAR)
+    np.save(out / "groups.npy", joined_groups(motifs, pairs // len(VENDORS)))
 
 
 def _make(folder: Path) -> None:

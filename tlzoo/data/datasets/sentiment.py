@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo import sources
-from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash, texts_of
+from tlzoo.data.near_copies import are_copies
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import DomainTask
 
@@ -33,8 +34,9 @@ _REVISION = 1
 def sentiment_adaptation(name: str, *, source: str, target: str) -> DomainTask:
     """Build ``sentiment:S->T``: negative or positive, 70 % of the documents for training, the rest for the test.
 
-    Texts with a mean rating below 0.5 in magnitude are left out. Snippets of one document stay together. Because
-    places differ in their share of positive texts, accuracy is balanced.
+    Texts with a mean rating below 0.5 in magnitude are left out. Snippets of one document stay together, and texts that
+    stand in a test set, too, leave the training sets. As places differ in their share of positive texts, accuracy is
+    balanced.
 
     Args:
         name: name of the task.
@@ -46,6 +48,9 @@ def sentiment_adaptation(name: str, *, source: str, target: str) -> DomainTask:
         examples, documents = load_sentiment(place)
         train, test = group_split(documents, _TRAIN_SHARE)
         sides[f"{side}_train"], sides[f"{side}_test"] = examples.subset(train), examples.subset(test)
+    tested = [text for side in ("source", "target") for text in texts_of(sides[f"{side}_test"])]
+    for side in ("source_train", "target_train"):
+        sides[side] = sides[side].subset(~are_copies(texts_of(sides[side]), tested))
     return DomainTask(name=name, class_names=_CLASS_NAMES, sources=("sentiment",), metric="balanced_accuracy", **sides)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo import sources
-from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash, texts_of
+from tlzoo.data.near_copies import are_copies
 from tlzoo.data.tasks import ZeroShotTask
 
 __all__ = ["CHARACTERS", "ClassTexts", "LabelledTexts", "read_tab", "tab_zeroshot", "text_zeroshot"]
@@ -48,8 +49,9 @@ def text_zeroshot(
 ) -> ZeroShotTask:
     """Build a task without training: texts (N,), cut after :data:`CHARACTERS`, of categories (N,).
 
-    Phrases describe the classes; glosses are an alternative wording. ``development``, texts (M,) with their categories
-    (M,), serves to choose prompts and settings; a fixed draw of 2,000 of them is used.
+    Phrases are what the classes are described by; glosses are another wording. Of ``development``, texts (M,) and their
+    categories (M,), prompts and settings may be chosen; 2,000 of them are taken, a fixed draw, without those that stand
+    in the test, too.
 
     Raises:
         ValueError: a category has no description.
@@ -66,8 +68,13 @@ def text_zeroshot(
             checksum=content_hash(identity, part, CHARACTERS),
         )
 
+    def rest(texts_to_choose_on: NDArray[np.str_], of: NDArray[np.str_]) -> ExampleSet:
+        known = examples(texts_to_choose_on, of, f"{name} development")
+        return known.subset(~are_copies(texts_of(known), texts_of(test)))
+
     if unknown := sorted(set(categories.tolist()) - set(names)):
         raise ValueError(f"{name}: no description of {', '.join(unknown)}")
+    test = examples(texts, categories, name)
     return ZeroShotTask(
         name=name,
         class_names=names,
@@ -77,8 +84,8 @@ def text_zeroshot(
         seen=nothing,
         held_out=nothing,
         unseen=np.arange(len(names)),
-        test=examples(texts, categories, name),
-        development=None if development is None else examples(*_drawn(*development, names), f"{name} development"),
+        test=test,
+        development=None if development is None else rest(*_drawn(*development, names)),
     )
 
 

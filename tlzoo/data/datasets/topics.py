@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tlzoo import sources
 from tlzoo.data.derived import derived_folder
-from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.example_set import ExampleSet, content_hash, texts_of
+from tlzoo.data.near_copies import are_copies
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import MultitaskTask, Target
 
@@ -40,9 +41,10 @@ _RETWEET = re.compile(r"^RT @\w+:? ?", re.IGNORECASE)
 def topics(name: str) -> MultitaskTask:
     """Build ``topics``: tweets; targets ``sentiment`` (3) and ``topic`` (6).
 
-    The keywords in a tweet determine its topic and are removed from the text, so the rest must reveal the topic. It is
-    missing (-1) for tweets with no keyword, or with keywords of several topics. Retweets and copies that only differ in
-    links, punctuation and case form one group; 60 % of the groups train, 20 % validation, 20 % test.
+    The topic is that of the keywords in a tweet, and the keywords are taken out of the text: what is left has to tell.
+    It is missing (-1) where there is no keyword, or those of several topics. Retweets and copies that differ in links,
+    signs and case alone are one group; 60 % of the groups train, 20 % validation, 20 % test. Texts that are the same
+    without their keywords leave the training set if they stand in one of the others, and validation for the test.
     """
     identity = content_hash(_REVISION, sources.find_source("topics").identity, repr(TOPICS))
     with np.load(derived_folder("topics", identity, _make) / "tweets.npz") as arrays:
@@ -54,6 +56,9 @@ def topics(name: str) -> MultitaskTask:
             checksum=identity,
         )
     train, validation, test = (whole.subset(part) for part in group_split(whole.attributes["group"], *_CUTS))
+    tested, held_out = texts_of(test), texts_of(validation)
+    train = train.subset(~are_copies(texts_of(train), [*tested, *held_out]))
+    validation = validation.subset(~are_copies(held_out, tested))
     return MultitaskTask(
         name=name,
         sources=("topics",),
