@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tlzoo.bench.report.tables import compared_by
+from tlzoo.data.catalog import task_revision
 from tlzoo.stats import mean_of_known, paired_difference, summary
 
 __all__ = ["FOLDER", "results"]
@@ -95,9 +96,22 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
         yield table(_header(group), rows)
         if any(line[1].endswith(_TUNED) for line in rows):
             yield f"{_TUNED} settings chosen on validation labels"
+        yield from _of_older_revisions(group)
         if alone:
             yield from _choices(group, table)
             yield from _judgements(judgements.pop(group.title, []), table)
+
+
+def _of_older_revisions(group: _Group) -> Iterator[str]:
+    """Say of which tasks the examples have changed since these results were measured."""
+    then = {task: cell["revisions"].get("task", 1) for row in group.rows for (task, _), cell in row.cells.items()}
+    older = sorted(task for task, revision in then.items() if revision < task_revision(task))
+    if older:
+        which = "these tasks" if len(older) == len(group.tasks) else ", ".join(f"`{task}`" for task in older)
+        yield (
+            f"*Measured under revision {then[older[0]]} of {which}; their examples are those of revision "
+            f"{task_revision(older[0])} today, and the figures are to be measured again.*"
+        )
 
 
 def _groups(cells: list[dict[str, Any]]) -> list[_Group]:

@@ -12,6 +12,7 @@ from tlzoo.bench.cell import SCHEMA_REVISION, Cell
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.search import Search, grid_size
 from tlzoo.bench.yaml_lines import Located
+from tlzoo.data.catalog import task_revision
 from tlzoo.space import read_distribution
 from tlzoo.spelling import nearest
 
@@ -86,7 +87,7 @@ class Group:
                 **self._tried(row, method, seed),
                 seed=seed,
                 task_checksum=task["checksum"],
-                revisions={**revisions, "method": method["revision"], **method["part_revisions"]},
+                revisions={**revisions, **_raised(task), "method": method["revision"], **method["part_revisions"]},
                 code={**method["code"], **backbone["code"], **task["code"]},
                 root=self.root,
             )
@@ -171,6 +172,12 @@ class Group:
             place = (cell.label, cell.task, cell.backbone, cell.seed)
             if hashes.setdefault(place, cell.hash) != cell.hash:
                 raise self.place.error(f"{self.title!r} has two different rows labelled {cell.label!r}")
+
+
+def _raised(task: Mapping[str, Any]) -> dict[str, int]:
+    """Return the revision of a task where it was raised: cells of other tasks stay what they are."""
+    revision = task_revision(task["name"])
+    return {"task": revision} if revision > 1 else {}
 
 
 def _check_modalities(place: Located, backbone: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> None:
