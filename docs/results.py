@@ -104,7 +104,8 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
 
 def _of_older_revisions(group: _Group) -> Iterator[str]:
     """Say of which tasks the examples have changed since these results were measured."""
-    then = {task: cell["revisions"].get("task", 1) for row in group.rows for (task, _), cell in row.cells.items()}
+    cells = [pair for row in group.rows for pair in row.cells.items()]
+    then = {task: cell["revisions"].get("task", 1) for (task, _), cell in cells if "revisions" in cell}
     older = sorted(task for task, revision in then.items() if revision < task_revision(task))
     if older:
         which = "these tasks" if len(older) == len(group.tasks) else ", ".join(f"`{task}`" for task in older)
