@@ -228,3 +228,23 @@ def test_an_error_on_the_command_line_is_plain():
     assert done.returncode == 2
     assert "\x1b" not in done.stderr
     assert "no-such-suite" in done.stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_an_error_of_a_cell_is_shown_in_one_plain_line(tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from tlzoo.bench.runner import run_cells
+
+    (tmp_path / "hostile_protocol.py").write_text(
+        "def prepare(cells): raise OSError('\\x1b[2Jno disk')\n"
+        "def run(cell, report): raise ValueError('first\\nsecond \\x1b]0;title\\x07 [red]x[/red]')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = io.StringIO()
+    console = Console(file=said, width=200)
+    summary = run_cells([cell()], Store(tmp_path / "runs"), protocol="hostile_protocol", console=console)
+    error = "second \\x1b]0;title\\x07 [red]x[/red]"
+    assert list(summary.failed.values()) == [error]
+    assert error in said.getvalue()
+    assert "\x1b" not in said.getvalue()

@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _show(suite, console)
     console.print(f"{len(cells)} cells: {', '.join(parts)}", highlight=False)
     path = suite.report(arguments.html)
-    console.print(f"report: {path}", soft_wrap=True, highlight=False)
+    console.print(f"report: {path}", soft_wrap=True, markup=False, highlight=False)
     return 1 if done.failed else 0
 
 

@@ -22,6 +22,7 @@ from tlzoo.bench.cell import Cell, Outcome, Report
 from tlzoo.bench.distributed_worker import execute_together
 from tlzoo.bench.planning_cache import dependency_versions
 from tlzoo.bench.store import Store
+from tlzoo.spelling import printable
 
 __all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbed"]
 
@@ -56,7 +57,7 @@ def execute_alone(cell: Cell, store: Store, protocol: str, report: Report) -> st
         text = traceback.format_exc()
         with contextlib.suppress(OSError):  # the disk itself may have failed: then only the caller is told
             store.write_failure(cell, text, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
-        return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        return printable("".join(traceback.format_exception_only(error)).strip().splitlines()[-1])
     finally:
         gc.collect()  # modules and trainers refer to each other, so a worker would keep the data of several cells
     return None

@@ -13,6 +13,7 @@ from tlzoo.bench.executors import Executor, InProcess
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL, Facts
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group, Suite
+from tlzoo.spelling import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +116,7 @@ def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> N
         except Exception as error:
             if console:
                 why = f"{type(error).__name__}: {error}"
-                console.print(f"preparing failed ({why}); cells go on alone", style="yellow", markup=False)
+                console.print(f"preparing failed ({printable(why)}); cells go on alone", style="yellow", markup=False)
 
 
 @contextlib.contextmanager
