@@ -57,6 +57,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
@@ -64,7 +65,7 @@ def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> No
     for place, title in enumerate(header):
         grid.add_column(title, overflow="fold", min_width=0 if place else max(len(row[0]) for row in listed))
     for row in listed:
-        grid.add_row(*row)
+        grid.add_row(*map(escape, row))  # names of users' own may hold brackets
     Console().print(grid)
 
 
