@@ -2,7 +2,8 @@ import pytest
 
 from tlzoo.bench import Cell
 from tlzoo.bench.clusters import RayCluster, Slurm, _run_apart
-from tlzoo.bench.executors import EXECUTORS, InProcess
+from tlzoo.bench.executor_names import EXECUTORS
+from tlzoo.bench.executors import InProcess
 from tlzoo.bench.resources import import_path
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store

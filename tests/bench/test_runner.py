@@ -15,7 +15,8 @@ from rich.console import Console
 
 from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.execute import reproducible
-from tlzoo.bench.executors import EXECUTORS, InProcess, Pool, execute_within
+from tlzoo.bench.executor_names import EXECUTORS
+from tlzoo.bench.executors import InProcess, Pool, execute_within
 from tlzoo.bench.resources import import_path
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
@@ -128,7 +129,7 @@ RUN = """
 import signal
 import sys
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.executors import EXECUTORS
+from tlzoo.bench.executor_names import EXECUTORS
 from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 if __name__ != "__main__":

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlzoo.bench.comparison_commands import add_checking_commands
+from tlzoo.bench.suite_arguments import add_suite, planned
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.bench.runs import SuiteRun
 
-__all__ = ["add_commands", "add_suite", "planned"]
+__all__ = ["add_commands"]
 
 INTERRUPTED = 130
 _FORMATS = ("terminal", "markdown", "latex", "csv", "csv-sheets", "html")
@@ -20,8 +22,6 @@ _FORMATS = ("terminal", "markdown", "latex", "csv", "csv-sheets", "html")
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands of ``tlzoo bench`` to its parser."""
-    from tlzoo.bench.comparison_commands import add_checking_commands
-
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, handler, text in (
         ("run", _run, "run what is missing, then show the tables and write the HTML report"),
@@ -37,15 +37,6 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         add_suite(command)
         _OPTIONS[name](command)
     add_checking_commands(commands)
-
-
-def add_suite(command: argparse.ArgumentParser) -> None:
-    """Add the arguments that :func:`planned` reads."""
-    command.add_argument("suite", help="name of a suite (tlzoo bench list), or the path of a YAML file")
-    command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
-    command.add_argument("--seeds", type=int, help="number of runs of everything random; overrides the suite")
-    command.add_argument("--root", type=Path, help="folder of the data, for suites on your own data")
-    command.add_argument("--protocol", help=argparse.SUPPRESS)
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
@@ -90,24 +81,10 @@ _OPTIONS = {
 }
 
 
-def planned(arguments: argparse.Namespace) -> SuiteRun:
-    """Return the suite that was asked for, with the store of its results."""
-    from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-    from tlzoo.bench.runs import open_suite
-
-    return open_suite(
-        arguments.suite,
-        store=arguments.store,
-        seeds=arguments.seeds,
-        root=arguments.root,
-        protocol=arguments.protocol or DEFAULT_PROTOCOL,
-    )
-
-
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from tlzoo.bench.executors import EXECUTORS
+    from tlzoo.bench.executor_names import EXECUTORS
     from tlzoo.bench.loggers import check_loggers, choose_loggers
 
     name = arguments.executor or "pool"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.suite_arguments import add_suite, planned
 from tlzoo.spelling import printable
 
 __all__ = ["add_checking_commands"]
@@ -24,8 +25,6 @@ def add_checking_commands(commands: Any) -> None:
 
 
 def _add_compare(command: argparse.ArgumentParser) -> None:
-    from tlzoo.bench.commands import add_suite
-
     command.add_argument("first", metavar="A", help="a row: its label, or the name of its method")
     command.add_argument("second", metavar="B", help="the other row, likewise")
     add_suite(command)
@@ -33,7 +32,6 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from tlzoo.bench.commands import planned
     from tlzoo.bench.compare import compare
 
     found = compare(planned(arguments).tables(), arguments.first, arguments.second)

@@ -22,7 +22,7 @@ from tlzoo.bench.resources import Room, worker_environment
 from tlzoo.bench.store import Store
 from tlzoo.bench.waiting import WaitingCells
 
-__all__ = ["EXECUTORS", "Executor", "InProcess", "Listener", "Pool", "execute_within"]
+__all__ = ["Executor", "InProcess", "Listener", "Pool", "execute_within"]
 
 _LOOK_AGAIN_SECONDS = 1.0
 
@@ -176,43 +176,6 @@ class _Nobody:
     def finished(self, cell: Cell, error: str | None) -> None: ...
 
 
-def _in_process(_: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    _refuse_address("in_process", address)
-    if cell_timeout is not None:
-        raise ValueError(
-            f"in_process cannot stop a cell after {cell_timeout:g} s; use the executor pool, or cell_timeout 0"
-        )
-    return InProcess()
-
-
-def _pool(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    _refuse_address("pool", address)
-    return Pool(workers, cell_timeout)
-
-
-def _ray(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.clusters import RayCluster
-
-    return RayCluster(workers, address, cell_timeout)
-
-
-def _slurm(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.clusters import Slurm
-
-    return Slurm(workers, address, cell_timeout)
-
-
-def _refuse_address(name: str, address: str | None) -> None:
-    if address is not None:
-        raise ValueError(f"{name} runs on this machine; --address {address} is for ray and slurm")
-
-
-EXECUTORS: dict[str, Callable[[int | None, str | None, float | None], Executor]] = {
-    "in_process": _in_process,
-    "pool": _pool,
-    "ray": _ray,
-    "slurm": _slurm,
-}
 """Name -> function that creates an executor from a number of workers, an address and a limit per cell, or None each."""
 
 

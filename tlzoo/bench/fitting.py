@@ -43,7 +43,7 @@ def fit(
     """Train for a number of steps, and leave the module in evaluation mode.
 
     It computes where the cell's ``trainer`` says, and on this process's CPU thread where it says nothing. The other
-    processes of a cell on several devices are there already (:mod:`tlzoo.bench.distributed_worker`).
+    processes of a cell on several devices are there already (:mod:`tlzoo.bench.distributed`).
 
     Args:
         module: what is trained.

@@ -190,7 +190,7 @@ def choose_executor(
     Raises:
         ValueError: there is none of this name.
     """
-    from tlzoo.bench.executors import EXECUTORS
+    from tlzoo.bench.executor_names import EXECUTORS
     from tlzoo.bench.extensions import in_session
 
     if executor is not None and not isinstance(executor, str):
