@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlzoo import lazy
+from tlzoo import lazy, moved
 
 __version__ = "0.1.0"
 
@@ -93,3 +93,5 @@ _LAZY = {name: f"tlzoo.{name}" for name in _PACKAGES} | {
 __all__ = [*_LAZY, "__version__"]
 
 __getattr__, __dir__ = lazy.attach(__name__, _LAZY)
+
+moved.install()
