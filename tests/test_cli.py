@@ -247,7 +247,7 @@ def test_an_interrupted_run_says_how_to_go_on(bench, monkeypatch):
     def interrupted(*arguments, **options):  # noqa: ARG001
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlzoo.bench.runs.run_cells", interrupted)
+    monkeypatch.setattr("tlzoo.bench.suite_run.run_cells", interrupted)
     status, _, err = bench("run")
     assert status == 130
     assert err == "interrupted: 0 of 3 cells are finished and stored; run again to continue\n"

@@ -21,7 +21,7 @@ _PACKAGES = (
 )
 _NAMES = {
     "tlzoo.backbones": ("create_backbone", "list_backbones", "register_backbone"),
-    "tlzoo.bench.runs": ("SuiteRun", "run_suite"),
+    "tlzoo.bench.suite_run": ("SuiteRun", "run_suite"),
     "tlzoo.data": (
         *("DomainTask", "EpisodeTask", "ExampleSet", "MultitaskTask", "Target", "Task", "ZeroShotTask"),
         *("list_tasks", "load_task", "register_task"),
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from tlzoo.backbones import create_backbone as create_backbone
     from tlzoo.backbones import list_backbones as list_backbones
     from tlzoo.backbones import register_backbone as register_backbone
-    from tlzoo.bench.runs import SuiteRun as SuiteRun
-    from tlzoo.bench.runs import run_suite as run_suite
+    from tlzoo.bench.suite_run import SuiteRun as SuiteRun
+    from tlzoo.bench.suite_run import run_suite as run_suite
     from tlzoo.data import DomainTask as DomainTask
     from tlzoo.data import EpisodeTask as EpisodeTask
     from tlzoo.data import ExampleSet as ExampleSet

@@ -11,8 +11,8 @@ from tlzoo.backbones import names
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute
 from tlzoo.bench.executors import InProcess, Pool
-from tlzoo.bench.extensions import in_session
 from tlzoo.bench.runner import make_plan, run_cells
+from tlzoo.bench.shared_extensions import in_session
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError

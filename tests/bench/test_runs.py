@@ -5,8 +5,8 @@ import pytest
 import tlzoo
 from tlzoo.bench.executors import InProcess, Pool
 from tlzoo.bench.runner import make_plan
-from tlzoo.bench.runs import choose_executor, open_suite, run_suite
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.bench.suite_run import choose_executor, open_suite, run_suite
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.methods.adaptation import DAN
 from tlzoo.registry import register_method

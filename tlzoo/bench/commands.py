@@ -12,7 +12,7 @@ from tlzoo.bench.suite_arguments import add_suite, planned
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
-    from tlzoo.bench.runs import SuiteRun
+    from tlzoo.bench.suite_run import SuiteRun
 
 __all__ = ["add_commands"]
 

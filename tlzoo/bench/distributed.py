@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from tlzoo.bench.cell import Cell, Report
-from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.resources import worker_environment
+from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
 
 __all__ = ["execute_together"]

@@ -24,13 +24,13 @@ def _pool(workers: int | None, address: str | None, cell_timeout: float | None) 
 
 
 def _ray(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.clusters import RayCluster
+    from tlzoo.bench.cluster_executors import RayCluster
 
     return RayCluster(workers, address, cell_timeout)
 
 
 def _slurm(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.clusters import Slurm
+    from tlzoo.bench.cluster_executors import Slurm
 
     return Slurm(workers, address, cell_timeout)
 

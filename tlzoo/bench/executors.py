@@ -17,8 +17,8 @@ from typing import IO, Protocol
 
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import execute, provenance
-from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.resources import Room, worker_environment
+from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
 from tlzoo.bench.waiting import WaitingCells
 

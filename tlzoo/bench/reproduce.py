@@ -14,8 +14,8 @@ import numpy as np
 
 from tlzoo.bench.cell import SCHEMA_REVISION, Cell
 from tlzoo.bench.execute import execute, provenance
-from tlzoo.bench.extensions import changed_code
 from tlzoo.bench.planning_cache import Facts
+from tlzoo.bench.shared_extensions import changed_code
 from tlzoo.bench.store import Record, Store
 
 __all__ = ["Reproduction", "find_cell", "reproduce"]

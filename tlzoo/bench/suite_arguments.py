@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tlzoo.bench.runs import SuiteRun
+    from tlzoo.bench.suite_run import SuiteRun
 
 __all__ = ["add_suite", "planned"]
 
@@ -24,7 +24,7 @@ def add_suite(command: argparse.ArgumentParser) -> None:
 def planned(arguments: argparse.Namespace) -> SuiteRun:
     """Return the suite that was asked for, with the store of its results."""
     from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-    from tlzoo.bench.runs import open_suite
+    from tlzoo.bench.suite_run import open_suite
 
     return open_suite(
         arguments.suite,

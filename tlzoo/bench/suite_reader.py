@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from tlzoo.bench.cell import KINDS
-from tlzoo.bench.extensions import name_of
 from tlzoo.bench.search import Search, read_search
+from tlzoo.bench.shared_extensions import name_of
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
 from tlzoo.bench.yaml_lines import Located, parse

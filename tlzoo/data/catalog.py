@@ -42,7 +42,7 @@ class _Entry:
     module: str
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    lies: str = ""
+    folder_contents: str = ""
 
 
 EXTENSIONS = Extensions("task", built_in=lambda name: _named(name) is not None or name.startswith((_FOLDER, _XLSA17)))
@@ -229,10 +229,10 @@ def _derived(name: str, root: _Root) -> Task | None:
 
 def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
     """Return the entry with its folder among the arguments, if it is read from disk."""
-    if not entry.lies:
+    if not entry.folder_contents:
         return entry
     if root is None:
-        raise ValueError(f"{name} is read from disk; give root (--root), the folder that holds {entry.lies}")
+        raise ValueError(f"{name} is read from disk; give root (--root), the folder that holds {entry.folder_contents}")
     return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
@@ -317,7 +317,7 @@ def _episode_entries() -> Iterator[tuple[str, _Entry]]:
         ("omniglot", "omniglot"),
         ("omniglot", "omniglot_oneshot"),
     ):
-        entry = _Entry(kind="episode", module=module, function=function, lies=omniglot.get(function, ""))
+        entry = _Entry(kind="episode", module=module, function=function, folder_contents=omniglot.get(function, ""))
         yield function.replace("_", "-"), entry
 
 

@@ -65,7 +65,7 @@ class ClassicalOneShot(OneShot):
         self.base_head = nn.Linear(self.backbone.num_features, num_base_classes)
 
     @classmethod
-    def told(cls, data: EpisodeData) -> dict[str, Any]:
+    def settings_from_data(cls, data: EpisodeData) -> dict[str, Any]:
         """Return the number of base classes."""
         return {"num_base_classes": data.num_base_classes}
 

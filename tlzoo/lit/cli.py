@@ -100,8 +100,8 @@ class _Command(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link settings of the data to arguments of the module, if the module has them."""
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint to go on from")
-        for setting, told in _TOLD.items():
-            parser.link_arguments("data", f"model.init_args.{setting}", compute_fn=told, apply_on="instantiate")
+        for setting, compute in _FROM_DATA.items():
+            parser.link_arguments("data", f"model.init_args.{setting}", compute_fn=compute, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the given words; Lightning would warn that the process has its own."""
@@ -121,7 +121,7 @@ def _targets(data: TaskData[Any]) -> dict[str, int]:
     return {name: target.classes for name, target in targets.items()}
 
 
-_TOLD: dict[str, Callable[[TaskData[Any]], Any]] = {
+_FROM_DATA: dict[str, Callable[[TaskData[Any]], Any]] = {
     "num_classes": _num_classes,
     "num_embedding": _num_embedding,
     "targets": _targets,

@@ -86,7 +86,7 @@ class DomainModule(OnBackbone, TargetModule):
         self._source_outputs: list[Prediction] = []
 
     @classmethod
-    def told(cls, data: TaskData[Any]) -> dict[str, Any]:
+    def settings_from_data(cls, data: TaskData[Any]) -> dict[str, Any]:
         """Return the number of classes."""
         return {"num_classes": data.num_classes}
 

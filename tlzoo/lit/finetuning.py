@@ -61,7 +61,7 @@ class FineTuning(OnBackbone, Classifier):
         self.num_classes, self.validation_scores = num_classes, ClassScores(num_classes)
 
     @classmethod
-    def told(cls, data: TaskData[Any]) -> dict[str, Any]:
+    def settings_from_data(cls, data: TaskData[Any]) -> dict[str, Any]:
         """Return the number of classes."""
         return {"num_classes": data.num_classes}
 

@@ -23,7 +23,7 @@ class OnBackbone:
     """Mixin of modules with a backbone and a method."""
 
     @classmethod
-    def told(cls, data: Any) -> dict[str, Any]:
+    def settings_from_data(cls, data: Any) -> dict[str, Any]:
         """Return the constructor arguments that follow from a data module."""
         raise NotImplementedError
 
@@ -45,7 +45,7 @@ class OnBackbone:
         """
         make: Any = cls
         named, shape = _backbone_of(data, backbone, dict(settings.pop("backbone_settings", None) or {}))
-        module: Self = make(named, method, **{**cls.told(data), "backbone_settings": shape, **settings})
+        module: Self = make(named, method, **{**cls.settings_from_data(data), "backbone_settings": shape, **settings})
         return module
 
 

@@ -101,7 +101,7 @@ class Multitask(OnBackbone, TransferModule):
         self.register_buffer("loss_counts", torch.zeros(len(kinds)))
 
     @classmethod
-    def told(cls, data: MultitaskData) -> dict[str, Any]:
+    def settings_from_data(cls, data: MultitaskData) -> dict[str, Any]:
         """Return the targets."""
         return {"targets": data.task.targets}
 

@@ -87,7 +87,7 @@ class OneShot(OnBackbone, TransferModule):
         self.scores = EpisodeScores()
 
     @classmethod
-    def told(cls, data: EpisodeData) -> dict[str, Any]:
+    def settings_from_data(cls, data: EpisodeData) -> dict[str, Any]:
         """Return the number of classes per episode."""
         return {"way": data.way}
 
@@ -181,13 +181,13 @@ class OneShot(OnBackbone, TransferModule):
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:
         """Score episodes of the validation classes."""
-        self._answer(batch)
+        self._score(batch)
 
     def test_step(self, batch: Episode, batch_idx: int) -> None:
         """Score episodes of the novel classes."""
-        self._answer(batch)
+        self._score(batch)
 
-    def _answer(self, batch: Episode) -> None:
+    def _score(self, batch: Episode) -> None:
         assert batch.query_labels is not None
         # a method may train on the support set, which inference mode would forbid
         with torch.inference_mode(False), torch.enable_grad():

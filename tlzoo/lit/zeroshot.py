@@ -74,7 +74,7 @@ class ZeroShot(OnBackbone, TransferModule):
         return Sees.SOURCE_INPUTS in self.method.sees
 
     @classmethod
-    def told(cls, data: ZeroShotData) -> dict[str, Any]:
+    def settings_from_data(cls, data: ZeroShotData) -> dict[str, Any]:
         """Return the number of candidates of the test and the width of their embeddings."""
         return {"num_classes": data.num_candidates, "num_embedding": data.embeddings.shape[1]}
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 from tlzoo.scoring.base import Scores
-from tlzoo.scoring.classes import CLASS_FIGURES, ClassScores
+from tlzoo.scoring.classification import CLASS_FIGURES, ClassScores
 from tlzoo.scoring.episodes import EpisodeScores
-from tlzoo.scoring.targets import MultitaskScores, target_scores
+from tlzoo.scoring.task_targets import MultitaskScores, target_scores
 from tlzoo.scoring.zeroshot import ZeroShotScores
 
 __all__ = ["CLASS_FIGURES", "ClassScores", "EpisodeScores", "MultitaskScores", "Scores", "ZeroShotScores", "scorer"]

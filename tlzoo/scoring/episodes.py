@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from tlzoo.scoring.base import Scores
-from tlzoo.scoring.classes import mean
+from tlzoo.scoring.classification import mean
 
 __all__ = ["EpisodeScores"]
 

@@ -12,7 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.scoring.base import Scores
-from tlzoo.scoring.classes import ClassScores, mean
+from tlzoo.scoring.classification import ClassScores, mean
 
 __all__ = ["ZeroShotScores"]
 

@@ -151,7 +151,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return prediction
 
     def logged(self, run: DomainRun) -> dict[str, float]:
-        """Return what training logged last; what tells how the method fares as ``health/SIGN``."""
+        """Return the last figures that training logged, and signs of health as ``health/SIGN``."""
         found = {k: float(v) for k, v in run.module.trainer.callback_metrics.items() if k.startswith("train/")}
         signs = {f"health/{sign}": v for k, v in found.items() if (sign := k.rsplit("/", 1)[-1]) in _WATCHED}
         return {**{k: v for k, v in found.items() if not k.endswith("/feature_gradient")}, **signs}
@@ -190,7 +190,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return {f"oracle/{metric}": max(test), **last, **selected}
 
     def notes(self, run: DomainRun) -> dict[str, Any]:
-        """Return what the receipt says beside what is measured for it."""
+        """Return the declared entries of the receipt; the measured ones are added later."""
         few, transform = self.task.shots is not None, run.data.transform
         return {
             "answer": run.module,

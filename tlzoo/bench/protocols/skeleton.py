@@ -31,16 +31,16 @@ M = TypeVar("M")
 
 @dataclass(kw_only=True)
 class Run(Generic[D, M]):
-    """One way through a cell.
+    """One training of a cell, with one choice of settings.
 
     Attributes:
-        cell: with those of the tried settings in it that are its module's.
-        data: what the module is given.
-        module: what is trained, and answers.
-        notes: for the receipt.
-        curves: what was measured at the checkpoints; ``step`` is their axis.
-        last: what was kept of the last checkpoint, by name.
-        method: what declares what it sees; None for the module's.
+        cell: the cell, with the tried settings of its module filled in.
+        data: the data module.
+        module: the module that is trained and tested.
+        notes: entries for the receipt.
+        curves: figures measured at the checkpoints; ``step`` is their axis.
+        last: predictions of the last checkpoint, by name of the set.
+        method: the method whose declaration of supervision counts; by default the module's.
     """
 
     cell: Cell
@@ -59,8 +59,8 @@ class Protocol(ABC, Generic[T, D, M]):
     """Base of protocols: what a cell of one kind does, from its task to its outcome.
 
     Args:
-        cell: what is run.
-        report: told the share that is done.
+        cell: the cell to run.
+        report: called with the share that is done.
 
     Raises:
         TypeError: the cell's task is of another kind.
@@ -70,7 +70,7 @@ class Protocol(ABC, Generic[T, D, M]):
 
     def __init__(self, cell: Cell, report: Report) -> None:
         self.cell, self.report = cell, report
-        with undisturbed():  # whether features are extracted or read from the cache leaves no trace
+        with undisturbed():  # extracting features must not draw from the run's random numbers: the cache would not
             task: Any = load_task(cell.task, root=cell.root)
             if not isinstance(task, self.takes):
                 raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
@@ -78,12 +78,12 @@ class Protocol(ABC, Generic[T, D, M]):
             self.data = self.load(cell, self.task)
 
     def run(self) -> Outcome:
-        """Run the cell, once for each of its candidates, and return what the chosen run found."""
+        """Run the cell once per candidate, and return the outcome of the chosen run."""
         run, note = choose(self.cell, self.attempt, self.validation)
         return self.outcome(self.final(run), note)
 
     def attempt(self, settings: Settings) -> Run[D, M]:
-        """Build and train with settings of the method and those that are tried; nothing before leaves a trace."""
+        """Build and train with the given settings, from the cell's seed."""
         torch.manual_seed(self.cell.seed)
         run = self.build(*settings_of(self.cell, settings))
         self.train(run)
@@ -92,7 +92,7 @@ class Protocol(ABC, Generic[T, D, M]):
     @classmethod
     @abstractmethod
     def load(cls, cell: Cell, task: T) -> D:
-        """Return the data of a cell; what cells share (frozen features) is made here, once."""
+        """Return the data of a cell; features that cells share are extracted here, once."""
 
     @abstractmethod
     def build(self, cell: Cell, settings: Settings) -> Run[D, M]:
@@ -119,12 +119,12 @@ class Protocol(ABC, Generic[T, D, M]):
         raise NotImplementedError
 
     def final(self, run: Run[D, M]) -> Run[D, M]:
-        """Return what answers the test: the chosen run itself, or one that was trained again on more."""
+        """Return the run to test: the chosen one, or one trained again on more data."""
         return run
 
     @abstractmethod
     def outcome(self, run: Run[D, M], note: dict[str, Any]) -> Outcome:
-        """Return what the cell found; ``note`` tells what was tried, for the receipt."""
+        """Return the outcome; ``note`` lists the settings that were tried, for the receipt."""
 
     def found(
         self,
@@ -140,10 +140,10 @@ class Protocol(ABC, Generic[T, D, M]):
         """Return an outcome.
 
         Args:
-            run: what answered; its notes are in the receipt, and those curves that have a value at every checkpoint.
+            run: the tested run; its notes go into the receipt. Curves need a value at every checkpoint to be kept.
             metrics: name -> figure.
-            predictions: name -> answers to the test.
-            split: identity of the examples that predictions are of.
+            predictions: name -> predictions on the test set.
+            split: identity of the test examples.
             tables: further arrays.
             series: plots.
             notes: arguments of :func:`~tlzoo.bench.receipts.receipt`.

@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from tlzoo.bench.report.costs_and_calibration import calibration, cost
 from tlzoo.bench.report.delta_m import deltas
-from tlzoo.bench.report.figures import calibration, cost
 from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row, number
 from tlzoo.bench.report.tables import Line, Table
 from tlzoo.bench.report.validators import choices, judged

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlzoo.bench.report.auxiliary_tables import sheets
-from tlzoo.bench.report.classes import ByClass, by_class
 from tlzoo.bench.report.conclusions import findings
+from tlzoo.bench.report.per_class import ByClass, by_class
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
 from tlzoo.bench.report.table_layout import Grid, grid

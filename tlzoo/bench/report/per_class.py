@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.bench.report.figures import labelled
+from tlzoo.bench.report.costs_and_calibration import labelled
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import new_panels, style, to_svg
 from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row

@@ -16,7 +16,7 @@ from torchmetrics.utilities import dim_zero_cat
 from tlzoo.data.tasks import Target, mean_metric
 from tlzoo.labels import value_labels
 from tlzoo.scoring.base import Scores
-from tlzoo.scoring.classes import ClassScores, mean
+from tlzoo.scoring.classification import ClassScores, mean
 
 __all__ = ["MultitaskScores", "target_scores"]
 

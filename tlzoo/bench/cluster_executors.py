@@ -12,9 +12,9 @@ from typing import Any
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execute import provenance
 from tlzoo.bench.executors import Listener, execute_within
-from tlzoo.bench.extensions import require_shared
 from tlzoo.bench.loggers import FOLDER, NAMES
 from tlzoo.bench.resources import import_path
+from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
 
 __all__ = ["RayCluster", "Slurm"]

@@ -191,7 +191,7 @@ def choose_executor(
         ValueError: there is none of this name.
     """
     from tlzoo.bench.executor_names import EXECUTORS
-    from tlzoo.bench.extensions import in_session
+    from tlzoo.bench.shared_extensions import in_session
 
     if executor is not None and not isinstance(executor, str):
         return executor
