@@ -297,7 +297,7 @@ def test_subsets_share_one_extraction(cache):
 def test_another_modality_is_refused(cache):
     texts = ExampleSet(inputs=np.array(["a", "b"]), modality="text", checksum="texts")
     with pytest.raises(ValueError, match="takes image items, and the set holds text"):
-        cache.apply(counted(), texts)
+        cache.apply(create_backbone(Counted(), num_features=2, modality="image"), texts)
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -67,7 +67,8 @@ def test_committed_results_are_summarized_by_what_methods_saw(tables, tmp_path):
     def cell(label, seed, accuracy, *sees):
         receipt = {"sees": list(sees)}
         metrics = {"test/accuracy": accuracy}
-        return {"task": "t", "backbone": "b", "label": label, "seed": seed, "metrics": metrics, "receipt": receipt}
+        row = {"task": "t", "kind": "domain", "backbone": "b", "label": label, "seed": seed}
+        return {**row, "metrics": metrics, "receipt": receipt}
 
     cells = [cell("dan", 0, 0.5, "x"), cell("bound", 0, 0.9, "y"), cell("dan", 1, 0.7, "x"), cell("low", 0, 0.0, "x")]
     (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "What?", "cells": cells}))
@@ -81,7 +82,8 @@ def test_committed_results_are_summarized_by_what_methods_saw(tables, tmp_path):
 def test_committed_results_of_other_episodes_stand_in_other_tables(tables, tmp_path):
     def cell(shot, accuracy):
         metrics = {"test/accuracy": accuracy, "test/interval": 0.012}
-        return {"task": "t", "label": "a", "budget": {"shot": shot}, "metrics": metrics, "receipt": {"sees": ["x"]}}
+        row = {"kind": "episode", "task": "t", "label": "a", "budget": {"shot": shot}}
+        return {**row, "metrics": metrics, "receipt": {"sees": ["x"]}}
 
     (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": [cell(1, 0.5), cell(5, 0.7)]}))
     shown = tables.results(tables._table, tmp_path)
@@ -97,7 +99,7 @@ def _adapted(tmp_path):
         sees = {"source only": ["s"], "target only": ["t"]}.get(label, ["s", "u"])
         metrics = {"test/accuracy": accuracy, "test/os_star": accuracy / 2, "oracle/accuracy": accuracy + 0.1}
         metrics |= {"selected/snd": picked} if picked is not None else {}
-        place = {"group": "G", "task": f"set:{task}", "backbone": "b", "seed": seed}
+        place = {"group": "G", "task": f"set:{task}", "kind": "domain", "backbone": "b", "seed": seed}
         return {**place, "label": label, "metrics": metrics, "receipt": {"sees": sees}}
 
     cells = [
@@ -130,7 +132,8 @@ def test_committed_results_of_several_tasks_are_means_with_the_gap_that_is_close
 
 def test_tasks_are_called_by_what_tells_them_apart(tables, tmp_path):
     def cell(task):
-        return {"task": task, "label": "a", "metrics": {"test/accuracy": 0.5}, "receipt": {"sees": ["x"]}}
+        row = {"kind": "domain", "task": task, "label": "a"}
+        return {**row, "metrics": {"test/accuracy": 0.5}, "receipt": {"sees": ["x"]}}
 
     def header(*names):
         (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": [cell(n) for n in names]}))
@@ -218,7 +221,7 @@ def test_formulas_that_are_set_are_left_alone():
 def test_rows_that_were_tuned_on_validation_labels_are_marked_and_not_set_apart(tables, tmp_path):
     def cell(label, *sees):
         receipt = {"sees": ["target labels", *sees]}
-        return {"task": "t", "label": label, "metrics": {"test/accuracy": 0.5}, "receipt": receipt}
+        return {"kind": "zeroshot", "task": "t", "label": label, "metrics": {"test/accuracy": 0.5}, "receipt": receipt}
 
     cells = [cell("plain"), cell("tuned", "validation labels")]
     (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": cells}))

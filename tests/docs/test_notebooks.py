@@ -59,7 +59,7 @@ def test_classifiers_answer_episodes_as_they_say(run):
 def test_unseen_classes_are_found_by_their_names(run):
     notebook, found = run("unseen_classes", "[top1, plain, curve.area]")
     top1, (seen, unseen), area = found
-    assert 0.15 < top1["ridge"] < top1["eszsl"]
+    assert 0.1 < top1["ridge"] < top1["eszsl"]  # chance is .005; no near-copy of an unseen concept is seen
     assert unseen < 0.05 < seen
     assert 0.05 < area < seen
     _ran_quietly(notebook, pictures=2)

@@ -110,13 +110,14 @@ def make_trainer():
 
 @pytest.fixture
 def losses():
-    """Return a callback that keeps the logged loss of every step in ``values``."""
+    """Return a callback that keeps the logged loss of every step in ``values``, and its supervised term in ``source``."""
 
     class Losses(pl.Callback):
         def __init__(self):
-            self.values = []
+            self.values, self.source = [], []
 
         def on_train_batch_end(self, trainer, *_):
             self.values.append(float(trainer.callback_metrics["train/loss"]))
+            self.source.append(float(trainer.callback_metrics.get("train/source", "nan")))
 
     return Losses()

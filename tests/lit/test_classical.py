@@ -66,7 +66,7 @@ def test_a_checkpoint_brings_it_back(episode_task, make_trainer, tmp_path):
 
 
 def test_meta_learners_are_refused():
-    with pytest.raises(TypeError, match="MAML learns from episodes; train it with OneShot"):
+    with pytest.raises(ValueError, match="oneshot/maml is a method for OneShot, not for ClassicalOneShot"):
         ClassicalOneShot("mlp", "maml", num_base_classes=3, backbone_settings=BACKBONE)
 
 

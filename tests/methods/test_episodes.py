@@ -100,7 +100,7 @@ def test_nan_is_reported_with_its_episode(features, episodes):
         if episodes.query[4, 2] in np.concatenate([episodes.support[place], episodes.query[place]])
     )
     item = episodes.query[4, 2]
-    with pytest.raises(FloatingPointError, match=rf"in episode {first}: item {item} of the features"):
+    with pytest.raises(FloatingPointError, match=rf"in episode {first}: item {item} of the transformed features"):
         EpisodeAnswers(ProtoNet(), damaged)(episodes, way=3)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-__all__ = ["Plan", "Summary", "make_plan", "run_cells"]
+__all__ = ["Plan", "RunSummary", "make_plan", "run_cells"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class RunSummary:
     """Counts of what a run did.
 
     Attributes:
@@ -79,7 +79,7 @@ def run_cells(
     executor: Executor | None = None,
     protocol: str = DEFAULT_PROTOCOL,
     console: Console | None = None,
-) -> Summary:
+) -> RunSummary:
     """Run the cells that are not in the store; failed ones run again.
 
     Args:
@@ -104,7 +104,7 @@ def run_cells(
         with _bar(len(missing), console) as bar:
             listener = _Progress(bar, failed)
             (executor or InProcess()).run(missing, store, protocol, listener)
-    return Summary(stored=len(stored), finished=len(missing) - len(failed), failed=failed)
+    return RunSummary(stored=len(stored), finished=len(missing) - len(failed), failed=failed)
 
 
 def _prepare(cells: Sequence[Cell], protocol: str, console: Console | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-from tlzoo.bench.runner import Plan, Summary, make_plan, run_cells
+from tlzoo.bench.runner import Plan, RunSummary, make_plan, run_cells
 from tlzoo.bench.store import Failure, Store
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.spelling import nearest
@@ -36,9 +36,9 @@ class SuiteRun:
 
     def __init__(self, plan: Plan, store: Store, *, protocol: str = DEFAULT_PROTOCOL, command: str = "") -> None:
         self.plan, self.store, self.protocol, self.command = plan, store, protocol, command
-        self.summary: Summary | None = None
+        self.summary: RunSummary | None = None
 
-    def run(self, executor: Executor, *, console: Console | None = None) -> Summary:
+    def run(self, executor: Executor, *, console: Console | None = None) -> RunSummary:
         """Run the cells that are not stored, those that failed before again.
 
         Args:

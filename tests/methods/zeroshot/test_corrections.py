@@ -134,14 +134,18 @@ def test_gamma_is_chosen_in_the_fit_and_helps():
     test = torch.arange(len(labels)) % 4 == 0
     seen = torch.arange(40) < 30
     rows = known & ~test
-    method = CalibratedStacking(base=_Leaning(12, 6)).double().fit(features[rows], labels[rows], embeddings[:30])
     plain = _Leaning(12, 6).double().fit(features[rows], labels[rows], embeddings[:30])
     asked = test | ~known
     scores = plain.bind(embeddings, seen=seen)(features[asked])
     curve = seen_unseen_curve(scores, labels[asked], seen)
-    seen_share, unseen_share = curve.at(float(method.gamma))
     assert curve.at(0.0)[1] < 0.1  # as they are, hardly an unseen class is ever named
-    assert 2 * seen_share * unseen_share / (seen_share + unseen_share) > 0.9 * float(curve.harmonic.max())
+    reached = []
+    for seed in range(7):  # which classes the fit holds out follows the run's seed
+        torch.manual_seed(seed)
+        method = CalibratedStacking(base=_Leaning(12, 6)).double().fit(features[rows], labels[rows], embeddings[:30])
+        seen_share, unseen_share = curve.at(float(method.gamma))
+        reached.append(2 * seen_share * unseen_share / (seen_share + unseen_share))
+    assert sorted(reached)[3] > 0.9 * float(curve.harmonic.max())
     torch.testing.assert_close(
         method.bind(embeddings, seen=seen)(features[asked]), scores - method.gamma * seen.double(), atol=1e-9, rtol=0
     )

@@ -32,7 +32,9 @@ class TestTimeProtocol(DomainProtocol):
     def __init__(self, cell: Cell, report: Report) -> None:
         super().__init__(cell, report)
         if cell.candidates:
-            raise ValueError("test-time methods answer once and have nothing to choose candidates by; give settings")
+            raise ValueError(
+                "test-time methods answer once and have no validation data to choose candidates by; give settings"
+            )
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return target data, and the method on a source model, which answers first."""

@@ -61,7 +61,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
             return self.data
         if not self.data.prompts:
             raise ValueError(
-                f"{self.task.name} has embeddings of its own; no prompts describe its classes, drop candidates"
+                f"{self.task.name} has embeddings of its own, so prompts have no effect; drop the candidates"
             )
         return _described(cell, replace(self.data.task, embeddings=None))
 
