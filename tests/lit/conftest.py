@@ -110,7 +110,7 @@ def make_trainer():
 
 @pytest.fixture
 def losses():
-    """Return a callback that keeps the logged loss of every step in ``values``, and its supervised term in ``source``."""
+    """Return a callback that keeps each step's logged loss in ``values``, and its supervised term in ``source``."""
 
     class Losses(pl.Callback):
         def __init__(self):
