@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import silhouette_score
 
 from tlzoo.functional import entropy, mmd
-from tlzoo.selection import SCORES, scores
+from tlzoo.selection import SCORES, SOURCE_SCORES, scores
 from tlzoo.selection.source_validators import negative_discrepancy
 from tlzoo.selection.validators import (
     PAIRWISE,
@@ -99,3 +99,11 @@ def test_refusals():
         neighborhood_density(torch.ones(3, 3), temperature=0)
     with pytest.raises(ValueError, match="no predictions to score"):
         negative_entropy(torch.ones(0, 3))
+
+
+def test_a_single_point_has_the_scores_that_need_no_pair():
+    features, logits = torch.randn(1, 4), torch.randn(1, 3)
+    source = Prediction(features=torch.randn(9, 4), logits=torch.randn(9, 3), labels=torch.arange(9) % 3)
+    found = scores(features, logits, source)
+    assert set(found) == {name for name in (*SCORES, *SOURCE_SCORES) if name not in PAIRWISE}
+    assert "entropy" in found

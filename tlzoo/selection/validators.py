@@ -160,7 +160,7 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
     """Return every score of the predictions on unlabelled target inputs, from one pass over them.
 
     Scores that compare all pairs of points (:data:`PAIRWISE`) take :data:`MAX_POINTS` per side, the same at every call,
-    because their time grows with the square.
+    because their time grows with the square. A single target point has no pairs: those scores are left out.
 
     Args:
         features: (N, D).
@@ -171,11 +171,16 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
     target = Prediction(features=features, logits=logits)
     few = _drawn(target)
     found = {}
+    left_out = PAIRWISE if len(logits) == 1 else ()
     for name, score in SCORES.items():
+        if name in left_out:
+            continue
         own = few if name in PAIRWISE else target
         found[name] = score(own.features, own.logits)
     if source is not None:
         for name, compare in SOURCE_SCORES.items():
+            if name in left_out:
+                continue
             found[name] = compare(_drawn(source), few) if name in PAIRWISE else compare(source, target)
     return found
 
