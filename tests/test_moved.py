@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tlzoo.moved import MOVED
+from tlzoo.moved import MOVED, SPLIT
 
 
 @pytest.mark.parametrize(("former", "now"), MOVED.items())
@@ -19,6 +19,16 @@ def test_a_former_name_gives_the_module_of_today_and_warns(former, now):
     assert found is module
     assert module.__spec__ is spec
     assert module.__name__ == f"tlzoo.{now}"
+
+
+@pytest.mark.parametrize(("former", "parts"), SPLIT.items())
+def test_the_former_name_of_a_split_module_has_the_content_of_its_parts(former, parts):
+    sys.modules.pop(f"tlzoo.{former}", None)
+    with pytest.warns(FutureWarning, match=rf"tlzoo\.{former} is tlzoo\.{parts[0]} and tlzoo\.{parts[1]} now"):
+        found = importlib.import_module(f"tlzoo.{former}")
+    for part in parts:
+        module = importlib.import_module(f"tlzoo.{part}")
+        assert all(getattr(found, name) is getattr(module, name) for name in module.__all__)
 
 
 def test_a_script_that_uses_one_runs():

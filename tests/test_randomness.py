@@ -19,7 +19,7 @@ ELSEWHERE = {
     "randomness.py": "the rule itself",
     "stats/": "resamples of existing results",
     "scoring/": "resamples of existing results",
-    "bench/execute.py": "seeds the global generators with the run's seed",
+    "bench/execution/one_cell.py": "seeds the global generators with the run's seed",
     "bench/protocols/": "seed the global generators with the run's seed; resamples and permutations of measurements",
     "bench/dependence.py": "the permutation of a measurement",
     "selection/validators.py": "the points that a score is measured on, the same for all runs",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["MOVED", "install"]
+__all__ = ["MOVED", "SPLIT", "install"]
 
 _GONE_WITH = "0.2"
 
@@ -19,19 +19,28 @@ MOVED: dict[str, str] = {
     "backbones.groups": "backbones.layer_groups",
     "backbones.pairs": "backbones.cross_encoder",
     "bench.checking": "bench.comparison_commands",
+    "bench.cluster_executors": "bench.execution.cluster_executors",
     "bench.difference": "bench.diff_results",
+    "bench.distributed": "bench.execution.multi_device",
+    "bench.distributed_worker": "bench.execution.multi_device_worker",
+    "bench.execute": "bench.execution.one_cell",
+    "bench.executor_names": "bench.execution.executor_names",
+    "bench.executors": "bench.execution.local_executors",
     "bench.facts": "bench.planning_cache",
     "bench.labels": "bench.stored_labels",
     "bench.located": "bench.yaml_lines",
     "bench.protocols.transforming": "bench.protocols.feature_transforms",
-    "bench.ranks": "bench.distributed_worker",
+    "bench.ranks": "bench.execution.multi_device_worker",
     "bench.reading": "bench.suite_reader",
     "bench.report.answer": "bench.report.conclusions",
     "bench.report.delta": "bench.report.delta_m",
     "bench.report.grid": "bench.report.table_layout",
     "bench.report.ranks": "bench.report.critical_difference",
     "bench.report.sheets": "bench.report.auxiliary_tables",
+    "bench.resources": "bench.execution.resources",
     "bench.sampling": "bench.tpe_search",
+    "bench.waiting": "bench.execution.waiting_cells",
+    "bench.worker": "bench.execution.pool_worker",
     "data.described": "data.datasets.sentiment_zeroshot",
     "data.digits": "data.datasets.digits",
     "data.emoji": "data.datasets.emoji",
@@ -70,6 +79,9 @@ MOVED: dict[str, str] = {
 }
 """Former name -> name, both within ``tlzoo``."""
 
+SPLIT: dict[str, tuple[str, ...]] = {"bench.runner": ("bench.execution.runner", "bench.plan")}
+"""Former name -> names of the modules that share its content."""
+
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a module under its former name."""
@@ -81,24 +93,32 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a spec for a former name, None for all others."""
-        is_former = fullname.removeprefix("tlzoo.") in MOVED and fullname.startswith("tlzoo.")
+        former = fullname.removeprefix("tlzoo.")
+        is_former = fullname.startswith("tlzoo.") and (former in MOVED or former in SPLIT)
         return importlib.util.spec_from_loader(fullname, self) if is_former else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module of today, and warn."""
-        now = f"tlzoo.{MOVED[spec.name.removeprefix('tlzoo.')]}"
+        """Return the module of today, or a new one with the content of several, and warn."""
+        former = spec.name.removeprefix("tlzoo.")
+        now = [f"tlzoo.{name}" for name in SPLIT.get(former) or (MOVED[former],)]
         warnings.warn(
-            f"{spec.name} is {now} now; the former name goes with tlzoo {_GONE_WITH}", FutureWarning, stacklevel=2
+            f"{spec.name} is {' and '.join(now)} now; the former name goes with tlzoo {_GONE_WITH}",
+            FutureWarning,
+            stacklevel=2,
         )
-        module = importlib.import_module(now)
-        self._specs[spec.name] = module.__spec__
-        return module
+        modules = [importlib.import_module(name) for name in now]
+        if len(modules) > 1:
+            whole = ModuleType(spec.name)
+            whole.__dict__.update({name: getattr(each, name) for each in modules for name in each.__all__})
+            return whole
+        self._specs[spec.name] = modules[0].__spec__
+        return modules[0]
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave the module as it is: it was executed under its own name."""
+        """Leave the module as it is: what it holds was executed under its own name."""
         spec = module.__spec__
         assert spec is not None
-        module.__spec__ = self._specs.pop(spec.name)
+        module.__spec__ = self._specs.pop(spec.name, spec)
 
 
 def install() -> None:

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tlzoo.bench import Cell
-from tlzoo.bench.executors import Executor, InProcess, Pool
+from tlzoo.bench.execution.local_executors import Executor, InProcess, Pool
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-from tlzoo.bench.runner import run_cells
 from tlzoo.bench.store import Store
 
 METHODS = ("adaptation/source_only", "adaptation/dan", "confusion/dann", "confusion/cdan")

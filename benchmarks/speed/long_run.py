@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from tlzoo.bench import Cell
-from tlzoo.bench.executor_names import EXECUTORS
+from tlzoo.bench.execution.executor_names import EXECUTORS
 from tlzoo.bench.store import Store
 from tlzoo.data import DomainTask, ExampleSet
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tlzoo.bench import Outcome
-from tlzoo.bench.runner import Plan, make_plan
+from tlzoo.bench.plan import Plan, make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
 

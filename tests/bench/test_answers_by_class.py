@@ -9,11 +9,11 @@ from sklearn.metrics import confusion_matrix
 
 import tlzoo
 from tlzoo.bench.cell import Outcome
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.protocols.skeleton import class_tables
 from tlzoo.bench.report import build_tables
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.per_class import by_class
-from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.bench.suite_reader import load_suite

@@ -1,11 +1,11 @@
 import pytest
 
 from tlzoo.bench import Cell
-from tlzoo.bench.cluster_executors import RayCluster, Slurm, _run_apart
-from tlzoo.bench.executor_names import EXECUTORS
-from tlzoo.bench.executors import InProcess
-from tlzoo.bench.resources import import_path
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.cluster_executors import RayCluster, Slurm, _run_apart
+from tlzoo.bench.execution.executor_names import EXECUTORS
+from tlzoo.bench.execution.local_executors import InProcess
+from tlzoo.bench.execution.resources import import_path
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 
 
@@ -102,7 +102,7 @@ def test_a_ray_node_that_is_killed_costs_only_its_cells_in_flight(tmp_path, prot
 def test_slurm_jobs_give_the_same_bytes_and_a_job_that_dies_fails_its_cell(tmp_path, protocol, expected, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PYTHONPATH", import_path())
-    monkeypatch.setattr("tlzoo.bench.cluster_executors._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("tlzoo.bench.execution.cluster_executors._POLL_SECONDS", 0.05)
     store = Store(tmp_path / "slurm")
     bad, dead = cells(1, fail=True)[0], cells(1, die=True)[0]
     summary = run_cells([*cells(1), bad, dead], store, executor=Slurm(3, "local"), protocol=protocol)

@@ -4,8 +4,8 @@ import pytest
 from tlzoo.bench import Outcome
 from tlzoo.bench.cell import EPISODE_ACCURACY
 from tlzoo.bench.compare import compare
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.report import build_tables
-from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
 

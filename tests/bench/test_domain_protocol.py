@@ -8,7 +8,7 @@ import torch
 
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import reproducible
+from tlzoo.bench.execution.one_cell import reproducible
 from tlzoo.bench.protocols import source_free
 from tlzoo.data import DomainTask, ExampleSet
 from tlzoo.methods.adaptation import CORAL

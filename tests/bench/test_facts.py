@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from tlzoo.bench import planning_cache as facts_module
+from tlzoo.bench.execution.resources import import_path
 from tlzoo.bench.planning_cache import Facts, code_fingerprint
-from tlzoo.bench.resources import import_path
 
 pytestmark = pytest.mark.usefixtures("home", "loaded")
 
@@ -23,9 +23,9 @@ groups:
 
 PLAN = """
 import sys
-from tlzoo.bench.runner import make_plan
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.suite_reader import load_suite
-from tlzoo.bench.resources import import_path
+from tlzoo.bench.execution.resources import import_path
 plan = make_plan(load_suite(sys.argv[1]), "numeric_protocol")
 assert len(plan.cells) == 3
 print([name for name in ("torch", "pytorch_lightning", "pandas", "matplotlib", "scipy") if name in sys.modules])
@@ -35,7 +35,7 @@ print([name for name in ("torch", "pytorch_lightning", "pandas", "matplotlib", "
 def test_a_remembered_plan_loads_nothing_heavy(tmp_path, protocol, loaded):
     path = tmp_path / "tiny.yaml"
     path.write_text(SUITE)
-    from tlzoo.bench.runner import make_plan
+    from tlzoo.bench.plan import make_plan
     from tlzoo.bench.suite_reader import load_suite
 
     make_plan(load_suite(str(path)), protocol)

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from tlzoo.bench import Cell, Outcome
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.terminal import terminal
 from tlzoo.bench.reproduce import find_cell
-from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.bench.suite_reader import load_suite
@@ -234,7 +234,7 @@ def test_an_error_on_the_command_line_is_plain():
 def test_an_error_of_a_cell_is_shown_in_one_plain_line(tmp_path, monkeypatch):
     from rich.console import Console
 
-    from tlzoo.bench.runner import run_cells
+    from tlzoo.bench.execution.runner import run_cells
 
     (tmp_path / "hostile_protocol.py").write_text(
         "def prepare(cells): raise OSError('\\x1b[2Jno disk')\n"

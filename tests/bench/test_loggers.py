@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch):
     )
 
     def run():
-        from tlzoo.bench.execute import reproducible
+        from tlzoo.bench.execution.one_cell import reproducible
 
         with reproducible(0, 1):
             return cell, protocols.run(cell, lambda _: None)

@@ -23,7 +23,7 @@ from tlzoo import create_backbone
 from tlzoo.backbones import register_backbone
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import reproducible
+from tlzoo.bench.execution.one_cell import reproducible
 from tlzoo.data import ExampleSet, register_task
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, ZeroShotTask
 

@@ -9,9 +9,10 @@ import pytest
 from tlzoo import registry
 from tlzoo.backbones import names
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import execute
-from tlzoo.bench.executors import InProcess, Pool
-from tlzoo.bench.runner import make_plan, run_cells
+from tlzoo.bench.execution.local_executors import InProcess, Pool
+from tlzoo.bench.execution.one_cell import execute
+from tlzoo.bench.execution.runner import run_cells
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.shared_extensions import in_session
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite

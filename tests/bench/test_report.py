@@ -11,11 +11,11 @@ from tlzoo.bench import Outcome
 from tlzoo.bench.baselines import MissingBaselineError
 from tlzoo.bench.cell import EPISODE_ACCURACY
 from tlzoo.bench.export import write_metrics, write_parquet
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.plots import plots
-from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.execute import execute
+from tlzoo.bench.execution.one_cell import execute
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.reproduce import find_cell, reproduce
 from tlzoo.bench.store import Store

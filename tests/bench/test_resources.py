@@ -3,10 +3,11 @@ import os
 import psutil
 import pytest
 
-from tlzoo.bench import Cell, executors, resources
-from tlzoo.bench.executors import Pool
-from tlzoo.bench.resources import WORKER_BYTES, Room, available_memory, peak_memory
-from tlzoo.bench.resources import cores as cores_of_process
+from tlzoo.bench import Cell
+from tlzoo.bench.execution import local_executors, resources
+from tlzoo.bench.execution.local_executors import Pool
+from tlzoo.bench.execution.resources import WORKER_BYTES, Room, available_memory, peak_memory
+from tlzoo.bench.execution.resources import cores as cores_of_process
 from tlzoo.bench.store import Store
 
 GIB = 2**30
@@ -93,7 +94,7 @@ def test_the_peak_only_grows():
 def test_a_pool_goes_on_with_fewer_where_memory_runs_short(tmp_path, protocol, machine, monkeypatch):
     machine(3, 4 * WORKER_BYTES)
     given, runs = Store(tmp_path), {}
-    give = executors._Worker.give
+    give = local_executors._Worker.give
 
     def counted(worker, cell):
         runs[id(worker)] = runs.get(id(worker), 0) + (cell is not None)
@@ -106,7 +107,7 @@ def test_a_pool_goes_on_with_fewer_where_memory_runs_short(tmp_path, protocol, m
         def finished(self, cell, error):
             assert error is None
 
-    monkeypatch.setattr(executors._Worker, "give", counted)
+    monkeypatch.setattr(local_executors._Worker, "give", counted)
     monkeypatch.setattr(Room, "saw", lambda self, peak: setattr(self, "_each", 4 * WORKER_BYTES))  # noqa: ARG005
     Pool().run(cells(7), given, protocol, Listening())
     assert len(given.finished(cells(7))) == 7

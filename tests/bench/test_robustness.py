@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.resources import import_path
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.resources import import_path
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ KILLED_RUNS = """
 import gc, json, os, random, signal, sys, time
 from pathlib import Path
 from tlzoo.bench import Cell
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 
 root, log = Path(sys.argv[1]), sys.argv[2]

@@ -14,11 +14,11 @@ import torch
 from rich.console import Console
 
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.execute import reproducible
-from tlzoo.bench.executor_names import EXECUTORS
-from tlzoo.bench.executors import InProcess, Pool, execute_within
-from tlzoo.bench.resources import import_path
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.executor_names import EXECUTORS
+from tlzoo.bench.execution.local_executors import InProcess, Pool, execute_within
+from tlzoo.bench.execution.one_cell import reproducible
+from tlzoo.bench.execution.resources import import_path
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 
 
@@ -129,8 +129,8 @@ RUN = """
 import signal
 import sys
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.executor_names import EXECUTORS
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.executor_names import EXECUTORS
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 if __name__ != "__main__":
     raise SystemExit("a worker imported the user's script")
@@ -164,7 +164,7 @@ def test_a_run_that_is_ended_keeps_what_it_finished(tmp_path, protocol, executor
 def test_a_worker_ends_with_its_runner(tmp_path, protocol, monkeypatch):
     monkeypatch.setenv("HANG_FROM", "0")
     monkeypatch.setenv("PYTHONPATH", import_path())
-    command = [sys.executable, "-m", "tlzoo.bench.worker", str(tmp_path / "runs"), protocol]
+    command = [sys.executable, "-m", "tlzoo.bench.execution.pool_worker", str(tmp_path / "runs"), protocol]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         worker.stdin.write(json.dumps(cells(1)[0].to_json()) + "\n")
         worker.stdin.flush()
@@ -244,8 +244,8 @@ TWO_RUNS = """
 import sys, time
 from pathlib import Path
 from tlzoo.bench import Cell, Outcome
-from tlzoo.bench.executors import InProcess, Pool
-from tlzoo.bench.runner import run_cells
+from tlzoo.bench.execution.local_executors import InProcess, Pool
+from tlzoo.bench.execution.runner import run_cells
 from tlzoo.bench.store import Store
 root, log, me = sys.argv[1:]
 budget = {"log": log}
@@ -283,7 +283,7 @@ def test_the_lock_of_a_run_that_was_killed_is_free(tmp_path, protocol, monkeypat
     monkeypatch.setenv("HANG_FROM", "0")
     (hung,) = cells(1)
     script = (
-        "import sys\nfrom tlzoo.bench import Cell\nfrom tlzoo.bench.runner import run_cells\n"
+        "import sys\nfrom tlzoo.bench import Cell\nfrom tlzoo.bench.execution.runner import run_cells\n"
         "from tlzoo.bench.store import Store\n"
         "cell = Cell(kind='domain', task='a->b', method='adaptation/dan', seed=0)\n"
         "run_cells([cell], Store(sys.argv[1]), protocol='numeric_protocol')\n"
@@ -308,7 +308,7 @@ def test_a_run_ends_when_another_finishes_its_last_cell(tmp_path, protocol, exec
     """The other run holds the lock at first, and has stored the cell when it is looked at again."""
     store, (cell,) = Store(tmp_path), cells(1)
     give_back = store.claim(cell)
-    monkeypatch.setattr("tlzoo.bench.executors._LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("tlzoo.bench.execution.local_executors._LOOK_AGAIN_SECONDS", 0.01)
     looked = []
     claim = Store.claim
 

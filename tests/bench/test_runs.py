@@ -3,8 +3,8 @@
 import pytest
 
 import tlzoo
-from tlzoo.bench.executors import InProcess, Pool
-from tlzoo.bench.runner import make_plan
+from tlzoo.bench.execution.local_executors import InProcess, Pool
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.suite_run import choose_executor, open_suite, run_suite
 from tlzoo.bench.yaml_lines import SuiteError

@@ -6,11 +6,11 @@ import pytest
 
 import tlzoo
 from tlzoo.bench import Cell, Outcome
+from tlzoo.bench.plan import make_plan
 from tlzoo.bench.report import build_tables, render, sheets
 from tlzoo.bench.report.critical_difference import ranking
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.validators import choices, judged, rank_correlation
-from tlzoo.bench.runner import make_plan
 from tlzoo.bench.store import Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.bench.suite_reader import load_suite

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell
-from tlzoo.bench.execute import execute
+from tlzoo.bench.execution.one_cell import execute
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite

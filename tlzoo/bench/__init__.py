@@ -2,9 +2,9 @@
 
 From a suite file to a stored outcome:
 
-1. :func:`run_suite` reads the file (``suite_reader``) and expands it to cells (``suite``, ``cell``);
-2. ``runner.run_cells`` gives an executor the cells that the store lacks;
-3. the executor calls ``execute.execute`` for each, in this process, a worker (``worker``) or on a cluster;
+1. :func:`run_suite` reads the file (``suite_reader``) and expands it to cells (``plan``, ``suite``, ``cell``);
+2. ``execution.runner.run_cells`` gives an executor the cells that the store lacks;
+3. the executor calls ``execution.one_cell.execute`` for each, in this process, in a worker or on a cluster;
 4. ``protocols.run`` picks the protocol of the cell's kind, which loads, builds, trains, measures and returns an outcome
    (``protocols.skeleton``);
 5. ``store.Store.write`` commits the outcome as two files; ``report`` makes tables and pages of what is stored.

@@ -84,7 +84,7 @@ _OPTIONS = {
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from tlzoo.bench.executor_names import EXECUTORS
+    from tlzoo.bench.execution.executor_names import EXECUTORS
     from tlzoo.bench.loggers import check_loggers, choose_loggers
 
     name = arguments.executor or "pool"

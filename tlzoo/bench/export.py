@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.validators import judged
-from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Record, Store
 from tlzoo.storage import replace_file
 

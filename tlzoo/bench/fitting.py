@@ -13,7 +13,7 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from tlzoo.bench.cell import Cell, Report
-from tlzoo.bench.execute import undisturbed
+from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
 from tlzoo.bench.tuning import plain
 from tlzoo.lit.data.base import TaskData
@@ -43,7 +43,7 @@ def fit(
     """Train for a number of steps, and leave the module in evaluation mode.
 
     It computes where the cell's ``trainer`` says, and on this process's CPU thread where it says nothing. The other
-    processes of a cell on several devices are there already (:mod:`tlzoo.bench.distributed`).
+    processes of a cell on several devices are there already (:mod:`tlzoo.bench.execution.multi_device`).
 
     Args:
         module: what is trained.

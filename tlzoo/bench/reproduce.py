@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tlzoo.bench.cell import SCHEMA_REVISION, Cell
-from tlzoo.bench.execute import execute, provenance
+from tlzoo.bench.execution.one_cell import execute, provenance
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.shared_extensions import changed_code
 from tlzoo.bench.store import Record, Store

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlzoo.bench.execution.runner import RunSummary, run_cells
+from tlzoo.bench.plan import Plan, make_plan
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
-from tlzoo.bench.runner import Plan, RunSummary, make_plan, run_cells
 from tlzoo.bench.store import Failure, Store
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.spelling import nearest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from tlzoo.bench.executors import Executor
+    from tlzoo.bench.execution.local_executors import Executor
     from tlzoo.bench.report.tables import Table
 
 __all__ = ["SuiteRun", "choose_executor", "open_suite", "run_suite"]
@@ -190,7 +191,7 @@ def choose_executor(
     Raises:
         ValueError: there is none of this name.
     """
-    from tlzoo.bench.executor_names import EXECUTORS
+    from tlzoo.bench.execution.executor_names import EXECUTORS
     from tlzoo.bench.shared_extensions import in_session
 
     if executor is not None and not isinstance(executor, str):

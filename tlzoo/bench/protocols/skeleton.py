@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.execute import undisturbed
+from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.receipts import receipt
 from tlzoo.bench.tuning import Settings, choose, settings_of

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.auxiliary_tables import sheets
 from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.per_class import ByClass, by_class
@@ -14,7 +15,6 @@ from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
 from tlzoo.bench.report.table_layout import Grid, grid
 from tlzoo.bench.report.tables import Table
-from tlzoo.bench.runner import Plan
 from tlzoo.bench.store import Failure, Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.storage import replace_file

@@ -18,7 +18,7 @@ from tlzoo.bench.baselines import (
     reference,
 )
 from tlzoo.bench.cell import EPISODE_ACCURACY, Cell
-from tlzoo.bench.runner import Plan
+from tlzoo.bench.plan import Plan
 from tlzoo.bench.store import Failure, Record, Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import PairedDifference, Summary, average_ranks, paired_difference, summary

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import provenance
-from tlzoo.bench.executors import Listener, execute_within
+from tlzoo.bench.execution.local_executors import Listener, execute_within
+from tlzoo.bench.execution.one_cell import provenance
+from tlzoo.bench.execution.resources import import_path
 from tlzoo.bench.loggers import FOLDER, NAMES
-from tlzoo.bench.resources import import_path
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
 

@@ -1,4 +1,4 @@
-"""A worker process of the pool: ``python -m tlzoo.bench.worker STORE PROTOCOL``.
+"""A worker process of the pool: ``python -m tlzoo.bench.execution.pool_worker STORE PROTOCOL``.
 
 It reads cells as lines of JSON and answers with lines of JSON: ``{"fraction": 0.5}`` while a cell runs, then ``{"done":
 hash, "error": null or text, "memory": bytes}``. When its input ends, it stops at once, even in the middle of a cell,
@@ -18,8 +18,8 @@ import time
 from typing import TextIO
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import execute
-from tlzoo.bench.resources import peak_memory
+from tlzoo.bench.execution.one_cell import execute
+from tlzoo.bench.execution.resources import peak_memory
 from tlzoo.bench.store import Store
 
 __all__ = ["main"]

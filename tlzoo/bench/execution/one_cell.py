@@ -19,7 +19,7 @@ import numpy as np
 
 import tlzoo
 from tlzoo.bench.cell import Cell, Outcome, Report
-from tlzoo.bench.distributed import execute_together
+from tlzoo.bench.execution.multi_device import execute_together
 from tlzoo.bench.planning_cache import dependency_versions
 from tlzoo.bench.store import Store
 from tlzoo.spelling import printable

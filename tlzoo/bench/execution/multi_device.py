@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from tlzoo.bench.cell import Cell, Report
-from tlzoo.bench.resources import worker_environment
+from tlzoo.bench.execution.resources import worker_environment
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
 
@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.1
 
 
 def execute_together(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
-    """Run a cell in the processes that it requests; see :func:`tlzoo.bench.execute.execute`.
+    """Run a cell in the processes that it requests; see :func:`tlzoo.bench.execution.one_cell.execute`.
 
     Raises:
         ValueError: the cell uses something that other processes cannot import.
@@ -61,7 +61,7 @@ class _Rank:
         self._said: IO[bytes] = (folder / f"{number}.said").open("w+b")
         addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "LOCAL_RANK": str(number)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tlzoo.bench.distributed_worker", str(self.store.root), protocol],
+            [sys.executable, "-m", "tlzoo.bench.execution.multi_device_worker", str(self.store.root), protocol],
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=self._said,

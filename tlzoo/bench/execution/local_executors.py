@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Protocol
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import execute, provenance
-from tlzoo.bench.resources import Room, worker_environment
+from tlzoo.bench.execution.one_cell import execute, provenance
+from tlzoo.bench.execution.resources import Room, worker_environment
+from tlzoo.bench.execution.waiting_cells import WaitingCells
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
-from tlzoo.bench.waiting import WaitingCells
 
 __all__ = ["Executor", "InProcess", "Listener", "Pool", "execute_within"]
 
@@ -73,7 +73,7 @@ class Pool:
 
     Args:
         workers: number of processes; by default as many as cores and memory allow
-            (:class:`~tlzoo.bench.resources.Room`), and fewer if cells need more memory than expected.
+            (:class:`~tlzoo.bench.execution.resources.Room`), and fewer if cells need more memory than expected.
         cell_timeout: seconds that a cell may take, including the start of a worker; no limit by default.
     """
 
@@ -193,7 +193,7 @@ class _Worker:
         self.overdue, self.begun = False, 0.0
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tlzoo.bench.worker", str(store.root), protocol],
+            [sys.executable, "-m", "tlzoo.bench.execution.pool_worker", str(store.root), protocol],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

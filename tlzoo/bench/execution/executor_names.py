@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tlzoo.bench.executors import Executor, InProcess, Pool
+from tlzoo.bench.execution.local_executors import Executor, InProcess, Pool
 
 __all__ = ["EXECUTORS"]
 
@@ -24,13 +24,13 @@ def _pool(workers: int | None, address: str | None, cell_timeout: float | None) 
 
 
 def _ray(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.cluster_executors import RayCluster
+    from tlzoo.bench.execution.cluster_executors import RayCluster
 
     return RayCluster(workers, address, cell_timeout)
 
 
 def _slurm(workers: int | None, address: str | None, cell_timeout: float | None) -> Executor:
-    from tlzoo.bench.cluster_executors import Slurm
+    from tlzoo.bench.execution.cluster_executors import Slurm
 
     return Slurm(workers, address, cell_timeout)
 

@@ -1,4 +1,4 @@
-"""Runs the missing cells of a suite and shows the progress."""
+"""Runs the cells that a store lacks and shows the progress."""
 
 from __future__ import annotations
 
@@ -9,52 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.executors import Executor, InProcess
-from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL, Facts
+from tlzoo.bench.execution.local_executors import Executor, InProcess
+from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
 from tlzoo.bench.store import Store
-from tlzoo.bench.suite import Group, Suite
 from tlzoo.spelling import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-__all__ = ["Plan", "RunSummary", "make_plan", "run_cells"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A suite with its cells.
-
-    Attributes:
-        suite: the suite.
-        groups: each group with its cells.
-        sees: name of a cell's method -> what it declares to see.
-    """
-
-    suite: Suite
-    groups: tuple[tuple[Group, tuple[Cell, ...]], ...]
-    sees: dict[str, list[str]]
-
-    @property
-    def cells(self) -> list[Cell]:
-        """All cells, each once, in the order of the suite."""
-        return list({cell.hash: cell for _, cells in self.groups for cell in cells}.values())
-
-
-def make_plan(suite: Suite, protocol: str = DEFAULT_PROTOCOL) -> Plan:
-    """Expand a suite; if all facts are cached, nothing heavy is imported.
-
-    Raises:
-        SuiteError: a name in it does not exist; the message has file and line.
-    """
-    facts = Facts(protocol)
-    # methods and backbones of all groups are looked up before the first task is loaded, so a typo shows at once
-    expanded = [(group, tuple(group.cells(facts))) for group in suite.groups]
-    groups = tuple((group.with_metric(facts), cells) for group, cells in expanded)
-    sees = {cell.method: facts.method(cell.method)["sees"] for _, cells in groups for cell in cells}
-    facts.save()
-    return Plan(suite=suite, groups=groups, sees=sees)
+__all__ = ["RunSummary", "run_cells"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""One process of a cell that trains on several devices: ``python -m tlzoo.bench.distributed_worker FOLDER PROTOCOL``.
+"""One process of a cell that trains on several devices.
 
-:mod:`tlzoo.bench.distributed` starts it, and ends with it.
+:mod:`tlzoo.bench.execution.multi_device` starts it as ``python -m tlzoo.bench.execution.multi_device_worker FOLDER
+PROTOCOL``; it ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from pathlib import Path
 
 from tlzoo.bench.cell import Cell
-from tlzoo.bench.execute import execute_alone
+from tlzoo.bench.execution.one_cell import execute_alone
 from tlzoo.bench.store import Store
 
 __all__ = ["main"]
