@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -29,6 +30,14 @@ def test_the_former_name_of_a_split_module_has_the_content_of_its_parts(former, 
     for part in parts:
         module = importlib.import_module(f"tlzoo.{part}")
         assert all(getattr(found, name) is getattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("former", [*MOVED, *SPLIT])
+def test_a_former_name_hides_nothing_of_its_package(former):
+    package, _, name = former.rpartition(".")
+    sys.modules.pop(f"tlzoo.{former}", None)
+    kept = vars(importlib.import_module(f"tlzoo.{package}")).get(name)
+    assert kept is None or isinstance(kept, ModuleType)
 
 
 def test_a_script_that_uses_one_runs():

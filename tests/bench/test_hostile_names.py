@@ -12,7 +12,7 @@ import yaml
 
 from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.plan import make_plan
-from tlzoo.bench.report import build_tables, render, sheets
+from tlzoo.bench.report import build_auxiliary_tables, build_tables, render
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.terminal import terminal
 from tlzoo.bench.reproduce import find_cell
@@ -97,8 +97,8 @@ def test_controls_in_a_suite_are_refused(tmp_path, label, key):
 
 def test_no_cell_of_a_spreadsheet_is_a_formula(plan, store):
     tables = build_tables(plan, store)
-    for form in ("csv", "csv-sheets"):
-        lines = list(csv.reader(io.StringIO(render(tables, form, sheets(tables, store)))))
+    for form in ("csv", "csv-auxiliary"):
+        lines = list(csv.reader(io.StringIO(render(tables, form, build_auxiliary_tables(tables, store)))))
         texts = [text for line in lines for text in line if not re.fullmatch(r"[-+]?[\d.]+(e-?\d+)?", text)]
         assert texts
         assert not [text for text in texts if text.startswith(("=", "+", "-", "@", "\t", "\r"))]
@@ -122,10 +122,10 @@ def test_markdown_shows_names_as_they_are(plan, store):
         assert label in re.sub(r"<[^>]+>", "", html).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv", "csv-sheets"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv", "csv-auxiliary"])
 def test_no_format_lets_a_control_through(plan, store, form):
     tables = build_tables(plan, store)
-    text = render(tables, form, sheets(tables, store))
+    text = render(tables, form, build_auxiliary_tables(tables, store))
     assert text.replace("\n", "") == printable(text.replace("\n", ""))
     if form == "terminal":
         assert "\\x1b]0;title\\x07" in text
@@ -134,11 +134,11 @@ def test_no_format_lets_a_control_through(plan, store, form):
 def test_the_terminal_of_a_user_is_left_alone(plan, store):
     from rich.console import Console
 
-    from tlzoo.bench.report.table_layout import grid
+    from tlzoo.bench.report.table_layout import layout
 
     console = Console(file=io.StringIO(), force_terminal=False)
     for table in build_tables(plan, store):
-        console.print(terminal(grid(table)), soft_wrap=True)
+        console.print(terminal(layout(table)), soft_wrap=True)
     assert "\x1b" not in console.file.getvalue()
 
 

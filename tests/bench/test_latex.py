@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tlzoo.bench.report.formats import latex
-from tlzoo.bench.report.table_layout import Entry, Grid, Row
+from tlzoo.bench.report.table_layout import Entry, Layout, Row
 
 HARD = "50 % of a_b & c#1 {x} ~ ^ \\ $2$ <tag> – − · ° † a→b ≥ é"
 KNOWN = (
@@ -19,9 +19,9 @@ def row(emphasis, label=HARD, message="", count=3):
     return Row((Entry(label), *figures), emphasis, message)
 
 
-def grid():
+def layout():
     rows = (row("best"), row("tied"), row("oracle"), row(""), row("failed", message=f"failed: {HARD}", count=1))
-    return Grid(f"Title {HARD}", ("method", f"accuracy {HARD}", "gain_%"), ((f"sees {HARD}", rows),), (HARD, "note"))
+    return Layout(f"Title {HARD}", ("method", f"accuracy {HARD}", "gain_%"), ((f"sees {HARD}", rows),), (HARD, "note"))
 
 
 def unescaped(text):
@@ -62,7 +62,7 @@ def problems(text):
 
 
 def test_a_table_with_every_hard_character_compiles():
-    text = latex([grid(), grid()])
+    text = latex([layout(), layout()])
     assert text.count(r"\begin{table}") == 2
     tables = text.split("\n\n")
     assert len(tables) == 2
@@ -70,7 +70,7 @@ def test_a_table_with_every_hard_character_compiles():
 
 
 def test_best_ties_and_oracle_stand_out():
-    best, tied, oracle = [line for line in latex([grid()]).splitlines() if "71.2" in line][:3]
+    best, tied, oracle = [line for line in latex([layout()]).splitlines() if "71.2" in line][:3]
     assert best.count(r"\textbf") == 2
     assert "$^{=}$" in tied
     assert oracle.count(r"\textcolor{gray}") == 3
@@ -89,4 +89,4 @@ def test_best_ties_and_oracle_stand_out():
     ],
 )
 def test_the_check_finds_what_is_wrong(spoil, found):
-    assert any(found in problem for problem in problems(spoil(latex([grid()]))))
+    assert any(found in problem for problem in problems(spoil(latex([layout()]))))

@@ -12,7 +12,7 @@ from tlzoo.bench.baselines import MissingBaselineError
 from tlzoo.bench.cell import EPISODE_ACCURACY
 from tlzoo.bench.export import write_metrics, write_parquet
 from tlzoo.bench.plan import make_plan
-from tlzoo.bench.report import build_tables, render, sheets
+from tlzoo.bench.report import build_auxiliary_tables, build_tables, render
 from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.plots import plots
@@ -122,12 +122,12 @@ def test_features_before_stand_beside_those_after(planned, store):
     assert any("source and target." in p.caption for p in plots(build_tables(plan, store)[0], store))
 
 
-def test_sheets_are_lines_of_figures(planned, store):
+def test_auxiliary_tables_are_lines_of_figures(planned, store):
     plan = planned()
     write(store, plan)
     tables = build_tables(plan, store)
-    lines = list(csv.DictReader(io.StringIO(render(tables, "csv-sheets", sheets(tables, store)))))
-    assert {line["sheet"].split(" · ")[0] for line in lines} >= {"Cost and calibration"}
+    lines = list(csv.DictReader(io.StringIO(render(tables, "csv-auxiliary", build_auxiliary_tables(tables, store)))))
+    assert {line["table"].split(" · ")[0] for line in lines} >= {"Cost and calibration"}
     (steps,) = [line for line in lines if line["row"] == "DAN" and line["column"] == "steps"]
     assert (float(steps["value"]), steps["text"]) == (3.0, "3")
 

@@ -59,13 +59,13 @@ def test_the_draw_is_fixed_and_fewer_shots_are_a_part_of_more():
 
 
 def test_shots_are_labelled_for_everybody_and_the_target_stays_unlabelled():
-    view = task().semi_supervised(2).view(DAN, by="dan")
+    view = task().semi_supervised(2).training_data(DAN, by="dan")
     assert len(view.shots.labels) == 8
     for reach in (lambda: view.target.labels, lambda: view.shots.attributes, lambda: view.shots.targets):
         with pytest.raises(SupervisionError, match="dan does not declare"):
             reach()
     assert len(view.shots.inputs) == 8  # nothing else of the target is behind them
-    assert task().view(DAN, by="dan").shots is None
+    assert task().training_data(DAN, by="dan").shots is None
 
 
 def test_classes_that_the_source_lacks_get_no_shots():
@@ -128,7 +128,7 @@ def test_subsets_of_one_raw_set_stay_one():
 
 
 def test_a_view_of_pooled_domains_holds_what_is_declared():
-    view = pooled().view(DAN, by="dan")
+    view = pooled().training_data(DAN, by="dan")
     assert view.source.domains.tolist() == pooled().source_train.domains.tolist()
     with pytest.raises(SupervisionError, match="labels: dan"):
         _ = view.target.labels

@@ -58,7 +58,7 @@ def test_a_view_holds_the_files_of_its_own_set(root):
     from tlzoo.types import Sees
 
     task = load_task("folder:photo->sketch", root=root)
-    view = task.view({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS}, by="toy")
+    view = task.training_data({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS}, by="toy")
     assert len(view.target.inputs.files) == 7
     assert view.target.batch(np.array([0])).labels is None
 

@@ -103,7 +103,7 @@ DAN = {S.SOURCE_INPUTS, S.SOURCE_LABELS, S.TARGET_INPUTS}
 
 
 def test_a_domain_view_is_what_is_declared():
-    view = domain_task().view(DAN, by="dan")
+    view = domain_task().training_data(DAN, by="dan")
     assert view.source.labels.tolist() == (np.arange(10) % 4).tolist()
     np.testing.assert_array_equal(view.target.inputs[np.arange(10)], RAW[20:30])
     assert view.target.batch(np.array([1])).labels is None
@@ -111,7 +111,7 @@ def test_a_domain_view_is_what_is_declared():
 
 
 def test_declared_target_labels_are_handed_out():
-    view = domain_task().view({*DAN, S.TARGET_LABELS}, by="target_only")
+    view = domain_task().training_data({*DAN, S.TARGET_LABELS}, by="target_only")
     assert view.target.labels.tolist() == (np.arange(20, 30) % 4).tolist()
 
 
@@ -131,11 +131,11 @@ def test_declared_target_labels_are_handed_out():
 )
 def test_undeclared_access_to_a_domain_view_raises(sees, reach):
     with pytest.raises(SupervisionError, match=r"\w+: shot (does not declare that it sees this|declares .* only)"):
-        reach(domain_task().view(sees, by="shot"))
+        reach(domain_task().training_data(sees, by="shot"))
 
 
 def test_test_sets_are_no_part_of_a_view():
-    view = domain_task().view(set(Sees), by="all")
+    view = domain_task().training_data(set(Sees), by="all")
     with pytest.raises(AttributeError):
         _ = view.target_test
 
@@ -155,11 +155,11 @@ def test_nothing_in_a_domain_view_leads_to_what_is_withheld(sees):
     if S.SOURCE_INPUTS not in sees:
         withheld.append(RAW[:10])
     withheld += [WHOLE.targets["left"], WHOLE.attributes["concept"]]
-    assert_not_reachable(task.view(sees, by="toy"), *withheld)
+    assert_not_reachable(task.training_data(sees, by="toy"), *withheld)
 
 
 def test_the_walk_finds_a_planted_leak():
-    view = domain_task().view(DAN, by="dan")
+    view = domain_task().training_data(DAN, by="dan")
     object.__setattr__(view.target, "_kept", part(30, 40))
     with pytest.raises(AssertionError, match="holds what is withheld"):
         assert_not_reachable(view, RAW[30:40])
@@ -168,24 +168,24 @@ def test_the_walk_finds_a_planted_leak():
 def test_multitask_views():
     task = multitask_task()
     sees = {S.TARGET_INPUTS, S.TARGET_LABELS}
-    view = task.view(sees, by="equal")
+    view = task.training_data(sees, by="equal")
     assert view.train.targets["left"].tolist() == list(range(1000, 1020))
     for reach in (lambda: view.validation, lambda: view.train.labels, lambda: view.train.attributes):
         with pytest.raises(SupervisionError, match="equal"):
             reach()
     assert_not_reachable(view, RAW[20:], WHOLE.targets["left"][20:], WHOLE.attributes["concept"])
-    unlabelled = task.view({S.TARGET_INPUTS}, by="toy")
+    unlabelled = task.training_data({S.TARGET_INPUTS}, by="toy")
     with pytest.raises(SupervisionError, match="targets: toy does not declare"):
         _ = unlabelled.train.targets
-    selected = task.view({*sees, S.VALIDATION_LABELS}, by="tuned")
+    selected = task.training_data({*sees, S.VALIDATION_LABELS}, by="tuned")
     assert selected.validation.targets["right"].tolist() == list(range(2020, 2030))
 
 
 def test_episode_views():
     task = episode_task()
     with pytest.raises(SupervisionError, match="base: protonet declares target inputs, target labels only"):
-        _ = task.view({S.TARGET_INPUTS, S.TARGET_LABELS}, by="protonet").base
-    centered = task.view({S.SOURCE_INPUTS}, by="simpleshot")
+        _ = task.training_data({S.TARGET_INPUTS, S.TARGET_LABELS}, by="protonet").base
+    centered = task.training_data({S.SOURCE_INPUTS}, by="simpleshot")
     assert len(centered.base) == 20
     with pytest.raises(SupervisionError, match="labels: simpleshot"):
         _ = centered.base.labels
@@ -209,26 +209,26 @@ def test_episodes_of_a_task_come_from_the_split_asked_for():
 def test_zero_shot_views_count_labels_within_the_seen_classes():
     task = zeroshot_task()
     sees = {S.SOURCE_INPUTS, S.SOURCE_LABELS, S.CLASS_DESCRIPTIONS}
-    view = task.view(sees, by="eszsl")
+    view = task.training_data(sees, by="eszsl")
     assert set(view.train.labels.tolist()) == {0, 1}
     np.testing.assert_array_equal(view.class_embeddings, task.embeddings[[1, 3]])
     with pytest.raises(SupervisionError, match="unseen_embeddings: eszsl declares"):
         _ = view.unseen_embeddings
     assert_not_reachable(view, task.embeddings[[0, 2]], RAW[0::4], RAW[2::4], WHOLE.attributes["concept"])
-    generating = task.view({*sees, S.UNSEEN_DESCRIPTIONS}, by="clswgan")
+    generating = task.training_data({*sees, S.UNSEEN_DESCRIPTIONS}, by="clswgan")
     np.testing.assert_array_equal(generating.unseen_embeddings, task.embeddings[[0]])
     with pytest.raises(SupervisionError, match="train: cosine"):
-        _ = task.view({S.CLASS_DESCRIPTIONS}, by="cosine").train
+        _ = task.training_data({S.CLASS_DESCRIPTIONS}, by="cosine").train
 
 
 def test_zero_shot_views_say_what_is_missing():
     task = zeroshot_task()
     with pytest.raises(ValueError, match="not encoded yet"):
-        replace(task, embeddings=None).view({S.CLASS_DESCRIPTIONS}, by="cosine")
+        replace(task, embeddings=None).training_data({S.CLASS_DESCRIPTIONS}, by="cosine")
     untrained = replace(task, train=None, seen=np.empty(0, dtype=np.int64))
     with pytest.raises(ValueError, match="has no training examples, which eszsl wants"):
-        untrained.view({S.SOURCE_INPUTS, S.CLASS_DESCRIPTIONS}, by="eszsl")
-    assert untrained.view({S.CLASS_DESCRIPTIONS}, by="cosine").class_embeddings.shape == (0, 2)
+        untrained.training_data({S.SOURCE_INPUTS, S.CLASS_DESCRIPTIONS}, by="eszsl")
+    assert untrained.training_data({S.CLASS_DESCRIPTIONS}, by="cosine").class_embeddings.shape == (0, 2)
 
 
 def test_held_out_classes_join_the_seen_ones():
@@ -239,7 +239,7 @@ def test_held_out_classes_join_the_seen_ones():
     assert joined.validation is None
     assert sorted(joined.train.labels.tolist()) == [1] * 10 + [2] * 10 + [3] * 10
     sees = {S.SOURCE_INPUTS, S.SOURCE_LABELS, S.CLASS_DESCRIPTIONS}
-    assert set(joined.view(sees, by="eszsl").train.labels.tolist()) == {0, 1, 2}
+    assert set(joined.training_data(sees, by="eszsl").train.labels.tolist()) == {0, 1, 2}
     with pytest.raises(ValueError, match="toy has no training and held-out classes"):
         joined.with_held_out_seen()
 

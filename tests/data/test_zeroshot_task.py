@@ -107,7 +107,7 @@ def test_the_rehearsal_of_unseen_classes_alone_trains_on_all_that_is_seen():
 
 def test_a_fit_gets_no_unseen_class():
     sees = {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS}
-    view = task().view(sees, by="eszsl")
+    view = task().training_data(sees, by="eszsl")
     assert view.class_embeddings.tolist() == np.eye(6)[[0, 2, 3]].tolist()
     assert set(view.train.labels.tolist()) == {0, 1, 2}
     with pytest.raises(SupervisionError, match="unseen_embeddings: eszsl declares"):
@@ -192,7 +192,7 @@ def test_sentiment_is_whole_and_binary(place):
 @pytest.mark.parametrize("seen", [[0, 2, 3], [3, 0, 2], [2, 3, 0]])
 def test_examples_meet_their_class_in_whatever_order_classes_stand(seen):
     made = task(seen=np.array(seen), embeddings=np.arange(12, dtype=np.float32).reshape(6, 2))
-    view = made.view({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS}, by="it")
+    view = made.training_data({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.CLASS_DESCRIPTIONS}, by="it")
     np.testing.assert_array_equal(view.class_embeddings[view.train.labels], made.embeddings[made.train.labels])
 
 

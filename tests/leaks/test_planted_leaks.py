@@ -221,7 +221,7 @@ class FollowsQueryOrder(EpisodeClassifier):
 class UsesBaseUndeclared(EpisodeClassifier):
     def __init__(self) -> None:
         super().__init__()
-        self.task = EPISODE.view(self.sees, by="mutant")
+        self.task = EPISODE.training_data(self.sees, by="mutant")
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         mean = torch.from_numpy(np.asarray(self.task.base.inputs)).mean(0)
@@ -232,7 +232,9 @@ class UsesBaseLabelsUndeclared(EpisodeClassifier):
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
 
     def learn_base(self, features: Tensor, labels: Tensor | None) -> None:
-        labels = torch.from_numpy(EPISODE.view(self.sees, by="mutant").base.labels) if labels is None else labels
+        labels = (
+            torch.from_numpy(EPISODE.training_data(self.sees, by="mutant").base.labels) if labels is None else labels
+        )
         self.scatter = torch.bincount(labels)
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
@@ -264,7 +266,7 @@ class HubnessCorrectionUndeclared(_Matching):
 
 class FitsOnUnseenDescriptions(_Matching):
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
-        view = ZEROSHOT.view(self.sees, by="mutant")
+        view = ZEROSHOT.training_data(self.sees, by="mutant")
         self.prior = torch.from_numpy(view.unseen_embeddings).mean(0)
         return self
 
@@ -282,7 +284,7 @@ class FitsOnLabelsUndeclared(_Matching):
 
 class ReadsValidation(Weighting):
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
-        validation = MULTITASK.view(self.sees, by="mutant").validation
+        validation = MULTITASK.training_data(self.sees, by="mutant").validation
         return torch.ones_like(losses) * len(validation)
 
 

@@ -114,7 +114,7 @@ def test_scale_is_that_of_the_training_inputs_in_view(domain_task):
 def test_target_shots(domain_task):
     module = DomainAdaptation("identity", "target_only", num_classes=3, backbone_settings=FEATURES)
     data = on(DomainData(domain_task, target_shots=2), module)
-    np.testing.assert_array_equal(np.bincount(data.view.target.labels), [2, 2, 2])
+    np.testing.assert_array_equal(np.bincount(data.training_data.target.labels), [2, 2, 2])
 
 
 def test_width_and_classes(domain_task):

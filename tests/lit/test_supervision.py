@@ -108,7 +108,7 @@ def test_a_method_cannot_reach_the_task_through_the_view(domain_task, make_train
     data = DomainData(domain_task, batch_size=8)
     train(module, data, make_trainer)
     with pytest.raises(SupervisionError, match="adaptation/dan does not declare"):
-        _ = data.view.target.labels
+        _ = data.training_data.target.labels
 
 
 def test_an_episode_method_that_does_not_see_the_base_set_is_not_shown_it(episode_task, make_trainer):

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tlzoo.backbones.extraction import Report, extract, progress_bar
+from tlzoo.backbones.extraction import OnProgress, extract, progress_bar
 from tlzoo.backbones.weights_fingerprint import fingerprint
 from tlzoo.inputs import by_position
 from tlzoo.storage import home
@@ -88,7 +88,7 @@ class FeatureCache:
         checksum: str,
         dtype: Dtype = "float32",
         batch_size: int = 64,
-        progress: bool | Report = True,
+        progress: bool | OnProgress = True,
     ) -> NDArray[Any]:
         """Return the features (N, D) of all inputs; compute and store them if necessary.
 
@@ -131,8 +131,8 @@ class FeatureCache:
 
         def fill(out: NDArray[Any]) -> None:
             title = f"features of {backbone.name}"
-            with progress_bar(title) if progress is True else nullcontext(progress or None) as report:
-                extract(backbone, inputs, out, batch_size=batch_size, report=report)
+            with progress_bar(title) if progress is True else nullcontext(progress or None) as on_progress:
+                extract(backbone, inputs, out, batch_size=batch_size, on_progress=on_progress)
 
         return self._entries.make(key, shape, wanted, fill, described)
 
@@ -143,7 +143,7 @@ class FeatureCache:
         *,
         dtype: Dtype = "float32",
         batch_size: int = 64,
-        progress: bool | Report = True,
+        progress: bool | OnProgress = True,
     ) -> S:
         """Return a set with its raw inputs replaced by their features.
 

@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from tlzoo.backbones.evaluation import evaluation
 from tlzoo.types import Backbone
 
-__all__ = ["Report", "extract", "progress_bar"]
+__all__ = ["OnProgress", "extract", "progress_bar"]
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""
 
 _PATIENCE = 2.0
 """Seconds of work that need no bar."""
 
 
-def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: int, report: Report | None) -> None:
+def extract(
+    backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: int, on_progress: OnProgress | None
+) -> None:
     """Write the features of all inputs (N, ...) into ``out`` (N, D); the network stays unchanged.
 
     Raises:
@@ -39,8 +41,8 @@ def extract(backbone: Backbone, inputs: Any, out: NDArray[Any], *, batch_size: i
             batch = backbone.preprocess(inputs[rows])
             features = backbone(batch.to(device) if isinstance(batch, Tensor) else batch)
             out[rows] = _checked(backbone, features, rows, out)
-            if report is not None:
-                report(start + len(rows), len(order))
+            if on_progress is not None:
+                on_progress(start + len(rows), len(order))
 
 
 def _order(backbone: Backbone, inputs: Any, count: int) -> NDArray[np.int64]:
@@ -79,7 +81,7 @@ def _checked(backbone: Backbone, features: Tensor, rows: NDArray[np.int64], out:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Report]:
+def progress_bar(title: str) -> Iterator[OnProgress]:
     """Yield a function that shows progress on standard error once the work takes more than two seconds."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -95,7 +97,7 @@ def progress_bar(title: str) -> Iterator[Report]:
     started = time.monotonic()
     shown: list[TaskID] = []
 
-    def report(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         if not shown and time.monotonic() - started > _PATIENCE:
             bar.start()
             shown.append(bar.add_task(title, total=total))
@@ -103,7 +105,7 @@ def progress_bar(title: str) -> Iterator[Report]:
             bar.update(task, completed=done)
 
     try:
-        yield report
+        yield on_progress
     finally:
         if shown:
             bar.stop()

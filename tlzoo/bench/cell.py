@@ -21,8 +21,8 @@ __all__ = [
     "SCHEMA_REVISION",
     "Cell",
     "Kind",
+    "OnProgress",
     "Outcome",
-    "Report",
     "canonical",
     "canonical_plain",
 ]
@@ -36,7 +36,7 @@ SCHEMA_REVISION = 1
 EPISODE_ACCURACY = "episode_accuracy"
 """Name of the prediction (E,) with the accuracy of each episode, for paired comparisons over the same episodes."""
 
-Report = Callable[[float], None]
+OnProgress = Callable[[float], None]
 """A function that a protocol calls with its progress in [0, 1]."""
 
 _PRESENTATION = ("label", "root")

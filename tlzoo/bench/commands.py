@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 INTERRUPTED = 130
-_FORMATS = ("terminal", "markdown", "latex", "csv", "csv-sheets", "html")
+_FORMATS = ("terminal", "markdown", "latex", "csv", "csv-auxiliary", "html")
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -117,13 +117,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _show(suite: SuiteRun, console: object = None) -> None:
     from rich.console import Console
 
-    from tlzoo.bench.report.auxiliary_tables import sheets
-    from tlzoo.bench.report.table_layout import grid
+    from tlzoo.bench.report.auxiliary_tables import build_auxiliary_tables
+    from tlzoo.bench.report.table_layout import layout
     from tlzoo.bench.report.terminal import terminal
 
     shown = console if isinstance(console, Console) else Console()
     tables = suite.tables()
-    for each in (*map(grid, tables), *sheets(tables, suite.store)):
+    for each in (*map(layout, tables), *build_auxiliary_tables(tables, suite.store)):
         shown.print(terminal(each), soft_wrap=True)
 
 

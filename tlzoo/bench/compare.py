@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.table_layout import number, span
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.tables import Table
 from tlzoo.registry import short_name
 from tlzoo.spelling import nearest
 from tlzoo.stats import (

@@ -1,6 +1,6 @@
 """Measures whether predictions depend on the other items of a test batch.
 
-A view can withhold labels from a method, but its use of test batch statistics only shows in the predictions: they
+A task can withhold labels from a method, but its use of test batch statistics only shows in the predictions: they
 change when the batch is permuted or split, or when an item comes alone.
 """
 

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
 from tlzoo.bench.tuning import plain
@@ -37,7 +37,7 @@ def fit(
     cell: Cell,
     *,
     steps: int,
-    report: Report,
+    on_progress: OnProgress,
     measure: Measure | None = None,
 ) -> None:
     """Train for a number of steps, and leave the module in evaluation mode.
@@ -50,7 +50,7 @@ def fit(
         data: its batches.
         cell: says where, and what loggers are told.
         steps: of the optimizer; -1 for a module that ends its training itself.
-        report: told the share of the training that is done.
+        on_progress: told the share of the training that is done.
         measure: called with the number of steps at every checkpoint, in evaluation mode and without gradients; what it
             returns is logged.
     """
@@ -67,7 +67,7 @@ def fit(
             enable_model_summary=False,
             limit_val_batches=0,
             log_every_n_steps=steps_per_checkpoint(steps),
-            callbacks=[_Progress(steps, report, measure)],
+            callbacks=[_Progress(steps, on_progress, measure)],
         )
         trainer.fit(module, datamodule=data)
         with undisturbed():
@@ -78,12 +78,12 @@ def fit(
 class _Progress(pl.Callback):
     """Reports the share of training, and measures at every checkpoint."""
 
-    def __init__(self, steps: int, report: Report, measure: Measure | None) -> None:
-        self.steps, self.report, self.measure = steps, report, measure
+    def __init__(self, steps: int, on_progress: OnProgress, measure: Measure | None) -> None:
+        self.steps, self.on_progress, self.measure = steps, on_progress, measure
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step % max(self.steps // 50, 1) == 0:
-            self.report(trainer.global_step / self.steps)
+            self.on_progress(trainer.global_step / self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.measure is not None:

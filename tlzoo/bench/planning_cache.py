@@ -66,7 +66,7 @@ class Facts:
     """Facts of one state of the code.
 
     Args:
-        protocol: name of the module that runs cells. Beside ``run(cell, report)`` and ``prepare(cells)`` it has
+        protocol: name of the module that runs cells. Beside ``run(cell, on_progress)`` and ``prepare(cells)`` it has
             ``REVISIONS``, a mapping of kind to integer, and may have ``allowed(kind)``, a mapping of ``"module"`` and
             ``"budget"`` to the names that a suite may set there, and ``SEARCH``, a mapping of kind to ``rules`` (which
             choose among settings, none of them by test labels; the first is the usual one) and ``module`` (settings of

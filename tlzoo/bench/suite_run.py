@@ -62,11 +62,11 @@ class SuiteRun:
         return build_tables(self.plan, self.store)
 
     def render(self, format: str = "markdown") -> str:
-        """Return the tables as text: ``markdown``, ``latex``, ``csv`` or ``csv-sheets``."""
-        from tlzoo.bench.report import render, sheets
+        """Return the tables as text: ``markdown``, ``latex``, ``csv`` or ``csv-auxiliary``."""
+        from tlzoo.bench.report import build_auxiliary_tables, render
 
         tables = self.tables()
-        return render(tables, format, sheets(tables, self.store))
+        return render(tables, format, build_auxiliary_tables(tables, self.store))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per finished cell, with its description and a column for each metric."""

@@ -1,4 +1,4 @@
-"""Tasks on pinned data, the views of them that methods get, and samplers that depend only on seed and step.
+"""Tasks on pinned data, the training data that methods get from them, and samplers that depend only on seed and step.
 
 >>> from tlzoo.data import list_tasks
 >>> "emoji/category:google->windows" in list_tasks()

@@ -118,7 +118,7 @@ class DataFacts:
             )
         backbone = create_backbone(str(self.features))
         found = np.empty((len(inputs), backbone.num_features), dtype=np.float32)
-        extract(backbone, inputs, found, batch_size=64, report=None)
+        extract(backbone, inputs, found, batch_size=64, on_progress=None)
         return found
 
 

@@ -76,13 +76,15 @@ class EpisodeAnswers:
         with torch.no_grad():
             self.items = Items(method.transform(method.as_features(features)))
 
-    def __call__(self, episodes: Episodes, *, way: int, report: Callable[[float], None] = lambda _: None) -> Tensor:
+    def __call__(
+        self, episodes: Episodes, *, way: int, on_progress: Callable[[float], None] = lambda _: None
+    ) -> Tensor:
         """Return the query logits (E, Q, way) of E episodes, without gradient.
 
         Args:
             episodes: indices of their items in the features.
             way: number of classes per episode.
-            report: gets the progress.
+            on_progress: gets the progress.
 
         Raises:
             FloatingPointError: NaN or Inf in the features of an episode; the message names it.
@@ -106,7 +108,7 @@ class EpisodeAnswers:
                 labels = torch.from_numpy(np.array(episodes.support_labels[part]))
                 pair = self.items.in_coordinates(*rows, jointly=jointly) if by_products else self.items.rows(*rows)
                 answers.append(self.method.classify(pair[0], labels.to(pair[0].device), pair[1], way=way))
-                report(min((first + size) / len(episodes.support), 1.0))
+                on_progress(min((first + size) / len(episodes.support), 1.0))
         return torch.cat(answers)
 
 

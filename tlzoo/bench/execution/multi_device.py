@@ -2,7 +2,7 @@
 
 Lightning's launchers run the caller's script again, which in a worker waits for cells, or fork in the middle of a
 run, and lose the measurements. Therefore all processes of a cell start at its beginning and run it from the seed on,
-each as one rank with its own folder; the measurements of the first count. When one fails, the others, which wait for
+each as one process with its own folder; the measurements of the first count. When one fails, the others, which wait for
 it, are ended.
 """
 
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.execution.resources import worker_environment
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
@@ -28,7 +28,7 @@ __all__ = ["execute_together"]
 _POLL_SECONDS = 0.1
 
 
-def execute_together(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
+def execute_together(cell: Cell, store: Store, protocol: str, on_progress: OnProgress) -> str | None:
     """Run a cell in the processes that it requests; see :func:`tlzoo.bench.execution.one_cell.execute`.
 
     Raises:
@@ -37,23 +37,23 @@ def execute_together(cell: Cell, store: Store, protocol: str, report: Report) ->
     require_shared([cell])
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
-        ranks = [_Rank(cell, protocol, number, port, Path(folder)) for number in range(cell.processes)]
+        processes = [_Process(cell, protocol, number, port, Path(folder)) for number in range(cell.processes)]
         try:
-            while (failed := next((rank for rank in ranks if rank.process.poll()), None)) is None:
-                if all(rank.process.poll() == 0 for rank in ranks):
+            while (failed := next((process for process in processes if process.process.poll()), None)) is None:
+                if all(process.process.poll() == 0 for process in processes):
                     break
-                report(ranks[0].progress())
+                on_progress(processes[0].progress())
                 time.sleep(_POLL_SECONDS)
         finally:
-            for rank in ranks:
-                rank.end()
+            for process in processes:
+                process.end()
         if failed is None:
-            store.adopt(ranks[0].store.files(cell))
+            store.adopt(processes[0].store.files(cell))
             return None
         return failed.record_failure(cell, store)
 
 
-class _Rank:
+class _Process:
     """One of the processes."""
 
     def __init__(self, cell: Cell, protocol: str, number: int, port: int, folder: Path) -> None:

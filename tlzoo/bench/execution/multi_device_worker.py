@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str]) -> None:
-    """Run the cell on standard input as the rank given by the environment."""
+    """Run the cell on standard input as the process whose number is in the environment."""
     folder, protocol = arguments
     cell = Cell.from_json(json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_input, daemon=True).start()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import tlzoo
-from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.execution.multi_device import execute_together
 from tlzoo.bench.planning_cache import dependency_versions
 from tlzoo.bench.store import Store
@@ -27,29 +27,29 @@ from tlzoo.spelling import printable
 __all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbed"]
 
 
-def execute(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
+def execute(cell: Cell, store: Store, protocol: str, on_progress: OnProgress) -> str | None:
     """Run a cell and store its outcome or failure.
 
     Args:
         cell: the cell to run.
         store: the store for its outcome or failure.
-        protocol: name of the module whose ``run(cell, report)`` returns the outcome.
-        report: gets the progress.
+        protocol: name of the module whose ``run(cell, on_progress)`` returns the outcome.
+        on_progress: gets the progress.
 
     Returns:
         None, or the last line of the traceback if the cell failed.
     """
     run = execute_alone if cell.processes == 1 else execute_together
-    return run(cell, store, protocol, report)
+    return run(cell, store, protocol, on_progress)
 
 
-def execute_alone(cell: Cell, store: Store, protocol: str, report: Report) -> str | None:
+def execute_alone(cell: Cell, store: Store, protocol: str, on_progress: OnProgress) -> str | None:
     """Run a cell in this process, alone or as one of several; see :func:`execute`."""
     begun, clock = datetime.now(UTC), time.perf_counter()
     notes = {"began": begun.isoformat(timespec="seconds"), **provenance()}
     try:
         with reproducible(cell.seed, cell.threads):
-            outcome = importlib.import_module(protocol).run(cell, report)
+            outcome = importlib.import_module(protocol).run(cell, on_progress)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{protocol}.run returned {type(outcome).__name__}; expected an Outcome")  # noqa: TRY301
         store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})

@@ -24,7 +24,7 @@ from tlzoo.bench.store import Store
 
 __all__ = ["main"]
 
-_REPORT_SECONDS = 0.2
+_SECONDS_BETWEEN_NEWS = 0.2
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     store = Store(root)
     while (line := cells.get()) is not None:
         cell = Cell.from_json(json.loads(line))
-        error = execute(cell, store, protocol, _Reporter(answers))
+        error = execute(cell, store, protocol, _Progress(answers))
         cells.busy = False
         answers.write(json.dumps({"done": cell.hash, "error": error, "memory": peak_memory()}) + "\n")
 
@@ -63,7 +63,7 @@ class _Cells:
         self._lines.put(None)
 
 
-class _Reporter:
+class _Progress:
     """Sends the progress, at most a few times per second."""
 
     def __init__(self, answers: TextIO) -> None:
@@ -71,7 +71,7 @@ class _Reporter:
 
     def __call__(self, fraction: float) -> None:
         now = time.monotonic()
-        if now - self._last >= _REPORT_SECONDS:
+        if now - self._last >= _SECONDS_BETWEEN_NEWS:
             self._last = now
             self._answers.write(json.dumps({"fraction": min(max(float(fraction), 0.0), 1.0)}) + "\n")
 

@@ -50,8 +50,8 @@ def run_cells(
         cells: the cells that should be in the store afterwards.
         store: the store for the outcomes.
         executor: runs the cells; by default this process.
-        protocol: module with ``run(cell, report)`` and ``prepare(cells)``, which is called once for all missing cells
-            (shared features, downloads).
+        protocol: module with ``run(cell, on_progress)`` and ``prepare(cells)``, which is called once for all missing
+            cells (shared features, downloads).
         console: shows the progress; None shows nothing.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.protocols.settings import ALLOWED, METHODS_IN, REVISIONS, SEARCH
 
 __all__ = ["METHODS_IN", "REVISIONS", "SEARCH", "allowed", "prepare", "run"]
@@ -38,14 +38,14 @@ def allowed(kind: str) -> dict[str, tuple[str, ...]]:
     return ALLOWED[kind]
 
 
-def run(cell: Cell, report: Report) -> Outcome:
+def run(cell: Cell, on_progress: OnProgress) -> Outcome:
     """Run one cell.
 
     Raises:
         SupervisionError: the method used data that it does not declare, or its predictions depend on the test batch
             without a declaration.
     """
-    outcome: Outcome = _protocol(cell)(cell, report).run()
+    outcome: Outcome = _protocol(cell)(cell, on_progress).run()
     return outcome
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from tlzoo.backbones.extraction import extract
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.fitting import fit, steps_per_checkpoint
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run
@@ -42,7 +42,7 @@ def train_backbone(
     settings: Settings,
     *,
     validate: Callable[[OneShot, EpisodeData], float],
-    report: Report,
+    on_progress: OnProgress,
 ) -> Run[EpisodeData, OneShot]:
     """Train the cell's backbone from scratch, and keep the checkpoint that answers validation episodes best.
 
@@ -52,7 +52,7 @@ def train_backbone(
         task: of raw inputs.
         settings: of the method.
         validate: accuracy of a module that answers features (or raw inputs, for meta-learners) on validation classes.
-        report: told the share of the training that is done.
+        on_progress: told the share of the training that is done.
 
     Returns:
         The module that answers episodes, with its data: features of the trained backbone, or raw inputs for a
@@ -87,7 +87,7 @@ def train_backbone(
         curves["validation"].append(accuracy)
         return {"validation": accuracy}
 
-    fit(module, raw, cell, steps=steps, report=report, measure=measure)
+    fit(module, raw, cell, steps=steps, on_progress=on_progress, measure=measure)
     module.load_state_dict(best)
     answering, features = _answering(cell, module, raw, "novel")
     notes = {"training": kind, "selection": f"best of {len(curves['step'])} checkpoints on validation episodes"}
@@ -122,7 +122,7 @@ def _answering(cell: Cell, module: OneShot, raw: EpisodeData, split: str) -> tup
 def _encoded(backbone: Backbone, examples: ExampleSet) -> ExampleSet:
     """Return the set with features of the backbone as it is now; they are not cached, since they serve once."""
     out = np.empty((len(examples), backbone.num_features), dtype=np.float32)
-    extract(backbone, examples.inputs, out, batch_size=256, report=None)
+    extract(backbone, examples.inputs, out, batch_size=256, on_progress=None)
     return examples.with_inputs(out)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.fitting import steps_per_checkpoint
 from tlzoo.bench.protocols.settings import optimizer_settings
@@ -95,8 +95,8 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
     transformed: ClassVar[bool] = True
     """Whether a transform of features may come before the method."""
 
-    def __init__(self, cell: Cell, report: Report) -> None:
-        super().__init__(cell, report)
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
+        super().__init__(cell, on_progress)
         if self.task.target_test.labels is None:
             raise ValueError(f"target_test of {self.task.name} has no labels, which a cell is measured by; give labels")
         if self.task.shots is not None and not issubclass(method_class(cell.method), (Alignment, FeatureTransform)):

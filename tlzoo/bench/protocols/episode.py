@@ -63,10 +63,10 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
                 return Run(cell=cell, data=self.data, module=self._on_features(cell, settings))
             case "none":
                 return self._as_it_comes(cell, settings)
-        return train_backbone(cell, self.task, settings, validate=self._validated, report=self._first_half)
+        return train_backbone(cell, self.task, settings, validate=self._validated, on_progress=self._first_half)
 
     def _first_half(self, share: float) -> None:
-        self.report(share / 2)
+        self.on_progress(share / 2)
 
     def _on_features(self, cell: Cell, settings: Settings) -> OneShot:
         return OneShot(
@@ -99,7 +99,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         """Train on frozen features what the method itself learns, where the budget has steps."""
         steps = int(run.cell.budget.get("steps", 0))
         if steps and "training" not in run.cell.module:
-            fit(run.module, run.data, run.cell, steps=steps, report=self._first_half)
+            fit(run.module, run.data, run.cell, steps=steps, on_progress=self._first_half)
         run.module.eval()
         _show_base(run.module, run.data)
 
@@ -120,7 +120,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
     def outcome(self, run: EpisodeRun, note: dict[str, Any]) -> Outcome:
         """Answer the episodes of the novel classes; return what the cell found."""
         data, frozen, counted = run.data, run.data.episode_list(), EpisodeScores()
-        logits = _answers(run.module, data, "novel", frozen.episodes, lambda share: self.report(0.5 + share / 2))
+        logits = _answers(run.module, data, "novel", frozen.episodes, lambda share: self.on_progress(0.5 + share / 2))
         figures = counted.of(logits, torch.from_numpy(frozen.episodes.query_labels.copy()))
         answered = {"query_logits": logits.cpu().numpy()} if logits.numel() <= _STORED_SCORES else {}
         first = next(_batches(_features(data.task.novel), frozen[:1], way=frozen.way))
@@ -173,12 +173,12 @@ def _features(examples: ExampleSet) -> Tensor:
 
 
 def _answers(
-    module: OneShot, data: EpisodeData, split: Split, episodes: EpisodeIndices, report: Any = lambda _: None
+    module: OneShot, data: EpisodeData, split: Split, episodes: EpisodeIndices, on_progress: Any = lambda _: None
 ) -> Tensor:
     """Return the query logits (E, Q, way) of episodes of a split."""
     features = _features(getattr(data.task, split))
     if isinstance(module.method, EpisodeClassifier):
-        return EpisodeAnswers(module.method, features)(episodes, way=data.way, report=report)
+        return EpisodeAnswers(module.method, features)(episodes, way=data.way, on_progress=on_progress)
     with torch.no_grad():
         return torch.cat([module(episode) for episode in _batches(features, episodes, way=data.way)])
 

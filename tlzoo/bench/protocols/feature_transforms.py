@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings
@@ -29,10 +29,10 @@ class TransformProtocol(DomainProtocol):
 
     transformed = False
 
-    def __init__(self, cell: Cell, report: Report) -> None:
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         if not cell.module.get("frozen"):
             raise ValueError(f"{cell.method} takes features; set frozen: true and name the backbone that extracts them")
-        super().__init__(cell, report)
+        super().__init__(cell, on_progress)
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return features, and the transform with its classifier, not fitted yet."""
@@ -44,11 +44,11 @@ class TransformProtocol(DomainProtocol):
 
     def train(self, run: DomainRun) -> None:
         """Fit to what the method sees of the task, and measure."""
-        view = run.data.task.view(run.method.sees, by=run.method.name)
+        seen = run.data.task.training_data(run.method.sees, by=run.method.name)
         run.module.fit(
-            *_labelled(view.source),
-            _inputs(view.target) if Sees.TARGET_INPUTS in run.method.sees else None,
-            shots=None if view.shots is None else _labelled(view.shots),
+            *_labelled(seen.source),
+            _inputs(seen.target) if Sees.TARGET_INPUTS in run.method.sees else None,
+            shots=None if seen.shots is None else _labelled(seen.shots),
         )
         self.checkpoint(run, 0)
 

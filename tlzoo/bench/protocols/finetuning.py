@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tlzoo.backbones import create_backbone
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, scored
 from tlzoo.bench.protocols.settings import optimizer_settings
@@ -30,13 +30,13 @@ class FineTuningProtocol(DomainProtocol):
         ValueError: the cell has candidates; no validation labels are left among a few shots.
     """
 
-    def __init__(self, cell: Cell, report: Report) -> None:
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         if cell.candidates:
             raise ValueError("fine-tuning on a few shots has no validation set to choose candidates by; give settings")
         self.pretraining = int(cell.budget.get("pretraining_steps", 0))
         first = 0.5 if self.pretraining else 0.0
-        self.report_pretraining: Report = lambda share: report(first * share)
-        super().__init__(cell, lambda share: report(first + (1 - first) * share))
+        self.on_pretraining_progress: OnProgress = lambda share: on_progress(first * share)
+        super().__init__(cell, lambda share: on_progress(first + (1 - first) * share))
 
     @classmethod
     def load(cls, cell: Cell, task: DomainTask) -> DomainData:
@@ -62,7 +62,7 @@ class FineTuningProtocol(DomainProtocol):
             module = DomainAdaptation(
                 backbone, "source_only", num_classes=self.task.num_classes, optimizer={"backbone_lr": 1.0, "lr": 0.01}
             )
-            fit(module, data, cell, steps=self.pretraining, report=self.report_pretraining)
+            fit(module, data, cell, steps=self.pretraining, on_progress=self.on_pretraining_progress)
         torch.manual_seed(cell.seed)
         return copy.deepcopy(backbone)
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tlzoo.bench.cell import Cell, Outcome, Report
+from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.receipts import receipt
@@ -60,7 +60,7 @@ class Protocol(ABC, Generic[T, D, M]):
 
     Args:
         cell: the cell to run.
-        report: called with the share that is done.
+        on_progress: called with the share that is done.
 
     Raises:
         TypeError: the cell's task is of another kind.
@@ -68,8 +68,8 @@ class Protocol(ABC, Generic[T, D, M]):
 
     takes: ClassVar[type[Task]]
 
-    def __init__(self, cell: Cell, report: Report) -> None:
-        self.cell, self.report = cell, report
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
+        self.cell, self.on_progress = cell, on_progress
         with undisturbed():  # extracting features must not draw from the run's random numbers: the cache would not
             task: Any = load_task(cell.task, root=cell.root)
             if not isinstance(task, self.takes):
@@ -101,7 +101,7 @@ class Protocol(ABC, Generic[T, D, M]):
     def train(self, run: Run[D, M]) -> None:
         """Train for the budget's ``steps``, measuring at the checkpoints."""
         steps, module, data = int(run.cell.budget["steps"]), run.module, run.data
-        fit(module, data, run.cell, steps=steps, report=self.report, measure=partial(self.checkpoint, run))  # type: ignore[arg-type]  # those that train
+        fit(module, data, run.cell, steps=steps, on_progress=self.on_progress, measure=partial(self.checkpoint, run))  # type: ignore[arg-type]  # those that train
 
     def checkpoint(self, run: Run[D, M], step: int) -> Mapping[str, float]:
         """Measure a run after a number of steps, and add the figures to its curves."""

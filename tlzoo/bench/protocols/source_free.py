@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tlzoo.bench.cell import Cell, Report, canonical
+from tlzoo.bench.cell import Cell, OnProgress, canonical
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, domain_module
 from tlzoo.bench.protocols.settings import optimizer_settings
@@ -29,9 +29,9 @@ class SourceFreeProtocol(DomainProtocol):
 
     transformed = False
 
-    def __init__(self, cell: Cell, report: Report) -> None:
-        super().__init__(cell, report)
-        self.network, self.target = source_model(cell, self.task, report)
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
+        super().__init__(cell, on_progress)
+        self.network, self.target = source_model(cell, self.task, on_progress)
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return target data and module, before adaptation."""
@@ -46,7 +46,7 @@ class SourceFreeProtocol(DomainProtocol):
         return Run(cell=cell, data=self.target, module=module)
 
 
-def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network, DomainData]:
+def source_model(cell: Cell, task: DomainTask, on_progress: OnProgress) -> tuple[Network, DomainData]:
     """Return a network trained on the labelled source, and target data as that network takes them, without any source.
 
     All cells of a task, backbone, budget and seed share it, from the store or trained; what is stored are the very
@@ -59,7 +59,7 @@ def source_model(cell: Cell, task: DomainTask, report: Report) -> tuple[Network,
     module = domain_module(own, data, {})
 
     def trained(draft: Path) -> None:
-        fit(module, data, own, steps=int(own.budget["steps"]), report=lambda share: report(0.5 * share))
+        fit(module, data, own, steps=int(own.budget["steps"]), on_progress=lambda share: on_progress(0.5 * share))
         torch.save(module.network.state_dict(), draft)
 
     stored = torch.load(made_once(_path(own), trained), weights_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tlzoo.bench.cell import Cell, Report
+from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, scored
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.protocols.source_free import source_model
@@ -29,8 +29,8 @@ class TestTimeProtocol(DomainProtocol):
     __test__ = False
     transformed = False
 
-    def __init__(self, cell: Cell, report: Report) -> None:
-        super().__init__(cell, report)
+    def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
+        super().__init__(cell, on_progress)
         if cell.candidates:
             raise ValueError(
                 "test-time methods answer once and have no validation data to choose candidates by; give settings"
@@ -38,7 +38,7 @@ class TestTimeProtocol(DomainProtocol):
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return target data, and the method on a source model, which answers first."""
-        network, data = source_model(cell, self.task, self.report)
+        network, data = source_model(cell, self.task, self.on_progress)
         module = TestTimeAdaptation(network, cell.method, num_classes=data.num_classes, method_settings=settings).eval()
         data.attach(module)
         with torch.no_grad():
@@ -52,7 +52,7 @@ class TestTimeProtocol(DomainProtocol):
         answers: list[Tensor] = []
         for batch in data.passes(examples.subset(order), batch_size=data.batch_size):
             answers.append(run.module(batch.inputs))
-            self.report(0.5 + 0.5 * len(answers) * data.batch_size / len(examples))
+            self.on_progress(0.5 + 0.5 * len(answers) * data.batch_size / len(examples))
         logits = torch.empty_like(run.last["before"])
         logits[torch.from_numpy(order)] = torch.cat(answers).to(logits)
         run.last["target_test"] = Prediction(features=logits, logits=logits)

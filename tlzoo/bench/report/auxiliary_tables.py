@@ -1,4 +1,4 @@
-"""Additional sheets: costs, calibration and selection."""
+"""Tables beside the main one: costs, calibration and selection."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tlzoo.bench.report.costs_and_calibration import calibration, cost
 from tlzoo.bench.report.delta_m import deltas
-from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row, number
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.lines import Line
+from tlzoo.bench.report.table_layout import DASH, Entry, Layout, Row, number
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.validators import choices, judged
 from tlzoo.bench.store import Record, Store
 from tlzoo.bench.stored_labels import Labels
 from tlzoo.stats import mean_of_known
 
-__all__ = ["sheets"]
+__all__ = ["build_auxiliary_tables"]
 
 
-def sheets(tables: Sequence[Table], store: Store) -> list[Grid]:
-    """Return the sheets of a group and backbone, from its table of means if there is one.
+def build_auxiliary_tables(tables: Sequence[Table], store: Store) -> list[Layout]:
+    """Return the auxiliary tables of a group and backbone, from its table of means if there is one.
 
     Args:
         tables: from :func:`~tlzoo.bench.report.build_tables`.
@@ -27,16 +28,18 @@ def sheets(tables: Sequence[Table], store: Store) -> list[Grid]:
     """
     whole = [table for table in tables if table.task is None or len(table.group.tasks) == 1]
     made = [make(table, store) for table in whole for make in (deltas, _costs, _selection, _validators)]
-    return [grid for grid in made if grid is not None]
+    return [layout for layout in made if layout is not None]
 
 
-def _grid(table: Table, what: str, header: Sequence[str], row: Callable[[Line], list[Entry]], notes: list[str]) -> Grid:
+def _layout(
+    table: Table, what: str, header: Sequence[str], row: Callable[[Line], list[Entry]], notes: list[str]
+) -> Layout:
     sections = []
     for section in table.sections:
         rows = tuple(_row(line, row(line)) for line in section.lines if line.records)
         if rows:
             sections.append((section.title, rows))
-    return Grid(f"{what} · {table.title}", ("method", *header), tuple(sections), tuple(notes))
+    return Layout(f"{what} · {table.title}", ("method", *header), tuple(sections), tuple(notes))
 
 
 def _row(line: Line, entries: list[Entry]) -> Row:
@@ -50,7 +53,7 @@ def _plain(value: float, digits: int) -> Entry:
     return Entry(f"{value:,.{digits}f}".replace("-", "−"), value)
 
 
-def _costs(table: Table, store: Store) -> Grid | None:
+def _costs(table: Table, store: Store) -> Layout | None:
     """Return training steps, time, parameters and calibration; None if nothing is finished."""
     against = {
         (record.cell.task, record.cell.seed): record
@@ -73,7 +76,7 @@ def _costs(table: Table, store: Store) -> Grid | None:
     def row(line: Line) -> list[Entry]:
         return [_plain(figures[line.label][name], _COST_COLUMNS[name][0]) for name in names]
 
-    return _grid(table, "Cost and calibration", header, row, notes)
+    return _layout(table, "Cost and calibration", header, row, notes)
 
 
 _COST_COLUMNS = {
@@ -108,7 +111,7 @@ def _median_of_known(values: Iterable[float]) -> float:
     return statistics.median(known) if known else math.nan
 
 
-def _selection(table: Table, _: Store) -> Grid | None:
+def _selection(table: Table, _: Store) -> Layout | None:
     """Return the accuracy at the step that each validator picks, at the last and at the best step, or None."""
     found = dict.fromkeys(name for line in table.lines for record in line.records for name in choices(record))
     if len(found) < 3:  # the last step and the oracle alone are no selection
@@ -123,12 +126,12 @@ def _selection(table: Table, _: Store) -> Grid | None:
         "accuracy at the step that a label-free validator picks; last: no selection",
         "oracle: the best step by test labels, a bound that cannot be selected in practice",
     ]
-    return _grid(
+    return _layout(
         table, "Selection", names, lambda line: [Entry(number(v, table), v) for v in picked[line.label]], notes
     )
 
 
-def _validators(table: Table, _: Store) -> Grid | None:
+def _validators(table: Table, _: Store) -> Layout | None:
     """Return how well each validator ranks; None without validation."""
     records = [record for line in table.lines if not line.oracle for record in line.records]
     found = judged(records)
@@ -152,4 +155,4 @@ def _validators(table: Table, _: Store) -> Grid | None:
         "lost: test accuracy at the oracle's step minus that at the picked one",
     )
     header = ("validator", "over checkpoints", "over methods", "lost" + (" (%)" if table.group.percent else ""))
-    return Grid(f"Validators · {table.title}", header, (("all methods that may be validated", rows),), notes)
+    return Layout(f"Validators · {table.title}", header, (("all methods that may be validated", rows),), notes)

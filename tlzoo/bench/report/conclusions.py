@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.table_layout import number, span
-from tlzoo.bench.report.tables import Line, Section, Table
+from tlzoo.bench.report.tables import Section, Table
 
 __all__ = ["Finding", "findings"]
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import ACCENT, FAINT, INK, new_figure, style, to_svg
-from tlzoo.bench.report.tables import Line, Section, Table
+from tlzoo.bench.report.tables import Section, Table
 from tlzoo.stats import Ranking, friedman
 
 if TYPE_CHECKING:

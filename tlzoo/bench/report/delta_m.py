@@ -1,4 +1,4 @@
-"""The sheet of multitask tables: the gain of every method over single-task networks."""
+"""The auxiliary table of multitask groups: the gain of every method over single-task networks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from tlzoo.bench.baselines import is_single_task
-from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.lines import Line
+from tlzoo.bench.report.table_layout import DASH, Entry, Layout, Row
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Record, Store
 from tlzoo.stats import Summary, summary
 from tlzoo.stats.delta import Measured, Variant, delta_m
@@ -28,7 +29,7 @@ _HIGHER_IS_BETTER = {
 """Metrics of a target that count, those that are usual for its kind, and which end of each is good."""
 
 
-def deltas(table: Table, _: Store) -> Grid | None:
+def deltas(table: Table, _: Store) -> Layout | None:
     """Return delta-m of every line in both variants; None for other kinds of tables or without single-task runs."""
     base = next((line for line in table.lines if table.group.kind == "multitask" and is_single_task(line.cell)), None)
     if base is None or not base.records:
@@ -43,7 +44,7 @@ def deltas(table: Table, _: Store) -> Grid | None:
         "libmtl: relative gain in percent, higher is better; nash_mtl: its opposite, lower is better",
         "95 % interval, over runs",
     )
-    return Grid(f"Delta-m · {table.title}", ("method", *_VARIANTS, "interval (libmtl)"), sections, notes)
+    return Layout(f"Delta-m · {table.title}", ("method", *_VARIANTS, "interval (libmtl)"), sections, notes)
 
 
 def _row(line: Line, bases: dict[tuple[str, int], Record]) -> Row:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import CYCLE, new_panels, style, to_svg
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Store
 
 __all__ = ["embedding_plots"]

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from tlzoo.bench.report.table_layout import Entry, Grid, Row, grid
+from tlzoo.bench.report.table_layout import Entry, Layout, Row, layout
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
 from tlzoo.spelling import nearest, printable
@@ -16,10 +16,10 @@ from tlzoo.spelling import nearest, printable
 __all__ = ["FORMATS", "render"]
 
 
-def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) -> str:
-    """Return all tables, then the sheets, in one of the text formats.
+def render(tables: Sequence[Table], format: str, auxiliary: Sequence[Layout] = ()) -> str:
+    """Return all tables, then the auxiliary ones, in one of the text formats.
 
-    CSV only has the tables, whose columns differ from those of the sheets; ``csv-sheets`` has the sheets.
+    ``csv`` leaves out the auxiliary tables, whose columns differ; ``csv-auxiliary`` has only them.
 
     Raises:
         ValueError: there is no such format.
@@ -28,21 +28,21 @@ def render(tables: Sequence[Table], format: str, sheets: Sequence[Grid] = ()) ->
         raise ValueError(nearest(format, FORMATS, kind="format"))
     if format == "csv":
         return comma_separated(tables)
-    if format == "csv-sheets":
-        return comma_separated_sheets(sheets)
-    return _WRITERS[format]([*map(grid, tables), *sheets])
+    if format == "csv-auxiliary":
+        return comma_separated_values(auxiliary)
+    return _WRITERS[format]([*map(layout, tables), *auxiliary])
 
 
-def markdown(grids: Sequence[Grid]) -> str:
+def markdown(layouts: Sequence[Layout]) -> str:
     """Return GitHub-flavored tables; a row names each section."""
-    return "\n".join(map(_markdown_table, grids))
+    return "\n".join(map(_markdown_table, layouts))
 
 
-def _markdown_table(grid: Grid) -> str:
-    names = grid.header
-    lines = [f"### {_mark(grid.title)}", "", f"| {' | '.join(map(_mark, names))} |"]
+def _markdown_table(layout: Layout) -> str:
+    names = layout.header
+    lines = [f"### {_mark(layout.title)}", "", f"| {' | '.join(map(_mark, names))} |"]
     lines.append("|---" + "|---:" * (len(names) - 1) + "|")
-    for title, own in grid.sections:
+    for title, own in layout.sections:
         lines.append(f"| *{_mark(title)}* |" + " |" * (len(names) - 1))
         for row in own:
             texts = [_mark(entry.text) for entry in row.entries]
@@ -56,7 +56,7 @@ def _markdown_table(grid: Grid) -> str:
                 texts = [f"{texts[0]} ({_mark(row.message)})", *texts[1:]]
             texts += [""] * (len(names) - len(texts))
             lines.append(f"| {' | '.join(texts)} |")
-    notes = [f"{_mark('; '.join(grid.notes))}.", ""] if grid.notes else []
+    notes = [f"{_mark('; '.join(layout.notes))}.", ""] if layout.notes else []
     return "\n".join([*lines, "", *notes])
 
 
@@ -68,25 +68,25 @@ def _mark(text: str) -> str:
     return _MARKS.sub(r"\\\g<0>", printable(text))
 
 
-def latex(grids: Sequence[Grid]) -> str:
+def latex(layouts: Sequence[Layout]) -> str:
     r"""Return booktabs tables; the preamble needs ``booktabs`` and ``xcolor``."""
-    return "\n".join(map(_latex_table, grids))
+    return "\n".join(map(_latex_table, layouts))
 
 
-def _latex_table(grid: Grid) -> str:
-    names = grid.header
+def _latex_table(layout: Layout) -> str:
+    names = layout.header
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_tex(grid.title)}}}",
+        rf"\caption{{{_tex(layout.title)}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
         r"\toprule",
         " & ".join(map(_tex, names)) + r" \\",
     ]
-    for title, own in grid.sections:
+    for title, own in layout.sections:
         lines += [r"\midrule", rf"\multicolumn{{{len(names)}}}{{l}}{{\emph{{{_tex(title)}}}}} \\"]
         lines += [_latex_row(row, len(names)) for row in own]
-    notes = _tex("; ".join(grid.notes))
+    notes = _tex("; ".join(layout.notes))
     end = [r"\bottomrule", r"\end{tabular}", *([rf"\par\small {notes}."] if notes else []), r"\end{table}", ""]
     return "\n".join([*lines, *end])
 
@@ -157,18 +157,18 @@ def comma_separated(tables: Sequence[Table]) -> str:
     return out.getvalue()
 
 
-def comma_separated_sheets(sheets: Sequence[Grid]) -> str:
-    """Return one line per value of every sheet: the unrounded number, and its text in the sheet."""
+def comma_separated_values(layouts: Sequence[Layout]) -> str:
+    """Return one line per value of every table: the unrounded number, and its text in the table."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("sheet", "section", "row", "column", "value", "text"))
-    for sheet in sheets:
-        for title, rows in sheet.sections:
+    writer.writerow(("table", "section", "row", "column", "value", "text"))
+    for each in layouts:
+        for title, rows in each.sections:
             for row in rows:
                 name, *entries = row.entries
                 writer.writerows(
-                    (*map(_text, (sheet.title, title, name.text, column)), _figure(entry.number), _shown(entry))
-                    for column, entry in zip(sheet.header[1:], entries, strict=False)
+                    (*map(_text, (each.title, title, name.text, column)), _figure(entry.number), _shown(entry))
+                    for column, entry in zip(each.header[1:], entries, strict=False)
                 )
     return out.getvalue()
 
@@ -187,6 +187,6 @@ def _figure(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
 
 
-_WRITERS: dict[str, Callable[[Sequence[Grid]], str]] = {"terminal": plain, "markdown": markdown, "latex": latex}
+_WRITERS: dict[str, Callable[[Sequence[Layout]], str]] = {"terminal": plain, "markdown": markdown, "latex": latex}
 
-FORMATS = (*_WRITERS, "csv", "csv-sheets")
+FORMATS = (*_WRITERS, "csv", "csv-auxiliary")

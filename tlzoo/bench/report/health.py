@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tlzoo.bench.report.lines import Line, mean_curve
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import CYCLE, DASHES, FAINT, new_panels, style, to_svg
-from tlzoo.bench.report.tables import Line, Table, mean_curve
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Record
 
 __all__ = ["COLLAPSED", "collapsed", "health_plots", "is_sign"]

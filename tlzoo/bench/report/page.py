@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlzoo.bench.plan import Plan
-from tlzoo.bench.report.auxiliary_tables import sheets
+from tlzoo.bench.report.auxiliary_tables import build_auxiliary_tables
 from tlzoo.bench.report.conclusions import findings
 from tlzoo.bench.report.per_class import ByClass, by_class
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
-from tlzoo.bench.report.table_layout import Grid, grid
+from tlzoo.bench.report.table_layout import Layout, layout
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Failure, Store
 from tlzoo.bench.stored_labels import Labels
@@ -26,13 +26,13 @@ _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 @dataclass(frozen=True)
 class _Block:
-    """A table with its plots and sheets for the template."""
+    """A table with its plots and auxiliary tables for the template."""
 
     anchor: str
     table: Table
-    grid: Grid
+    layout: Layout
     plots: list[Plot]
-    sheets: list[Grid]
+    auxiliary: list[Layout]
     classes: list[ByClass]
 
 
@@ -77,9 +77,9 @@ def _block(place: int, table: Table, store: Store, labels: Labels) -> _Block:
     return _Block(
         anchor=f"table-{place}",
         table=table,
-        grid=grid(table),
+        layout=layout(table),
         plots=plots(table, store),
-        sheets=sheets([table], store),
+        auxiliary=build_auxiliary_tables([table], store),
         classes=by_class(table, store, labels),
     )
 

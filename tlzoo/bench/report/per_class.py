@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.bench.report.costs_and_calibration import labelled
+from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import new_panels, style, to_svg
-from tlzoo.bench.report.table_layout import DASH, Entry, Grid, Row
-from tlzoo.bench.report.tables import Line, Table
+from tlzoo.bench.report.table_layout import DASH, Entry, Layout, Row
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Record, Store
 from tlzoo.bench.stored_labels import Labels
 
@@ -35,7 +36,7 @@ Counts = NDArray[np.int64]
 class ByClass:
     """Accuracies per class of one prediction, and confusion matrices of few classes."""
 
-    table: Grid
+    table: Layout
     plots: list[Plot]
 
 
@@ -112,10 +113,10 @@ def _stored(record: Record, store: Store, labels: Labels) -> Iterator[tuple[str,
 def _shown(table: Table, name: str, answers: dict[str, _Answers]) -> ByClass:
     of = name.removeprefix("test_").replace("_", " ")
     title = "Answers by class" + ("" if of in ("logits", "query logits") else f": {of}")
-    return ByClass(_grid(table, title, answers), list(_confusions(table, title, answers)))
+    return ByClass(_layout(table, title, answers), list(_confusions(table, title, answers)))
 
 
-def _grid(table: Table, title: str, answers: dict[str, _Answers]) -> Grid:
+def _layout(table: Table, title: str, answers: dict[str, _Answers]) -> Layout:
     first = next(iter(answers.values()))
     asked = sorted(label for label, counts in first.counts.items() if counts[0])
     hardest = sorted(asked, key=first.accuracy)[:_MOST_CLASSES]
@@ -123,7 +124,9 @@ def _grid(table: Table, title: str, answers: dict[str, _Answers]) -> Grid:
     notes = ["accuracy in percent, all runs of a row together"]
     if len(asked) > len(hardest):
         notes.append(f"the {_MOST_CLASSES} classes of {len(asked)} that {next(iter(answers))} answers worst")
-    return Grid(f"{title} · {table.title}", ("class", "examples", *answers), (("classes", tuple(rows)),), tuple(notes))
+    return Layout(
+        f"{title} · {table.title}", ("class", "examples", *answers), (("classes", tuple(rows)),), tuple(notes)
+    )
 
 
 def _row(label: int, answers: dict[str, _Answers]) -> Row:

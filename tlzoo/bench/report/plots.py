@@ -11,9 +11,10 @@ import numpy as np
 from tlzoo.bench.report.critical_difference import rank_diagrams
 from tlzoo.bench.report.embeddings import embedding_plots
 from tlzoo.bench.report.health import health_plots, is_sign
+from tlzoo.bench.report.lines import mean_curve
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.svg import ACCENT, CYCLE, DASHES, FAINT, INK, new_figure, style, to_svg
-from tlzoo.bench.report.tables import Table, mean_curve
+from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Store
 
 if TYPE_CHECKING:

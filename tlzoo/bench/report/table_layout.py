@@ -1,4 +1,4 @@
-"""A table as a grid of text for all formats, which add their own emphasis and escapes."""
+"""A table as rows of text for all formats, which add their own emphasis and escapes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tlzoo.bench.report.health import collapsed
-from tlzoo.bench.report.tables import Line, Section, Table
+from tlzoo.bench.report.lines import Line
+from tlzoo.bench.report.tables import Section, Table
 
-__all__ = ["DASH", "Entry", "Grid", "Row", "grid", "number", "span"]
+__all__ = ["DASH", "Entry", "Layout", "Row", "layout", "number", "span"]
 
 Emphasis = Literal["best", "tied", "oracle", "failed", ""]
 
@@ -34,8 +35,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """What a format writes: a title, column names, rows in titled sections, and notes below."""
+class Layout:
+    """A table as text: a title, column names, rows in titled sections, and notes below."""
 
     title: str
     header: tuple[str, ...]
@@ -43,10 +44,10 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
-def grid(table: Table) -> Grid:
-    """Return the grid of a table."""
+def layout(table: Table) -> Layout:
+    """Return a table as text."""
     sections = tuple((section.title, tuple(rows(table, section))) for section in table.sections)
-    return Grid(table.title, tuple(header(table)), sections, tuple(footnotes(table)))
+    return Layout(table.title, tuple(header(table)), sections, tuple(footnotes(table)))
 
 
 def header(table: Table) -> list[str]:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlzoo.bench.report.table_layout import Grid, Row
+from tlzoo.bench.report.table_layout import Layout, Row
 from tlzoo.spelling import printable
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ _STYLES = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "re
 _GAP = "  "
 
 
-def terminal(grid: Grid) -> Text:
+def terminal(layout: Layout) -> Text:
     """Return a table for a rich console; print it with ``soft_wrap=True``."""
     from rich.text import Text
 
-    names = [printable(name) for name in grid.header]
-    every = [_texts(row) for _, own in grid.sections for row in own]
+    names = [printable(name) for name in layout.header]
+    every = [_texts(row) for _, own in layout.sections for row in own]
     widths = [
         max(len(name), *(len(texts[place]) for texts in every if place < len(texts)), 0)
         for place, name in enumerate(names)
     ]
     text = Text()
-    text.append(f"{printable(grid.title)}\n", style="bold")
+    text.append(f"{printable(layout.title)}\n", style="bold")
     text.append(f"{_spread(names, widths)}\n", style="underline")
     messages = []
-    for title, own in grid.sections:
+    for title, own in layout.sections:
         text.append(f"{printable(title)}\n", style="italic cyan")
         for row in own:
             text.append(f"{_spread(_texts(row), widths)}\n", style=_STYLES[row.emphasis])
@@ -45,7 +45,7 @@ def terminal(grid: Grid) -> Text:
                 )
     for message, style in messages:
         text.append(message, style=style)
-    for note in grid.notes:
+    for note in layout.notes:
         text.append(f"  {printable(note)}\n", style="dim")
     return text
 
@@ -66,12 +66,12 @@ def _spread(texts: Sequence[str], widths: Sequence[int]) -> str:
     return _GAP.join(cells).rstrip()
 
 
-def plain(grids: Sequence[Grid]) -> str:
+def plain(layouts: Sequence[Layout]) -> str:
     """Return the terminal's tables as plain text."""
     from rich.console import Console
 
     buffer = io.StringIO()
     console = Console(file=buffer, color_system=None)
-    for grid in grids:
-        console.print(terminal(grid), soft_wrap=True)
+    for layout in layouts:
+        console.print(terminal(layout), soft_wrap=True)
     return buffer.getvalue()

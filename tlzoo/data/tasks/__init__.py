@@ -1,25 +1,26 @@
-"""Tasks, one dataclass per type of transfer learning, and the views of them that methods get.
+"""Tasks, one dataclass per type of transfer learning, and the training data that methods get from them.
 
-A task holds everything, including test labels, and only the harness has it. A method gets ``task.view(sees, by=...)``;
-anything that it does not declare raises :class:`~tlzoo.types.SupervisionError`.
+A task holds everything, including test labels, and only the harness has it. A method gets
+``task.training_data(sees, by=...)``, in which anything that it does not declare raises
+:class:`~tlzoo.types.SupervisionError`.
 """
 
 from tlzoo.data.tasks.base import Task
-from tlzoo.data.tasks.domain import DomainTask, DomainView
-from tlzoo.data.tasks.episode import EpisodeTask, EpisodeView
-from tlzoo.data.tasks.multitask import MultitaskTask, MultitaskView, Target, mean_metric
-from tlzoo.data.tasks.zeroshot import ZeroShotTask, ZeroShotView
+from tlzoo.data.tasks.domain import DomainTask, DomainTrainingData
+from tlzoo.data.tasks.episode import EpisodeTask, EpisodeTrainingData
+from tlzoo.data.tasks.multitask import MultitaskTask, MultitaskTrainingData, Target, mean_metric
+from tlzoo.data.tasks.zeroshot import ZeroShotTask, ZeroShotTrainingData
 
 __all__ = [
     "DomainTask",
-    "DomainView",
+    "DomainTrainingData",
     "EpisodeTask",
-    "EpisodeView",
+    "EpisodeTrainingData",
     "MultitaskTask",
-    "MultitaskView",
+    "MultitaskTrainingData",
     "Target",
     "Task",
     "ZeroShotTask",
-    "ZeroShotView",
+    "ZeroShotTrainingData",
     "mean_metric",
 ]

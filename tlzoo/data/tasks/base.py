@@ -1,4 +1,4 @@
-"""The base of tasks and their views."""
+"""The base of tasks and what methods see of them."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def restricted(examples: ExampleSet, *, by: str, labels: bool, targets: bool = F
     return withheld(examples.detached(), *closed, why=f"{by} does not declare that it sees this")
 
 
-def close(view: T, needed: Mapping[str, Sees], sees: Collection[Sees], *, by: str) -> T:
-    """Return the view without the fields that ``by``, which declares ``sees``, may not see."""
+def close(data: T, needed: Mapping[str, Sees], sees: Collection[Sees], *, by: str) -> T:
+    """Return the data without the fields that ``by``, which declares ``sees``, may not see."""
     closed = [name for name, need in needed.items() if need not in sees]
     spelled = ", ".join(sorted(sees)) or "nothing"
-    return withheld(view, *closed, why=f"{by} declares {spelled} only") if closed else view
+    return withheld(data, *closed, why=f"{by} declares {spelled} only") if closed else data

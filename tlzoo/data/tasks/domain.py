@@ -14,7 +14,7 @@ from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.types import Sees
 
-__all__ = ["DomainTask", "DomainView"]
+__all__ = ["DomainTask", "DomainTrainingData"]
 
 Metric = Literal["accuracy", "balanced_accuracy", "macro_accuracy"]
 
@@ -22,8 +22,8 @@ _SHOT_SEED = (0, 7)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DomainView:
-    """The view of a domain method: training sets only, with labels as declared.
+class DomainTrainingData:
+    """What a domain method sees: training sets only, with labels as declared.
 
     ``shots`` are labelled for every method: the task shows them, and modules learn from them.
     """
@@ -67,9 +67,9 @@ class DomainTask(Task):
     target_names: tuple[str, ...] = ()
     mirrored: bool = False
 
-    def view(self, sees: Collection[Sees], *, by: str) -> DomainView:
+    def training_data(self, sees: Collection[Sees], *, by: str) -> DomainTrainingData:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
-        whole = DomainView(
+        whole = DomainTrainingData(
             source=restricted(self.source_train, by=by, labels=Sees.SOURCE_LABELS in sees),
             target=restricted(self.target_train, by=by, labels=Sees.TARGET_LABELS in sees),
             shots=None if self.shots is None else restricted(self.shots, by=by, labels=True),

@@ -14,12 +14,12 @@ from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.randomness import Stream
 from tlzoo.types import Sees
 
-__all__ = ["EpisodeTask", "EpisodeView"]
+__all__ = ["EpisodeTask", "EpisodeTrainingData"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EpisodeView:
-    """The view of an episode classifier, in addition to its support sets."""
+class EpisodeTrainingData:
+    """What an episode classifier sees in addition to its support sets."""
 
     base: ExampleSet
 
@@ -87,9 +87,9 @@ class EpisodeTask(Task):
             extra += [part.attributes[self.within] for part in self.sets().values()]
         return content_hash(super().checksum, *extra) if extra else super().checksum
 
-    def view(self, sees: Collection[Sees], *, by: str) -> EpisodeView:
+    def training_data(self, sees: Collection[Sees], *, by: str) -> EpisodeTrainingData:
         """Return the base set as ``by``, a method that declares ``sees``, may see it."""
-        whole = EpisodeView(base=restricted(self.base, by=by, labels=Sees.SOURCE_LABELS in sees))
+        whole = EpisodeTrainingData(base=restricted(self.base, by=by, labels=Sees.SOURCE_LABELS in sees))
         return close(whole, {"base": Sees.SOURCE_INPUTS}, sees, by=by)
 
     def episodes(

@@ -15,7 +15,7 @@ from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.labels import target_labels
 from tlzoo.types import Sees
 
-__all__ = ["Kind", "MultitaskTask", "MultitaskView", "Target", "mean_metric"]
+__all__ = ["Kind", "MultitaskTask", "MultitaskTrainingData", "Target", "mean_metric"]
 
 
 Kind = Literal["class", "value", "ordinal", "dense", "normals"]
@@ -71,8 +71,8 @@ def mean_metric(targets: Mapping[str, Target]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MultitaskView:
-    """The view of a multitask weighting."""
+class MultitaskTrainingData:
+    """What a multitask weighting sees."""
 
     train: ExampleSet
     validation: ExampleSet
@@ -120,10 +120,10 @@ class MultitaskTask(Task):
         """The name of the main metric: the mean over targets of the metric that fits each."""
         return mean_metric(self.targets)
 
-    def view(self, sees: Collection[Sees], *, by: str) -> MultitaskView:
+    def training_data(self, sees: Collection[Sees], *, by: str) -> MultitaskTrainingData:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
         labels = Sees.TARGET_LABELS in sees
-        whole = MultitaskView(
+        whole = MultitaskTrainingData(
             train=restricted(self.train, by=by, labels=False, targets=labels),
             validation=restricted(self.validation, by=by, labels=False, targets=True),
         )

@@ -16,7 +16,7 @@ from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.spelling import nearest
 from tlzoo.types import Sees
 
-__all__ = ["ZeroShotTask", "ZeroShotView"]
+__all__ = ["ZeroShotTask", "ZeroShotTrainingData"]
 
 _ALWAYS = ("description", "name")
 _CLASSES_OF = {
@@ -29,8 +29,8 @@ _CLASSES_OF = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ZeroShotView:
-    """The view of a compatibility, to fit on.
+class ZeroShotTrainingData:
+    """What a compatibility sees and is fitted on.
 
     Attributes:
         train: examples of seen classes, with labels as indices into ``class_embeddings``.
@@ -227,7 +227,7 @@ class ZeroShotTask(Task):
             validation=None,
         )
 
-    def view(self, sees: Collection[Sees], *, by: str) -> ZeroShotView:
+    def training_data(self, sees: Collection[Sees], *, by: str) -> ZeroShotTrainingData:
         """Return training examples and seen descriptions as ``by`` may see them, with renumbered labels."""
         if self.embeddings is None:
             raise ValueError(f"{self.name}: class descriptions are not encoded yet; set embeddings first")
@@ -236,7 +236,7 @@ class ZeroShotTask(Task):
         examples = self.test.subset(np.empty(0, dtype=np.int64)) if self.train is None else self.train
         assert examples.labels is not None  # zero-shot sets are labelled: the test needs it
         labels = self.places(examples.labels, self.seen)
-        whole = ZeroShotView(
+        whole = ZeroShotTrainingData(
             train=restricted(examples.with_labels(labels), by=by, labels=Sees.SOURCE_LABELS in sees),
             class_embeddings=self.embeddings[self.seen],
             unseen_embeddings=self.embeddings[self.unseen],

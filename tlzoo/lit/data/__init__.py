@@ -1,4 +1,4 @@
-"""Data modules: a method gets the view of a task that it declares, in batches that depend only on seed and step."""
+"""Data modules: a method gets the parts of a task that it declares, in batches that depend only on seed and step."""
 
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.domains import DomainData

@@ -1,4 +1,4 @@
-"""The base of data modules: task, view, and this process's share of a batch."""
+"""The base of data modules: task, training data, and this process's share of a batch."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         """Return the module that the trainer trains."""
         if self.trainer is None:
             raise RuntimeError(
-                "the data module gets its view of the task from the trainer's module; use it with a Trainer"
+                "the data module gets its part of the task from the trainer's module; use it with a Trainer"
             )
         module: Any = self.trainer.lightning_module
         if not isinstance(module, TransferModule):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
-from tlzoo.data.tasks import DomainTask, DomainView
+from tlzoo.data.tasks import DomainTask, DomainTrainingData
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
@@ -53,7 +53,7 @@ class DomainData(TaskData[DomainTask]):
     """
 
     takes = DomainTask
-    view: DomainView
+    training_data: DomainTrainingData
     views: Views | None
 
     def __init__(
@@ -87,7 +87,7 @@ class DomainData(TaskData[DomainTask]):
         self.scale, self.stored_views = scale, stored_views
 
     def setup(self, stage: str) -> None:
-        """Take the view of the task that the module's method declares, and fit transform and scale before training."""
+        """Take the parts of the task that the module's method declares, and fit transform and scale before training."""
         module = self._module()
         self._show(module)
         if stage == "fit" or module.preparation is None:
@@ -105,14 +105,14 @@ class DomainData(TaskData[DomainTask]):
                 f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
                 "from them besides the source; load the task without its shots, or use a method with a single loss"
             )
-        self.view = self.task.view(sees, by=by)
+        self.training_data = self.task.training_data(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
         self.views = self._target_views() if wanted else None
 
     def _target_views(self) -> Views:
         """Return the views of target training examples: of images, or of the numbers in batches."""
         if self.features is None or self.raw.target_train.modality != "image":
-            return DrawnViews(self.view.target, seed=self.seed, mirrored=self.task.mirrored)
+            return DrawnViews(self.training_data.target, seed=self.seed, mirrored=self.task.mirrored)
         copies = view_features(
             self.raw.target_train, self.features, copies=self.stored_views, mirrored=self.task.mirrored
         )
@@ -156,9 +156,9 @@ class DomainData(TaskData[DomainTask]):
         module.prepare_features(preparation)
 
     def _fit_transform(self, transform: FeatureTransform) -> None:
-        view = self.task.view(self.transform_sees, by=transform.name)
-        target = _values(view.target) if Sees.TARGET_INPUTS in self.transform_sees else None
-        transform.fit(_values(view.source), target)
+        seen = self.task.training_data(self.transform_sees, by=transform.name)
+        target = _values(seen.target) if Sees.TARGET_INPUTS in self.transform_sees else None
+        transform.fit(_values(seen.source), target)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.
@@ -166,14 +166,15 @@ class DomainData(TaskData[DomainTask]):
         With several sources, each contributes the same number of examples to a batch.
         """
         sees, _ = self._method()
+        seen = self.training_data
         drawn: dict[str, tuple[ExampleSet, BatchSampler | BalancedSampler]] = {}
         if Sees.SOURCE_INPUTS in sees:
-            drawn["source"] = self.view.source, self._source_sampler()
+            drawn["source"] = seen.source, self._source_sampler()
         if Sees.TARGET_INPUTS in sees:
-            drawn["target"] = self.view.target, self._sampler(self.view.target, stream=Stream.TARGET_BATCHES)
+            drawn["target"] = seen.target, self._sampler(seen.target, stream=Stream.TARGET_BATCHES)
         sides = [sampler for _, sampler in drawn.values()]  # shots are few, so they do not determine an epoch
-        if self.view.shots is not None:
-            drawn["shots"] = self.view.shots, self._sampler(self.view.shots, stream=Stream.SHOT_BATCHES)
+        if seen.shots is not None:
+            drawn["shots"] = seen.shots, self._sampler(seen.shots, stream=Stream.SHOT_BATCHES)
 
         def batch_at(step: int) -> DomainBatch:
             shares = {name: self._training_share(at(step)) for name, (_, at) in drawn.items()}
@@ -185,9 +186,9 @@ class DomainData(TaskData[DomainTask]):
         return self._stream(batch_at, *sides)
 
     def _source_sampler(self) -> BatchSampler | BalancedSampler:
-        domains = self.view.source.domains
+        domains = self.training_data.source.domains
         if not self.task.source_names or domains is None:
-            return self._sampler(self.view.source, stream=Stream.SOURCE_BATCHES)
+            return self._sampler(self.training_data.source, stream=Stream.SOURCE_BATCHES)
         return BalancedSampler(domains, self.batch_size, seed=self.seed, stream=Stream.SOURCE_BATCHES)
 
     def _sampler(self, examples: ExampleSet, *, stream: Stream) -> BatchSampler:
@@ -201,7 +202,7 @@ class DomainData(TaskData[DomainTask]):
         sees, _ = self._method()
         source = [self.passes(self.task.source_test)] if Sees.SOURCE_LABELS in sees else []
         label_free = Sees.TARGET_INPUTS in sees and (source or Sees.TARGET_LABELS not in sees)
-        return [*source, *([self.passes(self.view.target)] if label_free else [])] or NoLoaders()
+        return [*source, *([self.passes(self.training_data.target)] if label_free else [])] or NoLoaders()
 
     def target_batches(self, *, shuffle: bool = False) -> Iterable[Examples]:
         """Return one pass over the whole target training set as the method may see it, in every process.
@@ -209,7 +210,7 @@ class DomainData(TaskData[DomainTask]):
         Args:
             shuffle: in an order that ``seed`` draws: the batches of a sorted set are of one class.
         """
-        target = self.view.target
+        target = self.training_data.target
         order = np.arange(len(target))
         if shuffle:
             order = numpy_generator(self.seed, Stream.TARGET_START).permutation(order)

@@ -119,13 +119,13 @@ class EpisodeData(TaskData[EpisodeTask]):
 
     def base_examples(self, sees: frozenset[Sees], *, by: str) -> Examples:
         """Return the whole base set as the method may see it."""
-        base = self.task.view(sees, by=by).base
+        base = self.task.training_data(sees, by=by).base
         return base.batch(np.arange(len(base)))
 
     def train_dataloader(self) -> StepLoader[Episode] | StepLoader[Examples]:
         """Return the stream of training episodes, or of labelled batches, from base classes."""
         sees, by = self._method()
-        base = self.task.view(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
+        base = self.task.training_data(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
         assert self.steps_per_epoch is not None
         assert self.trainer is not None
         if getattr(self.trainer.lightning_module, "trains_on", "episodes") == "examples":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
-from tlzoo.data.tasks import MultitaskTask, MultitaskView
+from tlzoo.data.tasks import MultitaskTask, MultitaskTrainingData
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.types import TaskBatch
@@ -20,16 +20,16 @@ class MultitaskData(TaskData[MultitaskTask]):
     """Batches of a :class:`~tlzoo.data.tasks.MultitaskTask`; see :class:`TaskData` for the arguments."""
 
     takes = MultitaskTask
-    view: MultitaskView
+    training_data: MultitaskTrainingData
 
     def setup(self, stage: str) -> None:
-        """Create the view of the task that the module's method declares."""
+        """Take the parts of the task that the module's method declares."""
         sees, by = self._method()
-        self.view = self.task.view(sees, by=by)
+        self.training_data = self.task.training_data(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[TaskBatch]:
         """Return the stream of training batches."""
-        examples = self.view.train
+        examples = self.training_data.train
         sampler = BatchSampler(len(examples), self.batch_size, seed=self.seed)
         return self._stream(lambda step: _task_batch(examples, self._training_share(sampler(step))), sampler)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
-from tlzoo.data.tasks import ZeroShotTask, ZeroShotView
+from tlzoo.data.tasks import ZeroShotTask, ZeroShotTrainingData
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import encode_prompts, mean_direction
@@ -39,7 +39,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
     """
 
     takes = ZeroShotTask
-    view: ZeroShotView
+    training_data: ZeroShotTrainingData
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
     @property
     def class_embeddings(self) -> Tensor:
         """The embeddings (seen, A) that the method may fit on."""
-        return torch.from_numpy(self.view.class_embeddings)
+        return torch.from_numpy(self.training_data.class_embeddings)
 
     def _candidates(self, split: str) -> NDArray[np.int64]:
         if split == "validation":
@@ -99,18 +99,18 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         return self.task.places(labels, self._candidates(split))
 
     def setup(self, stage: str) -> None:
-        """Create the view of the task that the module's method declares."""
+        """Take the parts of the task that the module's method declares."""
         if stage == "fit":
             sees, by = self._method()
-            self.view = self.task.view(sees, by=by)
+            self.training_data = self.task.training_data(sees, by=by)
 
     def train_dataloader(self) -> StepLoader[Examples] | Passes[Examples]:
         """Return examples of seen classes: a stream for a trained method, one ordered pass for a closed form."""
         module: Any = self.trainer.lightning_module if self.trainer is not None else None
         if not module.trained:
-            return self.passes(self.view.train)
-        sampler = BatchSampler(len(self.view.train), self.batch_size, seed=self.seed)
-        return self._stream(lambda step: self.view.train.batch(self._training_share(sampler(step))), sampler)
+            return self.passes(self.training_data.train)
+        sampler = BatchSampler(len(self.training_data.train), self.batch_size, seed=self.seed)
+        return self._stream(lambda step: self.training_data.train.batch(self._training_share(sampler(step))), sampler)
 
     def val_dataloader(self) -> list[Passes[Examples]] | NoLoaders:
         """Return examples of the held-out classes, which play unseen, if there are any."""

@@ -7,7 +7,7 @@ import pytest
 import tlzoo
 from tlzoo.bench import Cell, Outcome
 from tlzoo.bench.plan import make_plan
-from tlzoo.bench.report import build_tables, render, sheets
+from tlzoo.bench.report import build_auxiliary_tables, build_tables, render
 from tlzoo.bench.report.critical_difference import ranking
 from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.validators import choices, judged, rank_correlation
@@ -73,13 +73,13 @@ def reported(tmp_path, protocol, home, task, examples):  # noqa: ARG001  # the w
     return reported
 
 
-def texts(grid):
-    return {row.entries[0].text: [entry.text for entry in row.entries[1:]] for _, own in grid.sections for row in own}
+def texts(layout):
+    return {row.entries[0].text: [entry.text for entry in row.entries[1:]] for _, own in layout.sections for row in own}
 
 
 def test_costs_and_calibration_come_from_what_is_stored(reported):
     _, store, tables = reported()
-    costs = sheets(tables, store)[0]
+    costs = build_auxiliary_tables(tables, store)[0]
     assert costs.title == "Cost and calibration · Adaptation · a->b · lenet"
     assert costs.header == ("method", "steps", "time / source only", "parameters", "ECE", "NLL", "macro-F1")
     measures = (expected_calibration_error, negative_log_likelihood, macro_f1)
@@ -92,9 +92,9 @@ def test_costs_and_calibration_come_from_what_is_stored(reported):
 def test_labels_are_loaded_once_and_found_by_their_split(reported, task, examples):
     _, store, tables = reported()
     before = len(task)
-    sheets(tables, store)
+    build_auxiliary_tables(tables, store)
     assert task[before:] == ["a->b"]
-    sheets(tables, store)
+    build_auxiliary_tables(tables, store)
     assert task[before:] == ["a->b"]
     cell = Cell(kind="domain", task="a->b", method="adaptation/dan")
     np.testing.assert_array_equal(Labels().find(cell, "test_logits", split_hash(examples)), LABELS)
@@ -122,7 +122,7 @@ def test_a_task_that_cannot_be_loaded_leaves_a_note(reported, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(tlzoo, "load_task", unreachable)
-    costs = sheets(tables, store)[0]
+    costs = build_auxiliary_tables(tables, store)[0]
     assert "ECE" not in costs.header
     assert "calibration is not known: OSError: no network" in costs.notes
 
@@ -134,12 +134,12 @@ def test_times_of_other_machines_are_not_compared(reported):
             record = store.read(cell)
             outcome = Outcome(metrics=record.metrics, curves=record.curves, receipt=record.receipt)
             store.write(cell, outcome, {**MACHINE, "processor": "other", "seconds": 1.0})
-    assert texts(sheets(build_tables(plan, store), store)[0])["DAN"][1] == "–"
+    assert texts(build_auxiliary_tables(build_tables(plan, store), store)[0])["DAN"][1] == "–"
 
 
 def test_selection_shows_each_validator_then_last_and_oracle(reported):
     _, store, tables = reported()
-    selection = sheets(tables, store)[1]
+    selection = build_auxiliary_tables(tables, store)[1]
     assert selection.header == ("method", "snd", "last", "oracle")
     # snd is highest at the second checkpoint, which is the best, too; source only has no validator
     means = {line.label: line.summary.mean for line in tables[0].lines}
@@ -151,7 +151,7 @@ def test_selection_shows_each_validator_then_last_and_oracle(reported):
 
 def test_validators_are_judged_by_rank_correlation(reported):
     _, store, tables = reported()
-    validators = sheets(tables, store)[2]
+    validators = build_auxiliary_tables(tables, store)[2]
     # over checkpoints: ranks (1, 3, 2) of both; over methods: the same order at the last step
     assert texts(validators) == {"snd": ["1.00", "1.00", "0.0"]}
 
@@ -186,9 +186,9 @@ def test_rank_correlation_equals_scipy():
 
 def test_several_tasks_have_sheets_and_a_diagram_of_their_means(reported):
     plan, store, tables = reported(tasks='"a->b", "c->d", folder')
-    titles = [sheet.title.split(" · ")[0] for sheet in sheets(tables, store)]
+    titles = [sheet.title.split(" · ")[0] for sheet in build_auxiliary_tables(tables, store)]
     assert titles == ["Cost and calibration", "Selection", "Validators"]
-    assert all("mean of 3 tasks" in sheet.title for sheet in sheets(tables, store))
+    assert all("mean of 3 tasks" in sheet.title for sheet in build_auxiliary_tables(tables, store))
     (section,) = [section for section in tables[0].sections if len(section.lines) == 3]
     lines, found = ranking(section, tables[0])
     assert [line.label for line in lines] == ["DAN", "Deep CORAL", "DANN"]
@@ -207,7 +207,7 @@ def test_too_few_tasks_have_no_diagram(reported):
 @pytest.mark.parametrize("format", ["terminal", "markdown", "latex"])
 def test_every_text_format_writes_the_sheets(reported, format):
     _, store, tables = reported()
-    text = render(tables, format, sheets(tables, store))
+    text = render(tables, format, build_auxiliary_tables(tables, store))
     for part in ("Cost and calibration", "Selection", "Validators", "1,234", "macro-F1"):
         assert part in text
     if format == "latex":
@@ -220,4 +220,4 @@ def test_nothing_finished_has_no_sheets(tmp_path, protocol, home, loaded):  # no
     path = tmp_path / "small.yaml"
     path.write_text(SUITE.replace("TASKS", '"a->b"'))
     plan, store = make_plan(load_suite(str(path)), protocol), Store(tmp_path / "none")
-    assert sheets(build_tables(plan, store), store) == []
+    assert build_auxiliary_tables(build_tables(plan, store), store) == []
