@@ -3,9 +3,31 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
 
 from tlzoo.backbones import create_backbone
-from tlzoo.methods.finetuning import L2SP, FromScratch, Full, GradualUnfreezing, Layerwise, LinearProbe, LoRA
+from tlzoo.functional import average_weights, greedy_soup, interpolate_weights
+from tlzoo.methods.finetuning import (
+    HRA,
+    IA3,
+    L2SP,
+    LPFT,
+    BitFit,
+    DoRA,
+    FromScratch,
+    Full,
+    GradualUnfreezing,
+    Layerwise,
+    LinearProbe,
+    LoRA,
+    NormOnly,
+    Soup,
+    Surgical,
+    VeRA,
+    WiSEFT,
+)
+from tlzoo.methods.kept_weights import KeptWeights
 
 
 def mlp():
@@ -194,3 +216,240 @@ def test_lora_leaves_grouped_convolutions_of_the_same_name_alone():
     adapted = [name for name, _ in LoRA(rank=2).prepare(backbone).named_parameters() if "lora_A" in name]
     assert len(adapted) == 1
     assert "block" not in adapted[0]
+
+
+# --- what others call; the weights of all of them are small enough to write the formula out
+
+
+@pytest.mark.verdict("finetuning/dora", against="the formula, on the merged weights", within=1e-12)
+def test_dora_trains_magnitude_and_direction(equal):
+    layer, backbone = linear_backbone()
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    adapted = DoRA(rank=2, alpha=4).prepare(backbone).double()
+    parts = stirred(adapted)
+    low, high, magnitude = parts["lora_A"], parts["lora_B"], parts["magnitude"]
+    moved = weight + 4 / 2 * high @ low
+    expected = INPUTS @ (magnitude[:, None] * moved / moved.norm(dim=1, keepdim=True)).T + bias
+    equal(adapted(INPUTS), expected)
+
+
+@pytest.mark.verdict("finetuning/lora", against="the formula, on the merged weights", within=1e-12)
+def test_lora_adds_a_product(equal):
+    layer, backbone = linear_backbone()
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    adapted = LoRA(rank=2, alpha=4).prepare(backbone).double()
+    parts = stirred(adapted)
+    equal(adapted(INPUTS), INPUTS @ (weight + 2 * parts["lora_B"] @ parts["lora_A"]).T + bias)
+
+
+@pytest.mark.verdict("finetuning/vera", against="the formula, on the merged weights", within=1e-6)
+def test_vera_scales_frozen_projections(equal):
+    layer, backbone = linear_backbone()
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    adapted = VeRA(rank=7).prepare(backbone).double()
+    parts = stirred(adapted)
+    assert not any("vera_A" in name or "vera_B" in name for name, p in adapted.named_parameters() if p.requires_grad)
+    projections = {name.split(".")[-2]: b for name, b in adapted.named_buffers()}
+    b, d = parts["lambda_b"], parts["lambda_d"]
+    update = b[:, None] * projections["vera_B"] @ (d[:, None] * projections["vera_A"])
+    equal(adapted(INPUTS), INPUTS @ (weight + update).T + bias)
+
+
+@pytest.mark.verdict("finetuning/ia3", against="the formula", within=1e-12)
+def test_ia3_scales_outputs(equal):
+    layer, backbone = linear_backbone()
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    adapted = IA3().prepare(backbone).double()
+    scale = stirred(adapted)["ia3_l"].flatten()
+    equal(adapted(INPUTS), scale * (INPUTS @ weight.T + bias))
+
+
+@pytest.mark.verdict("finetuning/hra", against="the product of reflections", within=1e-12)
+def test_hra_reflects_inputs(equal):
+    layer, backbone = linear_backbone()
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    adapted = HRA(rank=2).prepare(backbone).double()
+    chain = torch.eye(4).double()
+    for u in stirred(adapted)["hra_u"].T:
+        chain = chain @ (torch.eye(4) - 2 * torch.outer(u, u) / u.square().sum())
+    equal(adapted(INPUTS), INPUTS @ (weight @ chain).T + bias)
+
+
+INPUTS = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
+
+
+def linear_backbone():
+    torch.manual_seed(0)
+    layer = nn.Linear(4, 3).double()
+    return layer, create_backbone(nn.Sequential(layer), num_features=3, modality="features")
+
+
+def stirred(adapted):
+    """The trained parameters by the name of their kind, moved off their start."""
+    kinds = ("lora_A", "lora_B", "magnitude", "lambda_b", "lambda_d", "ia3_l", "hra_u")
+    found = {}
+    for name, parameter in adapted.named_parameters():
+        if parameter.requires_grad:
+            with torch.no_grad():
+                parameter.add_(torch.randn_like(parameter))
+            found[next(kind for kind in kinds if kind in name)] = parameter.detach()
+    return found
+
+
+@pytest.mark.parametrize("method", [DoRA(rank=2), VeRA(rank=4), IA3(), HRA(rank=2)])
+def test_adapters_start_as_the_identity_change(method):
+    backbone = mlp()
+    inputs = torch.randn(3, 4)
+    with torch.no_grad():
+        before = backbone(inputs)
+        adapted = method.prepare(backbone)
+        torch.testing.assert_close(adapted(inputs), before, atol=1e-6, rtol=1e-6)
+    names = [name for name, p in adapted.named_parameters() if p.requires_grad]
+    assert names
+    assert all(method.prefix in name for name in names)
+
+
+def test_an_odd_number_of_reflections_is_refused():
+    with pytest.raises(ValueError, match="expected an even number"):
+        HRA(rank=3)
+
+
+@pytest.mark.verdict("finetuning/bitfit", against="the list of parameters that train", within=1e-12)
+def test_bitfit_trains_the_biases(equal):
+    backbone = BitFit().prepare(conv())
+    trains = {name for name, p in backbone.named_parameters() if p.requires_grad}
+    assert trains == {name for name, _ in backbone.named_parameters() if name.endswith("bias")}
+    equal(len(trains), sum(name.endswith("bias") for name in conv().state_dict()))
+
+
+@pytest.mark.verdict("finetuning/norm_only", against="the list of parameters that train", within=1e-12)
+def test_norm_only_trains_scales_and_shifts(equal):
+    backbone = NormOnly().prepare(create_backbone("resnet12"))
+    layers = [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert layers
+    trains = [p for p in backbone.parameters() if p.requires_grad]
+    assert {id(p) for p in trains} == {id(p) for layer in layers for p in layer.parameters()}
+    equal(len(trains), 2 * len(layers))
+    with pytest.raises(ValueError, match="no normalization layer"):
+        NormOnly().prepare(mlp())
+
+
+@pytest.mark.verdict("finetuning/surgical", against="the list of parameters that train", within=1e-12)
+def test_surgical_trains_one_group(equal):
+    names = [group.name for group in mlp().layer_groups()]
+    found = [trainable(Surgical(part=part).prepare(mlp())) for part in ("first", "middle", "last")]
+    assert found == [{names[0]}, {names[1]}, {names[2]}]
+    equal([len(each) for each in found], [1, 1, 1])
+    with pytest.raises(ValueError, match="no group of layers"):
+        Surgical().prepare(create_backbone("identity", num_features=4))
+
+
+def trained(method, steps=8):
+    """Steps of gradient descent by a loop of one's own; the trajectory of the weights, and what the method kept."""
+    torch.manual_seed(0)
+    backbone, head = method.prepare(mlp()).double(), nn.Linear(3, 2).double()
+    optimizer = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.1, momentum=0.9)
+    path = []
+    for step in range(steps):
+        method.on_step(backbone, head, step / steps, optimizer=optimizer)
+        path.append({name: value.clone() for name, value in KeptWeights.of(backbone, head).items()})
+        optimizer.zero_grad()
+        generator = torch.Generator().manual_seed(step)
+        inputs = torch.randn(6, 4, generator=generator).double()
+        F.cross_entropy(head(backbone(inputs)), torch.arange(6) % 2).backward()
+        optimizer.step()
+    path.append({name: value.clone() for name, value in KeptWeights.of(backbone, head).items()})
+    return backbone, head, path
+
+
+@pytest.mark.verdict("finetuning/lp_ft", against="two loops, a probe and full fine-tuning", within=1e-12)
+def test_lp_ft_is_a_probe_and_then_fine_tuning(equal):
+    _, _, path = trained(LPFT(probe=0.5))
+    first = [name for name in path[0] if name.startswith("backbone.")]
+    assert all(torch.equal(path[4][name], path[0][name]) for name in first)
+    assert not torch.equal(path[4]["head.weight"], path[0]["head.weight"])
+    assert any(not torch.equal(path[5][name], path[4][name]) for name in first)
+
+    torch.manual_seed(0)
+    backbone, head = mlp().double(), nn.Linear(3, 2).double()
+    torch.manual_seed(0)
+    backbone.load_state_dict(mlp().double().state_dict())
+    head.load_state_dict({name.removeprefix("head."): v for name, v in path[0].items() if name.startswith("head.")})
+    buffers = {}
+    for step in range(8):
+        inputs = torch.randn(6, 4, generator=torch.Generator().manual_seed(step)).double()
+        moving = [*head.parameters(), *(backbone.parameters() if step >= 4 else ())]
+        loss = F.cross_entropy(head(backbone(inputs)), torch.arange(6) % 2)
+        for parameter, gradient in zip(moving, torch.autograd.grad(loss, moving), strict=True):
+            buffers[parameter] = 0.9 * buffers[parameter] + gradient if parameter in buffers else gradient
+            parameter.data -= 0.1 * buffers[parameter]
+    equal(head.weight, path[-1]["head.weight"])
+    equal(backbone(INPUTS), functional_call(backbone, rows(path[-1], "backbone"), INPUTS))
+
+
+def rows(weights, part):
+    return {name.removeprefix(f"{part}."): value for name, value in weights.items() if name.startswith(f"{part}.")}
+
+
+@pytest.mark.verdict("finetuning/wise_ft", against="theta_0 + alpha (theta_1 - theta_0), entry by entry", within=1e-12)
+def test_wise_ft_answers_by_the_mean_of_start_and_end(equal):
+    method = WiSEFT(probe=0.5, alpha=0.3)
+    backbone, head, path = trained(method)
+    for name, value in method.answering(backbone, head).items():
+        equal(value, 0.7 * path[4][name] + 0.3 * path[8][name])
+    method.finish(backbone, head)
+    equal(head.weight, 0.7 * path[4]["head.weight"] + 0.3 * path[8]["head.weight"])
+
+
+@pytest.mark.verdict("finetuning/soup", against="the mean of separate trainings from one probe", within=1e-12)
+def test_soup_is_the_mean_of_what_was_trained_from_one_probe(equal):
+    method = Soup(probe=0.5, ingredients=2)
+    backbone, head, path = trained(method)
+    assert all(torch.equal(path[6][name], path[4][name]) for name in path[0])  # back at the probe
+    again, other, first = trained(LPFT(probe=0.5), steps=8)
+    del again, other
+    ends = [path[8]]
+    # the first ingredient took the steps 4 and 5, as plain LP-FT does
+    ends.append(first[6])
+    for name, value in method.answering(backbone, head).items():
+        equal(value, (ends[0][name] + ends[1][name]) / 2)
+
+
+def test_kept_weights_come_back_with_the_state():
+    method = WiSEFT(probe=0.5, alpha=0.3)
+    backbone, head, _ = trained(method)
+    other = WiSEFT(probe=0.5, alpha=0.3)
+    other.load_state_dict(method.state_dict())
+    ours, theirs = method.answering(backbone, head), other.answering(backbone, head)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    other.load_state_dict(WiSEFT().state_dict())
+    assert other.answering(backbone, head) is None
+
+
+def test_the_greedy_soup_adds_what_does_not_hurt():
+    states = [{"w": torch.tensor([value])} for value in (0.0, 4.0, 1.0, 2.5)]
+
+    def score(state):
+        return -abs(float(state["w"]) - 1.5)  # alone: -1.5, -2.5, -0.5, -1
+
+    # 1 is best; with 2.5 the mean is 1.75, better; with 0 it is 7/6, worse; with 4 it is 2.5, worse
+    assert float(greedy_soup(states, score)["w"]) == 1.75
+    assert float(average_weights(states)["w"]) == 1.875
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ([], "no weights to merge"),
+        ([{"w": torch.ones(1)}, {"v": torch.ones(1)}], "do not both have v"),
+        ([{"w": torch.ones(1)}, {"w": torch.ones(2)}], r"w of networks 0 and 1 has shapes \(1,\) and \(2,\)"),
+    ],
+)
+def test_networks_that_differ_are_not_merged(states, message):
+    with pytest.raises(ValueError, match=message):
+        average_weights(states)
+
+
+def test_counters_are_not_interpolated():
+    start, end = {"n": torch.tensor(3)}, {"n": torch.tensor(5)}
+    assert int(interpolate_weights(start, end, 0.5)["n"]) == 3

@@ -10,6 +10,7 @@ from tlzoo.functional.distributed import average_gradients, gather_with_gradient
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
+from tlzoo.functional.merging import average_weights, greedy_soup, interpolate_weights
 from tlzoo.functional.moments import (
     central_moment_discrepancy,
     coral_loss,
@@ -41,6 +42,7 @@ __all__ = [
     "SeenUnseenCurve",
     "adversarial_direction",
     "average_gradients",
+    "average_weights",
     "batch_nuclear_norm_loss",
     "central_moment_discrepancy",
     "classifier_discrepancy",
@@ -54,9 +56,11 @@ __all__ = [
     "gather_with_gradient",
     "gaussian_kernel",
     "gradient_reversal",
+    "greedy_soup",
     "harmonic_mean",
     "higher_order_moment_loss",
     "information_maximization",
+    "interpolate_weights",
     "joint_mmd",
     "local_mmd",
     "margin_disparity",

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from tlzoo.lit.classifier import Classifier
@@ -93,14 +94,19 @@ class FineTuning(OnBackbone, Classifier):
         super().train()
 
     def forward(self, inputs: Any) -> Tensor:
-        """Map raw inputs (B, ...) to logits (B, C)."""
-        prediction: Prediction = self.network(inputs)
+        """Map raw inputs (B, ...) to logits (B, C); in evaluation mode with the weights of ``answering``."""
+        weights = None if self.training else self.method.answering(self.network.backbone, self.network.head)
+        prediction: Prediction = (
+            self.network(inputs) if weights is None else functional_call(self.network, weights, inputs)
+        )
         return prediction.logits
 
     def on_train_batch_start(self, batch: DomainBatch, batch_idx: int) -> None:
         """Let the strategy change which parameters train."""
-        if type(self.method).on_progress is not Strategy.on_progress:
-            self.method.on_progress(self.network.backbone, self.progress)
+        cls = type(self.method)
+        if cls.on_progress is not Strategy.on_progress or cls.on_step is not Strategy.on_step:
+            optimizer: Any = self.optimizers(use_pl_optimizer=False)
+            self.method.on_step(self.network.backbone, self.network.head, self.progress, optimizer=optimizer)
             self.train()
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:

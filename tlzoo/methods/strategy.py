@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import check_output
@@ -53,3 +55,24 @@ class Strategy(Method):
 
     def on_progress(self, backbone: Backbone, progress: float) -> None:
         """Change what is trainable as training goes on (``progress`` in [0, 1])."""
+
+    def on_step(
+        self, backbone: Backbone, head: nn.Module, progress: float, *, optimizer: Optimizer | None = None
+    ) -> None:
+        """Prepare for the next training step, at ``progress`` in [0, 1]; by default call :meth:`on_progress`."""
+        self.on_progress(backbone, progress)
+
+    def answering(self, backbone: Backbone, head: nn.Module) -> Mapping[str, Tensor] | None:
+        """Return the weights to predict with, where these are not the trained ones.
+
+        Names are those of the state dicts of backbone and head, after ``backbone.`` and ``head.``.
+        """
+        return None
+
+    @final
+    def finish(self, backbone: Backbone, head: nn.Module) -> None:
+        """Give backbone and head the weights of :meth:`answering`; in your own loop, after training."""
+        if (weights := self.answering(backbone, head)) is not None:
+            for name, network in (("backbone", backbone), ("head", head)):
+                own = {key.removeprefix(f"{name}."): w for key, w in weights.items() if key.startswith(f"{name}.")}
+                network.load_state_dict(own, strict=False)

@@ -22,9 +22,14 @@ class StrategyScenario(Scenario):
     def assemble(self, method: Method) -> Subject:
         """Prepare a small network, halfway through training."""
         assert isinstance(method, Strategy)
-        backbone = method.prepare(create_backbone("mlp", num_inputs=_D, hidden=(6, 5)))
-        method.on_progress(backbone, 0.5)
-        return Subject(method, backbone=backbone, head=nn.Linear(backbone.num_features, _C))
+        layers = nn.Sequential(
+            nn.Sequential(nn.Linear(_D, 6), nn.LayerNorm(6), nn.ReLU()), nn.Sequential(nn.Linear(6, 5), nn.ReLU())
+        )
+        backbone = method.prepare(create_backbone(layers, num_features=5, modality="features"))
+        head = nn.Linear(backbone.num_features, _C)
+        for progress in (0.0, 0.5):
+            method.on_step(backbone, head, progress)
+        return Subject(method, backbone=backbone, head=head)
 
     def inputs(self, *, seed: int = 1, dtype: torch.dtype = torch.float64, fit: bool = False) -> Inputs:
         """Return one labelled batch."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar
 
 from tlzoo.functional.checks import check_counts, check_positive, check_shares
-from tlzoo.methods.strategy import Strategy
+from tlzoo.methods.adapters import AdapterStrategy
 from tlzoo.paper import Paper
-from tlzoo.types import Backbone
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 __all__ = ["LoRA"]
 
 
-class LoRA(Strategy):
+class LoRA(AdapterStrategy):
     r"""Low-rank adaptation (Hu et al., ICLR 2022), https://arxiv.org/abs/2106.09685.
 
     .. math:: W x \mapsto W x + \frac{\alpha}{r} B A x
@@ -34,6 +34,8 @@ class LoRA(Strategy):
         year=2022,
         arxiv="2106.09685",
     )
+    prefix = "lora_"
+    directed: ClassVar[bool] = False
 
     def __init__(self, *, rank: int = 8, alpha: int = 16, dropout: float = 0.0) -> None:
         super().__init__()
@@ -42,25 +44,14 @@ class LoRA(Strategy):
         check_shares(dropout=dropout)
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
 
-    def prepare(self, backbone: Backbone) -> Backbone:
-        """Add adapters to ``backbone`` in place, freeze everything else, and return it.
+    def config(self, pattern: str) -> PeftConfig:
+        """Return peft's configuration."""
+        from peft import LoraConfig
 
-        Raises:
-            ValueError: no layer can carry an adapter.
-        """
-        from peft import LoraConfig, inject_adapter_in_model  # imports transformers: seconds, only where used
-
-        names = [
-            name
-            for name, module in backbone.named_modules()
-            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
-        ]
-        if not names:
-            raise ValueError(f"{backbone.name} has no linear layer and no ungrouped convolution to adapt")
-        # a pattern matches whole names; a list of names would also match the ends of other names
-        pattern = "|".join(map(re.escape, names))
-        config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=pattern)
-        inject_adapter_in_model(config, backbone)
-        for name, parameter in backbone.named_parameters():
-            parameter.requires_grad_("lora_" in name)
-        return backbone
+        return LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=pattern,
+            use_dora=self.directed,
+        )
