@@ -100,7 +100,6 @@ def test_a_rule_for_given_candidates_is_part_of_the_cell(expand):
         # what would choose by test labels
         ("trials: 4", "trials: 4\n    rule: oracle", "searched.yaml:8: unknown rule 'oracle'"),
         ("trials: 4", "trials: 4\n    rule: test/accuracy", "searched.yaml:8: unknown rule 'test/accuracy'"),
-        ("kind: domain", "kind: finetuning", "searched.yaml:7: runs of kind finetuning cannot select settings"),
         # mistakes of form
         ("trials: 4", "trials: -1", "searched.yaml:7: trials is -1; expected at least 0"),
         ("trials: 4", "trials: many", "searched.yaml:7: trials is 'many'; expected a whole number"),
@@ -133,7 +132,6 @@ def test_mistakes_are_named_with_their_line(expand, old, new, message):
 
 def test_no_rule_reads_test_labels():
     assert set(SEARCH["domain"]["rules"]) <= set(SCORES)
-    assert "finetuning" not in SEARCH
     assert not any(word in rule for kind in SEARCH.values() for rule in kind["rules"] for word in ("test", "oracle"))
 
 

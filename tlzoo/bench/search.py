@@ -35,21 +35,16 @@ class Search:
     space: Mapping[str, Distribution] = field(default_factory=dict)
     place: Located | None = None
 
-    def check(self, kind: str, known: Mapping[str, list[str]]) -> None:
-        """Refuse what the protocol of ``kind`` cannot do; ``known`` are its ``rules`` and tunable ``module`` settings.
+    def check(self, known: Mapping[str, list[str]]) -> None:
+        """Refuse what a protocol cannot do; ``known`` are its ``rules`` and tunable ``module`` settings.
 
         Raises:
-            SuiteError: there is no rule without test labels, the protocol does not have the rule, or a setting of the
-                module cannot be searched.
+            SuiteError: the protocol does not have the rule, or a setting of the module cannot be searched.
         """
         if self.place is None:
             return
         if self.sampler != "random" and not self.trials:
             raise self.place.error(f"sampler {self.sampler} has nothing to sample; set trials: N")
-        if not known["rules"]:
-            raise self.place.error(
-                f"runs of kind {kind} cannot select settings: there are no data besides the test set"
-            )
         if self.rule and self.rule not in known["rules"]:
             raise self.place.error(f"{nearest(self.rule, known['rules'], kind='rule')}; rules must not use test labels")
         for name in self.space:

@@ -66,7 +66,7 @@ class Group:
             SuiteError: a method, setting, task or backbone does not exist, or a row is repeated.
         """
         protocol = facts.protocol_of(self.kind)
-        self.search.check(self.kind, protocol["search"])
+        self.search.check(protocol["search"])
         methods = [self._method(row, facts, protocol) for row in self.rows]
         backbones = [self._backbone(backbone, facts) for backbone in self.backbones]
         tasks = [self._task(task, facts) for task in self.tasks]

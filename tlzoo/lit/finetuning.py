@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -96,9 +97,8 @@ class FineTuning(OnBackbone, Classifier):
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to logits (B, C); in evaluation mode with the weights of ``answering``."""
         weights = None if self.training else self.method.answering(self.network.backbone, self.network.head)
-        prediction: Prediction = (
-            self.network(inputs) if weights is None else functional_call(self.network, weights, inputs)
-        )
+        network = self.network if weights is None else partial(functional_call, self.network, dict(weights))
+        prediction: Prediction = network(inputs)
         return prediction.logits
 
     def on_train_batch_start(self, batch: DomainBatch, batch_idx: int) -> None:

@@ -39,7 +39,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": _TRAINING,
     },
     "finetuning": {
-        "module": ("shots", *_OPTIMIZER),
+        "module": ("shots", "validation_shots", "elsewhere", "backbone_settings", *_OPTIMIZER),
         "budget": (*_TRAINING, "pretraining_steps"),
     },
 }
@@ -56,6 +56,7 @@ SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
         "rules": ("rehearsal",),
         "module": ("templates", "wordings", "lr", "momentum", "weight_decay"),
     },
+    "finetuning": {"rules": ("validation",), "module": ("lr", "backbone_lr", "momentum", "weight_decay")},
 }
 """Kind -> the rules that may select settings, the default first, and the module's settings that may be tuned.
 

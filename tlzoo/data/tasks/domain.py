@@ -83,8 +83,11 @@ class DomainTask(Task):
 
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
         """Return the task with at most ``shots`` target training examples per class, drawn by ``seed``."""
-        random = numpy_generator(seed, Stream.TARGET_SHOTS)
-        return replace(self, target_train=self.target_train.subset(self._drawn(shots, random)))
+        return replace(self, target_train=self.target_train.subset(self.target_shots(shots, seed=seed)))
+
+    def target_shots(self, shots: int, *, seed: int) -> NDArray[np.int64]:
+        """Return the indices of at most ``shots`` target training examples per class; more shots hold the fewer."""
+        return self._drawn(shots, numpy_generator(seed, Stream.TARGET_SHOTS))
 
     def semi_supervised(self, shots: int) -> Self:
         """Return the task with ``shots`` labelled target training examples per class, or fewer if a class has fewer.
