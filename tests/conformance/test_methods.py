@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 
+from tlzoo.methods.aligned_classifier import AlignedClassifier
 from tlzoo.methods.base import Method
 from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.conformance import CHECKS, scenarios
@@ -21,7 +22,7 @@ BASES = {
     "adaptation": (DomainMethod, TestTime),
     "confusion": DomainMethod,
     "multitask": Weighting,
-    "oneshot": (EpisodeClassifier, MetaLearner),
+    "oneshot": (EpisodeClassifier, AlignedClassifier, MetaLearner),
     "zeroshot": (Compatibility, TextCompatibility),
     "finetuning": Strategy,
 }

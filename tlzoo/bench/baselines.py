@@ -36,7 +36,10 @@ def is_single_task(cell: Cell) -> bool:
 _REFERENCE: dict[str, _Baseline] = {
     "domain": _Baseline("adaptation/source_only", _named("adaptation/source_only")),
     "multitask": _Baseline("multitask/fixed with candidates (tuned fixed weights)", _tuned_fixed),
-    "episode": _Baseline("oneshot/protonet (nearest centroid on raw features)", _named("oneshot/protonet")),
+    "episode": _Baseline(
+        "oneshot/protonet (nearest centroid on raw features; oneshot/text_only where new classes have texts alone)",
+        _named("oneshot/protonet", "oneshot/text_only"),
+    ),
     "zeroshot": _Baseline(
         "zeroshot/cosine (or zeroshot/ridge where features and descriptions live in different spaces)",
         _named("zeroshot/cosine", "zeroshot/ridge"),

@@ -311,6 +311,7 @@ def _episode_entries() -> Iterator[tuple[str, _Entry]]:
     for module, function in (
         ("emoji_tasks", "emoji_oneshot"),
         ("emoji_tasks", "emoji_oneshot_hard"),
+        ("emoji_tasks", "emoji_subcategories"),
         ("glyphs", "glyphs"),
         ("text_episodes", "newsgroups_fewshot"),
         ("text_episodes", "reuters_r8_fewshot"),

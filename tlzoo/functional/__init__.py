@@ -9,6 +9,7 @@ from tlzoo.functional.adversarial import (
 from tlzoo.functional.distributed import average_gradients, gather_with_gradient, mean_over_processes
 from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_unseen_curve
 from tlzoo.functional.information import divergence, entropy, information_maximization
+from tlzoo.functional.joining import AlignedSpace, aligned_space
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
 from tlzoo.functional.merging import average_weights, greedy_soup, interpolate_weights
 from tlzoo.functional.moments import (
@@ -39,8 +40,10 @@ from tlzoo.functional.smoothness import adversarial_direction, virtual_adversari
 from tlzoo.functional.transport import sliced_wasserstein, transport_plan
 
 __all__ = [
+    "AlignedSpace",
     "SeenUnseenCurve",
     "adversarial_direction",
+    "aligned_space",
     "average_gradients",
     "average_weights",
     "batch_nuclear_norm_loss",

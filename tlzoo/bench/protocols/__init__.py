@@ -27,10 +27,11 @@ _OF_METHODS = {
     "TestTime": "test_time:TestTimeProtocol",
     "SourceFree": "source_free:SourceFreeProtocol",
     "FeatureTransform": "feature_transforms:TransformProtocol",
+    "AlignedClassifier": "aligned:AlignedProtocol",
 }
-"""Kind of method, by its base class -> protocol of domain cells that goes before the usual one."""
+"""Kind of method, by its base class -> protocol of domain or episode cells that goes before the usual one."""
 
-_INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "training")
+_INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "training", "texts", "join")
 
 
 def allowed(kind: str) -> dict[str, tuple[str, ...]]:
@@ -67,7 +68,7 @@ def _protocol(cell: Cell) -> Any:
     from tlzoo.registry import method_class
 
     name = _PROTOCOLS[cell.kind]
-    if cell.kind == "domain":
+    if cell.kind in ("domain", "episode"):
         bases = [base.__name__ for base in method_class(cell.method).__mro__]
         name = next((own for base, own in _OF_METHODS.items() if base in bases), name)
     module, _, protocol = name.partition(":")

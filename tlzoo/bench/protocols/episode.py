@@ -54,6 +54,8 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
     @classmethod
     def load(cls, cell: Cell, task: EpisodeTask) -> EpisodeData:
         """Return the data of a cell: frozen features, or raw inputs where the backbone is to be trained."""
+        if cell.budget.get("new"):
+            raise ValueError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
         return episode_data(cell, task, features=None if "training" in cell.module else _frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> EpisodeRun:

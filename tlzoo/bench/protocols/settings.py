@@ -28,10 +28,13 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": _TRAINING,
     },
     "episode": {
-        "module": ("backbone_settings", "training", "train_way", "train_shot", "train_query", *_OPTIMIZER),
+        "module": (
+            *("backbone_settings", "training", "train_way", "train_shot", "train_query", "texts", "join", "templates"),
+            *_OPTIMIZER,
+        ),
         "budget": (
             *_TRAINING,
-            *("backbone_steps", "backbone_batch_size", "way", "shot", "query", "dirichlet", "episodes"),
+            *("backbone_steps", "backbone_batch_size", "way", "shot", "query", "dirichlet", "episodes", "new"),
         ),
     },
     "zeroshot": {

@@ -17,9 +17,10 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.splits import group_order, group_split, thinned
 from tlzoo.data.tasks import DomainTask, EpisodeTask, ZeroShotTask
 
-__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_unseen"]
+__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_subcategories", "emoji_unseen"]
 
 _TRAIN_SHARE = 0.7
+_SUBCATEGORY_CONCEPTS = 5
 _HARD_WAY = 10
 _UNSEEN_CONCEPTS = 200
 _CONCENTRATION = 2.0
@@ -95,6 +96,37 @@ def emoji_oneshot_hard(name: str) -> EpisodeTask:
     concepts = np.flatnonzero(np.isin(table.subcategories, names[counts >= _HARD_WAY]))
     parts = [concepts[part] for part in group_split(table.subcategories[concepts], 0.6, 0.8)]
     return _episode_task(name, table, parts, way=_HARD_WAY, within="subcategory")
+
+
+def emoji_subcategories(name: str) -> EpisodeTask:
+    """Build ``emoji-subcategories``: classes are the subcategories with five concepts or more, each by seven vendors.
+
+    Half of the 88 subcategories are base, 20 % validation, 30 % novel. A class has 35 pictures or more, which is enough
+    for 16 shots. Support and queries may show the same concept as two vendors draw it.
+    """
+    table = load_emoji()
+    names, counts = np.unique(table.subcategories, return_counts=True)
+    classes = names[counts >= _SUBCATEGORY_CONCEPTS]
+    parts = group_split(classes, 0.5, 0.7)
+    order = np.concatenate(parts)
+    places = {subcategory: place for place, subcategory in enumerate(classes[order])}
+
+    def pictures(part: Indices) -> ExampleSet:
+        concepts = np.flatnonzero(np.isin(table.subcategories, classes[part]))
+        labels = np.array([places[each] for each in table.subcategories[concepts]])
+        return table.examples(concepts, range(len(VENDORS)), labels)
+
+    base, validation, novel = map(pictures, parts)
+    return EpisodeTask(
+        name=name,
+        class_names=tuple(str(each).replace("-", " ") for each in classes[order]),
+        sources=SOURCES,
+        base=base,
+        validation=validation,
+        novel=novel,
+        way=16,
+        query=3,
+    )
 
 
 def _episode_task(

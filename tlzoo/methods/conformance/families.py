@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tlzoo.methods.aligned_classifier import AlignedClassifier
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Method
 from tlzoo.methods.compatibility import Compatibility
+from tlzoo.methods.conformance.aligned import AlignedScenario
 from tlzoo.methods.conformance.alignment import AlignmentScenario
 from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
@@ -37,6 +39,7 @@ _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (SourceFree, SourceFreeScenario),
     (TestTime, TestTimeScenario),
     (EpisodeClassifier, EpisodeScenario),
+    (AlignedClassifier, AlignedScenario),
     (MetaLearner, MetaScenario),
     (Weighting, WeightingScenario),
     (TextCompatibility, TextScenario),

@@ -26,3 +26,12 @@ from .anil import ANIL as ANIL
 from .meta_sgd import MetaSGD as MetaSGD
 from .reptile import Reptile as Reptile
 from .setfit import SetFit as SetFit
+from .text_only import TextOnly as TextOnly
+from .tip_adapter_f import TipAdapterF as TipAdapterF
+from .gda import GDA as GDA
+from .lp_plus_plus import LPPlusPlus as LPPlusPlus
+from .clap import CLAP as CLAP
+from .task_res import TaskRes as TaskRes
+from .cross_modal import CrossModal as CrossModal
+from .trans_clip import TransCLIP as TransCLIP
+from .tda import TDA as TDA
