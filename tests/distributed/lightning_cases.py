@@ -8,7 +8,9 @@ from functools import partial
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
+from tlzoo.backbones import create_backbone
 from tlzoo.data import DomainTask, EpisodeTask, ExampleSet, MultitaskTask, Target
 from tlzoo.lit import (
     DomainAdaptation,
@@ -104,9 +106,27 @@ def gradient_weighting(name, **settings):
     return module, multitask_data(11)
 
 
+TARGETS = {"kind": 4, "height": 0}
+
+
+def normalized(cls, method, **settings):
+    """Return a module on a backbone with batch normalization."""
+    network = nn.Sequential(
+        nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 5), nn.BatchNorm1d(5, momentum=None)
+    )
+    backbone = create_backbone(network, example=torch.zeros(2, 6))
+    return cls(backbone, method, optimizer={"lr": 0.05}, **settings)
+
+
 CASES = {
     "dan": lambda: (domain(DomainAdaptation, "dan"), domain_data(12)),
     "dan, unequal": lambda: (domain(DomainAdaptation, "dan"), domain_data(11)),
+    "dan, batch norm": lambda: (domain(DomainAdaptation, "dan", bottleneck=5), domain_data(11)),
+    "cdan, batch norm": lambda: (domain(DomainConfusion, "cdan", bottleneck=5), domain_data(11)),
+    "mcd": lambda: (domain(DomainConfusion, "mcd", bottleneck=5), domain_data(11)),
+    "finetuning, batch norm": lambda: (normalized(FineTuning, "full", num_classes=4), domain_data(11)),
+    "multitask, batch norm": lambda: (normalized(Multitask, "pcgrad", targets=TARGETS), multitask_data(11)),
+    "oneshot, batch norm": lambda: (normalized(OneShot, "protonet"), episode_data(3)),
     "dan, not gathered": lambda: (domain(DomainAdaptation, "dan", gather=False), domain_data(12)),
     "dann, unequal": lambda: (domain(DomainConfusion, "dann", method_settings={"hidden": 4}), domain_data(11)),
     "dan, shots": lambda: (domain(DomainAdaptation, "dan"), domain_data(11, few)),
@@ -152,3 +172,34 @@ def train(name, **settings):
     logged.update(trainer.test(module, datamodule=data, verbose=False)[0])
     weights = {key: value for key, value in module.state_dict().items() if "accuracy" not in key}
     return {"weights": weights, "logged": {key: float(value) for key, value in logged.items()}}
+
+
+def resumed(folder, rank, **settings):
+    """Train with dropout, stop after three steps and resume; return the weights of both and those of a whole run."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\). is deprecated")
+
+    def run(seed, path=None, **resume):
+        torch.manual_seed(seed)
+        network = {**MLP, "dropout": 0.3}
+        module = DomainAdaptation("mlp", "dan", num_classes=4, backbone_settings=network, bottleneck=5)
+        torch.manual_seed(seed + rank)  # processes drop other units
+        plain = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        saves = SaveAt(3, path) if path else pl.Callback()
+        trainer = pl.Trainer(max_steps=7, accelerator="cpu", callbacks=[saves], **plain, **settings)
+        trainer.fit(module, datamodule=domain_data(11), **resume)
+        return {name: value for name, value in module.state_dict().items() if "accuracy" not in name}
+
+    path = folder / "stopped.ckpt"
+    return {"whole": run(0, path), "resumed": run(5, ckpt_path=path, weights_only=True)}
+
+
+class SaveAt(pl.Callback):
+    """Saves a checkpoint after a step."""
+
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)

@@ -15,8 +15,10 @@ def found(two_processes):
 
 
 MULTITASK = ("uncertainty", "pcgrad", "mgda", "nash_mtl", "gradnorm", "db_mtl", "graddrop", "excess_mtl", "experts")
+MULTITASK += ("batch norm",)
 MULTITASK += tuple(f"features of {name}" for name in ("mgda", "graddrop", "db_mtl", "excess_mtl", "gradnorm"))
 NAMES = ["dan", "dan, unequal", "dann, unequal", "finetuning", "multitask", "oneshot"]
+NAMES += ["dan, batch norm", "cdan, batch norm", "mcd", "finetuning, batch norm", "oneshot, batch norm"]
 NAMES += ["dan, shots", "m3sda, two sources", "fixmatch", "self_ensembling"]
 NAMES += ["oneshot, maml", "oneshot, fomaml", "oneshot, anil", "oneshot, meta_sgd", "oneshot, reptile"]
 
@@ -37,3 +39,16 @@ def test_without_gathering_the_weights_are_others(cases, found):
     first, second = (result["dan, not gathered"]["weights"] for result in found)
     assert all(torch.equal(first[key], second[key]) for key in first)  # DDP still keeps the processes alike
     assert any((first[key] - alone[key]).abs().max() > 1e-4 for key in alone if "weight" in key)
+
+
+def test_a_run_of_several_processes_resumes_to_the_last_bit(two_processes):
+    """Each process has random states of its own."""
+    for result in two_processes("resuming"):
+        assert all(torch.equal(value, result["resumed"][name]) for name, value in result["whole"].items())
+
+
+def test_batch_norm_per_process_is_something_else(cases, found):
+    """Without gathering, batch norm is left to each process, as the losses are."""
+    norms = [case for case in cases.CASES if "batch norm" in case]
+    assert len(norms) == 5
+    assert all("running_mean" in "".join(found[0][case]["weights"]) for case in norms)

@@ -104,6 +104,13 @@ def lightning(rank):
     return {name: train(name, devices=WORLD, strategy="ddp") for name in MODULES}
 
 
+def resuming(rank):
+    from lightning_cases import resumed
+
+    os.environ["LOCAL_RANK"], os.environ["NODE_RANK"] = str(rank), "0"
+    return resumed(Path(sys.argv[2]), rank, devices=WORLD, strategy="ddp")
+
+
 def stepping(rank):
     from stepping import METHODS, PRECISIONS, steps
 
@@ -112,7 +119,7 @@ def stepping(rank):
     return {(name, precision): steps(name, precision, **together) for name in METHODS for precision in PRECISIONS}
 
 
-CASES = {"losses": losses, "gathering": gathering, "lightning": lightning, "stepping": stepping}
+CASES = {"losses": losses, "gathering": gathering, "lightning": lightning, "stepping": stepping, "resuming": resuming}
 
 if __name__ == "__main__":
     torch.multiprocessing.spawn(run, args=tuple(sys.argv[1:]), nprocs=WORLD)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["average_gradients", "gather_with_gradient", "mean_over_processes"]
+__all__ = ["average_gradients", "gather_with_gradient", "mean_over_processes", "sum_over_processes"]
 
 
 class _Gather(torch.autograd.Function):
@@ -45,6 +45,33 @@ def gather_with_gradient(local: Tensor, group: Any = None) -> Tensor:
         return local
     gathered: Tensor = _Gather.apply(local, group)
     return gathered
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        total = local.clone()
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
+
+
+def sum_over_processes(local: Tensor, group: Any = None) -> Tensor:
+    """Return the sum of a tensor over all processes, with the gradient of each.
+
+    As with :func:`gather_with_gradient`, gradients averaged over processes are those of one process with everything. In
+    a single process this is the identity.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size(group) == 1:
+        return local
+    total: Tensor = _Sum.apply(local, group)
+    return total
 
 
 def mean_over_processes(mean: Tensor, count: int, group: Any = None) -> Tensor:

@@ -64,6 +64,11 @@ class ClassicalOneShot(OneShot):
         )
         self.base_head = nn.Linear(self.backbone.num_features, num_base_classes)
 
+    @property
+    def label_classes(self) -> int:
+        """The number of base classes."""
+        return self.base_head.out_features
+
     @classmethod
     def settings_from_data(cls, data: EpisodeData) -> dict[str, Any]:
         """Return the number of base classes."""
@@ -71,12 +76,14 @@ class ClassicalOneShot(OneShot):
 
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor:  # type: ignore[override]  # other batches
         """Return the cross-entropy of the base classes."""
+        batch = self.checked(batch)
         assert batch.labels is not None
-        logits = self.base_head(self.backbone(self.backbone.preprocess(batch.inputs)))
+        with self.passing(self.backbone):
+            logits = self.base_head(self.backbone(self.backbone.preprocess(batch.inputs)))
         loss = F.cross_entropy(self.joined(logits), self.joined(batch.labels))
         terms = {"loss": loss}
         self.log_terms(terms, batch.size)
         return self.check_loss(loss, terms)
 
-    def on_train_epoch_start(self) -> None:
+    def begin_epoch(self) -> None:
         """Do nothing: the method takes no part in training."""

@@ -25,6 +25,11 @@ class Classifier(TransferModule):
 
     num_classes: int
 
+    @property
+    def label_classes(self) -> int:
+        """The number of classes."""
+        return self.num_classes
+
     def on_test_start(self) -> None:
         """Reset the scores."""
         task = getattr(getattr(self.trainer, "datamodule", None), "task", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -92,6 +93,7 @@ class DomainModule(OnBackbone, TargetModule):
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the supervised loss of the source plus the term of the method."""
+        batch = self.checked(batch)
         if isinstance(self.method, Alternating):
             return alternate(self, self.method, batch)
         with FeatureWatch(self.network.head, active=self._logs_now) as watch:
@@ -120,6 +122,10 @@ class DomainModule(OnBackbone, TargetModule):
             return _cross_entropy(source)
         return (weights * _cross_entropy(source, reduction="none")).mean()
 
+    def passing(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Return a context for a pass over a part of a batch; without ``gather``, each process is on its own."""
+        return super().passing(network) if self.gather else nullcontext()
+
     @property
     def takes_shots(self) -> bool:
         """Whether it learns from shots: alignments do; phases of alternating methods learn only from the source."""
@@ -145,9 +151,13 @@ class DomainModule(OnBackbone, TargetModule):
         theirs |= {} if shots is None else {"shots": shots.inputs}
         apart = self.batch_statistics != "joint" or source_network not in (None, self.network)
         if apart:
-            said = through(source_network or self.network, ours) | through(self.network, theirs)
+            with self.passing(source_network or self.network):
+                said = through(source_network or self.network, ours)
+            with self.passing(self.network):
+                said |= through(self.network, theirs)
         else:
-            said = through(self.network, ours | theirs)
+            with self.passing(self.network):
+                said = through(self.network, ours | theirs)
         return (
             self._completed(said, "source", source, Sees.SOURCE_LABELS),
             self._completed(said, "target", target, Sees.TARGET_LABELS),

@@ -86,12 +86,33 @@ class FineTuning(OnBackbone, Classifier):
                 module.eval()
         return self
 
+    def setup(self, stage: str) -> None:
+        """Refuse a strategy that changes which parameters train where several processes do.
+
+        Raises:
+            ValueError: it does, and DDP looks at the parameters once, before training.
+        """
+        super().setup(stage)
+        if stage == "fit" and self.distributed and self.method.unfreezes:
+            raise self._unfreezing()
+
+    def _unfreezing(self) -> ValueError:
+        return ValueError(
+            f"{self.method_name} changes which parameters train as training goes on, which DDP does not follow; train "
+            "it on one device, or use finetuning/layerwise"
+        )
+
+    def _trainable(self) -> list[bool]:
+        return [parameter.requires_grad for parameter in self.parameters()]
+
     def on_train_start(self) -> None:
         """Switch frozen layers to evaluation mode; Lightning does not change modes."""
+        super().on_train_start()
         self.train()
 
     def on_train_end(self) -> None:
         """Switch all layers back to training mode; Lightning would warn about the others at the next training."""
+        super().on_train_end()
         super().train()
 
     def forward(self, inputs: Any) -> Tensor:
@@ -102,18 +123,29 @@ class FineTuning(OnBackbone, Classifier):
         return prediction.logits
 
     def on_train_batch_start(self, batch: DomainBatch, batch_idx: int) -> None:
-        """Let the strategy change which parameters train."""
+        """Let the strategy change which parameters train.
+
+        Raises:
+            ValueError: it does with several processes.
+        """
+        super().on_train_batch_start(batch, batch_idx)
+        before = self._trainable() if self.distributed else []
         cls = type(self.method)
         if cls.on_progress is not Strategy.on_progress or cls.on_step is not Strategy.on_step:
             optimizer: Any = self.optimizers(use_pl_optimizer=False)
             self.method.on_step(self.network.backbone, self.network.head, self.progress, optimizer=optimizer)
             self.train()
+        if self.distributed and self._trainable() != before:
+            raise self._unfreezing()
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the cross-entropy of the labelled target, plus the strategy's penalty."""
+        batch = self.checked(batch)
         assert batch.target is not None
         assert batch.target.labels is not None
-        loss = F.cross_entropy(self.joined(self(batch.target.inputs)), self.joined(batch.target.labels))
+        with self.passing(self.network):
+            logits = self(batch.target.inputs)
+        loss = F.cross_entropy(self.joined(logits), self.joined(batch.target.labels))
         terms = {"loss": loss}
         penalty = self.method.penalty(self.network.backbone, self.network.head)
         if penalty is not None:

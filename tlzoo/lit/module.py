@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, ParallelStrategy
 from torch import Tensor, nn
 
 from tlzoo.backbones import create_backbone
 from tlzoo.data.tasks import Task
 from tlzoo.extensions import is_import_path
 from tlzoo.functional import gather_with_gradient
+from tlzoo.lit.batch_labels import with_checked_labels
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import DataFacts
+from tlzoo.lit.resuming import Resumable
 from tlzoo.lit.saving import save
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.nn.preparation import Preparation
+from tlzoo.nn.synchronized import synchronized_batch_norm
 from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
 from tlzoo.scoring import MultitaskScores, Scores
-from tlzoo.types import Backbone
+from tlzoo.types import Backbone, DomainBatch, Episode, Examples
 
 __all__ = ["TransferModule"]
+
+B = TypeVar("B", DomainBatch, Examples, Episode)
 
 _TRANSFORM, _FACTS = "tlzoo_feature_transform", "tlzoo_data"
 
 
-class TransferModule(pl.LightningModule):
+class TransferModule(Resumable):
     """Base of the modules; a subclass defines the network and the training step.
 
-    The checkpoint holds everything learned or random (network, method, task weights). ``load_from_checkpoint(path)``
-    restores a module built from names; one built from objects needs the same objects again:
-    ``load_from_checkpoint(path, backbone=..., method=...)``.
+    The checkpoint holds everything learned or random (network, method, task weights, random states), so that a resumed
+    run ends with the same weights as one that never stopped. ``load_from_checkpoint(path)`` restores a module built
+    from names; one built from objects needs the same objects again: ``load_from_checkpoint(path, backbone=...,
+    method=...)``.
     """
 
     families: ClassVar[tuple[str, ...]]
@@ -93,6 +100,7 @@ class TransferModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what the weights do not say: what the transform of the features is, and facts of the data."""
+        super().on_save_checkpoint(checkpoint)
         transform = None if self.preparation is None else self.preparation.transform
         if isinstance(transform, Method):
             checkpoint[_TRANSFORM] = {"name": transform.name, "settings": transform.settings}
@@ -107,9 +115,15 @@ class TransferModule(pl.LightningModule):
             self.prepare_features(preparation)
         if (facts := checkpoint.get(_FACTS)) is not None:
             self.facts = DataFacts(**{**facts, "class_names": tuple(facts["class_names"])})
+        super().on_load_checkpoint(checkpoint)
 
     def setup(self, stage: str) -> None:
-        """Note what new items are held against: class names, and what the network's inputs are features of."""
+        """Note what new items are held against: class names, and what the network's inputs are features of.
+
+        Raises:
+            ValueError: the trainer's strategy shards the parameters, of which losses and weightings need all.
+        """
+        self._check_strategy()
         data: Any = getattr(self.trainer, "datamodule", None)
         if isinstance(getattr(data, "raw", None), Task):
             self.facts = DataFacts.of(data)
@@ -141,6 +155,15 @@ class TransferModule(pl.LightningModule):
                 f"the checkpoint was written by a {cls.__name__} that was built from objects, and holds their weights "
                 f"alone; pass the same objects again: load_from_checkpoint(path, {again})"
             ) from error
+
+    @property
+    def label_classes(self) -> int | None:
+        """The number of classes of training labels; None if a batch or the method says it."""
+        return None
+
+    def checked(self, batch: B) -> B:
+        """Return a training batch with checked labels; see :func:`tlzoo.lit.batch_labels.with_checked_labels`."""
+        return with_checked_labels(batch, sees=self.method.sees, num_classes=self.label_classes)
 
     @property
     def method_name(self) -> str:
@@ -190,6 +213,8 @@ class TransferModule(pl.LightningModule):
         return self._progress_at(self.global_step) if self._trainer is not None and self.training else 1.0
 
     def _progress_at(self, step: int) -> float:
+        if step == 0:  # a schedule asks before Lightning has restored the loaders, which it does on their first use
+            return 0.0
         if self._total_steps is None:
             self._total_steps = float(self.trainer.estimated_stepping_batches)
             if self._total_steps == float("inf"):
@@ -197,8 +222,29 @@ class TransferModule(pl.LightningModule):
         return min(step / self._total_steps, 1.0)
 
     def on_fit_start(self) -> None:
-        """Forget the length of an earlier training."""
-        self._total_steps = None
+        """Forget the length of an earlier training, and its random states."""
+        self._total_steps, self._random = None, None
+
+    def on_train_start(self) -> None:
+        """Know the length of the training before the first step."""
+        super().on_train_start()
+        if self.trainer.optimizers:
+            self._progress_at(1)
+
+    def _check_strategy(self) -> None:
+        strategy = self.trainer.strategy
+        replicates = isinstance(strategy, DDPStrategy) and not isinstance(strategy, DeepSpeedStrategy)
+        shards = isinstance(strategy, ParallelStrategy) and not replicates
+        if shards:
+            name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
+            raise ValueError(
+                f"strategy {name!r} shards the parameters, and {type(self).__name__} needs all of them in every "
+                'process; give the Trainer strategy="ddp", or one device'
+            )
+
+    def passing(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Return a context for a pass over this process's part of a batch: batch norm sees all parts, as losses do."""
+        return synchronized_batch_norm(network) if self.distributed else nullcontext()
 
     @property
     def distributed(self) -> bool:

@@ -24,6 +24,7 @@ from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
+from tlzoo.types import TaskBatch
 
 if TYPE_CHECKING:
     from tlzoo.lit.data.multitask import MultitaskData
@@ -96,6 +97,7 @@ class Multitask(OnBackbone, TransferModule):
             )
         width = self.sharing.num_features
         self.heads = NamedModules({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
+        self._since_step: list[TaskBatch] = []
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
         self.register_buffer("loss_counts", torch.zeros(len(kinds)))
@@ -120,6 +122,8 @@ class Multitask(OnBackbone, TransferModule):
         The batch is a :class:`~tlzoo.types.TaskBatch` or a mapping of them, such as a ``CombinedLoader`` returns.
         """
         batch = task_batch(batch, self.targets)
+        if self._looks_back:
+            self._since_step.append(batch)
         tape = self._tape()
         by_task = self._losses(batch, tape)
         losses, present = self._stacked(by_task)
@@ -213,13 +217,14 @@ class Multitask(OnBackbone, TransferModule):
     def _losses(self, batch: Any, tape: TaskTape | None = None) -> dict[str, Tensor]:
         """Return the loss of every task that has a label in the batch; ``tape`` watches what is shared."""
         batch = task_batch(batch, self.targets)
-        with nullcontext() if tape is None or self.space == "features" else tape:
+        with nullcontext() if tape is None or self.space == "features" else tape, self.passing(self.sharing):
             shared = self.sharing.shared(batch.inputs)
         shared = shared if tape is None else tape.cut(shared)
         losses = {}
         for task in self.tasks:
             head = self._head(task)
-            output = head(self.sharing.private(shared, task))
+            with self.passing(self.sharing), self.passing(head):
+                output = head(self.sharing.private(shared, task))
             output, labels = self.joined(output), self.joined(batch.targets[task])
             present = head.present(labels)
             losses[task] = head.loss(output[present], labels[present]) if bool(present.any()) else None
@@ -241,20 +246,44 @@ class Multitask(OnBackbone, TransferModule):
             return losses, None
         return losses, torch.tensor([task in by_task for task in self.tasks], device=losses.device)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Give a weighting that needs them the losses of the same batch after the step."""
-        if type(self.method).after_step is not Weighting.after_step:
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Take a step, then give a weighting that needs them the losses of the same batches after it."""
+        super().optimizer_step(*arguments, **settings)
+        if self._looks_back:
             with torch.no_grad(), self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
-                losses, present = self._stacked(self._losses(batch))
+                losses, present = self._mean_losses(self._since_step)
                 with self.method.among(present):
                     self.method.after_step(losses)
+            self._since_step.clear()
 
-    def on_train_epoch_end(self) -> None:
-        """Give the weighting the mean losses of the epoch."""
+    @property
+    def _looks_back(self) -> bool:
+        """Whether the weighting needs the losses after a step."""
+        return type(self.method).after_step is not Weighting.after_step
+
+    def _mean_losses(self, batches: Sequence[TaskBatch]) -> tuple[Tensor, Tensor | None]:
+        """Return the mean losses (T,) of batches, and which tasks have one, as :meth:`_stacked` does of one batch."""
+        losses = [self._losses(batch) for batch in batches]
+        if len(losses) == 1:
+            return self._stacked(losses[0])
+        of_tasks = {task: [each[task] for each in losses if task in each] for task in self.tasks}
+        return self._stacked({task: torch.stack(each).mean() for task, each in of_tasks.items() if each})
+
+    def begin_epoch(self) -> None:
+        """Give the weighting the mean losses of the last epoch."""
         sums, counts = self.get_buffer("loss_sums"), self.get_buffer("loss_counts")
-        self.method.on_epoch(sums / counts.clamp_min(1))
+        if bool(counts.any()):
+            self.method.on_epoch(sums / counts.clamp_min(1))
         sums.zero_()
         counts.zero_()
+
+    def resume_state(self) -> dict[str, Any]:
+        """Return the batches that wait for the optimizer's step."""
+        return {"batches": [{"inputs": batch.inputs, "targets": dict(batch.targets)} for batch in self._since_step]}
+
+    def load_resume_state(self, state: Mapping[str, Any]) -> None:
+        """Take back the batches that wait for the optimizer's step."""
+        self._since_step = [TaskBatch(**batch).to(self.device) for batch in state["batches"]]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Score every task on validation data."""

@@ -85,6 +85,7 @@ class OneShot(OnBackbone, TransferModule):
             self.head = nn.Linear(self.backbone.num_features, way)
             self.method.prepare(self.network)
         self.scores = EpisodeScores()
+        self._training_buffers: dict[str, Tensor] | None = None
 
     @classmethod
     def settings_from_data(cls, data: EpisodeData) -> dict[str, Any]:
@@ -122,7 +123,8 @@ class OneShot(OnBackbone, TransferModule):
             with statistics_of(support.shape[1]):
                 features = torch.stack([self.backbone(episode) for episode in torch.cat([support, query], dim=1)])
             return features[:, : support.shape[1]], features[:, support.shape[1] :]
-        parts = [self.backbone(items.flatten(0, 1)).unflatten(0, items.shape[:2]) for items in (support, query)]
+        with self.passing(self.backbone):
+            parts = [self.backbone(items.flatten(0, 1)).unflatten(0, items.shape[:2]) for items in (support, query)]
         return parts[0], parts[1]
 
     def fit_base(self, inputs: Any, labels: Tensor | None, *, batch_size: int = 256) -> None:
@@ -148,7 +150,7 @@ class OneShot(OnBackbone, TransferModule):
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
         """Return the method's loss on the queries."""
-        loss = self._loss(batch)
+        loss = self._loss(self.checked(batch))
         terms = {"loss": loss}
         self.log_terms(terms, len(batch.query))
         return self.check_loss(loss, terms)
@@ -163,21 +165,47 @@ class OneShot(OnBackbone, TransferModule):
             return mean_over_processes(loss, len(support)) if self.distributed else loss
         return self.method.loss(self.joined(self(batch)), self.joined(batch.query_labels))
 
-    def on_train_epoch_start(self) -> None:
+    def begin_epoch(self) -> None:
         """Give the method the base set as the backbone encodes it now."""
         self._show_base()
+
+    def _begin_evaluation(self) -> None:
+        """Give the method the base set as the backbone encodes it now; training goes on with what it knew."""
+        if self._training_buffers is None:
+            self._training_buffers = {name: buffer.clone() for name, buffer in self.method.named_buffers()}
+        self._show_base()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Return from an evaluation to what the method knew in training."""
+        for name, buffer in (self._training_buffers or {}).items():
+            owner, _, own = name.rpartition(".")
+            setattr(self.method.get_submodule(owner), own, buffer.to(self.device))
+        self._training_buffers = None
+        super().on_train_batch_start(batch, batch_idx)
+
+    def on_fit_end(self) -> None:
+        """Leave the method with the base set as the trained backbone encodes it."""
+        self._begin_evaluation()
+
+    def resume_state(self) -> dict[str, Any]:
+        """Return what the method knew in training, if an evaluation has replaced it."""
+        return {"buffers": self._training_buffers}
+
+    def load_resume_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what the method knew in training."""
+        self._training_buffers = state["buffers"]
 
     def on_validation_start(self) -> None:
         """Give the method the base set as the backbone encodes it now."""
-        self._show_base()
+        self._begin_evaluation()
 
     def on_test_start(self) -> None:
         """Give the method the base set as the backbone encodes it now."""
-        self._show_base()
+        self._begin_evaluation()
 
     def on_predict_start(self) -> None:
         """Give the method the base set as the backbone encodes it now."""
-        self._show_base()
+        self._begin_evaluation()
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:
         """Score episodes of the validation classes."""

@@ -77,6 +77,8 @@ class SourceFreeAdaptation(TargetModule):
     def on_fit_start(self) -> None:
         """Give the method one pass over the target."""
         super().on_fit_start()
+        if self.resumed:
+            return  # the checkpoint holds what that pass found
         with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
             self.method.start(self.network, self._target_inputs())
 
@@ -93,8 +95,9 @@ class SourceFreeAdaptation(TargetModule):
         if not self.method.learns:
             self.trainer.should_stop = True  # no step is counted, so max_steps would never be reached
             return None
+        batch = self.checked(batch)
         assert batch.target is not None
-        with FeatureWatch(self.network.head, active=self._logs_now) as watch:
+        with FeatureWatch(self.network.head, active=self._logs_now) as watch, self.passing(self.network):
             said = through(self.network, with_views("target", batch.target))
         target = self._shown(self._with_views(said, "target", batch.target), Sees.TARGET_LABELS)
         terms = dict(self.method.loss(target, progress=self.progress, model=self.network))

@@ -42,7 +42,7 @@ class TargetModule(Classifier):
         prediction: Prediction = self.network(inputs)
         return prediction.logits
 
-    def on_train_epoch_start(self) -> None:
+    def begin_epoch(self) -> None:
         """Give the whole unlabelled target to a method that needs it."""
         if type(self.method).on_epoch is not DomainMethod.on_epoch:
             with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step

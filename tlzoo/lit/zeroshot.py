@@ -126,11 +126,15 @@ class ZeroShot(OnBackbone, TransferModule):
         Raises:
             SupervisionError: the method does not declare the labels of seen classes, which every fit needs.
         """
+        batch = self.checked(batch)
         if batch.labels is None:
             raise SupervisionError(f"{self.method_name} is fitted but does not declare {Sees.SOURCE_LABELS.name}")
         features = self._encoded(batch.inputs)
         if not self.trained:
             self._collected.append((features, batch.labels))
+            if self.trainer.is_last_batch:
+                self._solve()
+                self._collected.clear()
             return None
         features, labels = self.joined(features), self.joined(batch.labels)
         assert isinstance(self.method, Compatibility)  # one that reads learns nothing
@@ -139,10 +143,10 @@ class ZeroShot(OnBackbone, TransferModule):
         return self.check_loss(terms["loss"], terms)
 
     def on_train_epoch_end(self) -> None:
-        """Solve a closed form from the collected features, and end the training."""
+        """End the training of a closed form; one that was stopped in mid-pass is solved from what it has seen."""
         if self._collected:
             self._solve()
-            self._collected.clear()
+        if not self.trained:
             # without an optimizer no step is counted, and max_steps would never be reached
             self.trainer.should_stop = True
 
@@ -150,6 +154,16 @@ class ZeroShot(OnBackbone, TransferModule):
         features, labels = (self.joined(torch.cat(parts)) for parts in zip(*self._collected, strict=True))
         assert isinstance(self.method, Compatibility)
         self.method.fit(features, labels, self._class_embeddings())
+
+    def resume_state(self) -> dict[str, Any]:
+        """Return the features and labels that a closed form has collected."""
+        return {"collected": list(self._collected)}
+
+    def load_resume_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what was collected."""
+        self._collected = [
+            (features.to(self.device), labels.to(self.device)) for features, labels in state["collected"]
+        ]
 
     def _class_embeddings(self) -> Tensor:
         embeddings: Tensor = self.trainer.datamodule.class_embeddings.to(self.device)  # type: ignore[attr-defined]

@@ -20,11 +20,13 @@ class Strategy(Method):
 
     Attributes:
         keeps_pretraining: whether the result depends on the pretrained weights, and thus on the data behind them.
+        unfreezes: whether the parameters that train change in the course of training.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     implements: ClassVar[str] = "regularizer(backbone, head)"
     keeps_pretraining: ClassVar[bool] = True
+    unfreezes: ClassVar[bool] = False
 
     def prepare(self, backbone: Backbone) -> Backbone:
         """Return the backbone to train: frozen, re-initialized or wrapped."""

@@ -23,6 +23,7 @@ __all__ = ["TaskData"]
 
 Batch = TypeVar("Batch")
 T = TypeVar("T", bound=Task)
+Loader = TypeVar("Loader", bound=StepLoader[Any] | Passes[Any])
 
 
 class TaskData(pl.LightningDataModule, Generic[T]):
@@ -60,11 +61,28 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         self.raw, self.features = raw, features
         self.task = raw if features is None else with_features(raw, features)
         self.batch_size, self.seed, self.steps_per_epoch = batch_size, seed, steps_per_epoch
+        self._loader: StepLoader[Any] | Passes[Any] | None = None
+        self._resumed: dict[str, int] | None = None
 
     def _check_kind(self, task: object) -> None:
         if not isinstance(task, self.takes):
             given = f"{task.name} is {_a(task.kind)} task" if isinstance(task, Task) else f"got a {type(task).__name__}"
             raise TypeError(f"{given}; {type(self).__name__} takes {_a(self.takes.kind)} task")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the training set; Lightning stores that of a loader but does not always restore it."""
+        return {} if self._loader is None else self._loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader go on from a stored position."""
+        self._resumed = state_dict
+
+    def _training(self, loader: Loader) -> Loader:
+        """Return the loader of the training, at the position where it was stopped if it is resumed."""
+        if self._resumed is not None:
+            loader.load_state_dict(self._resumed)
+        self._loader, self._resumed = loader, None
+        return loader
 
     @property
     def num_classes(self) -> int:
@@ -121,7 +139,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     def _stream(self, batch_at: Callable[[int], Batch], *samplers: BatchSampler | BalancedSampler) -> StepLoader[Batch]:
         steps = self.steps_per_epoch or min(sampler.steps_per_pass for sampler in samplers)
-        return StepLoader(batch_at, steps)
+        return self._training(StepLoader(batch_at, steps))
 
     def passes(self, examples: ExampleSet, *, batch_size: int | None = None, whole: bool = False) -> Passes[Examples]:
         """Return one ordered pass over a set.

@@ -129,8 +129,8 @@ class EpisodeData(TaskData[EpisodeTask]):
         assert self.steps_per_epoch is not None
         assert self.trainer is not None
         if getattr(self.trainer.lightning_module, "trains_on", "episodes") == "examples":
-            return StepLoader(self._examples_at(base), self.steps_per_epoch)
-        return StepLoader(self._episodes_at(base), self.steps_per_epoch)
+            return self._training(StepLoader(self._examples_at(base), self.steps_per_epoch))
+        return self._training(StepLoader(self._episodes_at(base), self.steps_per_epoch))
 
     def _episodes_at(self, base: ExampleSet) -> Callable[[int], Episode]:
         varied = VariedSampler(

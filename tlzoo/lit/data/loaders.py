@@ -50,7 +50,7 @@ class StepLoader(Generic[Batch]):
 
 
 class Passes(Generic[Batch]):
-    """One ordered pass over a set, for evaluation.
+    """One ordered pass over a set, for evaluation and for closed forms; a resumed pass goes on where it stopped.
 
     Args:
         batch_of: returns the batch at some positions of the set.
@@ -63,13 +63,25 @@ class Passes(Generic[Batch]):
         self, batch_of: Callable[[NDArray[np.int64]], Batch], size: int, batch_size: int, *, first: int = 0
     ) -> None:
         self.batch_of, self.size, self.batch_size, self.first = batch_of, size, batch_size, first
+        self._first_batch = self._next = 0
 
     def __len__(self) -> int:
         return -(-self.size // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for begin in range(0, self.size, self.batch_size):
+        start, self._first_batch = self._first_batch, 0
+        for number in range(start, len(self)):
+            self._next = (number + 1) % len(self)
+            begin = number * self.batch_size
             yield self.batch_of(self.first + np.arange(begin, min(begin + self.batch_size, self.size)))
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the number of the next batch."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next pass begin at a stored batch."""
+        self._first_batch = self._next = state["next"]
 
 
 class NoLoaders(CombinedLoader):

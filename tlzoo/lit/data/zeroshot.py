@@ -108,7 +108,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         """Return examples of seen classes: a stream for a trained method, one ordered pass for a closed form."""
         module: Any = self.trainer.lightning_module if self.trainer is not None else None
         if not module.trained:
-            return self.passes(self.training_data.train)
+            return self._training(self.passes(self.training_data.train))
         sampler = BatchSampler(len(self.training_data.train), self.batch_size, seed=self.seed)
         return self._stream(lambda step: self.training_data.train.batch(self._training_share(sampler(step))), sampler)
 

@@ -28,6 +28,7 @@ class GradualUnfreezing(Strategy):
         year=2018,
         arxiv="1801.06146",
     )
+    unfreezes = True
 
     def parameter_groups(self, backbone: Backbone, *, lr: float) -> list[dict[str, Any]]:
         """Return one group of all parameters, including the frozen ones, which train later."""

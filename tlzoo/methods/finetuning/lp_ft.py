@@ -35,6 +35,7 @@ class LPFT(Strategy):
         year=2022,
         arxiv="2202.10054",
     )
+    unfreezes = True
 
     def __init__(self, *, probe: float = 0.5) -> None:
         super().__init__()

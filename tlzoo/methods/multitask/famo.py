@@ -21,7 +21,8 @@ class FAMO(Weighting):
     .. math:: w_i = c \, \frac{z_i}{L_i - b + \epsilon}, \qquad z = \mathrm{softmax}(\xi)
 
     with c such that the weights sum to 1. After each step, the logits xi take an Adam step along the decrease of the
-    log-losses, so a task that decreased less gains weight.
+    log-losses, so a task that decreased less gains weight. Where a step accumulates several batches, these are mean
+    losses over all of them.
 
     Args:
         num_tasks: T.
@@ -53,12 +54,15 @@ class FAMO(Weighting):
         for name in ("logits", "mean", "square"):
             self.register_buffer(name, torch.zeros(num_tasks))
         self.register_buffer("before", torch.full((num_tasks,), torch.nan))
+        self.register_buffer("batches", torch.zeros(num_tasks, dtype=torch.int64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return c z / (L - b + eps)."""
-        self.get_buffer("before").copy_(losses)
+        before, batches = self.get_buffer("before"), self.get_buffer("batches")
+        before.copy_(losses + before.where(batches > 0, torch.zeros_like(before)))
+        batches.add_(1 if self.present is None else self.present.long())
         shares = self.those_present(self.get_buffer("logits").softmax(dim=0).to(losses) / self._above(losses))
         return shares / shares.sum()
 
@@ -66,7 +70,10 @@ class FAMO(Weighting):
     def after_step(self, losses: Tensor) -> None:
         """Take an Adam step on the logits from the losses (T,) of the same batch after the step."""
         logits, mean, square = (self.get_buffer(name) for name in ("logits", "mean", "square"))
-        falls = self.those_present(self._above(self.get_buffer("before")).log() - self._above(losses).to(logits).log())
+        before, batches = self.get_buffer("before"), self.get_buffer("batches")
+        before = before / batches.clamp_min(1)
+        batches.zero_()
+        falls = self.those_present(self._above(before).log() - self._above(losses).to(logits).log())
         shares = logits.softmax(dim=0)
         gradient = shares * (falls - (shares * falls).sum()) + self.weight_decay * logits
         step = int(self.get_buffer("steps").add_(1))

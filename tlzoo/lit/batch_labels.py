@@ -1,0 +1,65 @@
+"""Class labels of batches, checked where they meet a module."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from torch import Tensor
+
+from tlzoo.labels import class_labels
+from tlzoo.types import DomainBatch, Episode, Examples, Sees, is_withheld
+
+__all__ = ["with_checked_labels"]
+
+B = TypeVar("B", DomainBatch, Examples, Episode)
+
+
+def with_checked_labels(batch: B, *, sees: Collection[Sees], num_classes: int | None) -> B:
+    """Return a training batch whose class labels are int64 and complete.
+
+    Labels of a task batch are checked by :func:`tlzoo.lit.task_batches.task_batch`, and those of evaluations by
+    :mod:`tlzoo.scoring`, which skip missing ones.
+
+    Args:
+        batch: a :class:`~tlzoo.types.DomainBatch`, :class:`~tlzoo.types.Examples` or :class:`~tlzoo.types.Episode`.
+        sees: what the method declares to see; other labels are not looked at.
+        num_classes: C of the labels; None if it is not known.
+
+    Raises:
+        ValueError: labels have another shape, are no class indices, out of range or missing; the message names the row.
+    """
+    given: Any = batch
+    if isinstance(given, DomainBatch):
+        labels = {"source": Sees.SOURCE_LABELS, "target": Sees.TARGET_LABELS}
+        parts = {side: getattr(given, side) for side, needed in labels.items() if needed in sees} | {
+            "shots": batch.shots
+        }
+        checked = {side: _examples(part, f"{side} labels", num_classes) for side, part in parts.items()}
+        return cast(B, replace(given, **checked))
+    if isinstance(given, Examples):
+        return cast(B, _examples(given, "labels", num_classes))
+    if isinstance(given, Episode):
+        support, query = (_of_episodes(given, name) for name in ("support", "query"))
+        return cast(B, replace(given, support_labels=support, query_labels=query))
+    expected = "a DomainBatch, Examples or an Episode of tlzoo.types"
+    raise TypeError(f"a batch of type {type(batch).__name__}; expected {expected}, as the data modules give")
+
+
+def _examples(part: Examples | None, what: str, num_classes: int | None) -> Examples | None:
+    if part is None or is_withheld(part, "labels") or part.labels is None:
+        return part
+    labels = class_labels(part.labels, num_classes=num_classes, size=part.size, complete=True, what=what)
+    return part if labels is part.labels else replace(part, labels=labels)
+
+
+def _of_episodes(batch: Episode, part: str) -> Tensor:
+    what, labels = f"{part}_labels", getattr(batch, f"{part}_labels")
+    if labels is None:
+        raise ValueError(f"{what} are None, and training needs them; give an Episode its {what}")
+    labels = class_labels(labels, num_classes=batch.way, complete=True, dims=2, what=what)
+    expected = tuple(getattr(batch, part).shape[:2])
+    if tuple(labels.shape) != expected:
+        raise ValueError(f"{what} of shape {tuple(labels.shape)}; expected {expected}, one for each {part} item")
+    return labels
