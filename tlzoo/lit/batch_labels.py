@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -30,19 +30,23 @@ def with_checked_labels(batch: B, *, sees: Collection[Sees], num_classes: int | 
     Raises:
         ValueError: labels have another shape, are no class indices, out of range or missing; the message names the row.
     """
-    given: Any = batch
-    if isinstance(given, DomainBatch):
+    checked: B = _checked(batch, sees, num_classes)
+    return checked
+
+
+def _checked(batch: Any, sees: Collection[Sees], num_classes: int | None) -> Any:
+    if isinstance(batch, DomainBatch):
         labels = {"source": Sees.SOURCE_LABELS, "target": Sees.TARGET_LABELS}
-        parts = {side: getattr(given, side) for side, needed in labels.items() if needed in sees} | {
+        parts = {side: getattr(batch, side) for side, needed in labels.items() if needed in sees} | {
             "shots": batch.shots
         }
         checked = {side: _examples(part, f"{side} labels", num_classes) for side, part in parts.items()}
-        return cast(B, replace(given, **checked))
-    if isinstance(given, Examples):
-        return cast(B, _examples(given, "labels", num_classes))
-    if isinstance(given, Episode):
-        support, query = (_of_episodes(given, name) for name in ("support", "query"))
-        return cast(B, replace(given, support_labels=support, query_labels=query))
+        return replace(batch, **checked)
+    if isinstance(batch, Examples):
+        return _examples(batch, "labels", num_classes)
+    if isinstance(batch, Episode):
+        support, query = (_of_episodes(batch, name) for name in ("support", "query"))
+        return replace(batch, support_labels=support, query_labels=query)
     expected = "a DomainBatch, Examples or an Episode of tlzoo.types"
     raise TypeError(f"a batch of type {type(batch).__name__}; expected {expected}, as the data modules give")
 
