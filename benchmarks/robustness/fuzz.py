@@ -105,19 +105,93 @@ def ended(run: Callable[[], int]) -> tuple[str, str]:
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 3.5, -0.0, 1e308, -1e308, float("inf"), float("nan"), 2**31, 2**32, 2**63, 2**64),
-    *(10**30, "", " ", "x", "\n", "a: b", "../x", "/", "=1+1", "\u202e", "0x10", "1e400", "nan", "null", "~", "<<", "&a"),
-    *([], {}, [[]], [{}], {"": ""}, [None], {"a": None}, [1, "a"], "a" * 300, ["a->b", "a->b"], "a->b", "dan", [[1], [2]]),
+    *(
+        10**30,
+        "",
+        " ",
+        "x",
+        "\n",
+        "a: b",
+        "../x",
+        "/",
+        "=1+1",
+        "\u202e",
+        "0x10",
+        "1e400",
+        "nan",
+        "null",
+        "~",
+        "<<",
+        "&a",
+    ),
+    *(
+        [],
+        {},
+        [[]],
+        [{}],
+        {"": ""},
+        [None],
+        {"a": None},
+        [1, "a"],
+        "a" * 300,
+        ["a->b", "a->b"],
+        "a->b",
+        "dan",
+        [[1], [2]],
+    ),
 )
 TOKENS = (
-    *("&a ", "*a", "!!int abc", "!!python/object:os.system x", "? [a, b]\n: c", "<<: *a", "- ", "{", "}", "[", "]", ":"),
-    *("\t", "\n", "\x00", "\x1b", "\xe9", "---\n", "...\n", "%YAML 9\n", "|", ">", "'", '"', "#", "@", "`", "2020-01-01"),
-    *("0xfffffffffffffff", "1" * 5000, "[" * 900, "{a: " * 500, "12:30:45", "!!binary aGk=", "!!set {a}", "1_000", "0o7"),
+    *(
+        "&a ",
+        "*a",
+        "!!int abc",
+        "!!python/object:os.system x",
+        "? [a, b]\n: c",
+        "<<: *a",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+    ),
+    *(
+        "\t",
+        "\n",
+        "\x00",
+        "\x1b",
+        "\xe9",
+        "---\n",
+        "...\n",
+        "%YAML 9\n",
+        "|",
+        ">",
+        "'",
+        '"',
+        "#",
+        "@",
+        "`",
+        "2020-01-01",
+    ),
+    *(
+        "0xfffffffffffffff",
+        "1" * 5000,
+        "[" * 900,
+        "{a: " * 500,
+        "12:30:45",
+        "!!binary aGk=",
+        "!!set {a}",
+        "1_000",
+        "0o7",
+    ),
     *("!!float x", "!!timestamp x", "!!null x", "!!bool x", "!<tag> x", "\ufeff", "\u2028", "\ud7ff", "1e999", ".inf"),
+)
+BILLION = b"\n".join(  # ten levels of aliases, nine of the last in each
+    [b"a0: &a0 [x]", *(b"a%d: &a%d [%s]" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 11))]
 )
 WHOLE = (
     b"\xff\xfe\x00suite", b"caf\xe9: 1", b"", b"\x00", b"[" * 900, b"- " * 2000, b"a: &a [*a]", b"a: &a {b: *a}",
-    b"\n".join([b"a0: &a0 [x, x, x, x, x, x, x, x, x]", *(b"a%d: &a%d [%s]" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9))
-                for n in range(1, 11))]),
+    BILLION,
     b"suite: 2020-01-01\ngroups: 5", b"!!python/name:os.system", b"? {a: b}\n: c\nsuite: x", b"suite: \x07",
 )  # fmt: skip
 
@@ -239,7 +313,8 @@ def _store(folder: Path) -> tuple[Store, list[Path]]:
 READERS = (
     ("status",), ("report",), ("report", "--format", "markdown"), ("report", "--format", "latex"),
     ("report", "--format", "csv"), ("report", "--format", "csv-sheets"), ("report", "--format", "html"),
-    ("export",), ("export", "--metrics", "--output", "new.json"), ("diff",), ("reproduce",), ("compare",), ("diff-file",),
+    ("export",), ("export", "--metrics", "--output", "new.json"), ("diff",), ("reproduce",), ("compare",),
+    ("diff-file",),
 )  # fmt: skip
 
 
@@ -249,7 +324,9 @@ def fuzz_results(folder: Path, chance: random.Random, count: int) -> Iterator[tu
 
     store, files = _store(folder)
     whole = {path: path.read_bytes() for path in files}
-    ended(lambda: cli(["bench", "export", "toy.yaml", "--protocol", "fuzzed_protocol", "--metrics", "--output", "m.json"]))
+    ended(
+        lambda: cli(["bench", "export", "toy.yaml", "--protocol", "fuzzed_protocol", "--metrics", "--output", "m.json"])
+    )
     metrics = json.loads((folder / "m.json").read_text())
     protocol = ("--protocol", "fuzzed_protocol")
     for number in range(count):
@@ -286,11 +363,76 @@ def fuzz_results(folder: Path, chance: random.Random, count: int) -> Iterator[tu
 
 WORDS = (
     *("bench", "list", "info", "cite", "data", "rank-backbones", "fit", "run", "status", "report", "export", "compare"),
-    *("reproduce", "diff", "path", "verify", "toy.yaml", "mutant.yaml", "dan", "cdan", "emoji", "runs/toy", "m.json", "."),
-    *("--format", "--output", "--store", "--protocol", "fuzzed_protocol", "--seeds", "--workers", "--executor", "--html"),
-    *("--metrics", "--cell-timeout", "--logger", "--tolerance", "--address", "--root", "--help", "--version", "--config"),
-    *("markdown", "html", "latex", "csv", "pool", "in_process", "ray", "slurm", "wandb", "mlflow", "tensorboard", "nope"),
-    *("-1", "0", "1", "2", "1e9", "nan", "inf", "", " ", "/", "/nope/x", "\x00", "\x1b[31m", "é", "a" * 300, "=", "--", "-x"),
+    *(
+        "reproduce",
+        "diff",
+        "path",
+        "verify",
+        "toy.yaml",
+        "mutant.yaml",
+        "dan",
+        "cdan",
+        "emoji",
+        "runs/toy",
+        "m.json",
+        ".",
+    ),
+    *(
+        "--format",
+        "--output",
+        "--store",
+        "--protocol",
+        "fuzzed_protocol",
+        "--seeds",
+        "--workers",
+        "--executor",
+        "--html",
+    ),
+    *(
+        "--metrics",
+        "--cell-timeout",
+        "--logger",
+        "--tolerance",
+        "--address",
+        "--root",
+        "--help",
+        "--version",
+        "--config",
+    ),
+    *(
+        "markdown",
+        "html",
+        "latex",
+        "csv",
+        "pool",
+        "in_process",
+        "ray",
+        "slurm",
+        "wandb",
+        "mlflow",
+        "tensorboard",
+        "nope",
+    ),
+    *(
+        "-1",
+        "0",
+        "1",
+        "2",
+        "1e9",
+        "nan",
+        "inf",
+        "",
+        " ",
+        "/",
+        "/nope/x",
+        "\x00",
+        "\x1b[31m",
+        "é",
+        "a" * 300,
+        "=",
+        "--",
+        "-x",
+    ),
     *("quickstart", "a->b", "lenet", "../..", "4294967296", "99999999999999999999", "0.5", "out.txt", "out/out.txt"),
 )
 STARTS = (
@@ -301,7 +443,8 @@ STARTS = (
     ["bench", "compare", "dan", "source_only", "toy.yaml", "--protocol", "fuzzed_protocol"],
     ["bench", "diff", "runs/toy", "m.json"],
     ["bench", "reproduce", "--protocol", "fuzzed_protocol"],
-    ["info"], ["list"], ["cite"], ["data", "path"], ["data", "verify"], ["data", "list"], ["fit", "--config"], [], ["bench"],
+    ["info"], ["list"], ["cite"], ["data", "path"], ["data", "verify"], ["data", "list"], ["fit", "--config"], [],
+    ["bench"],
 )  # fmt: skip
 DOWNLOADS = ({"data", "fetch"}, {"rank-backbones"}, {"fit"}, {"quickstart"}, {"ray"}, {"slurm"}, {"pool"})
 """Words that together start what is no matter of words: downloads, trainings, clusters."""
@@ -310,7 +453,9 @@ DOWNLOADS = ({"data", "fetch"}, {"rank-backbones"}, {"fit"}, {"quickstart"}, {"r
 def fuzz_commands(folder: Path, chance: random.Random, count: int) -> Iterator[tuple[str, str, str]]:
     """Run mutated command lines; yield (what, how it ended, what it said)."""
     _store(folder)
-    ended(lambda: cli(["bench", "export", "toy.yaml", "--protocol", "fuzzed_protocol", "--metrics", "--output", "m.json"]))
+    ended(
+        lambda: cli(["bench", "export", "toy.yaml", "--protocol", "fuzzed_protocol", "--metrics", "--output", "m.json"])
+    )
     done = 0
     while done < count:
         words = list(chance.choice(STARTS))
@@ -354,8 +499,8 @@ def main() -> int:
         counts, faults = fuzz(kind, options.count or COUNTS[kind], seed=options.seed)
         for fault in faults:
             print(f"{kind}: {fault.why}\n    {fault.what[:400]}")
-        print(f"{kind}: {sum(counts.values())} mutants, {counts['result']} valid, {counts['mistake']} mistakes in one line, "
-              f"{counts['fault']} faults")  # fmt: skip
+        ends = f"{counts['result']} valid, {counts['mistake']} mistakes in one line, {counts['fault']} faults"
+        print(f"{kind}: {sum(counts.values())} mutants, {ends}")
         failed |= bool(faults)
     return int(failed)
 

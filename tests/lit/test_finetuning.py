@@ -1,8 +1,11 @@
 """What trains, and when."""
 
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 
 from tlzoo.backbones import create_backbone
@@ -103,3 +106,27 @@ def test_validation_data_of_the_users_own(domain_task, make_trainer):
     module = make("full")
     (results,) = make_trainer().validate(module, dataloaders=data.passes(domain_task.target_test), verbose=False)
     assert 0 <= results["validation/accuracy"] <= 1
+
+
+def among(module, strategy):
+    """Let a module think that it trains with others."""
+    module._trainer = SimpleNamespace(strategy=strategy, world_size=2, datamodule=None)
+    return module
+
+
+@pytest.mark.parametrize("method", ["gradual_unfreezing", "lp_ft"])
+def test_what_ddp_does_not_follow_is_refused_by_name(method):
+    module = FineTuning("mlp", method, num_classes=3, backbone_settings={"num_inputs": 8, "hidden": [6]})
+    with pytest.raises(ValueError, match=f"{method} changes which parameters train as training goes on, which DDP"):
+        among(module, DDPStrategy()).setup("fit")
+    among(module, DDPStrategy()).setup("test")
+
+
+@pytest.mark.parametrize("strategy", [FSDPStrategy, ModelParallelStrategy])
+@pytest.mark.parametrize("stage", ["fit", "test"])
+def test_strategies_that_shard_are_refused_by_name(strategy, stage):
+    module = FineTuning("mlp", "full", num_classes=3, backbone_settings={"num_inputs": 8, "hidden": [6]})
+    with pytest.raises(
+        ValueError, match=r"strategy '?\w+'? shards the parameters, and FineTuning needs .*strategy=\"ddp\""
+    ):
+        among(module, strategy()).setup(stage)
