@@ -65,10 +65,10 @@ def measure(path: str, root: str, what: str) -> dict[str, Any]:
     plan, store = make_plan(load_suite(path)), Store(root)
     finished = len(store.finished(plan.cells))
     if what == "report":
-        from tlzoo.bench.report import build_tables, render, sheets
+        from tlzoo.bench.report import build_auxiliary_tables, build_tables, render
 
         tables = build_tables(plan, store)
-        render(tables, "markdown", sheets(tables, store))
+        render(tables, "markdown", build_auxiliary_tables(tables, store))
     seconds = time.process_time() - begun
     return {
         "cells": len(plan.cells),

@@ -1,5 +1,6 @@
 import math
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,7 +185,20 @@ def test_rank_correlation_equals_scipy():
     assert math.isnan(rank_correlation([1.0, math.nan, 1.0], [1.0, 2.0, 3.0]))
 
 
-def test_several_tasks_have_sheets_and_a_diagram_of_their_means(reported):
+def test_runs_of_different_lengths_are_judged_together(reported):
+    from scipy.stats import spearmanr
+
+    random = np.random.default_rng(1)
+    curves = [random.integers(0, 5, size=(2, length)).astype(float).tolist() for length in (4, 7, 4, 2)]
+    plan, store, _ = reported()
+    record = store.read(plan.cells[0])
+    (found,) = judged([replace(record, curves={"validation/x": x, "test": y}) for x, y in curves])
+    assert found.within == pytest.approx(np.mean([spearmanr(x, y).statistic for x, y in curves[:3]]))
+    lost = [max(y) - y[int(np.argmax(x))] for x, y in curves]
+    assert found.lost == pytest.approx(np.mean(lost))
+
+
+def test_several_tasks_have_auxiliary_tables_and_a_diagram_of_their_means(reported):
     plan, store, tables = reported(tasks='"a->b", "c->d", folder')
     titles = [sheet.title.split(" · ")[0] for sheet in build_auxiliary_tables(tables, store)]
     assert titles == ["Cost and calibration", "Selection", "Validators"]
@@ -205,7 +219,7 @@ def test_too_few_tasks_have_no_diagram(reported):
 
 
 @pytest.mark.parametrize("format", ["terminal", "markdown", "latex"])
-def test_every_text_format_writes_the_sheets(reported, format):
+def test_every_text_format_writes_the_auxiliary_tables(reported, format):
     _, store, tables = reported()
     text = render(tables, format, build_auxiliary_tables(tables, store))
     for part in ("Cost and calibration", "Selection", "Validators", "1,234", "macro-F1"):
@@ -216,7 +230,7 @@ def test_every_text_format_writes_the_sheets(reported, format):
         assert {line.count(" & ") + 1 for line in rows} == {4, 6, 7}
 
 
-def test_nothing_finished_has_no_sheets(tmp_path, protocol, home, loaded):  # noqa: ARG001
+def test_nothing_finished_has_no_auxiliary_tables(tmp_path, protocol, home, loaded):  # noqa: ARG001
     path = tmp_path / "small.yaml"
     path.write_text(SUITE.replace("TASKS", '"a->b"'))
     plan, store = make_plan(load_suite(str(path)), protocol), Store(tmp_path / "none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
@@ -45,20 +45,29 @@ _LATER = ("search", "trainer", "code")
 """Fields added after the first results; empty ones are not part of the identity, so old hashes stay valid."""
 
 
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+"""Types that need no copy. They are asked for first, and sequences before mappings, because thousands of cells are
+read at once and the test for any mapping is slow."""
+
+
 def _frozen(value: Any) -> Any:
     """Return an immutable copy of JSON-like data: read-only mappings, lists as tuples."""
-    if isinstance(value, Mapping):
-        return MappingProxyType({str(key): _frozen(item) for key, item in value.items()})
+    if type(value) in _SIMPLE:
+        return value
     if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item) for item in value)
+        return tuple(map(_frozen, value))
+    if isinstance(value, (dict, Mapping)):
+        return MappingProxyType({str(key): _frozen(item) for key, item in value.items()})
     return value
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+    if type(value) in _SIMPLE:
+        return value
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return list(map(_plain, value))
+    if isinstance(value, (MappingProxyType, dict, Mapping)):
+        return {key: _plain(item) for key, item in value.items()}
     return value
 
 
@@ -78,6 +87,15 @@ def canonical(value: Any) -> str:
 def canonical_plain(value: Any) -> str:
     """Return :func:`canonical` of plain JSON data, faster, because thousands of cells are read at once."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def _identity(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a cell's plain data that its hash covers."""
+    return {name: value for name, value in data.items() if name not in _PRESENTATION and (value or name not in _LATER)}
+
+
+def _hash(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_plain(_identity(data)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,11 +159,7 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """The data that the hash covers, as plain JSON data."""
-        data = {name: value for name, value in self.to_json().items() if name not in _PRESENTATION}
-        for name in _LATER:
-            if not data[name]:
-                del data[name]
-        return data
+        return _identity(self.to_json())
 
     @property
     def processes(self) -> int:
@@ -156,16 +170,19 @@ class Cell:
     @cached_property
     def hash(self) -> str:
         """The first 16 hex digits of the SHA-256 of the canonical JSON of ``identity``."""
-        return hashlib.sha256(canonical_plain(self.identity).encode()).hexdigest()[:16]
+        return _hash(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as plain JSON data."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the cell described by :meth:`to_json`."""
-        return cls(**data)
+        made = cls(**data)
+        if len(data) == len(cls.__dataclass_fields__):  # nothing is left to a default, so the hash is at hand
+            vars(made)["hash"] = _hash(data)
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Cell) and self.to_json() == other.to_json()

@@ -82,6 +82,7 @@ class Store:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        self._folder = str(self.root)
         self._read: dict[str, tuple[tuple[int, ...] | None, Record | None]] = {}
 
     def write(self, cell: Cell, outcome: Outcome, provenance: Mapping[str, Any] | None = None) -> None:
@@ -120,10 +121,18 @@ class Store:
             self._read[key] = state, self._read_pair(key) if state else None
         return self._read[key][1]
 
+    def _path(self, name: str) -> str:
+        """Return the path of a file as text: a suite has thousands, and making a Path takes longer than its stat."""
+        return os.path.join(self._folder, name)
+
+    def _bytes(self, name: str) -> bytes:
+        with open(self._path(name), "rb") as file:
+            return file.read()
+
     def _state(self, key: str) -> tuple[int, ...] | None:
         """Return a value that identifies the version of a pair of files, or None if one is missing."""
         try:
-            stats = [(self.root / f"{key}{suffix}").stat() for suffix in (".json", ".npz")]
+            stats = [os.stat(self._path(key + suffix)) for suffix in (".json", ".npz")]  # see _path
         except OSError:
             return None
         return tuple(number for s in stats for number in (s.st_mtime_ns, s.st_size, s.st_ino))
@@ -131,7 +140,7 @@ class Store:
     def _read_pair(self, key: str) -> Record | None:
         payload = self._unsealed(f"{key}.json")
         try:
-            data = (self.root / f"{key}.npz").read_bytes()
+            data = self._bytes(f"{key}.npz")
             if payload is None or hashlib.sha256(data).hexdigest() != payload["result"]["predictions"]:
                 return None
             record = _record(payload)
@@ -212,7 +221,7 @@ class Store:
 
     def _unsealed(self, name: str) -> dict[str, Any] | None:
         try:
-            sealed = json.loads((self.root / name).read_bytes())
+            sealed = json.loads(self._bytes(name))
             payload = sealed["payload"]
             intact = sealed["digest"] == _digest(payload)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

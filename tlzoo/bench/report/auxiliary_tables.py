@@ -113,14 +113,14 @@ def _median_of_known(values: Iterable[float]) -> float:
 
 def _selection(table: Table, _: Store) -> Layout | None:
     """Return the accuracy at the step that each validator picks, at the last and at the best step, or None."""
-    found = dict.fromkeys(name for line in table.lines for record in line.records for name in choices(record))
+    made = {line.label: [choices(record) for record in line.records] for line in table.lines if line.records}
+    found = dict.fromkeys(name for own in made.values() for each in own for name in each)
     if len(found) < 3:  # the last step and the oracle alone are no selection
         return None
     names = [*(name for name in found if name not in ("last", "oracle")), "last", "oracle"]
     picked = {
-        line.label: [mean_of_known(choices(record).get(name, math.nan) for record in line.records) for name in names]
-        for line in table.lines
-        if line.records
+        label: [mean_of_known(each.get(name, math.nan) for each in own) for name in names]
+        for label, own in made.items()
     }
     notes = [
         "accuracy at the step that a label-free validator picks; last: no selection",

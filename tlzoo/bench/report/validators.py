@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,30 +48,30 @@ def choices(record: Record) -> dict[str, float]:
     test = record.curves.get(_TEST)
     if not test:
         return {}
-    picked = {name: test[int(np.argmax(curve))] for name, curve in _curves(record).items()}
+    picked = {name: _picked(test, curve) for name, curve in _curves(record).items()}
     return {**picked, "last": test[-1], "oracle": max(test)}
 
 
 def judged(records: Sequence[Record]) -> list[Judgement]:
     """Return a judgement of every recorded validator; methods without target inputs have none."""
-    names = dict.fromkeys(name for record in records for name in _curves(record))
-    return [_judgement(name, [record for record in records if name in _curves(record)]) for name in names]
+    found = [(record, _curves(record)) for record in records]
+    names = dict.fromkeys(name for _, curves in found for name in curves)
+    return [_judgement(name, [(record, curves[name]) for record, curves in found if name in curves]) for name in names]
 
 
-def _judgement(name: str, records: Sequence[Record]) -> Judgement:
-    within = [rank_correlation(_curves(record)[name], record.curves[_TEST]) for record in records]
-    several = [
-        record for record in records if len(record.curves[_TEST]) > 1
-    ]  # with one checkpoint there is nothing to pick
-    lost = [choices(record)["oracle"] - choices(record)[name] for record in several]
-    places: dict[tuple[str, str | None, int], list[Record]] = {}
-    for record in records:
-        places.setdefault((record.cell.task, record.cell.backbone, record.cell.seed), []).append(record)
-    across = [
-        rank_correlation([_curves(record)[name][-1] for record in own], [record.curves[_TEST][-1] for record in own])
-        for own in places.values()
-    ]
-    return Judgement(name, *map(mean_of_known, (within, across, lost)))
+def _judgement(name: str, curves: Sequence[tuple[Record, Sequence[float]]]) -> Judgement:
+    runs = [(curve, record.curves[_TEST]) for record, curve in curves]
+    lost = [max(test) - _picked(test, curve) for curve, test in runs if len(test) > 1]  # one checkpoint is no choice
+    places: dict[tuple[str, str | None, int], list[tuple[float, float]]] = {}
+    for record, curve in curves:
+        place = record.cell.task, record.cell.backbone, record.cell.seed
+        places.setdefault(place, []).append((curve[-1], record.curves[_TEST][-1]))
+    across = [tuple(zip(*own, strict=True)) for own in places.values()]
+    return Judgement(name, *map(mean_of_known, (_rank_correlations(runs), _rank_correlations(across), lost)))
+
+
+def _picked(test: Sequence[float], curve: Sequence[float]) -> float:
+    return test[int(np.argmax(curve))]
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
@@ -80,10 +80,24 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     >>> rank_correlation([1.0, 2.0, 3.0], [10.0, 30.0, 20.0])
     0.5
     """
-    if len(first) < 3 or np.isnan([*first, *second]).any():
-        return math.nan
-    if min(first) == max(first) or min(second) == max(second):
-        return math.nan
-    from scipy.stats import spearmanr
+    return _rank_correlations([(first, second)])[0]
 
-    return float(spearmanr(first, second).statistic)
+
+def _rank_correlations(pairs: Iterable[Sequence[Sequence[float]]]) -> list[float]:
+    """Return the correlations of pairs, in any order; those of equal length at once, because a suite has thousands."""
+    from scipy.stats import rankdata
+
+    by_length: dict[int, list[Sequence[Sequence[float]]]] = {}
+    for pair in pairs:
+        by_length.setdefault(len(pair[0]), []).append(pair)
+    found: list[float] = []
+    for length, own in by_length.items():
+        if length < 3:
+            found += [math.nan] * len(own)
+            continue
+        values = np.asarray(own, dtype=np.float64)  # (pairs, 2, length)
+        ranks = rankdata(values, axis=2) - (length + 1) / 2  # all NaN where a value is
+        spread = np.square(ranks).sum(axis=2).prod(axis=1)
+        with np.errstate(invalid="ignore"):  # without spread a correlation is 0 / 0, NaN
+            found += (ranks.prod(axis=1).sum(axis=1) / np.sqrt(spread)).tolist()
+    return found
