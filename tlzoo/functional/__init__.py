@@ -11,6 +11,7 @@ from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_un
 from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.joining import AlignedSpace, aligned_space
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
+from tlzoo.functional.label_shift import bbse_prior, em_prior
 from tlzoo.functional.merging import average_weights, greedy_soup, interpolate_weights
 from tlzoo.functional.moments import (
     central_moment_discrepancy,
@@ -47,12 +48,14 @@ __all__ = [
     "average_gradients",
     "average_weights",
     "batch_nuclear_norm_loss",
+    "bbse_prior",
     "central_moment_discrepancy",
     "classifier_discrepancy",
     "coral_loss",
     "cosine_similarities",
     "covariance",
     "divergence",
+    "em_prior",
     "entropy",
     "entropy_weights",
     "fixed_norm_loss",

@@ -37,3 +37,10 @@ from .sar import SAR as SAR
 from .cotta import CoTTA as CoTTA
 from .t3a import T3A as T3A
 from .lame import LAME as LAME
+from .bn_adapt import BNAdapt as BNAdapt
+from .rdumb import RDumb as RDumb
+from .rotta import RoTTA as RoTTA
+from .roid import ROID as ROID
+from .cmf import CMF as CMF
+from .deyo import DeYO as DeYO
+from .mlls import MLLS as MLLS
