@@ -289,6 +289,13 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
         yield f"digits:{source}->{target}", between("digits", "digits_adaptation", source, target)
     for source, target in permutations(_PLACES, 2):
         yield f"sentiment:{source}->{target}", between("sentiment", "sentiment_adaptation", source, target)
+    for collection in ("mnist5k", "optdigits", "emoji"):
+        for stream in ("reset", "continual", "gradual", "mixed", "correlated"):
+            arguments = {"collection": collection, "stream": stream}
+            entry = _Entry(
+                kind="domain", module="corruption_streams", function="corruption_stream", arguments=arguments
+            )
+            yield f"{collection}-c:{stream}", entry
     for first in range(1, 10, 2):
         yield f"watch:{first}->{first + 1}", between("watch", "watch_adaptation", first, first + 1)
 

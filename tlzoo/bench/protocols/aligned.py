@@ -30,7 +30,7 @@ from tlzoo.types import Sees
 
 __all__ = ["AlignedProtocol"]
 
-_VALIDATION_EPISODES = 400
+_VALIDATION_EPISODES = 200
 _CHUNK = 32
 _CLIP_SCALE = 100.0
 

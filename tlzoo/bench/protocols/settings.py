@@ -21,7 +21,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
             *("backbone_settings", "adaptation_lr", "penalty"),
             *_OPTIMIZER,
         ),
-        "budget": (*_TRAINING, "source_steps"),
+        "budget": (*_TRAINING, "source_steps", "stream_batch"),
     },
     "multitask": {
         "module": ("frozen", "hidden", "sharing", "sharing_settings", "space", "monitor", *_OPTIMIZER),

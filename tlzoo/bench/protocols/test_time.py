@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.bench.cell import Cell, OnProgress
@@ -12,6 +14,7 @@ from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, scored
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.protocols.source_free import source_model
 from tlzoo.bench.tuning import Settings
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.lit import TestTimeAdaptation
 from tlzoo.scoring import ClassScores
 from tlzoo.types import Prediction
@@ -21,6 +24,9 @@ __all__ = ["TestTimeProtocol"]
 
 class TestTimeProtocol(DomainProtocol):
     """Answers in batches of ``batch_size``; nothing is trained before, and there is nothing to choose by.
+
+    ``budget.stream_batch`` is the size of test batches where it is not that of the source model's training. In a stream
+    whose test set says ``restart``, the method starts anew at each of its segments, and no batch belongs to two.
 
     Raises:
         ValueError: the cell has candidates; no validation data are left to choose by.
@@ -50,9 +56,13 @@ class TestTimeProtocol(DomainProtocol):
         data, examples = run.data, run.data.task.target_test
         order = data.order_of(examples)
         answers: list[Tensor] = []
-        for batch in data.passes(examples.subset(order), batch_size=data.batch_size):
-            answers.append(run.module(batch.inputs))
-            self.on_progress(0.5 + 0.5 * len(answers) * data.batch_size / len(examples))
+        size = int(run.cell.budget.get("stream_batch", data.batch_size))
+        for part in _parts(examples, order):
+            if len(answers):
+                run.method.reset()
+            for batch in data.passes(examples.subset(part), batch_size=size):
+                answers.append(run.module(batch.inputs))
+                self.on_progress(0.5 + 0.5 * min(len(answers) * size / len(examples), 1.0))
         logits = torch.empty_like(run.last["before"])
         logits[torch.from_numpy(order)] = torch.cat(answers).to(logits)
         run.last["target_test"] = Prediction(features=logits, logits=logits)
@@ -71,3 +81,10 @@ class TestTimeProtocol(DomainProtocol):
             return answers
 
         return {"answer": alone, "selection": "answered once, in a stream"}
+
+
+def _parts(examples: ExampleSet, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the order in the parts between which the method starts anew."""
+    if "restart" not in examples.attributes or not examples.attributes["restart"].all():
+        return [order]
+    return np.split(order, np.flatnonzero(np.diff(examples.attributes["segment"][order])) + 1)

@@ -229,8 +229,17 @@ class DomainData(TaskData[DomainTask]):
         return self.passes(examples.subset(self.order_of(examples)), batch_size=self.batch_size)
 
     def order_of(self, examples: ExampleSet) -> NDArray[np.int64]:
-        """Return the (N,) order in which a method that adapts on the way sees a set."""
-        return numpy_generator(self.seed, Stream.TEST_ORDER).permutation(len(examples))
+        """Return the (N,) order in which a method that adapts on the way sees a set.
+
+        It is random, except for a stream: a set with the attributes ``segment``, the blocks in order, and ``place``,
+        that of an item in its block, or -1 for a random one.
+        """
+        random = numpy_generator(self.seed, Stream.TEST_ORDER).permutation(len(examples))
+        if "segment" not in examples.attributes:
+            return random
+        place = examples.attributes["place"]
+        rank = np.argsort(random)
+        return np.lexsort((np.where(place < 0, rank, place), examples.attributes["segment"]))
 
     def predict_dataloader(self) -> Passes[Examples]:
         """Return target test inputs."""
