@@ -12,7 +12,7 @@ from tlzoo.functional.information import divergence, entropy, information_maximi
 from tlzoo.functional.joining import AlignedSpace, aligned_space
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
 from tlzoo.functional.label_shift import bbse_prior, em_prior
-from tlzoo.functional.merging import average_weights, greedy_soup, interpolate_weights
+from tlzoo.functional.merging import average_weights, dare, greedy_soup, interpolate_weights, task_arithmetic, ties
 from tlzoo.functional.moments import (
     central_moment_discrepancy,
     coral_loss,
@@ -54,6 +54,7 @@ __all__ = [
     "coral_loss",
     "cosine_similarities",
     "covariance",
+    "dare",
     "divergence",
     "em_prior",
     "entropy",
@@ -87,6 +88,8 @@ __all__ = [
     "standardization",
     "stepwise_norm_loss",
     "symmetric_power",
+    "task_arithmetic",
+    "ties",
     "transport_plan",
     "uniform_confusion",
     "virtual_adversarial_divergence",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlzoo.functional.checks import check_shares
 
-__all__ = ["average_weights", "greedy_soup", "interpolate_weights"]
+__all__ = ["average_weights", "dare", "greedy_soup", "interpolate_weights", "task_arithmetic", "ties"]
 
 Weights = Mapping[str, Tensor]
 
@@ -85,3 +85,85 @@ def check_same(states: Sequence[Weights]) -> None:
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(values)).mean(dim=0) if values[0].is_floating_point() else values[0]
+
+
+def task_arithmetic(start: Weights, states: Sequence[Weights], *, scale: float = 0.3) -> dict[str, Tensor]:
+    r"""Return the start moved by all tasks' changes (Ilharco et al., ICLR 2023), https://arxiv.org/abs/2212.04089.
+
+    .. math:: \theta_0 + \lambda \sum_t (\theta_t - \theta_0)
+
+    Args:
+        start: weights before fine-tuning.
+        states: weights after it, one of each task.
+        scale: lambda; negative to forget.
+
+    Raises:
+        ValueError: there are no networks, or they differ in names or shapes.
+    """
+    return _with_vectors(start, states, lambda vectors: scale * vectors.sum(dim=0))
+
+
+def ties(start: Weights, states: Sequence[Weights], *, keep: float = 0.2, scale: float = 1.0) -> dict[str, Tensor]:
+    """Return the TIES merger (Yadav et al., NeurIPS 2023), https://arxiv.org/abs/2306.01708.
+
+    Each task's changes are trimmed to their largest ``keep`` in absolute value, over the whole network; each weight
+    takes the sign whose changes weigh more, and the mean of the changes that are left and have it, times ``scale``.
+
+    Args:
+        start: weights before fine-tuning.
+        states: weights after it, one of each task.
+        keep: share of the changes that are kept.
+        scale: lambda.
+
+    Raises:
+        ValueError: there are no networks, or they differ in names or shapes; or ``keep`` is outside of (0, 1].
+    """
+    check_shares(above_zero=True, keep=keep)
+
+    def merged(vectors: Tensor) -> Tensor:
+        count = vectors.shape[1]
+        kept = max(round(keep * count), 1)
+        least = vectors.abs().kthvalue(count - kept + 1, dim=1, keepdim=True).values
+        trimmed = torch.where(vectors.abs() >= least, vectors, 0)
+        agrees = (trimmed.sign() == trimmed.sum(dim=0).sign()) & (trimmed != 0)
+        return scale * (trimmed * agrees).sum(dim=0) / agrees.sum(dim=0).clamp_min(1)
+
+    return _with_vectors(start, states, merged)
+
+
+def dare(
+    start: Weights, states: Sequence[Weights], *, drop: float = 0.9, scale: float = 0.3, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return task arithmetic after dropping and rescaling (Yu et al., ICML 2024), https://arxiv.org/abs/2311.03099.
+
+    Each change is dropped with probability ``drop``, and those that are left are divided by 1 - ``drop``.
+
+    Args:
+        start: weights before fine-tuning.
+        states: weights after it, one of each task.
+        drop: probability, below 1.
+        scale: lambda of :func:`task_arithmetic`.
+        generator: says which are dropped.
+
+    Raises:
+        ValueError: there are no networks, or they differ in names or shapes; or ``drop`` is outside of [0, 1).
+    """
+    check_shares(below_one=True, drop=drop)
+
+    def merged(vectors: Tensor) -> Tensor:
+        left = torch.rand(vectors.shape, generator=generator, dtype=torch.float64).to(vectors.device) >= drop
+        return scale * (vectors * left / (1 - drop)).sum(dim=0)
+
+    return _with_vectors(start, states, merged)
+
+
+def _with_vectors(start: Weights, states: Sequence[Weights], merge: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Return the start moved by what ``merge`` makes of the tasks' changes (T, P), all weights in a row."""
+    check_same([start, *states])
+    if not states:
+        raise ValueError("no fine-tuned weights to merge; give the state dict of one network or more")
+    names = [name for name, value in start.items() if value.is_floating_point()]
+    rows = [torch.cat([(state[name] - start[name]).flatten() for name in names]) for state in states]
+    moved = torch.split(merge(torch.stack(rows)), [start[name].numel() for name in names])
+    changes = dict(zip(names, moved, strict=True))
+    return {name: value + changes[name].view_as(value) if name in changes else value for name, value in start.items()}

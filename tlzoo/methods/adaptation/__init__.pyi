@@ -31,6 +31,7 @@ from .linear_ot import LinearOT as LinearOT
 from .adabn import AdaBN as AdaBN
 from .shot import SHOT as SHOT
 from .nrc import NRC as NRC
+from .aad import AaD as AaD
 from .tent import TENT as TENT
 from .eata import EATA as EATA
 from .sar import SAR as SAR

@@ -5,6 +5,7 @@ from .dann import DANN as DANN
 from .cdan import CDAN as CDAN
 from .domain_confusion import DomainConfusionLoss as DomainConfusionLoss
 from .mdd import MDD as MDD
+from .daln import DALN as DALN
 from .symnets import SymNets as SymNets
 from .gvb import GVB as GVB
 from .pada import PADA as PADA

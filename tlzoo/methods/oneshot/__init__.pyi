@@ -9,6 +9,7 @@ from .siamese import Siamese as Siamese
 from .r2d2 import R2D2 as R2D2
 from .metaoptnet import MetaOptNet as MetaOptNet
 from .feat import FEAT as FEAT
+from .meta_baseline import MetaBaseline as MetaBaseline
 from .linear_baseline import LinearBaseline as LinearBaseline
 from .baseline_pp import BaselinePP as BaselinePP
 from .logistic import Logistic as Logistic
@@ -19,6 +20,7 @@ from .label_propagation import LabelPropagation as LabelPropagation
 from .tim import TIM as TIM
 from .alpha_tim import AlphaTIM as AlphaTIM
 from .pt_map import PTMAP as PTMAP
+from .paddle import PADDLE as PADDLE
 from .transductive_finetuning import TransductiveFinetuning as TransductiveFinetuning
 from .maml import MAML as MAML
 from .fomaml import FOMAML as FOMAML
