@@ -11,6 +11,8 @@ from .gvb import GVB as GVB
 from .pada import PADA as PADA
 from .iwan import IWAN as IWAN
 from .osbp import OSBP as OSBP
+from .dance import DANCE as DANCE
+from .ovanet import OVANet as OVANet
 from .mme import MME as MME
 from .vada import VADA as VADA
 from .dirt_t import DIRTT as DIRTT
