@@ -5,12 +5,12 @@ import inspect
 
 import pytest
 
-from tlzoo.methods.aligned_classifier import AlignedClassifier
 from tlzoo.methods.base import Method
 from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.conformance import CHECKS, scenarios
 from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.methods.episode_classifier import EpisodeClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.strategy import Strategy
 from tlzoo.methods.test_time import TestTime
@@ -22,7 +22,7 @@ BASES = {
     "adaptation": (DomainMethod, TestTime),
     "confusion": DomainMethod,
     "multitask": Weighting,
-    "oneshot": (EpisodeClassifier, AlignedClassifier, MetaLearner),
+    "oneshot": (EpisodeClassifier, ImageTextClassifier, MetaLearner),
     "zeroshot": (Compatibility, TextCompatibility),
     "finetuning": Strategy,
 }

@@ -27,7 +27,7 @@ _OF_METHODS = {
     "TestTime": "test_time:TestTimeProtocol",
     "SourceFree": "source_free:SourceFreeProtocol",
     "FeatureTransform": "feature_transforms:TransformProtocol",
-    "AlignedClassifier": "aligned:AlignedProtocol",
+    "ImageTextClassifier": "image_text:ImageTextProtocol",
 }
 """Kind of method, by its base class -> protocol of domain or episode cells that goes before the usual one."""
 

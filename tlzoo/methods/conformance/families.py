@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from tlzoo.methods.aligned_classifier import AlignedClassifier
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Method
 from tlzoo.methods.compatibility import Compatibility
-from tlzoo.methods.conformance.aligned import AlignedScenario
 from tlzoo.methods.conformance.alignment import AlignmentScenario
 from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
 from tlzoo.methods.conformance.episodes import EpisodeScenario
+from tlzoo.methods.conformance.image_text import ImageTextScenario
 from tlzoo.methods.conformance.meta import MetaScenario
 from tlzoo.methods.conformance.scenario import Scenario
 from tlzoo.methods.conformance.source_free import SourceFreeScenario
@@ -21,6 +20,7 @@ from tlzoo.methods.conformance.texts import TextScenario
 from tlzoo.methods.conformance.transforms import TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
 from tlzoo.methods.episode_classifier import EpisodeClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.strategy import Strategy
@@ -39,7 +39,7 @@ _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (SourceFree, SourceFreeScenario),
     (TestTime, TestTimeScenario),
     (EpisodeClassifier, EpisodeScenario),
-    (AlignedClassifier, AlignedScenario),
+    (ImageTextClassifier, ImageTextScenario),
     (MetaLearner, MetaScenario),
     (Weighting, WeightingScenario),
     (TextCompatibility, TextScenario),

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.functional.span import cosine_schedule, cosine_step, descend
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot, with_texts
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot, with_texts
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["CLAP"]
 
 
-class CLAP(AlignedClassifier):
+class CLAP(ImageTextClassifier):
     r"""Class-adaptive linear probe (Silva-Rodriguez et al., CVPR 2024), https://arxiv.org/abs/2312.12730.
 
     .. math:: \mathrm{CE}\left(\tau \frac{x^\top w}{\lVert w \rVert}\right) + \frac{1}{C} \sum_c \lambda_c

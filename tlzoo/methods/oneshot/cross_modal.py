@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts, check_positive
 from tlzoo.functional.span import cosine_schedule, cosine_step, descend
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot, with_texts
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot, with_texts
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["CrossModal"]
 
 
-class CrossModal(AlignedClassifier):
+class CrossModal(ImageTextClassifier):
     r"""Cross-modal linear probe (Lin et al., CVPR 2023), https://arxiv.org/abs/2301.06267.
 
     .. math:: \frac12 \mathrm{CE}\left(\tau \frac{x^\top w}{\lVert w \rVert}\right)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_at_least
-from tlzoo.methods.aligned_classifier import AlignedClassifier, class_means, one_hot
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, class_means, one_hot
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["GDA"]
 
 
-class GDA(AlignedClassifier):
+class GDA(ImageTextClassifier):
     r"""Gaussian discriminant analysis beside CLIP (Wang et al., ICLR 2024), https://arxiv.org/abs/2402.04087.
 
     .. math:: \tau q^\top t_c + \alpha \left(q^\top P \mu_c - \tfrac12 \mu_c^\top P \mu_c - \ln C\right),

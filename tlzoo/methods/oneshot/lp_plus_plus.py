@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_counts
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot
 from tlzoo.paper import Paper
 
 __all__ = ["LPPlusPlus"]
@@ -14,7 +14,7 @@ __all__ = ["LPPlusPlus"]
 _BLOCK, _TINY = 10, 1e-12
 
 
-class LPPlusPlus(AlignedClassifier):
+class LPPlusPlus(ImageTextClassifier):
     r"""LP++ (Huang et al., CVPR 2024), https://arxiv.org/abs/2404.02285.
 
     .. math:: q^\top (w_c + \alpha_c t_c)

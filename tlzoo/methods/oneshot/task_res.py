@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.functional.span import cosine_schedule, cosine_step, descend
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot, with_texts
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot, with_texts
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["TaskRes"]
 
 
-class TaskRes(AlignedClassifier):
+class TaskRes(ImageTextClassifier):
     r"""Task residual (Yu et al., CVPR 2023), https://arxiv.org/abs/2211.10277.
 
     .. math:: \tau \frac{q^\top (t_c + \alpha r_c)}{\lVert t_c + \alpha r_c \rVert}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_at_least, check_counts
-from tlzoo.methods.aligned_classifier import AlignedClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
 
 __all__ = ["TDA"]
 
 
-class TDA(AlignedClassifier):
+class TDA(ImageTextClassifier):
     r"""Training-free dynamic adapter (Karmanov et al., CVPR 2024), https://arxiv.org/abs/2403.18293.
 
     .. math:: \tau q^\top t_c + \alpha_+ \sum_{i : \hat y_i = c} e^{-\beta_+ (1 - q^\top q_i)}
@@ -40,7 +40,7 @@ class TDA(AlignedClassifier):
         year=2024,
         arxiv="2403.18293",
     )
-    sees = AlignedClassifier.sees | {Sees.TEST_INPUTS}
+    sees = ImageTextClassifier.sees | {Sees.TEST_INPUTS}
 
     def __init__(
         self,

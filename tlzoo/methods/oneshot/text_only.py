@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tlzoo.methods.aligned_classifier import AlignedClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.paper import Paper
 
 __all__ = ["TextOnly"]
 
 
-class TextOnly(AlignedClassifier):
+class TextOnly(ImageTextClassifier):
     r"""Zero-shot classification by class texts (Radford et al., ICML 2021), https://arxiv.org/abs/2103.00020.
 
     .. math:: \tau q^\top t_c

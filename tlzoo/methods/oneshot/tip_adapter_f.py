@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts, check_positive
 from tlzoo.functional.span import cosine_schedule
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
@@ -17,7 +17,7 @@ __all__ = ["TipAdapterF"]
 _BETAS, _EPS, _DECAY = (0.9, 0.999), 1e-4, 0.01
 
 
-class TipAdapterF(AlignedClassifier):
+class TipAdapterF(ImageTextClassifier):
     r"""Tip-Adapter-F (Zhang et al., ECCV 2022), https://arxiv.org/abs/2207.09519.
 
     .. math:: \tau q^\top t_c + \alpha \sum_{i : y_i = c} e^{-\beta (1 - q^\top k_i)}

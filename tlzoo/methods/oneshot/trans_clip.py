@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts
-from tlzoo.methods.aligned_classifier import AlignedClassifier, one_hot
+from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 from tlzoo.types import Sees
@@ -17,7 +17,7 @@ __all__ = ["TransCLIP"]
 _CONFIDENT, _TEMPERATURE, _INNER = 8, 50.0, 5
 
 
-class TransCLIP(AlignedClassifier):
+class TransCLIP(ImageTextClassifier):
     r"""TransCLIP (Zanella, Gérin & Ben Ayed, NeurIPS 2024), https://arxiv.org/abs/2406.01837.
 
     Alternates between the assignments z of the queries,
@@ -47,7 +47,7 @@ class TransCLIP(AlignedClassifier):
         year=2024,
         arxiv="2406.01837",
     )
-    sees = AlignedClassifier.sees | {Sees.TEST_INPUTS}
+    sees = ImageTextClassifier.sees | {Sees.TEST_INPUTS}
 
     space = Space(support_weight=LogUniform(0.002, 2.0), text_weight=LogUniform(0.05, 1.0))
 

@@ -11,12 +11,12 @@ from torch import Tensor
 from tlzoo.methods.conformance.episodes import EpisodeScenario
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Subject, normal, require_shape
 
-__all__ = ["AlignedScenario"]
+__all__ = ["ImageTextScenario"]
 
 _D = SHAPE["num_features"]
 
 
-class AlignedScenario(EpisodeScenario):
+class ImageTextScenario(EpisodeScenario):
     """Two 3-way 2-shot episodes, with texts of their classes and of one more."""
 
     watched: ClassVar[Mapping[str, str]] = {

@@ -15,10 +15,10 @@ from tlzoo.methods.checks import as_tensor, check_output
 from tlzoo.methods.episode_checks import take_episodes
 from tlzoo.types import Sees
 
-__all__ = ["AlignedClassifier"]
+__all__ = ["ImageTextClassifier"]
 
 
-class AlignedClassifier(Method):
+class ImageTextClassifier(Method):
     """Classifies queries from a few labelled features and one text embedding a class; both lie in one space.
 
     The space is that of CLIP and its kin, or of any two encoders that

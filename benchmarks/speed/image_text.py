@@ -1,6 +1,6 @@
 """Episodes a second of the methods that answer from a few features and a class text, on cached features.
 
-    python benchmarks/speed/aligned.py [--way 16] [--shot 4] [--query 3] [--width 512] [--episodes 320]
+    python benchmarks/speed/image_text.py [--way 16] [--shot 4] [--query 3] [--width 512] [--episodes 320]
 
 Features are random, as wide as CLIP's by default; the time of none of the methods depends on their values. Episodes are
 drawn, gathered and answered 32 at a time, as the harness does, with one thread; times are the process's own CPU time.
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from tlzoo import create_method
 from tlzoo.data.episodes import EpisodeSampler
-from tlzoo.methods.aligned_classifier import AlignedClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.registry import list_methods, method_class
 
 GOAL = 100
@@ -26,7 +26,7 @@ GOAL = 100
 _CHUNK, _CLASSES, _ITEMS = 32, 64, 40
 
 
-def rate(method: AlignedClassifier, sampler: EpisodeSampler, *, width: int, episodes: int) -> float:
+def rate(method: ImageTextClassifier, sampler: EpisodeSampler, *, width: int, episodes: int) -> float:
     """Return how many episodes a second a method answers."""
     generator = torch.Generator().manual_seed(0)
     features = F.normalize(torch.randn(_CLASSES * _ITEMS, width, generator=generator), dim=-1)
@@ -53,9 +53,9 @@ def main() -> None:
     )
     print(f"| method | episodes a second | at least {GOAL} |\n| --- | --- | --- |")
     for name in list_methods("oneshot"):
-        if issubclass(method_class(name), AlignedClassifier):
+        if issubclass(method_class(name), ImageTextClassifier):
             method = create_method(name)
-            assert isinstance(method, AlignedClassifier)
+            assert isinstance(method, ImageTextClassifier)
             found = rate(method, sampler, width=given.width, episodes=given.episodes)
             print(f"| `{name}` | {found:.0f} | {'yes' if found >= GOAL else 'no'} |")
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tlzoo.functional import AlignedSpace, aligned_space
-from tlzoo.methods.aligned_classifier import AlignedClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.methods.oneshot import (
     CLAP,
     GDA,
@@ -241,7 +241,7 @@ def test_trans_clip(equal):
     equal(found, logits.log_softmax(-1))
 
 
-class Nothing(AlignedClassifier):
+class Nothing(ImageTextClassifier):
     pass
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 import tlzoo
-from tlzoo.bench.protocols.aligned import AlignedProtocol
 from tlzoo.bench.protocols.episode import EpisodeProtocol
+from tlzoo.bench.protocols.image_text import ImageTextProtocol
 from tlzoo.bench.suite_reader import find_suite
 from tlzoo.types import Sees
 
@@ -68,13 +68,13 @@ def test_the_receipt_says_what_joined_the_encoders(run):
 )
 def test_what_a_cell_lacks_is_said(run, method, changes, message):
     with pytest.raises(ValueError, match=message):
-        AlignedProtocol(replace(cell_of(run, method, new=False), **changes), lambda _: None)
+        ImageTextProtocol(replace(cell_of(run, method, new=False), **changes), lambda _: None)
 
 
 def test_new_classes_need_supported_ones_and_a_method_that_reads_texts(run):
     cell = cell_of(run, "text_only", new=True)
     with pytest.raises(ValueError, match="leave two or more with support"):
-        _ = AlignedProtocol(replace(cell, budget={**cell.budget, "new": 15}), lambda _: None).new
+        _ = ImageTextProtocol(replace(cell, budget={**cell.budget, "new": 15}), lambda _: None).new
     other = replace(cell_of(run, "protonet", new=False), budget=cell.budget)
     with pytest.raises(ValueError, match="cannot answer new classes"):
         EpisodeProtocol(other, lambda _: None)

@@ -23,12 +23,12 @@ from tlzoo.functional import AlignedSpace, aligned_space, harmonic_mean
 from tlzoo.functional.checks import check_choice
 from tlzoo.lit import EpisodeData
 from tlzoo.lit.frozen_features import mean_direction
-from tlzoo.methods.aligned_classifier import AlignedClassifier
+from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.registry import accepted_settings, create_method
 from tlzoo.scoring import EpisodeScores
 from tlzoo.types import Sees
 
-__all__ = ["AlignedProtocol"]
+__all__ = ["ImageTextProtocol"]
 
 _VALIDATION_EPISODES = 200
 _CHUNK = 32
@@ -63,12 +63,12 @@ class _Aligned:
 class _Holder(nn.Module):
     """A method where protocols look for it."""
 
-    def __init__(self, method: AlignedClassifier) -> None:
+    def __init__(self, method: ImageTextClassifier) -> None:
         super().__init__()
         self.method = method
 
 
-class AlignedProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
+class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
     """Answers the frozen list of episodes from a few pictures and the name of each class.
 
     ``module.texts`` names the text encoder. With ``join: ridge`` (the default) its space is joined with that of the
