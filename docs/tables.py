@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rates import exchange_tables
 from results import results
 
 from tlzoo.backbones import create_backbone, list_backbones
@@ -154,12 +155,17 @@ def committed(suite: str | None = None) -> str:
     return results(_table, suite=suite)
 
 
+def exchange() -> str:
+    """Return the tables of the committed exchange rates."""
+    return exchange_tables(_table)
+
+
 GENERATED: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(methods, family, settings, classes),
         *(tasks, sources, licenses, backbones),
-        *(baselines, committed),
+        *(baselines, committed, exchange),
     )
 }
 """What a page may ask for, by name."""

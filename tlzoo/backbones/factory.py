@@ -27,7 +27,8 @@ def create_backbone(
             ``"package.module:Name"`` of it.
         pretrained: load weights if the network has any (``efficientnet_lite0``, ``timm:``, ``sentence:``,
             ``clip:``). All other networks start with random weights.
-        example: a few raw items; a dry run on them finds the width of a module of your own that declares none.
+        example: a few raw items; a dry run on them finds the width of a module of your own that declares none, and
+            ``identity`` has theirs.
         **settings: settings of the network; the error for an unknown one lists them.
 
     Raises:
@@ -52,6 +53,8 @@ def create_backbone(
             refuse_path(rest)
         made = _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
     elif name.casefold() in BUILT_IN:
+        if name.casefold() == "identity" and example is not None:
+            settings = {"num_features": int(example.shape[-1]), **settings}
         made = _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
     else:
         return _own(name, loaded(name), settings, example)

@@ -32,6 +32,7 @@ __all__ = [
 BUILT_IN: dict[str, str] = {
     "conv4": "conv4:conv4",
     "efficientnet_lite0": "efficientnet_lite0:efficientnet_lite0",
+    "efficientnet_lite2": "efficientnet_lite0:efficientnet_lite2",
     "identity": "identity:identity",
     "lenet": "lenet:lenet",
     "mlp": "mlp:mlp",
@@ -49,7 +50,9 @@ ADAPTERS: dict[str, str] = {
 """Prefix before the colon -> ``module:function``; the function takes what follows the colon first."""
 
 MODALITIES: dict[str, Modality] = {
-    **dict.fromkeys(("conv4", "efficientnet_lite0", "lenet", "pixels", "resnet12", "timm"), "image"),
+    **dict.fromkeys(
+        ("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "timm"), "image"
+    ),
     **dict.fromkeys(("identity", "mlp"), "features"),
     "sentence": "text",
     "temporal": "series",

@@ -118,13 +118,16 @@ def _show(suite: SuiteRun, console: object = None) -> None:
     from rich.console import Console
 
     from tlzoo.bench.report.auxiliary_tables import build_auxiliary_tables
+    from tlzoo.bench.report.exchange_tables import as_data
     from tlzoo.bench.report.table_layout import layout
-    from tlzoo.bench.report.terminal import terminal
+    from tlzoo.bench.report.terminal import exchange_table, terminal
 
     shown = console if isinstance(console, Console) else Console()
     tables = suite.tables()
     for each in (*map(layout, tables), *build_auxiliary_tables(tables, suite.store)):
         shown.print(terminal(each), soft_wrap=True)
+    for family in as_data(suite.exchange()):
+        shown.print(exchange_table(family), soft_wrap=True)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.exchange import exchange_of, has_exchange
 from tlzoo.bench.plan import Plan
+from tlzoo.bench.report.exchange_tables import as_data
 from tlzoo.bench.report.validators import judged
 from tlzoo.bench.store import Record, Store
 from tlzoo.storage import replace_file
@@ -55,7 +57,8 @@ def write_parquet(path: Path, plan: Plan, store: Store) -> int:
 def write_metrics(path: Path, plan: Plan, store: Store) -> int:
     """Write the compact metrics file of a suite, one line per cell; return the number of cells.
 
-    It holds no times, so the same results give the same file.
+    It holds no times, so the same results give the same file; but exchange rates (:mod:`tlzoo.bench.exchange`) say how
+    many times as long as the reference a way takes.
     """
     records = store.finished(plan.cells)
     titles: dict[str, str] = {}  # of the first group that a cell is in
@@ -78,6 +81,8 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
         head["metrics"] = metrics
     if judgements := _judgements(plan, store):
         head["judgements"] = judgements
+    if has_exchange(plan) and (rates := as_data(exchange_of(plan, store))):
+        head["exchange"] = rates
     opening = json.dumps(head, sort_keys=True, ensure_ascii=False)[:-1]
     body = ",\n".join(lines)
     replace_file(path, f'{opening}, "cells": [\n{body}\n]}}\n'.encode())

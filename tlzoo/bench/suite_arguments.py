@@ -18,6 +18,8 @@ def add_suite(command: argparse.ArgumentParser) -> None:
     command.add_argument("--store", type=Path, help="folder of results (default: runs/SUITE)")
     command.add_argument("--seeds", type=int, help="number of runs of everything random; overrides the suite")
     command.add_argument("--root", type=Path, help="folder of the data, for suites on your own data")
+    command.add_argument("--task", help="a task of your own, for the suite exchange-rate")
+    command.add_argument("--backbone", help="frozen network for --task (default: the usual one for its items)")
     command.add_argument("--protocol", help=argparse.SUPPRESS)
 
 
@@ -31,5 +33,7 @@ def planned(arguments: argparse.Namespace) -> SuiteRun:
         store=arguments.store,
         seeds=arguments.seeds,
         root=arguments.root,
+        task=arguments.task,
+        backbone=arguments.backbone,
         protocol=arguments.protocol or DEFAULT_PROTOCOL,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.bench.execution.runner import RunSummary, run_cells
+from tlzoo.bench.own_exchange import EXCHANGE, exchange_suite
 from tlzoo.bench.plan import Plan, make_plan
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
 from tlzoo.bench.store import Failure, Store
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from tlzoo.bench.exchange import Family
     from tlzoo.bench.execution.local_executors import Executor
     from tlzoo.bench.report.tables import Table
 
@@ -68,6 +70,12 @@ class SuiteRun:
         tables = self.tables()
         return render(tables, format, build_auxiliary_tables(tables, self.store))
 
+    def exchange(self) -> list[Family]:
+        """Return what each way is worth in labelled examples, of suites that have tasks ``TASK:few``; else nothing."""
+        from tlzoo.bench.exchange import exchange_of, has_exchange
+
+        return exchange_of(self.plan, self.store) if has_exchange(self.plan) else []
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row per finished cell, with its description and a column for each metric."""
         import pandas as pd
@@ -104,6 +112,8 @@ def open_suite(
     store: str | os.PathLike[str] | None = None,
     seeds: int | None = None,
     root: str | os.PathLike[str] | None = None,
+    task: str | None = None,
+    backbone: str | None = None,
     protocol: str = DEFAULT_PROTOCOL,
 ) -> SuiteRun:
     """Return a suite with its stored results; nothing is run.
@@ -113,13 +123,22 @@ def open_suite(
         store: folder of results; ``runs/SUITE`` where None.
         seeds: runs of everything random, instead of what the suite says.
         root: folder of the data, for suites on data of one's own.
+        task: a task of your own for ``exchange-rate``, see :func:`tlzoo.bench.own_exchange.exchange_suite`.
+        backbone: the frozen network for it.
         protocol: module that runs cells.
 
     Raises:
         SuiteError: the suite has a mistake; the message names its line.
+        ValueError: another suite is given a task, or the task has no labels to draw examples from.
     """
-    read = load_suite(suite)
+    if task is not None:
+        if suite != EXCHANGE:
+            raise ValueError(f"--task is for {EXCHANGE}; write a suite of your own to run other methods on {task}")
+        read = load_suite(exchange_suite(task, backbone=backbone, root=root))
+    else:
+        read = load_suite(suite)
     words = ["tlzoo", "bench", "run", os.fspath(suite) if not isinstance(suite, Mapping) else read.path.name]
+    words += [] if task is None else ["--task", task, *([] if backbone is None else ["--backbone", backbone])]
     if seeds is not None:
         read = read.with_seeds(seeds)
         words += ["--seeds", str(seeds)]
@@ -143,6 +162,8 @@ def run_suite(
     cell_timeout: float | None = None,
     loggers: Sequence[str] = (),
     progress: bool = True,
+    task: str | None = None,
+    backbone: str | None = None,
     protocol: str = DEFAULT_PROTOCOL,
 ) -> SuiteRun:
     """Run the missing cells of a suite; return it with its results.
@@ -161,6 +182,8 @@ def run_suite(
         cell_timeout: seconds after which a cell is stopped and counts as failed; 0: no limit; None: as the suite says.
         loggers: where measured figures also go: ``tensorboard``, ``wandb``, ``mlflow``.
         progress: show a progress bar.
+        task: a task of your own for ``exchange-rate``, see :func:`open_suite`.
+        backbone: the frozen network for it.
         protocol: module that runs cells.
 
     Raises:
@@ -170,7 +193,7 @@ def run_suite(
     from tlzoo.bench.loggers import check_loggers, choose_loggers
 
     check_loggers(list(loggers))
-    made = open_suite(suite, store=store, seeds=seeds, root=root, protocol=protocol)
+    made = open_suite(suite, store=store, seeds=seeds, root=root, task=task, backbone=backbone, protocol=protocol)
     who = choose_executor(executor, made.plan, workers=workers, address=address, cell_timeout=cell_timeout)
     if loggers:
         choose_loggers(list(loggers), made.store.root / "logs")

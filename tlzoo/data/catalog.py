@@ -103,7 +103,10 @@ def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Tas
             makes one; ``folder:SOURCE->TARGET`` for images laid out as ``root/domain/class/*.jpg``; or
             ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
             ``att_splits.mat``. In domain tasks, SOURCE and TARGET may each join several domains with ``+``; a suffix
-            such as ``:3shot`` gives every method that many labelled target examples per class.
+            such as ``:3shot`` gives every method that many labelled target examples per class. ``TASK:few`` asks the
+            test of a task from a few labelled examples alone, see :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
+            ``emoji/subcategory:SOURCE->TARGET:draw0``, the same test from descriptions or a few labelled pictures
+            ``emoji/subcategory:TARGET:draw0:names`` and ``:few``, see docs/exchange-rate.md.
         root: folder of data on disk; tasks from pinned sources ignore it.
         kind: the required kind of the task; a type checker then knows its class.
 
@@ -199,16 +202,28 @@ def reference(name: str) -> str:
 
 
 def _without_shots(name: str) -> tuple[str, str]:
-    found = _SHOTS.fullmatch(name)
+    found = _SHOTS.fullmatch(name) or _FEW.fullmatch(name)
     return (found["task"], name.removeprefix(found["task"])) if found else (name, "")
 
 
 _SHOTS = re.compile(r"(?P<task>.+):(?P<shots>\d+)shot")
+_FEW = re.compile(r"(?P<task>.+):(?P<view>few|names)")
+_EXCHANGE = re.compile(
+    r"emoji/(?P<classes>subcategory|concept):((?P<source>[a-z]+)->)?(?P<target>[a-z]+):draw(?P<draw>\d|dev)"
+    r"(:(?P<view>few|names|second))?",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(r"(?P<family>[^:]+:)(?P<source>[^:]+)->(?P<target>[^:]+)(?P<variant>(:.+)?)")
 
 
 def _derived(name: str, root: _Root) -> Task | None:
-    """Return the task of a name with shots or several domains; None for any other name."""
+    """Return the task of a name with shots, several domains or another view of one test; None for any other name."""
+    if found := _EXCHANGE.fullmatch(name):
+        return _exchanged(name, **{key: value and value.lower() for key, value in found.groupdict().items()})
+    if found := _FEW.fullmatch(name):
+        build = getattr(importlib.import_module("tlzoo.data.few_labels"), f"{found['view']}_of")
+        answered: Task = build(name, load_task(found["task"], root))
+        return replace(answered, revision=task_revision(found["task"]))
     if found := _SHOTS.fullmatch(name):
         task: Any = load_task(found["task"], root)
         if task.kind != "domain":
@@ -225,6 +240,29 @@ def _derived(name: str, root: _Root) -> Task | None:
         load=lambda source, target: load_task(f"{found['family']}{source}->{target}{found['variant']}", root),
     )
     return pooled
+
+
+_VIEWS = {
+    ("subcategory", True, None): "draw_domains",
+    ("subcategory", True, "second"): "draw_second_task",
+    ("subcategory", False, "few"): "draw_few",
+    ("subcategory", False, "names"): "draw_names",
+    ("concept", False, "few"): "concept_few",
+    ("concept", False, "names"): "concept_names",
+}
+"""Classes, whether there is a source, and what is shown beside one test -> the function that builds the task."""
+
+
+def _exchanged(name: str, *, classes: str, source: str | None, target: str, draw: str, view: str | None) -> Task | None:
+    """Return a task of ``emoji_exchange``; None where vendors or what is shown have no such task."""
+    function = _VIEWS.get((classes, source is not None, view))
+    vendors = [vendor for vendor in (source, target) if vendor is not None]
+    if function is None or len({*vendors} & {*_VENDORS}) < len(vendors):
+        return None
+    build = getattr(importlib.import_module("tlzoo.data.datasets.emoji_exchange"), function)
+    arguments = {"target": target, "draw": draw, **({} if source is None else {"source": source})}
+    task: Task = replace(build(name, **arguments), revision=task_revision(name))
+    return task
 
 
 def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:

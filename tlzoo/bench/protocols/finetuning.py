@@ -52,6 +52,11 @@ class FineTuningProtocol(DomainProtocol):
         self.elsewhere = {name: self._elsewhere(name) for name in cell.module.get("elsewhere", ())}
 
     @classmethod
+    def shown(cls, cell: Cell, task: DomainTask) -> DomainTask:  # noqa: ARG003
+        """Return the task as it is: its data keep ``module.shots`` labelled target examples and nothing else."""
+        return task
+
+    @classmethod
     def load(cls, cell: Cell, task: DomainTask) -> DomainData:
         """Return the labelled target examples of a cell."""
         return domain_data(cell, task, target_shots=cell.module.get("shots"))

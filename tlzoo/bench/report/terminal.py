@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from tlzoo.bench.report.exchange_tables import currency_line, rate_lines
 from tlzoo.bench.report.table_layout import Layout, Row
 from tlzoo.spelling import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["plain", "terminal"]
+__all__ = ["exchange_table", "plain", "terminal"]
 
 _STYLES = {"best": "bold green", "tied": "green", "oracle": "dim", "failed": "red", "": ""}
 _GAP = "  "
@@ -47,6 +48,21 @@ def terminal(layout: Layout) -> Text:
         text.append(message, style=style)
     for note in layout.notes:
         text.append(f"  {printable(note)}\n", style="dim")
+    return text
+
+
+def exchange_table(family: Mapping[str, Any]) -> Text:
+    """Return exchange rates, see :func:`~tlzoo.bench.report.exchange_tables.as_data`, for a rich console."""
+    from rich.text import Text
+
+    lines = [[printable(each) for each in line] for line in rate_lines(family)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    text = Text()
+    text.append(f"What each way is worth · {printable(family['family'])}\n", style="bold")
+    text.append(f"{_spread(lines[0], widths)}\n", style="underline")
+    for line in lines[1:]:
+        text.append(f"{_spread(line, widths)}\n")
+    text.append(f"  {printable(currency_line(family))}\n", style="dim")
     return text
 
 

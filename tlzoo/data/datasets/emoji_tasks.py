@@ -17,7 +17,15 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.splits import group_order, group_split, thinned
 from tlzoo.data.tasks import DomainTask, EpisodeTask, ZeroShotTask
 
-__all__ = ["emoji_adaptation", "emoji_oneshot", "emoji_oneshot_hard", "emoji_subcategories", "emoji_unseen"]
+__all__ = [
+    "emoji_adaptation",
+    "emoji_oneshot",
+    "emoji_oneshot_hard",
+    "emoji_subcategories",
+    "emoji_unseen",
+    "labelled_concepts",
+    "second_half",
+]
 
 _TRAIN_SHARE = 0.7
 _SUBCATEGORY_CONCEPTS = 5
@@ -47,11 +55,11 @@ def emoji_adaptation(name: str, *, classes: str, source: str, target: str, varia
             train on the same concepts, which their order does not tell.
     """
     table = load_emoji()
-    concepts, labels, class_names = _labelled(table, classes)
+    concepts, labels, class_names = labelled_concepts(table, classes)
     train, test = group_split(table.groups[concepts], _TRAIN_SHARE)
     source_train, target_train, target_test = train, train, test
     if variant == "unpaired":
-        second = _second_half(group_order(table.groups[concepts])[train], labels[train])
+        second = second_half(group_order(table.groups[concepts])[train], labels[train])
         source_train, target_train = train[~second], train[second]
     elif variant == "shifted":
         keep = _class_shares(len(class_names))
@@ -186,7 +194,7 @@ def emoji_unseen(name: str, *, generalized: bool = False) -> ZeroShotTask:
     )
 
 
-def _labelled(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[str, ...]]:
+def labelled_concepts(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[str, ...]]:
     """Return the concepts of classes that count, their labels, and the classes' names."""
     if classes == "category":
         column, names = table.categories, np.setdiff1d(table.categories, ["Flags"])
@@ -196,7 +204,7 @@ def _labelled(table: EmojiTable, classes: str) -> tuple[Indices, Indices, tuple[
     return concepts, np.searchsorted(names, column[concepts]), tuple(names.tolist())
 
 
-def _second_half(places: Indices, labels: Indices) -> NDArray[np.bool_]:
+def second_half(places: Indices, labels: Indices) -> NDArray[np.bool_]:
     """Return which items (N,) are in the second half of the groups of their class: every other one by its place.
 
     A group counts for the class that most of its items are of.

@@ -89,19 +89,20 @@ class DomainTask(Task):
         """Return the indices of at most ``shots`` target training examples per class; more shots hold the fewer."""
         return self._drawn(shots, numpy_generator(seed, Stream.TARGET_SHOTS))
 
-    def semi_supervised(self, shots: int) -> Self:
+    def semi_supervised(self, shots: int, *, seed: int | None = None) -> Self:
         """Return the task with ``shots`` labelled target training examples per class, or fewer if a class has fewer.
 
-        They leave ``target_train``; the rest stays unlabelled. The draw is fixed, like the published lists, so all
-        methods and seeds learn from the same examples, and smaller draws are subsets of larger ones. Classes that the
-        source lacks get none. Source: Saito et al., ICCV 2019, https://arxiv.org/abs/1904.06487.
+        They leave ``target_train``; the rest stays unlabelled. Without a ``seed`` the draw is fixed, like the published
+        lists, so all methods and seeds learn from the same examples. Smaller draws are subsets of larger ones. Classes
+        that the source lacks get none. Source: Saito et al., ICCV 2019, https://arxiv.org/abs/1904.06487.
 
         Raises:
             ValueError: ``shots`` is below 1, the task already has shots, there are no labels, or no example is left.
         """
         if shots < 1 or self.shots is not None:
             raise ValueError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
-        chosen = self._drawn(shots, np.random.default_rng(_SHOT_SEED))
+        fixed = np.random.default_rng(_SHOT_SEED)
+        chosen = self._drawn(shots, fixed if seed is None else numpy_generator(seed, Stream.TARGET_SHOTS))
         assert self.target_train.labels is not None
         assert self.source_train.labels is not None
         chosen = chosen[np.isin(self.target_train.labels[chosen], self.source_train.labels)]

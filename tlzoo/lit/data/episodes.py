@@ -40,14 +40,14 @@ class EpisodeData(TaskData[EpisodeTask]):
         train_shot: number of support examples per class in training, likewise.
         train_query: number of queries per class in training; None for ``query``.
         episodes: number of validation or test episodes, the same for every method and training seed. If a task lists
-            its episodes, the test uses those.
+            its episodes, the test uses those, with the first ``shot`` support examples of each class.
         batch_size: number of episodes per step, or of examples.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`; None for 100.
         root: see :class:`TaskData`.
 
     Raises:
-        ValueError: way, shot or query differ from those of a task that lists its episodes.
+        ValueError: a task lists its episodes, and way or query differ from theirs, or shot is more than they have.
     """
 
     takes = EpisodeTask
@@ -88,10 +88,11 @@ class EpisodeData(TaskData[EpisodeTask]):
     def _check_listed(self) -> None:
         listed = self.task.listed
         given = (self.way, self.shot, self.query, self.dirichlet)
-        if listed is not None and given != (own := (listed.way, listed.shot, listed.query, None)):
+        if listed is not None and (self.shot > listed.shot or given != (listed.way, self.shot, listed.query, None)):
+            own = listed.way, listed.shot, listed.query
             raise ValueError(
-                f"{self.task.name} lists its test episodes: way {own[0]}, shot {own[1]}, query {own[2]}, balanced; got "
-                f"way {given[0]}, shot {given[1]}, query {given[2]}, dirichlet {given[3]}; leave them out"
+                f"{self.task.name} lists its test episodes: way {own[0]}, shot {own[1]} or fewer, query {own[2]}, "
+                f"balanced; got way {given[0]}, shot {given[1]}, query {given[2]}, dirichlet {given[3]}; leave them out"
             )
 
     @property
@@ -114,7 +115,7 @@ class EpisodeData(TaskData[EpisodeTask]):
     def episode_list(self, split: Literal["base", "validation", "novel"] = "novel") -> EpisodeList:
         """Return the evaluation episodes: those that the task lists, or ones drawn with seed 0."""
         if split == "novel" and self.task.listed is not None:
-            return self.task.listed
+            return self.task.listed.with_shot(self.shot)
         return self.sampler(split).freeze(self.episodes)
 
     def base_examples(self, sees: frozenset[Sees], *, by: str) -> Examples:

@@ -1,0 +1,96 @@
+"""The exchange rates of a suite as plain data, to be stored and shown, and as tables of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tlzoo.bench.exchange import CONFIDENCE, Family
+from tlzoo.stats import Exchange
+
+__all__ = ["as_data", "currency_line", "rate_lines", "spelled_rate", "spelled_worth"]
+
+_DIGITS = 4
+
+
+def as_data(families: Sequence[Family]) -> list[dict[str, Any]]:
+    """Return the rates as JSON data: numbers outside the curve are ``"<"`` and ``">"``."""
+    return [
+        {
+            "family": family.name,
+            "currency": family.currency,
+            "shots": family.overall.curve.shots.tolist(),
+            "confidence": CONFIDENCE,
+            "chance": _short(family.chance),
+            **{name: getattr(family, name) for name in ("way", "draws", "tests")},
+            "overall": _exchange(family.overall),
+            "targets": {target: _exchange(found) for target, found in family.by_target.items()},
+            "other_curves": {row: [_short(value) for value in own] for row, own in family.other_curves.items()},
+            "sees": dict(family.sees),
+            "progress": {
+                label: [[_short(value) for value in column] for column in columns]
+                for label, columns in family.progress.items()
+            },
+            "seconds": dict(family.seconds),
+        }
+        for family in families
+    ]
+
+
+def _exchange(found: Exchange) -> dict[str, Any]:
+    return {
+        "form": found.form,
+        "measured": [_short(value) for value in found.measured.tolist()],
+        "low": [_short(value) for value in found.low.tolist()],
+        "high": [_short(value) for value in found.high.tolist()],
+        "rates": {
+            way: {name: _short(value) for name, value in vars(rate).items()} for way, rate in found.rates.items()
+        },
+    }
+
+
+def _short(value: float) -> float | str:
+    if math.isinf(value):
+        return ">" if value > 0 else "<"
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def spelled_worth(worth: float | str, shots: Sequence[int]) -> str:
+    """Return a number of labelled examples in words.
+
+    >>> spelled_worth(1.42, [1, 12]), spelled_worth(">", [1, 12]), spelled_worth("<", [1, 12])
+    ('1.4', '> 12', '< 1')
+    """
+    if isinstance(worth, str):
+        return f"< {shots[0]}" if worth == "<" else f"> {shots[-1]}"
+    return f"{worth:.1f}"
+
+
+def spelled_rate(rate: Mapping[str, Any], shots: Sequence[int]) -> str:
+    """Return what a way is worth with its interval; one of the two where both ends lie outside the same side.
+
+    >>> spelled_rate({"worth": 1.42, "low": "<", "high": 2.1}, [1, 12])
+    '1.4 [< 1, 2.1]'
+    """
+    worth, low, high = (spelled_worth(rate[name], shots) for name in ("worth", "low", "high"))
+    return worth if worth == low == high else f"{worth} [{low}, {high}]"
+
+
+def currency_line(family: Mapping[str, Any]) -> str:
+    """Return the sentence that says what the rates of a family are counted in."""
+    shots, measured = family["shots"], family["overall"]["measured"]
+    points = ", ".join(f"{number}: {100 * value:.1f}" for number, value in zip(shots, measured, strict=True))
+    return (
+        f"{family['way']} classes, {family['tests']} tests, chance {100 * family['chance']:.1f} %. "
+        f"Accuracy (%) by labelled examples a class, {family['currency']}: {points}."
+    )
+
+
+def rate_lines(family: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the header of the table of a family, then one line per way, the best first."""
+    shots, targets = family["shots"], family["targets"]
+    yield "way", "accuracy (%)", "labelled examples a class", *targets
+    for way, rate in family["overall"]["rates"].items():
+        own = (spelled_worth(found["rates"][way]["worth"], shots) for found in targets.values())
+        yield way, f"{100 * rate['accuracy']:.1f}", spelled_rate(rate, shots), *own
