@@ -80,6 +80,16 @@ def test_chelsea_is_an_egyptian_cat():
     assert probabilities[egyptian_cat] == pytest.approx(0.77, abs=0.01)
 
 
+def test_the_larger_network_holds_its_own_weights():
+    shipped = torch.load(sources.path("lite2"), weights_only=True)
+    larger = create_backbone("efficientnet_lite2").eval()
+    ours = [value for value in larger.state_dict().values() if value.dim()]
+    theirs = [value for name, value in shipped.items() if value.dim() and not name.startswith("_fc")]
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert larger.num_features == 1280
+
+
 def test_every_weight_but_the_classifier_is_used(backbone, weights):
     ours = [value for value in backbone.state_dict().values() if value.dim()]
     theirs = [value for name, value in weights.items() if value.dim() and not name.startswith("_fc")]
@@ -96,7 +106,7 @@ def test_weights_that_do_not_match_are_refused(weights):
     from tlzoo.backbones.efficientnet_lite0 import _named_as
 
     with pytest.raises(RuntimeError, match="do not match"):
-        _named_as({"a": torch.zeros(2)}, weights)
+        _named_as({"a": torch.zeros(2)}, weights, 0)
 
 
 def test_images_of_any_size_are_resized(backbone):

@@ -97,7 +97,7 @@ def exchange_rates(answers: Answers, *, confidence: float = 0.9, resamples: int 
 
     The curve is fitted to mean accuracies, in the form that :func:`~tlzoo.stats.shot_curve.choose_form` takes, and
     inverted. Intervals are percentiles of a bootstrap that draws units, effects of draws and runs again, the same units
-    and draws for the curve and all ways. The effect of a draw is what its units do better in it than in the other draws:
+    and draws for the curve and all ways. The effect of a draw is what its units do better in it than in other draws:
     what its choice of units does, drawing units again does already. All are few, so of n, n - 1 are drawn, which keeps
     the variance of their mean unbiased (Rao and Wu, JASA 1988). Targets are not drawn: the rates are of those that were
     measured.
