@@ -74,7 +74,8 @@ class Protocol(ABC, Generic[T, D, M]):
             task: Any = load_task(cell.task, root=cell.root)
             if not isinstance(task, self.takes):
                 raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
-            self.task: T = self.shown(cell, task)
+            taken: Any = task  # mypy knows no bound for a class variable
+            self.task: T = self.shown(cell, taken)
             self.data = self.load(cell, self.task)
 
     def run(self) -> Outcome:

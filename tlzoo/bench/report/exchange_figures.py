@@ -13,85 +13,85 @@ if TYPE_CHECKING:
 
 __all__ = ["in_words", "savings_figure", "worth_figure"]
 
+_STYLE = "another style's labels"
 _WORDS = {
-    "class names": "only the names of the classes",
+    "class names": "class names alone",
     "class names and keywords": "names and keywords",
-    "class names and keywords, and 1 label": "names and keywords, and 1 label",
-    "class names and keywords, and another style's labels (tuned logistic)": "names, and another style's labels",
-    "another style's labels (tuned logistic)": "another style's labels",
-    "source only": "another style's labels (network)",
-    "DAN": "… and unlabelled images: adaptation",
-    "DANN": "… and unlabelled images: confusion",
+    "class names and keywords, and 1 label": "… and 1 label",
+    f"{_STYLE} (tuned logistic)": _STYLE,
+    f"class names and keywords, and {_STYLE} (tuned logistic)": "… and names",
+    "source only": "… by a network",
+    f"{_STYLE} and a second task": "… and a second task",
     "TENT": "… adapted at test time",
-    "another style's labels and a second task": "… and a second task",
-    "another style's labels and 1 label": "another style's labels, and 1 label",
-    "the same, unlabelled images and 1 label": "… and unlabelled images, and 1 label",
-    "six other styles' labels": "six other styles' labels",
-    "six other styles' labels and unlabelled images": "… and unlabelled images",
-    "larger encoder, 1 label": "a larger encoder, and 1 label",
-    "larger encoder, 4 labels": "a larger encoder, and 4 labels",
+    "DANN": "… and unlabelled, confusion",
+    "DAN": "… and unlabelled, adaptation",
+    f"{_STYLE} and 1 label": "… and 1 label",
+    "the same, unlabelled images and 1 label": "… and unlabelled and 1 label",
+    "six other styles' labels": "six styles' labels",
+    "six other styles' labels and unlabelled images": "… and unlabelled",
+    "larger encoder, 1 label": "1 label, larger encoder",
+    "larger encoder, 4 labels": "4 labels, larger encoder",
 }
-_GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+_PARTS = (
+    ("#b45309", ("class names", "class names and keywords", "class names and keywords, and 1 label")),
     (
-        "words",
-        "#b45309",
-        ("class names", "class names and keywords", "class names and keywords, and 1 label"),
-    ),
-    (
-        "labels elsewhere",
         "#0b62a4",
         (
-            "another style's labels (tuned logistic)",
+            f"{_STYLE} (tuned logistic)",
+            f"class names and keywords, and {_STYLE} (tuned logistic)",
             "source only",
-            "another style's labels and a second task",
+            f"{_STYLE} and a second task",
             "TENT",
             "DANN",
             "DAN",
-            "another style's labels and 1 label",
+            f"{_STYLE} and 1 label",
             "the same, unlabelled images and 1 label",
-            "class names and keywords, and another style's labels (tuned logistic)",
-            "six other styles' labels",
-            "six other styles' labels and unlabelled images",
         ),
     ),
-    ("control", "#555555", ("larger encoder, 1 label", "larger encoder, 4 labels")),
+    ("#6d28d9", ("six other styles' labels", "six other styles' labels and unlabelled images")),
+    ("#555555", ("larger encoder, 1 label", "larger encoder, 4 labels")),
 )
-"""Title, color and rows of each part of the picture."""
+"""Color and rows of each part of the picture: words, another domain, all other domains, the control."""
 
-_OUT = 0.62
+_OUT = 0.6
 """How far beyond the ends of the curve, as a factor, what lies outside of it is drawn."""
 
 
 def in_words(way: str) -> str:
-    """Return what a way is called in a picture."""
-    return _WORDS.get(way, way)
+    """Return what a way is called in a picture, below the one that it adds to."""
+    return _WORDS.get(way.replace("domain", "style"), way).replace("style", "domain" if "domain" in way else "style")
 
 
-def worth_figure(family: Mapping[str, Any], *, unit: str = "a class") -> Figure:
+def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figure:
     """Draw what each way is worth, with its interval; small dots are the single targets.
 
     Args:
         family: see :func:`tlzoo.bench.report.exchange_tables.as_data`.
-        unit: what the labelled examples are counted by.
+        unit: what there are so many labelled examples of.
     """
     from matplotlib.figure import Figure
 
     rates, shots = family["overall"]["rates"], family["shots"]
-    groups = [(title, color, [way for way in ways if way in rates]) for title, color, ways in _GROUPS]
-    if not any(ways for _, _, ways in groups):
-        groups = [("", "#0b62a4", list(reversed(rates)))]
-    rows = [(way, color) for _, color, ways in groups for way in ways]
-    figure = Figure(figsize=(6.0, 0.9 + 0.34 * len(rows)))
+    renamed = {way.replace("domain", "style"): way for way in rates}  # of tasks of one's own
+    parts = [(color, [renamed[way] for way in ways if way in renamed]) for color, ways in _PARTS]
+    rows = [(way, color) for color, ways in parts for way in ways]
+    figure = Figure(figsize=(5.6, 1.5 + 0.32 * len(rows)))
     axis = figure.add_subplot()
     for place, (way, color) in enumerate(rows):
         targets = [own["rates"][way]["worth"] for own in family["targets"].values() if way in own["rates"]]
         _draw_row(axis, place, rates[way], targets, shots, color)
     axis.set_yticks(range(len(rows)), [in_words(way) for way, _ in rows])
-    edges = [len(ways) for _, _, ways in groups]
-    for edge in (sum(edges[: count + 1]) for count in range(len(edges) - 1)):
-        axis.axhline(edge - 0.5, color="#cccccc", linewidth=0.8)
-    _lay_out(axis, shots, len(rows), unit)
-    figure.tight_layout()
+    edge = -0.5
+    for _, ways in parts[:-1]:
+        edge += len(ways)
+        axis.axhline(edge, color="#bbbbbb", linewidth=0.8)
+    _lay_out(axis, shots, len(rows))
+    figure.text(0.01, 0.99, f"What is it worth, in labelled examples of {unit}?", fontsize=12, weight="bold", va="top")
+    several = len(family["targets"]) > 1
+    told = f"bar: {100 * family['confidence']:.0f} % interval" + ("; strokes: the single targets" if several else "")
+    figure.text(0.01, 0.01, told, fontsize=10, color="#555555")
+    height = figure.get_figheight()
+    figure.tight_layout(rect=(0, 0.22 / height, 1, 1 - 0.38 / height))
     return figure
 
 
@@ -122,29 +122,41 @@ def _drawn(worth: float | str, shots: Sequence[int]) -> float:
     return worth
 
 
-def _lay_out(axis: Axes, shots: Sequence[int], rows: int, unit: str) -> None:
+def _lay_out(axis: Axes, shots: Sequence[int], rows: int) -> None:
     first, last = shots[0], shots[-1]
     axis.set_xscale("log")
     axis.set_xlim(first * _OUT * 0.85, last / _OUT / 0.85)
     for low, high in ((0.01, first), (last, 1e4)):
         axis.axvspan(low, high, color="#f1f1f1", zorder=0)
-    ticks = [first * _OUT, *shots, last / _OUT]
-    axis.set_xticks(ticks, [f"< {first}", *map(str, shots), f"> {last}"], fontsize=10)
+    axis.set_xticks([first * _OUT, *shots, last / _OUT], ["less", *map(str, shots), "more"], fontsize=10.5)
     axis.minorticks_off()
-    axis.tick_params(axis="y", left=False, labelsize=10.5)
+    axis.tick_params(axis="x", top=True, labeltop=True)
+    axis.tick_params(axis="y", left=False, labelsize=11)
     axis.set_ylim(rows - 0.4, -0.6)
     axis.grid(axis="x", linewidth=0.4)
     axis.set_axisbelow(True)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.set_xlabel(f"is worth this many labelled examples {unit}", fontsize=10.5)
-    axis.xaxis.set_label_coords(0.5, -1.6 / (rows + 2))
+    axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
+
+
+_STARTS: tuple[tuple[str, str, dict[int, str]], ...] = (
+    ("another style's labels", "#0b62a4", {0: "source only", 1: f"{_STYLE} and 1 label"}),
+    ("… and unlabelled images", "#be185d", {0: "DAN", 1: "the same, unlabelled images and 1 label"}),
+    (
+        "names and keywords",
+        "#b45309",
+        {0: "class names and keywords", 1: "class names and keywords, and 1 label"},
+    ),
+    ("larger encoder", "#555555", {1: "larger encoder, 1 label", 4: "larger encoder, 4 labels"}),
+    ("from scratch", "#999999", {k: f"from scratch, {k} label{'s' if k > 1 else ''}" for k in (1, 4, 8)}),
+)
+"""Name and color of a start, and its ways by number of labelled examples."""
 
 
 def savings_figure(family: Mapping[str, Any]) -> Figure:
     """Draw accuracy over labelled examples, from scratch and from each start, and over steps of training."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 6.6))
+    figure = Figure(figsize=(5.6, 7.6))
     over_labels, over_steps = figure.subplots(2, 1)
     _over_labels(over_labels, family)
     _over_steps(over_steps, family)
@@ -156,27 +168,14 @@ def _over_labels(axis: Axes, family: Mapping[str, Any]) -> None:
     overall, shots = family["overall"], family["shots"]
     rates = overall["rates"]
     places = list(range(1, len(shots) + 1))
-    axis.fill_between(
-        places, *([100 * v for v in overall[end]] for end in ("low", "high")), color="#0b62a4", alpha=0.15
-    )
-    axis.plot(places, [100 * v for v in overall["measured"]], "o-", color="#0b62a4", label="pretrained features")
+    low, high = ([100 * value for value in overall[end]] for end in ("low", "high"))
+    axis.fill_between(places, low, high, color="#15803d", alpha=0.15)
+    axis.plot(places, [100 * v for v in overall["measured"]], "o-", color="#15803d", label="pretrained features")
     position = {0: 0, **dict(zip(shots, places, strict=True))}
-    starts: dict[str, list[tuple[int, float]]] = {}
-    for way, rate in rates.items():
-        for prefix in ("from scratch", "larger encoder"):
-            if way.startswith(f"{prefix}, "):
-                starts.setdefault(prefix, []).append((int(way.split()[-2]), rate["accuracy"]))
-    for name, way in (
-        ("another style's labels", ("source only", "another style's labels and 1 label")),
-        ("… and unlabelled images", ("DAN", "the same, unlabelled images and 1 label")),
-        ("names and keywords", ("class names and keywords", "class names and keywords, and 1 label")),
-    ):
-        if all(each in rates for each in way):
-            starts[name] = [(count, rates[each]["accuracy"]) for count, each in enumerate(way)]
-    colors = ("#999999", "#555555", "#7c3aed", "#be185d", "#b45309")
-    for color, (name, points) in zip(colors, starts.items(), strict=False):
-        known = sorted(points)
-        axis.plot([position[k] for k, _ in known], [100 * v for _, v in known], "s--", color=color, label=name)
+    for name, color, way_at in _STARTS:
+        points = [(k, rates[way]["accuracy"]) for k in position if (way := way_at.get(k)) in rates]
+        if len(points) > 1:
+            axis.plot([position[k] for k, _ in points], [100 * v for _, v in points], "s--", color=color, label=name)
     axis.axhline(100 * family["chance"], color="#bbbbbb", linewidth=1, linestyle=":")
     axis.annotate("chance", (len(shots), 100 * family["chance"]), fontsize=9, va="bottom", ha="right", color="#888888")
     axis.set_xticks([0, *places], ["0", *map(str, shots)])
@@ -186,17 +185,18 @@ def _over_labels(axis: Axes, family: Mapping[str, Any]) -> None:
 
 
 def _over_steps(axis: Axes, family: Mapping[str, Any]) -> None:
-    for way, color in (
-        ("source only", "#7c3aed"),
-        ("DAN", "#be185d"),
-        ("from scratch, 8 labels", "#999999"),
-        ("from scratch, 1 label", "#cccccc"),
+    for way, color, name in (
+        ("source only", "#0b62a4", "another style's labels"),
+        ("DAN", "#be185d", "… and unlabelled images"),
+        (f"{_STYLE} and 1 label", "#15803d", "another style's labels, and 1 label"),
+        ("from scratch, 8 labels", "#999999", "from scratch, 8 labels"),
     ):
         if way in family["progress"]:
             steps, accuracy = family["progress"][way]
-            axis.plot(steps, [100 * value for value in accuracy], "-", color=color, label=in_words(way))
+            axis.plot(steps, [100 * value for value in accuracy], "-", color=color, label=name)
     axis.set_xlabel("steps of training")
     axis.set_ylabel("accuracy on the test (%)")
+    axis.set_ylim(bottom=0)
     _bare(axis)
 
 
@@ -204,4 +204,4 @@ def _bare(axis: Axes) -> None:
     axis.grid(linewidth=0.4)
     axis.spines[["top", "right"]].set_visible(False)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=9, frameon=False)
+        axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2, frameon=False)

@@ -275,8 +275,9 @@ def _drawn(draw: str) -> _Draw:
         classes = np.sort(np.random.default_rng((_SEED, int(draw))).permutation(large)[:_CLASSES])
 
     def shuffled(part: Indices) -> Indices:
-        kept = part[np.isin(labels[part], classes)]
-        return concepts[np.random.default_rng(_SEED).permutation(kept)]
+        kept = np.random.default_rng(_SEED).permutation(part[np.isin(labels[part], classes)])
+        chosen: Indices = concepts[kept]
+        return chosen
 
     return _Draw(table=table, subcategories=np.array(names)[classes], train=shuffled(train), test=shuffled(test))
 
