@@ -111,7 +111,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
             )
 
     @classmethod
-    def shown(cls, cell: Cell, task: DomainTask) -> DomainTask:
+    def for_cell(cls, cell: Cell, task: DomainTask) -> DomainTask:
         """Return the task with ``module.shots`` labelled target examples a class, drawn by the cell's seed."""
         shots = cell.module.get("shots")
         return task if shots is None else task.semi_supervised(int(shots), seed=cell.seed)

@@ -52,7 +52,7 @@ class FineTuningProtocol(DomainProtocol):
         self.elsewhere = {name: self._elsewhere(name) for name in cell.module.get("elsewhere", ())}
 
     @classmethod
-    def shown(cls, cell: Cell, task: DomainTask) -> DomainTask:  # noqa: ARG003
+    def for_cell(cls, cell: Cell, task: DomainTask) -> DomainTask:  # noqa: ARG003
         """Return the task as it is: its data keep ``module.shots`` labelled target examples and nothing else."""
         return task
 

@@ -75,7 +75,7 @@ class Protocol(ABC, Generic[T, D, M]):
             if not isinstance(task, self.takes):
                 raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
             taken: Any = task  # mypy knows no bound for a class variable
-            self.task: T = self.shown(cell, taken)
+            self.task: T = self.for_cell(cell, taken)
             self.data = self.load(cell, self.task)
 
     def run(self) -> Outcome:
@@ -91,7 +91,7 @@ class Protocol(ABC, Generic[T, D, M]):
         return run
 
     @classmethod
-    def shown(cls, cell: Cell, task: T) -> T:  # noqa: ARG003
+    def for_cell(cls, cell: Cell, task: T) -> T:  # noqa: ARG003
         """Return the task as the cell's seed makes it; by default it is the same for all seeds."""
         return task
 
