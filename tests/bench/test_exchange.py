@@ -101,6 +101,12 @@ def test_rates_are_stored_shown_and_drawn(suite, tmp_path):
         assert (tmp_path / "figure.svg").stat().st_size > 1000
 
 
+def test_the_report_begins_with_the_rates(suite, tmp_path):
+    page = suite.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.index("What each way is worth: own-exchange") < page.index('<nav aria-label="Tables">')
+    assert "What is it worth, in labelled examples of each class?" in page
+
+
 def test_an_unfinished_curve_has_no_rates(suite, tmp_path):
     empty = open_suite("exchange-rate", task="own-exchange", store=tmp_path)
     assert exchange_of(empty.plan, empty.store) == []

@@ -49,7 +49,7 @@ _PARTS = (
         ),
     ),
     ("#6d28d9", ("six other styles' labels", "six other styles' labels and unlabelled images")),
-    ("#555555", ("larger encoder, 1 label", "larger encoder, 4 labels")),
+    ("#6b7280", ("larger encoder, 1 label", "larger encoder, 4 labels")),
 )
 """Color and rows of each part of the picture: words, another domain, all other domains, the control."""
 
@@ -89,7 +89,7 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figu
     figure.text(0.01, 0.99, f"What is it worth, in labelled examples of {unit}?", fontsize=12, weight="bold", va="top")
     several = len(family["targets"]) > 1
     told = f"bar: {100 * family['confidence']:.0f} % interval" + ("; strokes: the single targets" if several else "")
-    figure.text(0.01, 0.01, told, fontsize=10, color="#555555")
+    figure.text(0.01, 0.01, told, fontsize=10, color="#6b7280")
     height = figure.get_figheight()
     figure.tight_layout(rect=(0, 0.22 / height, 1, 1 - 0.38 / height))
     return figure
@@ -127,7 +127,7 @@ def _lay_out(axis: Axes, shots: Sequence[int], rows: int) -> None:
     axis.set_xscale("log")
     axis.set_xlim(first * _OUT * 0.85, last / _OUT / 0.85)
     for low, high in ((0.01, first), (last, 1e4)):
-        axis.axvspan(low, high, color="#f1f1f1", zorder=0)
+        axis.axvspan(low, high, color="#888888", alpha=0.12, linewidth=0, zorder=0)
     axis.set_xticks([first * _OUT, *shots, last / _OUT], ["less", *map(str, shots), "more"], fontsize=10.5)
     axis.minorticks_off()
     axis.tick_params(axis="x", top=True, labeltop=True)
@@ -146,7 +146,7 @@ _STARTS: tuple[tuple[str, str, dict[int, str]], ...] = (
         "#b45309",
         {0: "class names and keywords", 1: "class names and keywords, and 1 label"},
     ),
-    ("larger encoder", "#555555", {1: "larger encoder, 1 label", 4: "larger encoder, 4 labels"}),
+    ("larger encoder", "#6b7280", {1: "larger encoder, 1 label", 4: "larger encoder, 4 labels"}),
     ("from scratch", "#999999", {k: f"from scratch, {k} label{'s' if k > 1 else ''}" for k in (1, 4, 8)}),
 )
 """Name and color of a start, and its ways by number of labelled examples."""

@@ -6,13 +6,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tlzoo.bench.exchange import exchange_of, has_exchange
 from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.auxiliary_tables import build_auxiliary_tables
 from tlzoo.bench.report.conclusions import findings
+from tlzoo.bench.report.exchange_figures import worth_figure
+from tlzoo.bench.report.exchange_tables import as_data, currency_line, rate_lines
 from tlzoo.bench.report.per_class import ByClass, by_class
 from tlzoo.bench.report.plot import Plot
 from tlzoo.bench.report.plots import plots
+from tlzoo.bench.report.svg import style, to_svg
 from tlzoo.bench.report.table_layout import Layout, layout
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.store import Failure, Store
@@ -64,6 +69,9 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
         suite=plan.suite,
         findings=found,
         blocks=[_block(place, table, store, labels) for place, table in enumerate(tables)],
+        exchange=_exchange(plan, store),
+        currency_line=currency_line,
+        rate_lines=rate_lines,
         links=_links(tables),
         failures=_failures(tables),
         manifest=_manifest(plan, store),
@@ -71,6 +79,13 @@ def render_page(plan: Plan, store: Store, tables: Sequence[Table], *, command: s
         command=command,
         isnan=math.isnan,
     )
+
+
+def _exchange(plan: Plan, store: Store) -> list[tuple[dict[str, Any], str]]:
+    """Return the exchange rates of each family of tasks, with their picture."""
+    families = as_data(exchange_of(plan, store)) if has_exchange(plan) else []
+    with style():
+        return [(family, to_svg(worth_figure(family), family["family"])) for family in families]
 
 
 def _block(place: int, table: Table, store: Store, labels: Labels) -> _Block:
