@@ -44,7 +44,7 @@ def test_names_make_backbones(name):
     ("name", "expected"),
     [
         ("lenett", "did you mean 'lenet'"),
-        ("efficientnet_lite", "did you mean 'efficientnet_lite0'"),
+        ("efficientnet_lite", "did you mean 'efficientnet_lite2' or 'efficientnet_lite0'"),
         ("timm:resnet81", "did you mean .*'resnet"),
         ("timmm:resnet18", "unknown backbone"),
         ("./weights.pth", "looks like a path"),
