@@ -67,10 +67,10 @@ def class_labels(
     given = _shaped(as_column(labels, what=what), size=size, dims=dims, what=what, num_classes=num_classes)
     if given.dtype != torch.int64:
         given = _whole(given, what=what)
-    bounds = [_read(bound) for bound in given.aminmax()] if given.numel() else [None]
-    if None in bounds:
+    bounds = _bounds(given)
+    if bounds is None:
         return given
-    lowest, highest = (int(bound) for bound in bounds if bound is not None)
+    lowest, highest = bounds
     if num_classes is not None and highest >= num_classes:
         from_one = ", counted from 0: subtract 1" if lowest == 1 and highest == num_classes else ""
         raise ValueError(
@@ -223,6 +223,17 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
             "measured values, use a target with 0 classes)"
         )
     return torch.where(missing, MISSING, given).to(torch.int64)
+
+
+def _bounds(given: Tensor) -> tuple[int, int] | None:
+    """Return the least and greatest of integers, or None if there are none or reading them would cost or fail."""
+    if given.device.type != "cpu" or not given.numel() or torch.compiler.is_compiling():
+        return None
+    lowest, highest = given.aminmax()
+    try:
+        return int(lowest), int(highest)
+    except RuntimeError:  # torch's test for a tensor under vmap
+        return None
 
 
 def _read(value: Tensor) -> float | None:

@@ -19,6 +19,8 @@ from tlzoo.types import Context, Prediction, Sees, is_withheld
 __all__ = ["DomainMethod", "check_sides", "own_precision"]
 
 _PARTS = ("features", "logits")
+_INPUTS = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
+_LABELS = {"source": Sees.SOURCE_LABELS, "target": Sees.TARGET_LABELS}
 
 
 class DomainMethod(Method):
@@ -81,14 +83,16 @@ def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Pr
         FloatingPointError: NaN or Inf; the message names it. Checked on the CPU only.
     """
     inputs: dict[str, Tensor] = {}
+    weights = list(method.parameters())
     for name, side in tuple(sides.items()):
-        if Sees(f"{name} inputs") not in method.sees or is_withheld(side, "features"):
+        if _INPUTS[name] not in method.sees or is_withheld(side, "features"):
             continue
         _check_side(method, name, side)
-        dtype = working_dtype(method.parameters(), side.features, side.logits)
+        dtype = working_dtype(weights, side.features, side.logits)
         sides[name] = taken = _with_class_labels(method, name, _with_dtype(side, dtype))
-        shown = {name: taken} | {f"{name}.{view}": said for view, said in taken.views.items()}
-        inputs |= {f"{said}.{part}": getattr(shown[said], part) for said in shown for part in _PARTS}
+        inputs[f"{name}.features"], inputs[f"{name}.logits"] = taken.features, taken.logits
+        for view, said in taken.views.items():
+            inputs[f"{name}.{view}.features"], inputs[f"{name}.{view}.logits"] = said.features, said.logits
     check_inputs(method, inputs)  # first, because decompositions fail on them and bounded functions hide them
     return sides, inputs
 
@@ -100,6 +104,8 @@ def own_precision(inputs: Mapping[str, Tensor]) -> AbstractContextManager[object
 
 def _with_dtype(side: Prediction, dtype: torch.dtype) -> Prediction:
     """Return a side with features and logits, including those of views, in one dtype."""
+    if side.features.dtype == side.logits.dtype == dtype and not side.views:
+        return side
     if all(getattr(said, part).dtype == dtype for said in (side, *side.views.values()) for part in _PARTS):
         return side
     views = {name: _with_dtype(view, dtype) for name, view in side.views.items()}
@@ -108,7 +114,7 @@ def _with_dtype(side: Prediction, dtype: torch.dtype) -> Prediction:
 
 def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Prediction:
     """Return a side whose labels, if the method sees any, are class indices."""
-    if Sees(f"{name} labels") not in method.sees or is_withheld(side, "labels") or side.labels is None:
+    if _LABELS[name] not in method.sees or is_withheld(side, "labels") or side.labels is None:
         return side
     what = f"{type(method).__name__}: {name} labels"
     labels = class_labels(
