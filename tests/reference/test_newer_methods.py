@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from tlzoo.functional import dare, task_arithmetic, ties
 from tlzoo.methods.adaptation import AaD
 from tlzoo.methods.confusion import DALN
-from tlzoo.methods.oneshot import PADDLE, MetaBaseline
+from tlzoo.methods.oneshot import FRN, PADDLE, MetaBaseline
 from tlzoo.types import Prediction
 
 D, C = 5, 4
@@ -70,6 +70,22 @@ def test_meta_baseline(equal):
     means = torch.stack([support[labels == label].mean(0) for label in range(4)])
     found = MetaBaseline(temperature=7.0).double()(support, labels, query, way=4)
     equal(found, 7 * F.cosine_similarity(query[:, None], means[None], dim=-1))
+
+
+@pytest.mark.verdict("oneshot/frn", against="the authors' reconstruction, restated, on maps of one place", within=1e-8)
+def test_frn(equal):
+    support, query = normal(7, D, seed=1), normal(6, D, seed=2)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    method, columns = FRN(D).double(), []
+    with torch.no_grad():
+        for parameter, value in zip((method.alpha, method.beta, method.gamma), (0.4, -0.3, 2.0), strict=True):
+            parameter.fill_(value)
+    for label in range(3):
+        own = support[labels == label]
+        lam = len(own) / D * torch.tensor(0.4).double().exp() + 1e-6
+        hat = torch.linalg.inv(own.T @ own + lam * torch.eye(D)) @ own.T @ own
+        columns.append(-2 * (query @ hat * torch.tensor(-0.3).double().exp() - query).square().sum(1))
+    equal(method(support, labels, query, way=3), torch.stack(columns, dim=1))
 
 
 @pytest.mark.verdict("oneshot/paddle", against="the authors' updates, restated, with their scaling", within=1e-8)

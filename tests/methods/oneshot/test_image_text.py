@@ -14,6 +14,7 @@ from tlzoo.methods.oneshot import (
     TDA,
     CrossModal,
     LPPlusPlus,
+    StatA,
     TaskRes,
     TextOnly,
     TipAdapterF,
@@ -239,6 +240,34 @@ def test_trans_clip(equal):
             variances = spread / weights.sum()
     found = TransCLIP(scale=20.0)(SUPPORT, LABELS, queries, TEXTS, way=WAY)
     equal(found, logits.log_softmax(-1))
+
+
+@pytest.mark.verdict("oneshot/stat_a", against="the authors' solver, restated", within=1e-8)
+@pytest.mark.parametrize("queries", [12, 2])
+def test_stat_a(equal, queries):
+    query, alpha, k = unit(queries, D, seed=6), 1.5, 3
+    guess = (20 * query @ TEXTS.T).softmax(1)
+    z, means, classes = guess.clone(), TEXTS.clone(), len(TEXTS)
+    first = torch.einsum("ij,ijk->k", z, (query[:, None] - means[None]).square()) / queries
+    covariance = first = first.repeat(classes, 1)
+    w = torch.zeros(queries, queries).double()
+    for row in range(queries):
+        for column in [int(j) for j in (query @ query[row]).argsort(descending=True) if j != row][:k]:
+            w[row, column] = query[row] @ query[column]
+    for left in range(10, -1, -1):
+        density = -0.5 * ((query[:, None] - means[None]).square() / covariance[None]).sum(2)
+        for _ in range(5):
+            inner = density + 50 / (2 * k) * (w.T @ z + w @ z) - 0.5 * covariance.log().sum(1)
+            inner = guess * torch.exp((inner - inner.max(1, keepdim=True).values) / 50)
+            z = inner / inner.sum(1, keepdim=True)
+        if left:
+            counts = torch.bincount(z.argmax(1), minlength=classes)
+            beta = (counts / (alpha + counts + 1e-12)).double()[:, None]
+            found = F.normalize((z.T @ query) / z.sum(0)[:, None], dim=-1)
+            means = F.normalize(beta * found + (1 - beta) * TEXTS, dim=-1)
+            own = ((query[:, None] - means[None]).square() * z[:, :, None]).sum(0) / z.sum(0)[:, None]
+            covariance = beta * own + (1 - beta) * (first + (TEXTS - means).square())
+    equal(StatA(scale=20.0, anchor=alpha)(SUPPORT, LABELS, query, TEXTS, way=WAY).exp(), z)
 
 
 class Nothing(ImageTextClassifier):

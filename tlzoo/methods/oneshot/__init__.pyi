@@ -10,6 +10,7 @@ from .r2d2 import R2D2 as R2D2
 from .metaoptnet import MetaOptNet as MetaOptNet
 from .feat import FEAT as FEAT
 from .meta_baseline import MetaBaseline as MetaBaseline
+from .frn import FRN as FRN
 from .linear_baseline import LinearBaseline as LinearBaseline
 from .baseline_pp import BaselinePP as BaselinePP
 from .logistic import Logistic as Logistic
@@ -36,4 +37,5 @@ from .clap import CLAP as CLAP
 from .task_res import TaskRes as TaskRes
 from .cross_modal import CrossModal as CrossModal
 from .trans_clip import TransCLIP as TransCLIP
+from .stat_a import StatA as StatA
 from .tda import TDA as TDA
