@@ -55,4 +55,5 @@ class FRN(EpisodeClassifier):
         weights = self.beta.exp() * torch.linalg.solve(system, (seen * members.mT).mT).mT  # (E, way, Q, S)
         size = ((weights @ products.unsqueeze(1)) * weights).sum(dim=-1) - 2 * (weights * seen).sum(dim=-1)
         distance = size + query.square().sum(dim=-1).unsqueeze(1)
-        return -self.gamma * distance.mT
+        logits: Tensor = -self.gamma * distance.mT
+        return logits
