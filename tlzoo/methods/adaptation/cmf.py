@@ -27,6 +27,8 @@ class CMF(ROID):
     and the weights follow them: :math:`\theta \leftarrow \gamma \theta + (1 - \gamma) h`. As in the authors' code, q is
     scaled by the number of trained weights over 38,400, and beta kept in [0.89, 1].
 
+    Differs from the paper: without ``augment`` there is no consistency between inputs and changed ones.
+
     Args:
         model: the source model; copied.
         lr: learning rate of Adam.

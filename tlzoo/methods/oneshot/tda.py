@@ -25,6 +25,8 @@ class TDA(ImageTextClassifier):
     entropy is between two shares of the largest, which says which classes they are not. Queries come one after the
     other: each enters the caches before it is answered. It uses no support.
 
+    Differs from the paper: the settings are those for ImageNet, on all data; the paper has others for each set.
+
     Args:
         scale: tau.
         positive: capacity a class, alpha and beta of the positive cache; the paper's for ImageNet.
