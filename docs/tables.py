@@ -172,7 +172,7 @@ GENERATED: dict[str, Callable[..., str]] = {
 
 
 def refreshed(text: str) -> str:
-    """Return the text of docs/methods.md with its generated part made anew.
+    """Return the text of docs/methods.md with its generated part renewed.
 
     Raises:
         ValueError: the marks of the generated part are not there.

@@ -102,7 +102,7 @@ def table() -> str:
 
 
 def refreshed(text: str) -> str:
-    """Return the text of docs/verdicts.md with its generated part made anew.
+    """Return the text of docs/verdicts.md with its generated part renewed.
 
     Raises:
         ValueError: the marks of the generated part are not there.

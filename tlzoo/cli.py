@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; a user's mistake prints one line on stderr and returns 2."""
     words = list(sys.argv[1:] if argv is None else argv)
     if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)  # "mymodule:Mine" of the folder at hand, which a console script does not see
+        sys.path.append(here)  # "mymodule:Mine" in the current folder, which a console script does not see
     try:
         if words[:1] == ["fit"]:
             return _fit(words)

@@ -1,4 +1,4 @@
-"""Modules under the names that they had before they were moved; importing one warns, and gives the module of today."""
+"""Modules under the names that they had before they were moved; importing one warns and returns the current module."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self) if is_former else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module of today, or a new one with the content of several, and warn."""
+        """Return the current module, or a new one with the content of several, and warn."""
         former = spec.name.removeprefix("tlzoo.")
         now = [f"tlzoo.{name}" for name in SPLIT.get(former) or (MOVED[former],)]
         warnings.warn(

@@ -46,7 +46,7 @@ _LATER = ("search", "trainer", "code")
 
 
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
-"""Types that need no copy. They are asked for first, and sequences before mappings, because thousands of cells are
+"""Types that need no copy. They are tested for first, and sequences before mappings, because thousands of cells are
 read at once and the test for any mapping is slow."""
 
 
@@ -180,7 +180,7 @@ class Cell:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the cell described by :meth:`to_json`."""
         made = cls(**data)
-        if len(data) == len(cls.__dataclass_fields__):  # nothing is left to a default, so the hash is at hand
+        if len(data) == len(cls.__dataclass_fields__):  # no field takes its default, so ``data`` gives the hash
             vars(made)["hash"] = _hash(data)
         return made
 

@@ -27,7 +27,7 @@ Measure = Callable[[int], Mapping[str, float]]
 
 
 def steps_per_checkpoint(steps: int) -> int:
-    """Return how many steps lie between two checkpoints: what Lightning is told is an epoch."""
+    """Return the number of steps between two checkpoints, which Lightning treats as an epoch."""
     return max(steps // CHECKPOINTS, 1)
 
 
@@ -48,9 +48,9 @@ def fit(
     Args:
         module: what is trained.
         data: its batches.
-        cell: says where, and what loggers are told.
+        cell: its ``trainer`` settings and name are used, the name by loggers.
         steps: of the optimizer; -1 for a module that ends its training itself.
-        on_progress: told the share of the training that is done.
+        on_progress: called with the finished share of the training.
         measure: called with the number of steps at every checkpoint, in evaluation mode and without gradients; what it
             returns is logged.
     """

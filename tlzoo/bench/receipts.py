@@ -1,4 +1,4 @@
-"""What a result says of its supervision, declared and measured."""
+"""The supervision of a result, declared and measured."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def receipt(
     Args:
         method: what answers.
         answer: maps test items to scores (N, ...).
-        items: all items of a tensor are looked at, of a set the first 64.
+        items: test items; of a set, the first 64 are used.
         shown: what training showed beyond what the method declares for its answers.
-        notes: what else a reader should know; None for what does not apply.
+        notes: further entries for the reader; entries that are None are left out.
 
     Raises:
         SupervisionError: answers depend on the test batch, and the method does not declare TEST_INPUTS.
@@ -58,6 +58,6 @@ def receipt(
 
 
 def _first(examples: ExampleSet) -> Any:
-    """Return the first items of a set, such that an array of indices picks some of them."""
+    """Return the first items of a set in a form that an array of indices can select from."""
     inputs = examples.batch(np.arange(min(_ITEMS, len(examples)))).inputs
     return np.array(inputs, dtype=object) if isinstance(inputs, list) else inputs

@@ -29,7 +29,7 @@ class Views(Protocol):
 
 
 class DrawnViews:
-    """Views of raw items or of features, drawn anew at every step.
+    """Views of raw items or of features; every step draws new ones.
 
     Args:
         examples: the items.

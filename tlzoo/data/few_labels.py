@@ -16,7 +16,7 @@ MOST_SHOTS = 12
 """Labelled examples a class, at most."""
 
 DRAWS = 5
-"""How often they are drawn anew; the episodes of one task."""
+"""Number of draws, which are the episodes of one task."""
 
 
 def few_of(name: str, task: Task) -> EpisodeTask:
@@ -82,7 +82,7 @@ def few_labels(
         pool: (N,) labelled examples to draw from; unlabelled ones are never drawn.
         test: (M,) examples of the test, in the order of every query.
         class_names: of all classes, those of the test first.
-        base: what classifiers may look at beforehand, and choose settings by; no test example.
+        base: examples that classifiers may see beforehand and choose settings by; none of the test.
         way: number of classes of the test; None for all.
         sources: names of the sources of the data.
 

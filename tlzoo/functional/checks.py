@@ -111,7 +111,7 @@ def check_positive(**settings: object) -> None:
 
 
 def check_shares(*, above_zero: bool = False, below_one: bool = False, **settings: object) -> None:
-    """Check that settings are numbers from 0 to 1; above 0 or below 1 where that is asked for.
+    """Check that settings are numbers from 0 to 1; above 0 or below 1 if requested.
 
     Raises:
         ValueError: one is not; it is named.

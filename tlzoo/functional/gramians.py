@@ -237,7 +237,7 @@ def _newton(matrix: Matrix, factors: Matrix, power: float, steps: int = 200) -> 
         needed = 1e-4 * float(-gradient @ step)
         while length > _CONVERGED and not value(x + length * step) <= value(x) - length * needed:
             length /= 2
-        if length <= _CONVERGED:  # values are equal but for rounding; what is left is told by the residual
+        if length <= _CONVERGED:  # values are equal but for rounding; the residual shows the rest
             length = _into_the_domain(x, step)
             if not residual(x + length * step) < now:
                 break

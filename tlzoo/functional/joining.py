@@ -58,7 +58,7 @@ def aligned_space(
 
     with the mean direction :math:`\mu_c` of the centered features of class c and its normalized, then centered
     embedding. The penalty and the scale are those under which the texts of held-out classes predict their pictures
-    best, by cross-entropy; no other class is looked at.
+    best, by cross-entropy; no other class is used.
 
     Args:
         features: (N, D) of pictures.

@@ -59,7 +59,7 @@ def cosine_schedule(rate: float, steps: int, *, warmup: float | None = None, len
     Args:
         rate: of the first step.
         steps: number of steps.
-        warmup: the first rate in place of ``rate``.
+        warmup: the first rate, instead of ``rate``.
         length: for weights that are meant to be this many times as long: their rates, for the gradient of short ones.
 
     >>> [round(each, 3) for each in cosine_schedule(1.0, 4)]

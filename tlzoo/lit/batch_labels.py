@@ -24,7 +24,7 @@ def with_checked_labels(batch: B, *, sees: Collection[Sees], num_classes: int | 
 
     Args:
         batch: a :class:`~tlzoo.types.DomainBatch`, :class:`~tlzoo.types.Examples` or :class:`~tlzoo.types.Episode`.
-        sees: what the method declares to see; other labels are not looked at.
+        sees: what the method declares to see; other labels are not read.
         num_classes: C of the labels; None if it is not known.
 
     Raises:

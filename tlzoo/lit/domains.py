@@ -166,7 +166,7 @@ class DomainModule(OnBackbone, TargetModule):
 
     @cached_property
     def _nothing(self) -> Prediction:
-        """A placeholder for the side that a method does not see; nothing of it can be read."""
+        """A placeholder for the side that a method does not see; reading any part of it raises an error."""
         empty = torch.empty(0)
         why = f"{self.method_name} does not declare that it sees these inputs"
         names = ("features", "logits", "labels", "indices", "domains", "views", "inputs")

@@ -87,10 +87,10 @@ class FineTuning(OnBackbone, Classifier):
         return self
 
     def setup(self, stage: str) -> None:
-        """Refuse a strategy that changes which parameters train where several processes do.
+        """Refuse a strategy that changes which parameters train, if there are several processes.
 
         Raises:
-            ValueError: it does, and DDP looks at the parameters once, before training.
+            ValueError: it does under DDP, which reads the parameters once, before training.
         """
         super().setup(stage)
         if stage == "fit" and self.distributed and self.method.unfreezes:

@@ -226,7 +226,7 @@ class TransferModule(Resumable):
         self._total_steps, self._random = None, None
 
     def on_train_start(self) -> None:
-        """Know the length of the training before the first step."""
+        """Determine the length of the training before the first step."""
         super().on_train_start()
         if self.trainer.optimizers:
             self._progress_at(1)

@@ -166,7 +166,7 @@ class OneShot(OnBackbone, TransferModule):
         return self.method.loss(self.joined(self(batch)), self.joined(batch.query_labels))
 
     def begin_epoch(self) -> None:
-        """Give the method the base set as the backbone encodes it now."""
+        """Give the method the base set, encoded by the current backbone."""
         self._show_base()
 
     def _begin_evaluation(self) -> None:
@@ -196,15 +196,15 @@ class OneShot(OnBackbone, TransferModule):
         self._training_buffers = state["buffers"]
 
     def on_validation_start(self) -> None:
-        """Give the method the base set as the backbone encodes it now."""
+        """Give the method the base set, encoded by the current backbone."""
         self._begin_evaluation()
 
     def on_test_start(self) -> None:
-        """Give the method the base set as the backbone encodes it now."""
+        """Give the method the base set, encoded by the current backbone."""
         self._begin_evaluation()
 
     def on_predict_start(self) -> None:
-        """Give the method the base set as the backbone encodes it now."""
+        """Give the method the base set, encoded by the current backbone."""
         self._begin_evaluation()
 
     def validation_step(self, batch: Episode, batch_idx: int) -> None:

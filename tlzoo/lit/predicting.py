@@ -31,7 +31,7 @@ class Predictions:
 
     Attributes:
         probabilities: (N, C), float32.
-        class_names: one a class; empty where the data had none.
+        class_names: one per class; empty if the data had none.
     """
 
     probabilities: NDArray[np.float32]
@@ -53,11 +53,11 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """What a module must know of the data that it was trained on to answer new items.
+    """What a module must know about its training data to answer new items.
 
     Attributes:
         modality: of raw items.
-        class_names: one a class.
+        class_names: one per class.
         features: the frozen backbone that the network's inputs are features of, by name; None for raw inputs.
         image_size: height of raw pictures; files are resized to it.
     """

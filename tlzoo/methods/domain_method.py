@@ -42,7 +42,7 @@ class DomainMethod(Method):
     def transformable(self) -> bool:
         """Whether ``torch.func.grad`` and ``vmap`` work on its loss.
 
-        They do not with a memory, random numbers, gradients within the loss, or a solver outside torch.
+        They fail on a loss with a memory, random numbers, gradients within the loss, or a solver outside torch.
         """
         return True
 

@@ -27,7 +27,7 @@ class Weighting(Method):
     Attributes:
         order: ``"losses"``: w depends on the losses, and heads are trained by the weighted sum like everything else.
             ``"gramian"``: from G = J J^T. ``"jacobian"``: a :meth:`direction` is made from J itself.
-        present: (T,) booleans, False where a task has no label in the batch at hand; None where all have. Such a
+        present: (T,) booleans, False where a task has no label in the batch; None if all have one. Such a
             task has a loss of 0 and no row. Set by :meth:`among`.
         heads: what parameters of single tasks follow where gradients are weighed: each task's ``"own"`` loss, or
             ``"weighted"``, that loss times the task's weight.

@@ -32,7 +32,7 @@ class Preparation(nn.Module):
         self.register_buffer("divisor", None)
 
     def fit(self, transform: nn.Module | None, divisor: float | None) -> None:
-        """Take a fitted transform and a divisor, or None for either, in place of those that it has.
+        """Replace its transform and divisor by fitted ones, or by None.
 
         Raises:
             ValueError: the divisor is not a positive number; features that are all alike have no spread.

@@ -13,7 +13,7 @@ COLLAPSED = 0.1
 """A model with a :func:`prediction_diversity` below this has collapsed: it predicts one class nearly everywhere."""
 
 _MOST = 512
-"""Rows to look at per side: enough for two digits, at a hundredth of the cost of a measuring pass."""
+"""Number of rows used per side: enough for two digits, at a hundredth of the cost of a measuring pass."""
 
 
 def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) -> float:

@@ -122,7 +122,7 @@ def density_ratio(
         points: (P, D).
         classifier: ``"logistic"``: Newton's method fits a logistic regression on standardized features with an L2
             penalty; scikit-learn's classifier gives the same, but only on the CPU. ``"mlp"``: the authors' network with
-            hidden layers (D, D, 2), its penalty the one of nine that judges a held-out fifth best; scikit-learn needs
+            hidden layers (D, D, 2), with the penalty, of nine, that does best on a held-out fifth; scikit-learn needs
             minutes for it.
         penalty: of the logistic regression: weight of ||w||^2 / 2 relative to the sum of losses.
         steps: number of Newton steps.

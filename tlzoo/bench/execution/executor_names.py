@@ -1,4 +1,4 @@
-"""Executors by name, as the command line and suites name them; clusters are imported when one is asked for."""
+"""Executors by name, as on the command line and in suites; cluster executors are imported on demand."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Pool:
             waiting.leave()
 
     def _patience(self, workers: Iterable[_Worker], waiting: WaitingCells) -> float | None:
-        """Return after how many seconds to look at limits and locks, even if no worker sends anything."""
+        """Return the number of seconds until limits and locks are checked, even if no worker sends anything."""
         times = [_LOOK_AGAIN_SECONDS] if waiting else []
         if self.cell_timeout is not None:
             now = time.monotonic()

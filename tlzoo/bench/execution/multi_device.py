@@ -1,4 +1,4 @@
-"""Running a cell that trains on several devices: its processes are started together, one a device.
+"""Runs a cell that trains on several devices: starts its processes together, one per device.
 
 Lightning's launchers run the caller's script again, which in a worker waits for cells, or fork in the middle of a
 run, and lose the measurements. Therefore all processes of a cell start at its beginning and run it from the seed on,

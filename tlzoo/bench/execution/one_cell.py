@@ -89,7 +89,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Restore every CPU generator afterwards, so that the code inside leaves no trace in what follows."""
+    """Restore every CPU generator afterwards, so that the code inside does not affect later code."""
     import torch
 
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002

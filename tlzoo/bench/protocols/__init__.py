@@ -29,7 +29,7 @@ _OF_METHODS = {
     "FeatureTransform": "feature_transforms:TransformProtocol",
     "ImageTextClassifier": "image_text:ImageTextProtocol",
 }
-"""Kind of method, by its base class -> protocol of domain or episode cells that goes before the usual one."""
+"""Base class of a method -> the protocol that replaces the usual one of domain or episode cells."""
 
 _INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "training", "texts", "join")
 

@@ -31,7 +31,7 @@ _WAYS = ("episodic", "classical")
 
 
 def episode_data(cell: Cell, task: EpisodeTask, **further: Any) -> EpisodeData:
-    """Return episodes of a task, as many of what as the cell's budget says, and ``further`` settings of the data."""
+    """Return episodes of a task, of the shape and number in the cell's budget; ``further`` settings override these."""
     shape = {name: int(cell.budget[name]) for name in _COUNTS if name in cell.budget}
     return EpisodeData(task, seed=cell.seed, **{**shape, "dirichlet": cell.budget.get("dirichlet"), **further})
 
@@ -52,7 +52,7 @@ def train_backbone(
         task: of raw inputs.
         settings: of the method.
         validate: accuracy of a module that answers features (or raw inputs, for meta-learners) on validation classes.
-        on_progress: told the share of the training that is done.
+        on_progress: called with the finished share of the training.
 
     Returns:
         The module that answers episodes, with its data: features of the trained backbone, or raw inputs for a
@@ -106,7 +106,7 @@ def _module(cell: Cell, data: EpisodeData, settings: Settings, *, classical: boo
 
 
 def _answering(cell: Cell, module: OneShot, raw: EpisodeData, split: str) -> tuple[OneShot, EpisodeData]:
-    """Return what answers episodes of a split: the method on the backbone's features, or a meta-learner's network."""
+    """Return the classifier of a split: the method on the backbone's features, or a meta-learner's network."""
     if not isinstance(module.method, EpisodeClassifier):
         return module.eval(), raw
     backbone = module.backbone
@@ -120,12 +120,12 @@ def _answering(cell: Cell, module: OneShot, raw: EpisodeData, split: str) -> tup
 
 
 def _encoded(backbone: Backbone, examples: ExampleSet) -> ExampleSet:
-    """Return the set with features of the backbone as it is now; they are not cached, since they serve once."""
+    """Return the set with features of the current backbone; they are used once and not cached."""
     out = np.empty((len(examples), backbone.num_features), dtype=np.float32)
     extract(backbone, examples.inputs, out, batch_size=256, on_progress=None)
     return examples.with_inputs(out)
 
 
 def _unasked(backbone: Backbone, examples: ExampleSet) -> ExampleSet:
-    """Return the set without anything of its inputs, of the width that all sets of a task share."""
+    """Return the set with NaN as inputs, in the width that all sets of a task share."""
     return examples.with_inputs(np.broadcast_to(np.float32(np.nan), (len(examples), backbone.num_features)))

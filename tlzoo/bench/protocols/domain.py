@@ -1,4 +1,4 @@
-"""Domain adaptation and confusion: train on the views of both domains, measure on target test data."""
+"""Domain adaptation and confusion: train on both domains, measure on target test data."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ DomainRun = Run[DomainData, Any]
 _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "confusion": DomainConfusion}
 
 _COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
-"""Sets that are measured, the source first: scores of the target look at it; and the curve of their headline figure."""
+"""Measured set -> curve of its headline figure. The source comes first because scores of the target use it."""
 
 _WATCHED = ("feature_gradient", "domain_accuracy")
-"""What training logs that tells how the method fares."""
+"""Logged figures that are signs of the health of the training."""
 
 
 def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
-    """Return the data of a cell, frozen features or raw inputs; ``settings`` go before what the cell says."""
+    """Return the data of a cell, frozen features or raw inputs; ``settings`` override those of the cell."""
     given = {
         "features": cell.backbone if cell.module.get("frozen") else None,
         "transform": cell.module.get("transform"),
@@ -127,7 +127,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return Run(cell=cell, data=data, module=domain_module(cell, data, settings))
 
     def measure(self, run: DomainRun) -> Mapping[str, float]:
-        """Return headline figures, label-free scores, signs of health, and what training logged last.
+        """Return headline figures, label-free scores, signs of health, and the last logged figures.
 
         Labels of the target are read here, in the harness, and nowhere else.
         """
@@ -152,7 +152,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return row | self.logged(run)
 
     def predict(self, run: DomainRun, examples: ExampleSet, side: Side) -> Prediction:
-        """Return what the network says of a set of a domain."""
+        """Return the network's predictions for a set of a domain."""
         prediction: Prediction = run.module.predict_all(run.data.passes(examples, whole=True), side=side)
         return prediction
 
@@ -172,7 +172,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return name if name in run.curves else "source"
 
     def outcome(self, run: DomainRun, note: dict[str, Any]) -> Outcome:
-        """Return what the cell found."""
+        """Return the outcome on target test data."""
         test, logits, counted = run.data.task.target_test, run.last["target_test"].logits, scorer(self.task)
         figures = {f"test/{name}": value for name, value in scored(counted, logits, test).items()}
         tables = class_tables("test_logits", counted, self.task.class_names)

@@ -43,7 +43,7 @@ Split = Literal["validation", "novel"]
 class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
     """Answers the frozen list of episodes; the interval is over episodes.
 
-    With ``steps`` in the budget, what the method learns over episodes is trained on those of the base classes before.
+    With ``steps`` in the budget, the method is first trained on episodes of the base classes.
     With ``training`` among the module's settings the backbone is trained instead, see
     :mod:`tlzoo.bench.protocols.backbone_training`; ``training: none`` is for methods that adapt the backbone itself, as
     it comes, to every episode. Candidates are chosen by accuracy on episodes of the validation classes.
@@ -53,13 +53,13 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
 
     @classmethod
     def load(cls, cell: Cell, task: EpisodeTask) -> EpisodeData:
-        """Return the data of a cell: frozen features, or raw inputs where the backbone is to be trained."""
+        """Return the data of a cell: frozen features, or raw inputs if the backbone is trained."""
         if cell.budget.get("new"):
             raise ValueError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
         return episode_data(cell, task, features=None if "training" in cell.module else _frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> EpisodeRun:
-        """Return module and data; a backbone that the cell trains is trained here, since it makes the data."""
+        """Return module and data; the cell's backbone is trained here, because the data are its features."""
         match cell.module.get("training"):
             case None:
                 return Run(cell=cell, data=self.data, module=self._on_features(cell, settings))
@@ -98,7 +98,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         )
 
     def train(self, run: EpisodeRun) -> None:
-        """Train on frozen features what the method itself learns, where the budget has steps."""
+        """Train the method's own parameters on frozen features, if the budget has steps."""
         steps = int(run.cell.budget.get("steps", 0))
         if steps and "training" not in run.cell.module:
             fit(run.module, run.data, run.cell, steps=steps, on_progress=self._first_half)
@@ -120,7 +120,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         return EpisodeScores().of(logits, torch.from_numpy(episodes.query_labels.copy()))["accuracy"]
 
     def outcome(self, run: EpisodeRun, note: dict[str, Any]) -> Outcome:
-        """Answer the episodes of the novel classes; return what the cell found."""
+        """Return the outcome on the episodes of the novel classes."""
         data, frozen, counted = run.data, run.data.episode_list(), EpisodeScores()
         logits = _answers(run.module, data, "novel", frozen.episodes, lambda share: self.on_progress(0.5 + share / 2))
         figures = counted.of(logits, torch.from_numpy(frozen.episodes.query_labels.copy()))

@@ -21,7 +21,7 @@ __all__ = ["TransformProtocol"]
 
 
 class TransformProtocol(DomainProtocol):
-    """Fits and measures: there is one checkpoint, which every validator selects.
+    """Fits once and measures; every validator selects the only checkpoint.
 
     Raises:
         ValueError: the cell has raw inputs.
@@ -43,7 +43,7 @@ class TransformProtocol(DomainProtocol):
         return Run(cell=cell, data=self.data, module=model, method=method, notes={"selection": "fitted once"})
 
     def train(self, run: DomainRun) -> None:
-        """Fit to what the method sees of the task, and measure."""
+        """Fit to the training data that the method may see, and measure."""
         seen = run.data.task.training_data(run.method.sees, by=run.method.name)
         run.module.fit(
             *_labelled(seen.source),
@@ -53,7 +53,7 @@ class TransformProtocol(DomainProtocol):
         self.checkpoint(run, 0)
 
     def predict(self, run: DomainRun, examples: ExampleSet, side: Side) -> Prediction:
-        """Return the aligned features of a set, and what the classifier says of them."""
+        """Return the aligned features of a set, and the classifier's predictions for them."""
         aligned = getattr(run.method, f"transform_{side}")(_inputs(examples))
         return Prediction(features=aligned, logits=run.module.classifier(aligned))
 
@@ -62,7 +62,7 @@ class TransformProtocol(DomainProtocol):
         return {}
 
     def notes(self, run: DomainRun) -> dict[str, Any]:
-        """Return what the receipt says; features are looked at in float32, as they are fitted."""
+        """Return the entries of the receipt; dependence is measured on float32 features, as in fitting."""
         classifier = run.module.classifier
         parameters = classifier.weight.numel() + classifier.bias.numel()
         return {**super().notes(run), "answer": lambda items: run.module(items.float()), "parameters": parameters}

@@ -62,7 +62,7 @@ class FineTuningProtocol(DomainProtocol):
         return domain_data(cell, task, target_shots=cell.module.get("shots"))
 
     def _held_out(self, cell: Cell) -> ExampleSet | None:
-        """Return the examples to choose candidates on: the next of each class in the order that draws the shots."""
+        """Return the examples for choosing candidates: of each class, those drawn right after the shots."""
         shots, further = cell.module.get("shots"), int(cell.module.get("validation_shots", 0))
         if not further:
             return None
@@ -123,14 +123,14 @@ class FineTuningProtocol(DomainProtocol):
 
     @torch.no_grad()
     def figures(self, run: DomainRun) -> dict[str, float]:
-        """Return how much was trained, and the figures elsewhere."""
+        """Return the number of trained parameters, and the figures elsewhere."""
         found = {name: self._headline(_logits(run, test), test) for name, test in self.elsewhere.items()}
         mean = {f"elsewhere/{self.task.metric}": float(np.mean(list(found.values())))} if found else {}
         each = {f"elsewhere/{name}": value for name, value in found.items()}
         return {"trained_parameters": float(trained_parameters(run.module.network)), **mean, **each}
 
     def notes(self, run: DomainRun) -> dict[str, Any]:
-        """Return what the receipt says: that the source was seen, where weights that were trained on it are kept."""
+        """Return the entries of the receipt; the source counts as seen if weights trained on it are kept."""
         keeps = self.pretraining and run.method.keeps_pretraining
         shown = {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS} if keeps else set()
         tuned = {Sees.VALIDATION_LABELS} if self.cell.candidates else set()

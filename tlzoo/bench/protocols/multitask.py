@@ -1,4 +1,4 @@
-"""Multitask learning: train on all tasks, measure each on test data by what fits it."""
+"""Multitask learning: train on all tasks, measure each on test data by its own metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["MultitaskProtocol"]
 MultitaskRun = Run[MultitaskData, Multitask]
 
 _MOST_STORED = 2_000_000
-"""Numbers that are stored at most of an output at every position."""
+"""The most numbers that are stored of an output with a value at every position."""
 
 
 class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
@@ -61,7 +61,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         return Run(cell=cell, data=self.data, module=module)
 
     def _network(self, cell: Cell) -> tuple[str, dict[str, Any] | None]:
-        """Return what is trained: the backbone, or on its frozen features nothing, or layers of ``hidden`` widths."""
+        """Return the trained network: the backbone or, on frozen features, the identity or ``hidden`` layers."""
         if not cell.module.get("frozen"):
             return str(cell.backbone), None
         if "hidden" in cell.module:
@@ -69,7 +69,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         return "identity", {"num_features": self.data.num_features}
 
     def measure(self, run: MultitaskRun) -> Mapping[str, float]:
-        """Return the headline figures on test data, and what training logged last."""
+        """Return the headline figures on test data, and the last logged figures."""
         outputs, counted = self._answered(run, self.data.task.test)
         run.last = {"outputs": outputs, "counted": counted}
         figures = counted.compute()
@@ -81,7 +81,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         return self._answered(run, self.data.task.validation)[1].compute()[self.task.metric]
 
     def _answered(self, run: MultitaskRun, examples: ExampleSet) -> tuple[dict[str, Tensor], MultitaskScores]:
-        """Return the outputs by task of a set, and what counted them."""
+        """Return the outputs for a set by task, and their scores."""
         module = run.module.eval()
         with torch.no_grad():
             parts = [module(batch.to(module.device).inputs) for batch in run.data.passes(examples, whole=True)]
@@ -91,7 +91,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         return outputs, counted
 
     def outcome(self, run: MultitaskRun, note: dict[str, Any]) -> Outcome:
-        """Return what the cell found."""
+        """Return the outcome on test data."""
         test, outputs, counted = self.data.task.test, run.last["outputs"], run.last["counted"]
         stored = {name: each for name, each in outputs.items() if each.ndim < 3 or each.numel() <= _MOST_STORED}
         tables: dict[str, Any] = {}

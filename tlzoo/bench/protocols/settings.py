@@ -1,4 +1,4 @@
-"""What a suite may set for each kind of cell; light to import, since planning loads no torch."""
+"""The settings that a suite may give for each kind of cell. Light to import, because planning loads no torch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": (*_TRAINING, "pretraining_steps"),
     },
 }
-"""Kind -> what may stand under ``module`` and ``budget``."""
+"""Kind -> the settings allowed under ``module`` and ``budget``."""
 
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {

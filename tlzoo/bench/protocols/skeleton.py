@@ -56,11 +56,11 @@ class Run(Generic[D, M]):
 
 
 class Protocol(ABC, Generic[T, D, M]):
-    """Base of protocols: what a cell of one kind does, from its task to its outcome.
+    """Base of protocols: the steps of a cell of one kind, from its task to its outcome.
 
     Args:
         cell: the cell to run.
-        on_progress: called with the share that is done.
+        on_progress: called with the finished share.
 
     Raises:
         TypeError: the cell's task is of another kind.
@@ -92,7 +92,7 @@ class Protocol(ABC, Generic[T, D, M]):
 
     @classmethod
     def for_cell(cls, cell: Cell, task: T) -> T:  # noqa: ARG003
-        """Return the task as the cell's seed makes it; by default it is the same for all seeds."""
+        """Return the task for the cell's seed; by default it is the same for all seeds."""
         return task
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Source-free adaptation: a source model, trained once a seed and stored, is adapted to the target alone."""
+"""Source-free adaptation: adapt a source model, trained once per seed and stored, to the target alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["SourceFreeProtocol", "source_model"]
 
 
 class SourceFreeProtocol(DomainProtocol):
-    """Adapts a source model, its learning rate ``module.adaptation_lr`` where that is given; measured as others are."""
+    """Adapts a source model, with the learning rate ``module.adaptation_lr`` if it is set."""
 
     transformed = False
 
@@ -47,11 +47,11 @@ class SourceFreeProtocol(DomainProtocol):
 
 
 def source_model(cell: Cell, task: DomainTask, on_progress: OnProgress) -> tuple[Network, DomainData]:
-    """Return a network trained on the labelled source, and target data as that network takes them, without any source.
+    """Return a network trained on the labelled source, and the target data prepared for it, without the source.
 
-    All cells of a task, backbone, budget and seed share it, from the store or trained; what is stored are the very
-    numbers that training again would give, the scale of the features among them. Its settings are the cell's, but for
-    the method; ``budget.source_steps`` says how long it is trained (default ``steps``).
+    All cells of a task, backbone, budget and seed share it: it is read from the store, or trained and stored. Training
+    again would give the same numbers, including the scale of the features. Its settings are those of the cell, except
+    for the method; ``budget.source_steps`` is the length of its training (default ``steps``).
     """
     own = _source_cell(cell)
     data = domain_data(own, task)
@@ -64,7 +64,7 @@ def source_model(cell: Cell, task: DomainTask, on_progress: OnProgress) -> tuple
 
     stored = torch.load(made_once(_path(own), trained), weights_only=True)
     module.network.load_state_dict(stored)
-    torch.manual_seed(cell.seed)  # whether it was trained just now leaves no trace in what follows
+    torch.manual_seed(cell.seed)  # the same random numbers follow whether it was trained or read
     return module.network.eval(), domain_data(cell, task.without_source(), scale=False)
 
 
@@ -78,7 +78,7 @@ def _source_cell(cell: Cell) -> Cell:
         settings={},
         candidates={},
         search={},
-        # under the lock that its file is made under one process trains it, for all that the cell has
+        # one process trains it, under the lock of its file, even if the cell has several
         trainer={name: value for name, value in cell.trainer.items() if name not in ("devices", "strategy")},
         module={name: value for name, value in plain(cell.module).items() if name != "adaptation_lr"},
         budget={

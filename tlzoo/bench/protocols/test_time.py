@@ -1,4 +1,4 @@
-"""Test-time adaptation: a source model answers the target test data once, in a stream, and adapts on the way."""
+"""Test-time adaptation: a source model predicts the target test data once, as a stream, and adapts as it goes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestTimeProtocol(DomainProtocol):
     """Answers in batches of ``batch_size``; nothing is trained before, and there is nothing to choose by.
 
     ``budget.stream_batch`` is the size of test batches where it is not that of the source model's training. In a stream
-    whose test set says ``restart``, the method starts anew at each of its segments, and no batch belongs to two.
+    whose test set says ``restart``, the method is reset at the start of each segment, and no batch spans two segments.
 
     Raises:
         ValueError: the cell has candidates; no validation data are left to choose by.
@@ -73,7 +73,7 @@ class TestTimeProtocol(DomainProtocol):
         return {f"source_model/{self.task.metric}": before[self.task.metric]}
 
     def notes(self, run: DomainRun) -> dict[str, Any]:
-        """Return what the receipt says: whether answers depend on the batch is asked of the method as it begins."""
+        """Return the entries of the receipt; dependence on the batch is measured on the method in its initial state."""
 
         def alone(inputs: Any) -> Tensor:
             run.method.reset()
@@ -84,7 +84,7 @@ class TestTimeProtocol(DomainProtocol):
 
 
 def _parts(examples: ExampleSet, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the order in the parts between which the method starts anew."""
+    """Return the order of the stream, split where the method is reset."""
     if "restart" not in examples.attributes or not examples.attributes["restart"].all():
         return [order]
     return np.split(order, np.flatnonzero(np.diff(examples.attributes["segment"][order])) + 1)

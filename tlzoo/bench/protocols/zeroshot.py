@@ -41,12 +41,12 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
 
     @classmethod
     def load(cls, cell: Cell, task: ZeroShotTask) -> ZeroShotData:
-        """Return frozen features and encoded descriptions; a development set where it has a use."""
+        """Return frozen features and encoded descriptions; the development set only if candidates are chosen on it."""
         used = task if cell.candidates else replace(task, development=None)
         return _described(cell, used, features=cell.backbone)
 
     def build(self, cell: Cell, settings: Settings) -> ZeroShotRun:
-        """Return the data of the rehearsal (of the test, where nothing is chosen) and the module."""
+        """Return the module with the data of the rehearsal, or of the test if there is nothing to choose."""
         data = shown = self._prompted(cell)
         if self.cell.candidates or None not in (self.task.test_seen, self.task.validation):
             rehearsal = data.task.on_development() if self.task.train is None else data.task.rehearsal()
@@ -56,7 +56,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
         return run
 
     def _prompted(self, cell: Cell) -> ZeroShotData:
-        """Return the data, its classes described by the prompts that are tried."""
+        """Return the data with descriptions from the prompts under trial."""
         if not set(_PROMPTS) & set(self.cell.candidates):
             return self.data
         if not self.data.prompts:
@@ -66,7 +66,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
         return _described(cell, replace(self.data.task, embeddings=None))
 
     def train(self, run: ZeroShotRun) -> None:
-        """Fit to the rehearsal, where there is one."""
+        """Fit to the rehearsal, if there is one."""
         if run.last["rehearses"]:
             self._fit(run)
 
@@ -101,13 +101,13 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
             if self.task.test_seen is not None:
                 notes["gamma"] = _answered(run).curve().best_gamma()
             data = ZeroShotData(data.task.with_held_out_seen(), **_batches(run.cell))
-        torch.manual_seed(run.cell.seed)  # whatever was fitted before leaves no trace
+        torch.manual_seed(run.cell.seed)  # independent of earlier fits
         last = _run(run.cell, data, run.last["settings"], notes)
         self._fit(last)
         return last
 
     def outcome(self, run: ZeroShotRun, note: dict[str, Any]) -> Outcome:
-        """Return what the cell found."""
+        """Return the outcome on the test classes."""
         answers, data, gamma = _answered(run), run.data, run.notes.get("gamma")
         generalized = self.task.test_seen is not None
         metrics = {f"test/{name}": value for name, value in answers.compute().items()}

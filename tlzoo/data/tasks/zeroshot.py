@@ -118,14 +118,14 @@ class ZeroShotTask(Task):
 
     @property
     def checksum(self) -> str:
-        """Identity of the data, the split and all that the protocol fixes, the development set included."""
+        """The identity of the data, the split and everything that the protocol fixes, including the development set."""
         if self.development is None:
             return super().checksum
         return content_hash(super().checksum, self.development.checksum, self.development.labels)
 
     @property
     def candidates(self) -> NDArray[np.int64]:
-        """Class indices, ascending, among which the test is answered: the unseen, or (generalized) all."""
+        """Indices of the test's candidate classes, ascending: the unseen ones; if generalized, all."""
         if self.test_seen is None:
             return self.unseen
         return np.union1d(np.union1d(self.seen, self.held_out), self.unseen)

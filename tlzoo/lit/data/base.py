@@ -78,7 +78,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         self._resumed = state_dict
 
     def _training(self, loader: Loader) -> Loader:
-        """Return the loader of the training, at the position where it was stopped if it is resumed."""
+        """Return the training loader; a resumed run continues where it stopped."""
         if self._resumed is not None:
             loader.load_state_dict(self._resumed)
         self._loader, self._resumed = loader, None

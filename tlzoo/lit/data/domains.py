@@ -41,7 +41,7 @@ class DomainData(TaskData[DomainTask]):
             number. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
         stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
-            need views; one of them is drawn in a step. Without a frozen backbone views are drawn anew in every step.
+            need views; one of them is drawn in a step. Without a frozen backbone new views are drawn in every step.
         batch_size: examples a step and domain.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.

@@ -32,7 +32,7 @@ class ATDOC(WeightedAlignment):
 
     Differs from the paper: q is divided by the mean of a class instead of its sum, so that it does not depend on the
     size of the batch; the memory starts from the network's answers at the first epoch instead of random ones, and
-    takes a batch in before its neighbors are asked: the same batch twice gives the same loss.
+    takes in a batch before looking for its neighbors, so the same batch twice gives the same loss.
 
     Args:
         num_features: D.

@@ -19,7 +19,7 @@ _GAINS = (0.89, 0.9999)
 class CMF(ROID):
     r"""Continual momentum filtering (Lee & Chang, ICLR 2024), https://openreview.net/forum?id=BllUWdpIOA.
 
-    Learns as ROID does. In place of moving to the source model, hidden weights h are filtered after every step:
+    Learns as ROID does. Instead of moving to the source model, hidden weights h are filtered after every step:
 
     .. math:: h \leftarrow \alpha h + (1 - \alpha) \theta_0, \quad v \leftarrow \alpha^2 v + q, \quad
         \beta = \frac{1 - q}{v + 1 - q}, \quad h \leftarrow \beta h + (1 - \beta) \theta, \quad v \leftarrow \beta v

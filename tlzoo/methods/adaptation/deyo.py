@@ -1,4 +1,4 @@
-"""DeYO: learn from predictions that hang on shapes."""
+"""DeYO: learn from predictions that depend on the shape of objects."""
 
 from __future__ import annotations
 

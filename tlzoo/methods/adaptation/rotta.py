@@ -168,7 +168,7 @@ class BalancedMemory(Memory):
         self.capacity, self.age_weight, self.uncertainty_weight = capacity, age_weight, uncertainty_weight
 
     def add(self, item: Tensor, label: int, doubt: float, *, classes: int) -> None:
-        """Let an item enter in place of one that is worse, if there is any; all others grow older."""
+        """Replace a worse item, if there is one, by this item; all others grow older."""
         labels, ages, doubts = (self.get_buffer(name) for name in ("labels", "ages", "doubts"))
         counts = torch.bincount(labels, minlength=classes)
         free = int(counts[label]) < self.capacity / classes

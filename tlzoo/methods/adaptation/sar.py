@@ -26,7 +26,7 @@ class SAR(Online):
     ``floor``, the model is set back to the source model.
 
     Differs from the paper: the scales and shifts of all normalization layers are trained, the last ones too. Differs
-    from the authors' code: the running mean begins anew with the model, where theirs keeps the value that made it start
+    from the authors' code: the running mean is reset with the model, where theirs keeps the value that made it start
     again.
 
     Args:

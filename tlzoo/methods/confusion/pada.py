@@ -25,7 +25,7 @@ class PADA(Adversary):
     A class weighs its mean probability over the whole unlabelled target, divided by the largest, g. The supervised loss
     is mean g(y_i) CE_i; loss = weight * (mean g(y_i) BCE(d(f_s_i), 1) + mean BCE(d(f_t), 0)) / 2. Otherwise DANN.
 
-    Differs from the paper: weights are made anew at each epoch of the trainer instead of every 500 steps; the
+    Differs from the paper: weights are recomputed at each epoch of the trainer instead of every 500 steps; the
     discriminator has batch normalization instead of dropout.
 
     Args:

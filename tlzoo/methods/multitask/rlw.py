@@ -17,7 +17,7 @@ class RLW(Weighting):
 
     .. math:: w = \mathrm{softmax}(z), \qquad z \sim \mathcal{N}(0, I)
 
-    drawn anew at every step.
+    new ones at every step.
 
     Args:
         num_tasks: T.

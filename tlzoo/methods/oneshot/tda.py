@@ -98,7 +98,7 @@ class _Cache:
         self.rows = torch.arange(len(query), device=query.device)
 
     def take(self, place: int, admitted: Tensor) -> None:
-        """Let the query at a place enter where it is admitted (E,), in place of the one of highest entropy."""
+        """Let the query at a place enter the cache where it is admitted (E,), replacing the item of highest entropy."""
         rows, label, loss = self.rows, self.predicted[:, place], self.entropy[:, place].detach()
         losses = torch.cat([self.losses[rows, label], loss[:, None]], dim=1)
         items = torch.cat([self.items[rows, label], torch.full_like(label, place)[:, None]], dim=1)

@@ -31,7 +31,7 @@ class DeViSE(Bilinear):
         num_embedding: A.
         margin: m, the required lead of the right class; 0.1 in the paper.
         violators: ``"all"``: the whole sum; ``"first"``: only the first violator in a random order of the classes, as
-            in the paper's training. The order is drawn anew at every step.
+            in the paper's training. A new order is drawn at every step.
 
     >>> devise = DeViSE(2, 2)
     >>> _ = torch.nn.init.eye_(devise.weight)
