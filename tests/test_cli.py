@@ -99,6 +99,20 @@ def test_list_of_a_family(capsys):
     assert "confusion/" not in text
 
 
+@pytest.mark.parametrize(
+    ("method", "formula"),
+    [
+        ("cross_modal", "    1/2 CE(τ (xᵀ w)/(‖ w ‖))\n    + 1/2 CE(τ (tᵀ w)/(‖ w ‖))\n"),
+        ("pt_map", "    min_P ⟨ P, d^2 ⟩ - 1/λ H(P),\n"),
+    ],
+)
+def test_info_shows_formulas_as_text(method, formula, capsys):
+    assert cli.main(["info", method]) == 0
+    shown = capsys.readouterr().out
+    assert formula in shown
+    assert not any(mark in shown for mark in (".. math", ":math:", "``", "\\"))
+
+
 def test_info_says_all_of_a_method(capsys):
     assert cli.main(["info", "cdan"]) == 0
     text = capsys.readouterr().out

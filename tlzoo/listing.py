@@ -120,7 +120,7 @@ def _info(arguments: argparse.Namespace) -> int:
     name = resolve_name(arguments.method)
     cls = method_class(name)
     print(f"{name} ({cls.__module__}.{cls.__name__})\n")
-    print(docstrings.summary(cls) + "\n")
+    print(docstrings.without_markup(docstrings.summary(cls)) + "\n")
     if cls.paper:
         print(f"paper     {cls.paper.title}\n          {cls.paper.citation}, {cls.paper.url or 'no link'}")
     print(f"sees      {', '.join(sorted(cls.sees)) or 'nothing'}")
@@ -141,8 +141,9 @@ def _info(arguments: argparse.Namespace) -> int:
 def _wrapped(text: str) -> str:
     import textwrap
 
-    plain = re.sub(r":\w+:`~?([^`]+)`", r"\1", text).replace("``", "")
-    return textwrap.fill(plain, width=100, initial_indent="      ", subsequent_indent="      ")
+    from tlzoo.docstrings import without_markup
+
+    return textwrap.fill(without_markup(text), width=100, initial_indent="      ", subsequent_indent="      ")
 
 
 def _cite(arguments: argparse.Namespace) -> int:
