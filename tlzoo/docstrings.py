@@ -10,87 +10,15 @@ __all__ = ["arguments", "summary", "without_markup"]
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples|Note):\s*$")
 _ARGUMENT = re.compile(r"^    (\*{0,2}\w+)(?: \([^)]*\))?: (.*)$")
 
-_WORDS = {"quad": "  ", "qquad": "   "} | dict(
-    pair.split("=")
-    for pair in [
-        "sum=sum",
-        "prod=prod",
-        "exp=exp",
-        "log=log",
-        "max=max",
-        "min=min",
-        "argmax=argmax",
-        "det=det",
-        "cos=cos",
-        "tanh=tanh",
-        "in=in",
-        "sim=~",
-        "ell=ℓ",
-        "cdot=·",
-        "times=×",
-        "le=≤",
-        "leq=≤",
-        "ge=≥",
-        "geq=≥",
-        "ne=≠",
-        "neq=≠",
-        "approx=≈",
-        "propto=∝",
-        "infty=∞",
-        "pm=±",
-        "odot=⊙",
-        "otimes=⊗",
-        "oplus=⊕",
-        "to=→",
-        "rightarrow=→",
-        "mapsto=↦",
-        "gets=←",
-        "leftarrow=←",
-        "top=ᵀ",
-        "partial=∂",
-        "nabla=∇",
-        "mid=|",
-        "lvert=|",
-        "rvert=|",
-        "lVert=‖",
-        "rVert=‖",
-        "Vert=‖",
-        "langle=⟨",
-        "rangle=⟩",
-        "ldots=...",
-        "dots=...",
-        "cdots=...",
-        "alpha=α",
-        "beta=β",
-        "gamma=γ",
-        "delta=δ",
-        "epsilon=ε",
-        "varepsilon=ε",
-        "eta=η",
-        "theta=θ",
-        "kappa=κ",
-        "lambda=λ",
-        "mu=μ",
-        "nu=ν",
-        "xi=ξ",
-        "pi=π",
-        "rho=ρ",
-        "sigma=σ",
-        "tau=τ",
-        "phi=φ",
-        "varphi=φ",
-        "psi=ψ",
-        "omega=ω",
-        "Gamma=Γ",
-        "Delta=Δ",
-        "Theta=Θ",
-        "Lambda=Λ",
-        "Sigma=Σ",
-        "Phi=Φ",
-        "Psi=Ψ",
-        "Omega=Ω",
-    ]
-)
+_SIGNS = """
+sum=sum prod=prod exp=exp log=log max=max min=min argmax=argmax det=det cos=cos tanh=tanh in=in sim=~ ell=ℓ cdot=·
+times=× le=≤ leq=≤ ge=≥ geq=≥ ne=≠ neq=≠ approx=≈ propto=∝ infty=∞ pm=± odot=⊙ otimes=⊗ oplus=⊕ to=→ rightarrow=→
+mapsto=↦ gets=← leftarrow=← top=ᵀ partial=∂ nabla=∇ mid=| lvert=| rvert=| lVert=‖ rVert=‖ Vert=‖ langle=⟨ rangle=⟩
+ldots=... dots=... cdots=... alpha=α beta=β gamma=γ delta=δ epsilon=ε varepsilon=ε eta=η theta=θ kappa=κ lambda=λ mu=μ
+nu=ν xi=ξ pi=π rho=ρ sigma=σ tau=τ phi=φ varphi=φ psi=ψ omega=ω Gamma=Γ Delta=Δ Theta=Θ Lambda=Λ Sigma=Σ Phi=Φ Psi=Ψ
+Omega=Ω
+"""
+_WORDS = {"quad": "  ", "qquad": "   ", **dict(pair.split("=") for pair in _SIGNS.split())}
 """Commands of LaTeX that stand for a sign; all others go, and their argument stays."""
 
 
