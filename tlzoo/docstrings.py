@@ -39,7 +39,7 @@ def without_markup(text: str) -> str:
     <BLANKLINE>
     over w, see tlzoo.load.
     """
-    blocks = []
+    blocks: list[str] = []
     for block in re.split(r"\n\s*\n", text):
         if blocks and blocks[-1] == ".. math::":
             blocks[-1] = _indented(block)

@@ -18,6 +18,7 @@ from tlzoo.bench.report.page import render_page
 from tlzoo.bench.report.plots import plots
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.types import Sees
 
 SUITE = """\
 suite: small
@@ -134,8 +135,6 @@ def test_auxiliary_tables_are_lines_of_figures(planned, store):
 
 def test_settings_chosen_on_validation_labels_are_marked_and_not_set_apart(planned, store):
     """They are for a method that sees no label at all."""
-    from tlzoo.types import Sees
-
     assert {"source labels", "target labels", "validation labels"} <= {str(each) for each in Sees}
     plan = planned()
     write(store, plan)

@@ -11,9 +11,11 @@ import pytest
 from tlzoo.bench import Cell
 from tlzoo.bench.execution.one_cell import execute
 from tlzoo.bench.planning_cache import Facts
+from tlzoo.bench.protocols import skeleton
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
+from tlzoo.lit.data import base
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 SUITE = """\
@@ -138,9 +140,6 @@ def toy(tmp_path, home, monkeypatch):  # noqa: ARG001
     monkeypatch.syspath_prepend(str(folder))
     for name in ("tests_toy_task", "tests_toy_protocol"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    from tlzoo.bench.protocols import skeleton
-    from tlzoo.lit.data import base
-
     monkeypatch.setattr(skeleton, "load_task", skeleton.load_task)  # put back what the module above replaces
     monkeypatch.setattr(base, "with_features", base.with_features)
     return "tests_toy_protocol"

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from tlzoo.data import ExampleSet
-from tlzoo.lit import ClassicalOneShot, DomainAdaptation, DomainConfusion, FineTuning, Multitask, OneShot, ZeroShot
+from tlzoo.lit import (
+    ClassicalOneShot,
+    DomainAdaptation,
+    DomainConfusion,
+    FineTuning,
+    Multitask,
+    OneShot,
+    ZeroShot,
+    ZeroShotData,
+)
 from tlzoo.lit.data import StepLoader
 from tlzoo.types import DomainBatch, Episode, Examples, TaskBatch
 
@@ -123,8 +132,6 @@ def test_wrong_labels_of_tasks_are_named(wrong, make_trainer):
 @pytest.mark.parametrize("wrong", ["fractions", "negative", "missing", "infinite", "too few"])
 @pytest.mark.parametrize("method", ["sje", "ridge"])
 def test_wrong_labels_of_seen_classes_are_named(method, wrong, zeroshot_task, make_trainer):
-    from tlzoo.lit import ZeroShotData
-
     module = ZeroShot("identity", method, num_classes=2, num_embedding=8, backbone_settings={"num_features": 8})
     data = ZeroShotData(zeroshot_task)
     data.train_dataloader = lambda: StepLoader(lambda _: examples(WRONG[wrong][0]), 2)

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from tlzoo.lit import DomainAdaptation, DomainConfusion, FineTuning, Multitask, OneShot, ZeroShot
+from tlzoo.backbones import create_backbone
+from tlzoo.data import DomainTask, ExampleSet
+from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, FineTuning, Multitask, OneShot, ZeroShot
+from tlzoo.methods.adaptation import DAN, SourceOnly
 from tlzoo.registry import create_method
-from tlzoo.types import DomainBatch, Examples, SupervisionError
+from tlzoo.types import DomainBatch, Examples, Sees, SupervisionError
 
 FEATURES = {"num_features": 8}
 
@@ -84,10 +87,6 @@ class Letters(nn.Module):
 
 
 def test_texts_train_too(make_trainer):
-    from tlzoo.backbones import create_backbone
-    from tlzoo.data import DomainTask, ExampleSet
-    from tlzoo.lit import DomainData
-
     def texts(seed):
         random = np.random.default_rng(seed)
         labels = random.integers(2, size=20)
@@ -115,8 +114,6 @@ def test_progress_is_one_outside_of_training():
 
 
 def test_a_method_of_the_users_own_goes_by_its_class_name():
-    from tlzoo.methods.adaptation import DAN
-
     class Mine(DAN):
         pass
 
@@ -125,10 +122,6 @@ def test_a_method_of_the_users_own_goes_by_its_class_name():
 
 
 def test_hooks_of_a_method_are_called(domain_task, make_trainer):
-    from tlzoo.lit import DomainData
-    from tlzoo.methods.adaptation import SourceOnly
-    from tlzoo.types import Sees
-
     class Weighted(SourceOnly):
         sees = SourceOnly.sees | {Sees.TARGET_INPUTS}
 

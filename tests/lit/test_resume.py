@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tlzoo.lit import FineTuning, Multitask
+from tlzoo.lit import DomainData, FineTuning, Multitask
 from tlzoo.lit.resuming import random_states, set_random_states
 from tlzoo.types import TaskBatch
 
@@ -120,8 +120,6 @@ def test_states_of_all_generators_come_back():
 
 
 def test_a_module_that_only_predicts_leaves_random_states_alone(domain_task, make_trainer, tmp_path):
-    from tlzoo.lit import DomainData
-
     module = FineTuning("mlp", "full", num_classes=3, backbone_settings={"num_inputs": 8, "hidden": [6]})
     trainer = make_trainer(2)
     trainer.fit(module, datamodule=DomainData(domain_task, batch_size=12))
@@ -145,8 +143,6 @@ class DrawsInValidation(FineTuning):
 
 
 def test_training_does_not_depend_on_validation(domain_task, make_trainer):
-    from tlzoo.lit import DomainData
-
     weights = []
     for limit in (0, 3):
         torch.manual_seed(0)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tlzoo.backbones import create_backbone
 from tlzoo.methods.adaptation import FixMatch, SelfEnsembling
 from tlzoo.nn.network import Network
 from tlzoo.types import Prediction
@@ -93,8 +94,6 @@ def test_the_teacher_is_a_moving_average():
 
 
 def test_the_teacher_is_in_the_state_and_the_network_is_left_alone():
-    from tlzoo.backbones import create_backbone
-
     network = Network(create_backbone("mlp", num_inputs=D, hidden=[5]), C)
     method = SelfEnsembling(5, C)
     method.prepare(network)
