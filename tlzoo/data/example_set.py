@@ -207,6 +207,10 @@ class ExampleSet:
             domains=None if domains is None else torch.from_numpy(domains[indices]),
         )
 
+    def whole(self) -> Examples:
+        """Return all items as one batch."""
+        return self.batch(np.arange(len(self)))
+
     def _known(self, name: str) -> Any:
         """Return a column, or None if it is withheld."""
         return None if is_withheld(self, name) else getattr(self, name)

@@ -72,10 +72,10 @@ def few_labels(
     way: int | None = None,
     sources: tuple[str, ...] = (),
 ) -> EpisodeTask:
-    """Build a task of :data:`DRAWS` episodes: each shows some labelled examples of a pool and asks the whole test.
+    """Build a task of :data:`DRAWS` episodes, each with labelled examples of a pool, and the whole test as queries.
 
     The support of an episode has :data:`MOST_SHOTS` examples a class, or as many as every class has. ``shot`` takes
-    fewer, the first of each class; so what k examples show, more examples show, too.
+    fewer, the first of each class, so larger supports contain the smaller ones.
 
     Args:
         name: of the task.

@@ -108,7 +108,7 @@ class TransferModule(Resumable):
             checkpoint[_FACTS] = asdict(self.facts)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the transform of the features, whose numbers are loaded afterwards, and restore facts of the data."""
+        """Create the transform of the features, whose weights are loaded later, and restore facts of the data."""
         if (stored := checkpoint.get(_TRANSFORM)) is not None and self.preparation is None:
             preparation = Preparation()
             preparation.fit(create_method(stored["name"], **stored["settings"]), None)

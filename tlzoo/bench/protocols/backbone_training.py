@@ -76,22 +76,22 @@ def train_backbone(
     )
     module = _module(cell, raw, settings, classical=kind == "classical")
     best: dict[str, Tensor] = {}
-    curves: dict[str, list[float]] = {"step": [], "validation": []}
+    training = Run(cell=cell, data=raw, module=module)
 
     def measure(step: int) -> dict[str, float]:
         """Validate, and keep the state if it is better than all before."""
-        accuracy = validate(*_answering(cell, module, raw, "validation"))
-        if not best or accuracy > max(curves["validation"]):
+        row = {"validation": validate(*_answering(cell, module, raw, "validation"))}
+        if not best or row["validation"] > max(training.curves["validation"]):
             best.update({name: value.clone() for name, value in module.state_dict().items()})
-        curves["step"].append(float(step))
-        curves["validation"].append(accuracy)
-        return {"validation": accuracy}
+        training.record(step, row)
+        return row
 
     fit(module, raw, cell, steps=steps, on_progress=on_progress, measure=measure)
     module.load_state_dict(best)
     answering, features = _answering(cell, module, raw, "novel")
-    notes = {"training": kind, "selection": f"best of {len(curves['step'])} checkpoints on validation episodes"}
-    return Run(cell=cell, data=features, module=answering, notes=notes, curves=curves)
+    count = len(training.curves["step"])
+    notes = {"training": kind, "selection": f"best of {count} checkpoints on validation episodes"}
+    return Run(cell=cell, data=features, module=answering, notes=notes, curves=training.curves)
 
 
 def _module(cell: Cell, data: EpisodeData, settings: Settings, *, classical: bool) -> OneShot:

@@ -15,7 +15,7 @@ from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.fitting import steps_per_checkpoint
 from tlzoo.bench.protocols.settings import optimizer_settings
-from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, trained_parameters
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import DomainTask
@@ -158,7 +158,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
 
     def logged(self, run: DomainRun) -> dict[str, float]:
         """Return the last figures that training logged, and signs of health as ``health/SIGN``."""
-        found = {k: float(v) for k, v in run.module.trainer.callback_metrics.items() if k.startswith("train/")}
+        found = logged_figures(run.module)
         signs = {f"health/{sign}": v for k, v in found.items() if (sign := k.rsplit("/", 1)[-1]) in _WATCHED}
         return {**{k: v for k, v in found.items() if not k.endswith("/feature_gradient")}, **signs}
 

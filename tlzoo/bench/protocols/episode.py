@@ -125,7 +125,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         logits = _answers(run.module, data, "novel", frozen.episodes, lambda share: self.on_progress(0.5 + share / 2))
         figures = counted.of(logits, torch.from_numpy(frozen.episodes.query_labels.copy()))
         answered = {"query_logits": logits.cpu().numpy()} if logits.numel() <= _STORED_SCORES else {}
-        first = next(_batches(_features(data.task.novel), frozen[:1], way=frozen.way))
+        first = next(_batches(data.task.novel.whole().inputs, frozen[:1], way=frozen.way))
         trains = self.cell.budget.get("steps") or self.cell.module.get("training", "none") != "none"
         return self.found(
             run,
@@ -169,16 +169,11 @@ def _show_base(module: OneShot, data: EpisodeData) -> None:
         module.fit_base(base.inputs, base.labels)
 
 
-def _features(examples: ExampleSet) -> Tensor:
-    features: Tensor = examples.batch(np.arange(len(examples))).inputs
-    return features
-
-
 def _answers(
     module: OneShot, data: EpisodeData, split: Split, episodes: EpisodeIndices, on_progress: Any = lambda _: None
 ) -> Tensor:
     """Return the query logits (E, Q, way) of episodes of a split."""
-    features = _features(getattr(data.task, split))
+    features = getattr(data.task, split).whole().inputs
     if isinstance(module.method, EpisodeClassifier):
         return EpisodeAnswers(module.method, features)(episodes, way=data.way, on_progress=on_progress)
     with torch.no_grad():

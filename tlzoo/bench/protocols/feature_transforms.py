@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from tlzoo.bench.cell import Cell, OnProgress
@@ -47,14 +46,14 @@ class TransformProtocol(DomainProtocol):
         seen = run.data.task.training_data(run.method.sees, by=run.method.name)
         run.module.fit(
             *_labelled(seen.source),
-            _inputs(seen.target) if Sees.TARGET_INPUTS in run.method.sees else None,
+            seen.target.whole().inputs.float() if Sees.TARGET_INPUTS in run.method.sees else None,
             shots=None if seen.shots is None else _labelled(seen.shots),
         )
         self.checkpoint(run, 0)
 
     def predict(self, run: DomainRun, examples: ExampleSet, side: Side) -> Prediction:
         """Return the aligned features of a set, and the classifier's predictions for them."""
-        aligned = getattr(run.method, f"transform_{side}")(_inputs(examples))
+        aligned = getattr(run.method, f"transform_{side}")(examples.whole().inputs.float())
         return Prediction(features=aligned, logits=run.module.classifier(aligned))
 
     def logged(self, run: DomainRun) -> dict[str, float]:
@@ -70,9 +69,4 @@ class TransformProtocol(DomainProtocol):
 
 def _labelled(examples: ExampleSet) -> tuple[torch.Tensor, torch.Tensor]:
     assert examples.labels is not None
-    return _inputs(examples), torch.from_numpy(examples.labels)
-
-
-def _inputs(examples: ExampleSet) -> torch.Tensor:
-    features: torch.Tensor = examples.batch(np.arange(len(examples))).inputs
-    return features.float()
+    return examples.whole().inputs.float(), torch.from_numpy(examples.labels)

@@ -113,12 +113,8 @@ class FineTuningProtocol(DomainProtocol):
     def _headline(self, logits: Tensor, examples: ExampleSet) -> float:
         return scored(ClassScores(self.task.num_classes), logits, examples)[self.task.metric]
 
-    def validation(self, run: DomainRun) -> float:
-        """Return the figure on the validation shots at the last step."""
-        return run.curves["validation"][-1]
-
     def rule(self, run: DomainRun) -> str:
-        """Return the curve by which candidates are chosen."""
+        """Return the curve by which candidates are chosen: that of the validation shots."""
         return "validation"
 
     @torch.no_grad()

@@ -54,7 +54,7 @@ class _Aligned:
         """Return features of pictures, all texts, and the labels of a split."""
         examples: ExampleSet = getattr(self.episodes.task, name)
         assert examples.labels is not None
-        features = _features(examples)
+        features = examples.whole().inputs.float()
         if self.space is None:
             return features, self.texts, examples.labels
         return self.space.pictures(features), self.space.texts(self.texts), examples.labels
@@ -100,9 +100,9 @@ class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
         texts = _encoded(task, str(encoder), plain(cell.module.get("templates", ("{}",))))
         space = None
         if join == "ridge":
-            held_out = (_features(episodes.task.validation), *_labelled(episodes.task.validation, texts))
+            held_out = (episodes.task.validation.whole().inputs.float(), *_labelled(episodes.task.validation, texts))
             base = episodes.task.base
-            space = aligned_space(_features(base), *_labelled(base, texts), held_out=held_out)
+            space = aligned_space(base.whole().inputs.float(), *_labelled(base, texts), held_out=held_out)
         return _Aligned(episodes=episodes, texts=texts, space=space)
 
     @property
@@ -195,11 +195,6 @@ class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
             classes = torch.from_numpy(labels[support[:, ::shot]])
             rows = [torch.from_numpy(np.array(part)) for part in (support[:, :kept], own[:, :kept], query)]
             yield features[rows[0]], rows[1], features[rows[2]], texts[classes]
-
-
-def _features(examples: ExampleSet) -> Tensor:
-    features: Tensor = examples.batch(np.arange(len(examples))).inputs
-    return features.float()
 
 
 def _labelled(examples: ExampleSet, texts: Tensor) -> tuple[Tensor, Tensor]:

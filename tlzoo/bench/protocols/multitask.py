@@ -11,7 +11,7 @@ from torch import Tensor
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.fitting import steps_per_checkpoint
 from tlzoo.bench.protocols.settings import optimizer_settings
-from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, trained_parameters
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import MultitaskTask
@@ -73,8 +73,8 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         outputs, counted = self._answered(run, self.data.task.test)
         run.last = {"outputs": outputs, "counted": counted}
         figures = counted.compute()
-        logged = {k: float(v) for k, v in run.module.trainer.callback_metrics.items() if k.startswith("train/")}
-        return {"test": figures[self.task.metric], **{name: figures[name] for name in counted.names}, **logged}
+        by_task = {name: figures[name] for name in counted.names}
+        return {"test": figures[self.task.metric], **by_task, **logged_figures(run.module)}
 
     def validation(self, run: MultitaskRun) -> float:
         """Return the headline figure on validation data."""

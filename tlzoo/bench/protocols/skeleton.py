@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -22,7 +23,7 @@ from tlzoo.data import load_task
 from tlzoo.data.tasks import Task
 from tlzoo.scoring import ClassScores
 
-__all__ = ["Protocol", "Run", "class_tables", "trained_parameters"]
+__all__ = ["Protocol", "Run", "class_tables", "logged_figures", "trained_parameters"]
 
 T = TypeVar("T", bound=Task)
 D = TypeVar("D")
@@ -53,6 +54,11 @@ class Run(Generic[D, M]):
 
     def __post_init__(self) -> None:
         self.method = self.method or self.module.method  # type: ignore[attr-defined]  # all Lightning modules have one
+
+    def record(self, step: int, row: Mapping[str, float]) -> None:
+        """Add the figures measured after a number of steps to the curves."""
+        for name, value in {"step": float(step), **row}.items():
+            self.curves.setdefault(name, []).append(value)
 
 
 class Protocol(ABC, Generic[T, D, M]):
@@ -112,8 +118,7 @@ class Protocol(ABC, Generic[T, D, M]):
     def checkpoint(self, run: Run[D, M], step: int) -> Mapping[str, float]:
         """Measure a run after a number of steps, and add the figures to its curves."""
         row = self.measure(run)
-        for name, value in {"step": float(step), **row}.items():
-            run.curves.setdefault(name, []).append(value)
+        run.record(step, row)
         return row
 
     @abstractmethod
@@ -177,6 +182,11 @@ def class_tables(name: str, scores: ClassScores, class_names: tuple[str, ...] = 
     if class_names:
         tables[f"{name}#names"] = np.array([class_names[index] for index in tables[f"{name}#counts"][:, 0]])
     return tables
+
+
+def logged_figures(module: pl.LightningModule) -> dict[str, float]:
+    """Return the last figures that training logged."""
+    return {name: float(v) for name, v in module.trainer.callback_metrics.items() if name.startswith("train/")}
 
 
 def trained_parameters(module: nn.Module) -> int:

@@ -75,13 +75,8 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
         if module.trained and "steps" not in budget:
             raise ValueError(f"{run.cell.method} is trained step by step; give steps and batch_size in the budget")
         if Sees.SOURCE_INPUTS in run.method.sees:
-            fit(
-                module,
-                run.data,
-                run.cell,
-                steps=int(budget["steps"]) if module.trained else -1,
-                on_progress=self.on_progress,
-            )
+            steps = int(budget["steps"]) if module.trained else -1
+            fit(module, run.data, run.cell, steps=steps, on_progress=self.on_progress)
 
     def measure(self, run: ZeroShotRun) -> Mapping[str, float]:
         """Return the figures of the test of the run's data."""

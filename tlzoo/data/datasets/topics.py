@@ -43,8 +43,9 @@ def topics(name: str) -> MultitaskTask:
 
     The topic is that of the keywords in a tweet, and the keywords are taken out of the text: what is left has to tell.
     It is missing (-1) where there is no keyword, or those of several topics. Retweets and copies that differ in links,
-    signs and case alone are one group; 60 % of the groups train, 20 % validation, 20 % test. Texts that are the same
-    without their keywords leave the training set if they stand in one of the others, and validation for the test.
+    signs and case alone are one group; 60 % of the groups train, 20 % validation, 20 % test. Texts that are equal
+    apart from their keywords are dropped from training if validation or test has them, and from validation if the test
+    has them.
     """
     identity = content_hash(_REVISION, sources.find_source("topics").identity, repr(TOPICS))
     with np.load(derived_folder("topics", identity, _make) / "tweets.npz") as arrays:

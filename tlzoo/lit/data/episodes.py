@@ -121,7 +121,7 @@ class EpisodeData(TaskData[EpisodeTask]):
     def base_examples(self, sees: frozenset[Sees], *, by: str) -> Examples:
         """Return the whole base set as the method may see it."""
         base = self.task.training_data(sees, by=by).base
-        return base.batch(np.arange(len(base)))
+        return base.whole()
 
     def train_dataloader(self) -> StepLoader[Episode] | StepLoader[Examples]:
         """Return the stream of training episodes, or of labelled batches, from base classes."""
