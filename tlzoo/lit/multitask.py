@@ -18,7 +18,7 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.task_batches import task_batch
 from tlzoo.methods.base import Method
 from tlzoo.methods.weighting import Weighting
-from tlzoo.nn.gradients import Space, TaskTape
+from tlzoo.nn.gradients import GradientSpace, TaskTape
 from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead
@@ -69,7 +69,7 @@ class Multitask(OnBackbone, TransferModule):
         targets: Mapping[str, Target | int | Mapping[str, Any]],
         sharing: str = "hard",
         sharing_settings: Mapping[str, Any] | None = None,
-        space: Space = "parameters",
+        space: GradientSpace = "parameters",
         monitor: bool = False,
         optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
         backbone_settings: Mapping[str, Any] | None = None,

@@ -15,11 +15,9 @@ from tlzoo.bench.cell import EPISODE_ACCURACY, Cell
 from tlzoo.bench.store import Failure, Record, Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import PairedDifference, Summary, paired_difference, summary
+from tlzoo.supervision import Sees
 
-__all__ = ["VALIDATION_LABELS", "Line", "averaged", "build_lines", "difference", "mean_curve"]
-
-VALIDATION_LABELS = "validation labels"
-"""Value of :class:`tlzoo.types.Sees`, which would load torch."""
+__all__ = ["Line", "averaged", "build_lines", "difference", "mean_curve"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +63,7 @@ class Line:
     @property
     def chosen_on_labels(self) -> bool:
         """Whether any of its runs had settings chosen on validation labels."""
-        return any(VALIDATION_LABELS in record.receipt.get("sees", ()) for record in self.records)
+        return any(Sees.VALIDATION_LABELS in record.receipt.get("sees", ()) for record in self.records)
 
     @property
     def oracle(self) -> bool:

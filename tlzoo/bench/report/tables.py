@@ -12,16 +12,16 @@ from tlzoo.bench.baselines import (
     reference,
 )
 from tlzoo.bench.plan import Plan
-from tlzoo.bench.report.lines import VALIDATION_LABELS, Line, averaged, build_lines, difference
+from tlzoo.bench.report.lines import Line, averaged, build_lines, difference
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import average_ranks
+from tlzoo.supervision import Sees
 
 __all__ = ["Section", "Table", "build_tables", "compared_by"]
 
-# values of tlzoo.types.Sees, which would load torch
-_LABELS = frozenset({"source labels", "target labels"})
-_UNDECLARED = "test inputs (measured, not declared)"
+_LABELS = frozenset({Sees.SOURCE_LABELS, Sees.TARGET_LABELS})
+_UNDECLARED = f"{Sees.TEST_INPUTS} (measured, not declared)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def compared_by(sees: tuple[str, ...]) -> tuple[str, ...]:
     """
     if _LABELS.isdisjoint(sees):
         return sees
-    return tuple(name for name in sees if name != VALIDATION_LABELS)
+    return tuple(name for name in sees if name != Sees.VALIDATION_LABELS)
 
 
 def _order(section: tuple[tuple[str, ...], list[Line]]) -> tuple[bool, bool, int]:

@@ -16,7 +16,7 @@ True
 """
 
 from tlzoo.nn.gradients.deliver import deliver
-from tlzoo.nn.gradients.tape import Space, TaskTape
+from tlzoo.nn.gradients.tape import GradientSpace, TaskTape
 from tlzoo.nn.gradients.task_gradients import TaskGradients
 
-__all__ = ["Space", "TaskGradients", "TaskTape", "deliver"]
+__all__ = ["GradientSpace", "TaskGradients", "TaskTape", "deliver"]

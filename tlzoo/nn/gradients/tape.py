@@ -15,9 +15,9 @@ from tlzoo.nn.gradients.blocks import Block, DenseBlock, FeatureBlock, summed_co
 from tlzoo.nn.gradients.linear import LinearCall, LinearLayer
 from tlzoo.nn.gradients.task_gradients import TaskGradients
 
-__all__ = ["Space", "TaskTape"]
+__all__ = ["GradientSpace", "TaskTape"]
 
-Space = Literal["parameters", "features"]
+GradientSpace = Literal["parameters", "features"]
 
 
 class TaskTape(TorchFunctionMode):
@@ -75,7 +75,7 @@ class TaskTape(TorchFunctionMode):
         return leaf
 
     def gradients(
-        self, losses: Sequence[Tensor], *, private: Iterable[Tensor] = (), space: Space = "parameters"
+        self, losses: Sequence[Tensor], *, private: Iterable[Tensor] = (), space: GradientSpace = "parameters"
     ) -> TaskGradients:
         """Return the gradients of the tasks' losses, which follow from the result of :meth:`cut`.
 
