@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     *("backbones", "bench", "data", "functional", "interop", "lit", "methods", "nn"),
-    *("registry", "selection", "sources", "stats", "types"),
+    *("registry", "selection", "sources", "stats", "tasks", "types"),
 )
 _NAMES = {
     "tlzoo.backbones": ("create_backbone", "list_backbones", "register_backbone"),
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tlzoo import selection as selection
     from tlzoo import sources as sources
     from tlzoo import stats as stats
+    from tlzoo import tasks as tasks
     from tlzoo import types as types
     from tlzoo.backbones import create_backbone as create_backbone
     from tlzoo.backbones import list_backbones as list_backbones

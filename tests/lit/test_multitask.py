@@ -283,3 +283,22 @@ def test_tasks_with_data_of_their_own():
     logged = trainer.test(network, datamodule=batches, verbose=False)[0]
     assert {"test/score", "test/left", "test/right", "test/left/accuracy", "test/right/mae"} <= set(logged)
     assert bool(weights_of(network).isfinite().all())
+
+
+def test_values_are_learned_in_units_of_their_spread():
+    from tlzoo import tasks
+
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 4)).astype(np.float32)
+    meters = x @ [0.1, -0.2, 0.05, 0.1] + 1.7
+    scores = {}
+    for unit, scale in (("m", 1), ("mm", 1000)):
+        task = tasks.multitask(x, {"height": meters * scale})
+        data = MultitaskData(task, batch_size=32)
+        torch.manual_seed(0)
+        module = Multitask.for_data(data, "equal", optimizer={"lr": 0.05})
+        trainer = pl.Trainer(max_steps=60, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer.fit(module, datamodule=data)
+        scores[unit] = trainer.test(module, datamodule=data, verbose=False)[0]["test/height/r2"]
+    assert scores["m"] > 0.9
+    assert scores["mm"] == pytest.approx(scores["m"], abs=1e-3)

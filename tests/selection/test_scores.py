@@ -107,3 +107,9 @@ def test_a_single_point_has_the_scores_that_need_no_pair():
     found = scores(features, logits, source)
     assert set(found) == {name for name in (*SCORES, *SOURCE_SCORES) if name not in PAIRWISE}
     assert "entropy" in found
+
+
+def test_few_source_examples_leave_out_what_needs_more():
+    few = Prediction(features=torch.randn(3, 4), logits=torch.randn(3, 2), labels=torch.tensor([0, 1, 0]))
+    found = scores(torch.randn(8, 4), torch.randn(8, 2), few)
+    assert set(SOURCE_SCORES) - set(found) == {"dev"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from tlzoo.stats import summary
+from tlzoo.stats import bounded_interval, summary
 
 VALUES = np.random.default_rng(0).normal(3, 2, size=9)
 
@@ -78,3 +78,21 @@ def test_equal_values_give_a_point():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         summary(**arguments)
+
+
+@pytest.mark.parametrize("values", [[0.97, 0.99, 1.0], [0.0, 0.02, 0.1], [0.2, 0.9], [0.999, 1.0]])
+def test_an_interval_of_shares_ends_within_their_range(values):
+    plain = summary(values)
+    found = bounded_interval(plain, lowest=0.0, highest=1.0)
+    assert plain.low < 0 or plain.high > 1
+    assert 0 <= found.low < found.mean < found.high <= 1
+    assert found.mean == plain.mean
+    mirrored = bounded_interval(summary([1 - value for value in values]), lowest=0.0, highest=1.0)
+    assert mirrored.low == pytest.approx(1 - found.high)
+
+
+def test_an_interval_within_the_range_stays():
+    plain = summary([0.5, 0.55, 0.6])
+    assert bounded_interval(plain, lowest=0.0, highest=1.0) is plain
+    assert bounded_interval(summary([1.0, 1.0]), lowest=0.0, highest=1.0).high == 1.0
+    assert math.isnan(bounded_interval(summary([0.5]), lowest=0.0, highest=1.0).low)

@@ -12,7 +12,10 @@ from torch import nn
 from tlzoo.backbones.names import ADAPTERS, BUILT_IN, FROM_FOLDERS, loaded, refuse_path
 from tlzoo.types import Backbone
 
-__all__ = ["create_backbone"]
+__all__ = ["WIDTHS", "create_backbone"]
+
+WIDTHS = {"identity": "num_features", "mlp": "num_inputs", "temporal": "in_channels"}
+"""Built-in network -> the setting that is the last dimension of its items."""
 
 
 def create_backbone(
@@ -27,8 +30,8 @@ def create_backbone(
             ``"package.module:Name"`` of it.
         pretrained: load weights if the network has any (``efficientnet_lite0``, ``timm:``, ``sentence:``,
             ``clip:``). All other networks start with random weights.
-        example: a few raw items; a dry run on them finds the width of a module of your own that declares none, and
-            ``identity`` has theirs.
+        example: a few raw items; they tell the width of the inputs, and a dry run on them that of the features of a
+            module of your own that declares none.
         **settings: settings of the network; the error for an unknown one lists them.
 
     Raises:
@@ -48,13 +51,13 @@ def create_backbone(
     if not isinstance(name, str):
         return _own(getattr(name, "__name__", "backbone"), name, settings, example)
     prefix, colon, rest = name.partition(":")
-    if colon and prefix in ADAPTERS:
+    if colon and (prefix := prefix.casefold()) in ADAPTERS:
         if prefix not in FROM_FOLDERS:
             refuse_path(rest)
-        made = _call(name, ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
+        made = _call(f"{prefix}:{rest}", ADAPTERS[prefix], rest, settings={"pretrained": pretrained, **settings})
     elif name.casefold() in BUILT_IN:
-        if name.casefold() == "identity" and example is not None:
-            settings = {"num_features": int(example.shape[-1]), **settings}
+        if example is not None and (width := WIDTHS.get(name.casefold())) is not None:
+            settings = {width: int(example.shape[-1]), **settings}
         made = _call(name.casefold(), BUILT_IN[name.casefold()], settings=settings, pretrained=pretrained)
     else:
         return _own(name, loaded(name), settings, example)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.extensions import Extensions
 from tlzoo.spelling import nearest
+from tlzoo.storage.contents import content_hashes
 from tlzoo.user_code import find_file
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ __all__ = [
     "FROM_FOLDERS",
     "PATTERNS",
     "check_backbone",
+    "code_of",
     "list_backbones",
     "loaded",
     "refuse_path",
@@ -46,6 +50,7 @@ ADAPTERS: dict[str, str] = {
     "clip": "clip:clip",
     "sentence": "sentence:sentence",
     "timm": "timm_network:timm_network",
+    "transformers": "transformers_network:transformers_network",
 }
 """Prefix before the colon -> ``module:function``; the function takes what follows the colon first."""
 
@@ -57,9 +62,9 @@ MODALITIES: dict[str, Modality] = {
     "sentence": "text",
     "temporal": "series",
 }
-"""Modality of each built-in backbone and prefix; ``clip:`` takes images and texts."""
+"""Modality of each built-in backbone and prefix; ``clip:`` takes both images and texts, ``transformers:`` either."""
 
-FROM_FOLDERS = ("clip", "sentence")
+FROM_FOLDERS = ("clip", "sentence", "transformers")
 """Prefixes that a folder may follow."""
 
 PATTERNS = {
@@ -67,13 +72,14 @@ PATTERNS = {
     "sentence:NAME": "text",
     "sentence:FOLDER": "text",
     "clip:FOLDER": "image, text",
+    "transformers:FOLDER": "image or text",
 }
 """Names that stand for many networks, with their modality."""
 
 _WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 EXTENSIONS = Extensions(
-    "backbone", built_in=lambda name: name.casefold() in BUILT_IN or name.partition(":")[0] in ADAPTERS
+    "backbone", built_in=lambda name: name.casefold() in BUILT_IN or name.partition(":")[0].casefold() in ADAPTERS
 )
 
 
@@ -114,7 +120,7 @@ def check_backbone(name: str) -> Modality | None:
         TypeError: it is no class or function.
     """
     prefix, colon, rest = name.partition(":")
-    if colon and prefix in ADAPTERS:
+    if colon and (prefix := prefix.casefold()) in ADAPTERS:
         if prefix not in FROM_FOLDERS:
             refuse_path(rest)
         if prefix == "timm":
@@ -122,11 +128,29 @@ def check_backbone(name: str) -> Modality | None:
 
             if not timm.is_model(rest):
                 raise ValueError(nearest(rest, timm.list_models(), kind="network of timm"))
+        if prefix == "transformers":
+            folder = Path(rest).expanduser()
+            if not (folder / "config.json").is_file():
+                raise ValueError(f"{folder} has no config.json; expected a folder that save_pretrained wrote")
+            return "image" if (folder / "preprocessor_config.json").is_file() else "text"
         return MODALITIES.get(prefix)
     if name.casefold() in BUILT_IN:
         return MODALITIES[name.casefold()]
     modality: Modality | None = getattr(loaded(name), "modality", None)
     return modality
+
+
+def code_of(name: str) -> dict[str, str]:
+    """Return ``{"backbone NAME": identity}`` of what a name does not fix: the code of a network that is not built in.
+
+    Of one from a folder, it is a hash of the files there, which holds their weights.
+    """
+    prefix, colon, rest = name.partition(":")
+    if not (colon and prefix.casefold() in FROM_FOLDERS and (folder := Path(rest).expanduser()).is_dir()):
+        return EXTENSIONS.code(name)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256(repr(sorted(content_hashes(folder, files).items())).encode()).hexdigest()[:16]
+    return {f"backbone {name}": f"files {digest}"}
 
 
 def loaded(name: str) -> Any:
@@ -162,5 +186,5 @@ def refuse_path(name: str) -> None:
     if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
         raise ValueError(
             f"{name!r} looks like a path; expected the name of a network. For your own weights, pass the module "
-            "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER or clip:FOLDER"
+            "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER, clip:FOLDER or transformers:FOLDER"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ class Wrapped(Backbone):
         modality: modality of the raw items; ``"any"`` if the module declares none.
         preprocess: turns raw items into the module's input.
         preprocessing: identity of ``preprocess``.
+        output: key of the features in what the module returns, if that is a mapping or a tuple.
 
     Attributes:
         code: hash of the source of the module and its submodules; installed packages are left out.
@@ -42,17 +43,31 @@ class Wrapped(Backbone):
         modality: Modality | Literal["any"],
         preprocess: Callable[[Any], Any],
         preprocessing: str,
+        output: str | int | None = None,
     ) -> None:
         super().__init__()
+        self.output = output
         self.name, self.module = type(module).__name__, module
         self.num_features, self.modality = num_features, modality
         self._preprocess, self._preprocessing = preprocess, preprocessing
         self.code = " ".join(sorted({user_code.class_hash(type(part)) for part in module.modules()} - {""}))
 
     def forward(self, inputs: Any) -> Tensor:
-        """Map inputs (B, ...) to features (B, D)."""
-        features: Tensor = self.module(inputs)
-        return features
+        """Map inputs (B, ...) to features (B, D); of a map (B, D, H, W), the mean over positions."""
+        features = self._found(inputs)
+        return features.mean(dim=(2, 3)) if features.dim() == 4 else features
+
+    def forward_map(self, inputs: Any) -> Tensor:
+        """Map inputs to the module's feature map (B, C, H, W).
+
+        Raises:
+            TypeError: the module has no such map.
+        """
+        features = self._found(inputs)
+        return features if features.dim() == 4 else super().forward_map(inputs)
+
+    def _found(self, inputs: Any) -> Tensor:
+        return picked(self.module(inputs), self.output, what=self.name)
 
     def preprocess(self, items: Any) -> Any:
         """Turn raw items into the module's input, with its own ``preprocess`` if it has one."""
@@ -77,6 +92,7 @@ def wrapped(
     modality: Modality | None = None,
     preprocess: Callable[[Any], Any] | None = None,
     preprocessing: str | None = None,
+    output: str | int | None = None,
 ) -> Backbone:
     """Make a backbone of any module that maps (B, ...) to (B, D).
 
@@ -90,6 +106,7 @@ def wrapped(
             ``preprocess`` or, without it, :func:`usual_preprocess`.
         preprocessing: name of this ``preprocess`` in the feature cache; the default for a module's
             own is the module's ``preprocessing`` or, without it, a hash of its source and settings.
+        output: key of the features, if the module returns several outputs; None uses the module's ``output``, if any.
 
     Raises:
         ValueError: ``num_features`` cannot be determined, or ``preprocess`` has no name.
@@ -100,8 +117,9 @@ def wrapped(
         preprocess = getattr(module, "preprocess", None)
         preprocessing = preprocessing or (_USUAL if preprocess is None else _identity(module))
     ready = preprocess or usual_preprocess
+    output = getattr(module, "output", None) if output is None else output
     if num_features is None:
-        num_features = _width(module, input_shape, example, ready)
+        num_features = _width(module, input_shape, example, ready, output)
     declared: Modality | None = getattr(module, "modality", None)
     return Wrapped(
         module,
@@ -109,7 +127,26 @@ def wrapped(
         modality=modality or declared or "any",
         preprocess=ready,
         preprocessing=str(preprocessing),
+        output=output if isinstance(output, str | int) else None,
     )
+
+
+def picked(outputs: Any, output: str | int | None, *, what: str) -> Tensor:
+    """Return the features among what a module returns.
+
+    Raises:
+        ValueError: it returns several outputs, and ``output`` names none of them.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    known = list(outputs) if isinstance(outputs, Mapping) else list(range(len(outputs)))
+    if output not in known:
+        raise ValueError(
+            f"{what} returns a {type(outputs).__name__} of {', '.join(map(repr, known))}; say which are the features: "
+            f"output={known[0]!r}"
+        )
+    found: Tensor = outputs[output]
+    return found
 
 
 def usual_preprocess(items: Any) -> Any:
@@ -149,7 +186,13 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _width(module: nn.Module, input_shape: Sequence[int] | None, example: Any, preprocess: Callable[[Any], Any]) -> int:
+def _width(
+    module: nn.Module,
+    input_shape: Sequence[int] | None,
+    example: Any,
+    preprocess: Callable[[Any], Any],
+    output: str | int | None,
+) -> int:
     """Return the width that a module declares or, without that, the one that a dry run shows."""
     declared = getattr(module, "num_features", None)
     if isinstance(declared, int):
@@ -165,9 +208,9 @@ def _width(module: nn.Module, input_shape: Sequence[int] | None, example: Any, p
             "input_shape=(...) of one input to find out"
         )
     with evaluation(module), torch.random.fork_rng(devices=[]):
-        features = module(inputs)
-    if not isinstance(features, Tensor) or features.dim() != 2:
-        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        features = picked(module(inputs), output, what=type(module).__name__)
+    if features.dim() not in (2, 4):
+        shape = tuple(features.shape)
         count = len(inputs) if hasattr(inputs, "__len__") else "some"
         raise ValueError(
             f"{type(module).__name__} maps {count} inputs to {shape}; expected features ({count}, D). Pool and flatten "

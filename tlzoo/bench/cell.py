@@ -39,7 +39,7 @@ EPISODE_ACCURACY = "episode_accuracy"
 OnProgress = Callable[[float], None]
 """A function that a protocol calls with its progress in [0, 1]."""
 
-_PRESENTATION = ("label", "root")
+_PRESENTATION = ("label", "root", "data")
 
 _LATER = ("search", "trainer", "code")
 """Fields added after the first results; empty ones are not part of the identity, so old hashes stay valid."""
@@ -103,12 +103,12 @@ class Cell:
     """One run of a benchmark: everything that its numbers depend on, and nothing else.
 
     Two cells with equal ``hash`` give byte-identical metrics and predictions. The hash does not cover ``label``, the
-    name of the row, and ``root``, the location of a user's data; ``task_checksum`` covers the data itself. Mappings are
-    read-only, and lists in them are tuples.
+    name of the row, ``root`` and ``data``, the location of a user's data; ``task_checksum`` covers the data itself.
+    Mappings are read-only, and lists in them are tuples.
 
     Attributes:
         kind: the protocol that runs it.
-        task: argument of :func:`tlzoo.load_task`.
+        task: name of the task.
         backbone: argument of :func:`tlzoo.create_backbone`; None if the task needs none.
         method: full registry name, or a composition of several.
         label: name of the row in tables.
@@ -128,6 +128,7 @@ class Cell:
         code: ``"KIND NAME"`` of each method, task or backbone that is not built in -> identity of its code: the version
             of its package and a hash of its source.
         root: folder of the user's data, or None.
+        data: how the task is made of the user's files, for tasks that a suite describes; otherwise empty.
     """
 
     kind: Kind
@@ -147,11 +148,12 @@ class Cell:
     revisions: Mapping[str, int] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     root: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
-        for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions", "code"):
+        for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions", "code", "data"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if not self.label:
             object.__setattr__(self, "label", self.method)
@@ -160,6 +162,11 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """The data that the hash covers, as plain JSON data."""
         return _identity(self.to_json())
+
+    @property
+    def given_task(self) -> str | dict[str, Any]:
+        """The argument of :func:`tlzoo.load_task`: a name, or the description of a task on the user's files."""
+        return _plain(self.data) or self.task
 
     @property
     def processes(self) -> int:

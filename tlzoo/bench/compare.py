@@ -16,6 +16,7 @@ from tlzoo.registry import short_name
 from tlzoo.spelling import nearest
 from tlzoo.stats import (
     PairedDifference,
+    Summary,
     holm,
     paired_bootstrap,
     paired_difference,
@@ -133,6 +134,13 @@ def _title(pair: _Pair) -> str:
     return " · ".join(part for part in (pair.table.group.title, pair.table.backbone) if part)
 
 
+def _ends(pair: _Pair, found: Summary) -> tuple[float, float]:
+    """Return the interval of a difference; that of two shares ends at -1 and 1."""
+    low, high = sorted((_signed(pair, found.low), _signed(pair, found.high)))
+    shares = pair.table.group.percent and all(0 <= value <= 1 for means in pair.means() for value in means)
+    return (max(low, -1.0), min(high, 1.0)) if shares else (low, high)
+
+
 def _answer(pair: _Pair) -> str:
     one, other = pair.names
     found = paired_difference(*pair.means())
@@ -142,7 +150,7 @@ def _answer(pair: _Pair) -> str:
     by = number(_signed(pair, d.mean), pair.table, signed=True) + _unit(pair)
     if d.n == 1:
         return f"Whether {one} is better than {other} cannot be told from one run: the difference is {by}."
-    low, high = sorted((_signed(pair, d.low), _signed(pair, d.high)))
+    low, high = _ends(pair, d)
     basis = f"{by}, 95 % interval {span(low, high, pair.table, signed=True)}, {_basis(pair, d.n)}"
     if found.tied:
         return f"No difference between {one} and {other} can be told: {basis}."
@@ -189,7 +197,7 @@ def _tests(pair: _Pair, first: NDArray[np.float64], second: NDArray[np.float64])
     yield f"paired t-test over {unit}: p = {paired_difference(first, second).p_value:.3g}"
     yield f"Wilcoxon's signed-rank test over {unit}: p = {wilcoxon(first, second):.3g}" + _least(len(first))
     resampled: PairedDifference = paired_bootstrap(first, second)
-    low, high = sorted((_signed(pair, resampled.difference.low), _signed(pair, resampled.difference.high)))
+    low, high = _ends(pair, resampled.difference)
     few = "; too sure of itself below about 30 pairs" if len(first) < 30 else ""
     shown = span(low, high, pair.table, signed=True)
     yield f"paired bootstrap: 95 % interval {shown}, p = {resampled.p_value:.3g}{few}"

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tlzoo
 from tlzoo import registry
@@ -25,6 +25,10 @@ from tlzoo.data import catalog
 from tlzoo.registry import METHODS, family_of, method_class, resolve_name, short_name
 from tlzoo.space import described
 from tlzoo.storage import home, keep_file
+from tlzoo.storage.contents import content_hashes
+
+if TYPE_CHECKING:
+    from tlzoo.data.tasks import Task
 
 __all__ = ["DEFAULT_PROTOCOL", "Facts", "code_fingerprint"]
 
@@ -98,37 +102,77 @@ class Facts:
         facts: dict[str, Any] = self._remembered(f"method {full}", lambda: _method_facts(full), code=code)
         return {**facts, "code": code}
 
-    def task(self, name: str, root: str | None = None) -> dict[str, Any]:
-        """Return ``name`` in a cell, ``kind``, ``checksum``, ``modality``, ``metric`` and ``code`` of a task.
+    def task(self, name: str | Mapping[str, Any], root: str | None = None) -> dict[str, Any]:
+        """Return what planning needs to know about a task, given by name or described.
+
+        Its ``name`` in a cell, ``kind``, ``checksum``, ``modality``, ``metric``, ``tested`` (whether test labels are
+        known), ``code``, and ``data`` if it is described.
 
         Raises:
-            ValueError: the name is unknown, or the folder does not hold such a task.
+            ValueError: the name is unknown, or the files do not hold such a task.
         """
+        if not isinstance(name, str):
+            return self._described_task(name, root)
         code = catalog.code_of(name)
 
         def establish() -> dict[str, Any]:
             task = tlzoo.load_task(name) if root is None else tlzoo.load_task(name, root=root)
-            modality = next((str(examples.modality) for examples in task.sets().values()), None)
-            pinned = bool(task.sources)
-            metric = str(getattr(task, "metric", "accuracy"))
-            known = {"kind": task.kind, "checksum": task.checksum, "metric": metric}
-            return {**known, "pinned": pinned, "modality": modality}
+            return _task_facts(task, catalog.reference(name))
 
         key = _key(f"task {name} root {root}", code)
         fact: dict[str, Any] = self._remembered(key, establish, lasting=False)
         if fact["pinned"] and root is None and key not in self._known:
             self._fresh[key] = fact
-        return {**fact, "name": catalog.reference(name), "code": code}
+        return {**fact, "code": code, "data": {}}
+
+    def _described_task(self, spec: Mapping[str, Any], root: str | None) -> dict[str, Any]:
+        """Return the facts of a task on the user's files, which are read again only if they change."""
+        folder = Path(root if root is not None else spec.get("root", ".")).expanduser().absolute()
+        files = catalog.files_of(spec, folder)
+        hashes = [content_hashes(file.parent, [file])[file.name] for file in files]
+        key = f"task {json.dumps(spec, sort_keys=True, default=str)} root {folder} {' '.join(hashes)}"
+        fact: dict[str, Any] = self._remembered(
+            key, lambda: _task_facts(tlzoo.load_task(spec, root=folder)), lasting=False
+        )
+        if fact["whole"] and files and key not in self._known:
+            self._fresh[key] = fact
+        return {**fact, "code": {}, "data": {**spec, "root": str(folder)}}
 
     def backbone(self, name: str) -> dict[str, Any]:
-        """Return ``name`` in a cell, ``modality`` (None if unknown) and ``code`` of a backbone.
+        """Return ``name`` in a cell, ``modality`` (None if unknown), ``code`` and ``own`` (not built in) of a backbone.
 
         Raises:
             ValueError: there is none of this name, or its module cannot be imported.
         """
-        code = names.EXTENSIONS.code(name)
+        code = names.code_of(name)
         modality: str | None = self._remembered(f"backbone {name}", lambda: names.check_backbone(name), code=code)
-        return {"name": names.EXTENSIONS.reference(name), "modality": modality, "code": code}
+        own = bool(names.EXTENSIONS.code(name))
+        return {"name": names.EXTENSIONS.reference(name), "modality": modality, "code": code, "own": own}
+
+    def fits(self, backbone: str | None, task: Mapping[str, Any], root: str | None, settings: Mapping[str, Any]) -> int:
+        """Return the width of a backbone's features of a task's items, found by a dry run.
+
+        Args:
+            backbone: name; None for the items as they are.
+            task: the facts of the task.
+            root: folder of the user's data.
+            settings: of the backbone.
+
+        Raises:
+            ValueError: the backbone cannot be made, or cannot take the items; the message has its own error.
+        """
+        name = backbone or "identity"
+        code = {**names.EXTENSIONS.code(name), **task["code"]}
+        key = _key(f"fit {name} {json.dumps(settings, sort_keys=True, default=str)} {task['checksum']}", code)
+
+        def establish() -> int:
+            from tlzoo.backbones.from_example import dry_run
+
+            loaded = tlzoo.load_task(task["data"] or task["name"], root=root)
+            return dry_run(name, loaded.example(), settings)
+
+        width: int = self._remembered(key, establish, lasting=names.EXTENSIONS.is_shared(name))
+        return width
 
     def protocol_of(self, kind: str) -> dict[str, Any]:
         """Return what planning needs to know about the protocol of a kind.
@@ -172,6 +216,22 @@ class Facts:
             if lasting:
                 self._fresh[key] = self._session[key]
         return self._session[key]
+
+
+def _task_facts(task: Task, name: str | None = None) -> dict[str, Any]:
+    sets = task.sets()
+    tested = [getattr(sets[name], "labels", None) is not None for name in ("target_test",) if name in sets]
+    return {
+        "name": name or task.name,
+        "kind": task.kind,
+        "checksum": task.checksum,
+        "metric": str(getattr(task, "metric", "accuracy")),
+        "pinned": bool(task.sources),
+        "modality": next((str(examples.modality) for examples in sets.values()), None),
+        "tested": all(tested),
+        # what is read of files that it names, and of no further ones, such as pictures
+        "whole": all(type(examples.base[0]).__module__ == "numpy" for examples in sets.values()),
+    }
 
 
 def _key(key: str, code: Mapping[str, str]) -> str:

@@ -90,7 +90,7 @@ def _check_revisions(cell: Cell, protocol: str) -> None:
         "method": facts.method(cell.method)["revision"],
         "protocol": facts.protocol_of(cell.kind)["revision"],
         "schema": SCHEMA_REVISION,
-        "data": facts.task(cell.task, cell.root)["checksum"],
+        "data": facts.task(cell.given_task, cell.root)["checksum"],
     }
     stored: dict[str, Any] = {**cell.revisions, "data": cell.task_checksum}
     changed = [

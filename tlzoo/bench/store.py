@@ -273,7 +273,8 @@ def _packed(predictions: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the stored form of predictions.
 
     Floats become float16 unless one of them would overflow. Of scores (N, C) over more than 256 classes, the best 20
-    are kept, best first, with their classes under ``<name>#classes``.
+    are kept, best first, with their classes under ``<name>#classes``. Protocols add the labels of the examples and
+    their places in the raw set, ``<name>#labels`` and ``<name>#ids``.
     """
     packed: dict[str, NDArray[Any]] = {}
     for name, array in sorted(predictions.items()):

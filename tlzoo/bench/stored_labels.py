@@ -30,7 +30,7 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._splits: dict[tuple[str, str | None, str], dict[str, Found]] = {}
+        self._splits: dict[tuple[str, str], dict[str, Found]] = {}
         self._known: dict[tuple[str, str], Found] = {}
 
     def find(self, cell: Cell, prediction: str, split: str) -> Found | None:
@@ -58,7 +58,7 @@ class Labels:
         return self._known[key]
 
     def _of_task(self, cell: Cell, target: str) -> dict[str, Found]:
-        key = cell.task, cell.root, target
+        key = cell.task_checksum, target
         if key not in self._splits:
             self._splits[key] = dict(_splits(cell, target))
         return self._splits[key]
@@ -81,7 +81,7 @@ def _keep(path: Path, labels: Found) -> None:
 def _splits(cell: Cell, target: str) -> Iterator[tuple[str, Found]]:
     from tlzoo.data.example_set import split_hash
 
-    task: Any = tlzoo.load_task(cell.task, root=cell.root) if cell.root else tlzoo.load_task(cell.task)
+    task: Any = tlzoo.load_task(cell.given_task, root=cell.root) if cell.root else tlzoo.load_task(cell.given_task)
     for examples in task.sets().values():
         labels = examples.targets.get(target, examples.labels)
         if labels is not None and labels.dtype.kind == "i":

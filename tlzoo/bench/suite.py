@@ -70,8 +70,10 @@ class Group:
         methods = [self._method(row, facts, protocol) for row in self.rows]
         backbones = [self._backbone(backbone, facts) for backbone in self.backbones]
         tasks = [self._task(task, facts) for task in self.tasks]
+        self._refuse_namesakes(tasks)
         for place, backbone in zip(self.backbones, backbones, strict=True):
             _check_modalities(place, backbone, tasks)
+            self._check_networks(place, backbone, tasks, facts)
         revisions = {"protocol": protocol["revision"], "schema": SCHEMA_REVISION}
         cells = [
             Cell(
@@ -87,6 +89,7 @@ class Group:
                 **self._tried(row, method, seed),
                 seed=seed,
                 task_checksum=task["checksum"],
+                data=task["data"],
                 revisions={**revisions, **_raised(task), "method": method["revision"], **method["part_revisions"]},
                 code={**method["code"], **backbone["code"], **task["code"]},
                 root=self.root,
@@ -104,13 +107,16 @@ class Group:
         Raises:
             SuiteError: the tasks have different metrics.
         """
-        metrics = {task.value: str(self._task(task, facts)["metric"]) for task in self.tasks}
+        found = [self._task(task, facts) for task in self.tasks]
+        metrics = {each["name"]: str(each["metric"]) for each in found}
         if not self.metric and len(set(metrics.values())) > 1:
             named = ", ".join(f"{metric} ({task})" for task, metric in metrics.items())
             raise self.place.error(
                 f"the tasks of {self.title!r} have different metrics: {named}; give metric: test/NAME"
             )
-        return replace(self, metric=self.metric or f"test/{next(iter(metrics.values()))}")
+        names = [each["name"] if each["data"] else place.value for place, each in zip(self.tasks, found, strict=True)]
+        tasks = [replace(place, value=name) for place, name in zip(self.tasks, names, strict=True)]
+        return replace(self, tasks=tuple(tasks), metric=self.metric or f"test/{next(iter(metrics.values()))}")
 
     def _method(self, row: Row, facts: Facts, protocol: Mapping[str, Any]) -> dict[str, Any]:
         method: dict[str, Any] = _at(row.method, facts.method, row.method.value)
@@ -152,15 +158,43 @@ class Group:
 
     def _backbone(self, backbone: Located, facts: Facts) -> dict[str, Any]:
         if backbone.value is None:
-            return {"name": None, "modality": None, "code": {}}
+            return {"name": None, "modality": None, "code": {}, "own": False}
         found: dict[str, Any] = _at(backbone, facts.backbone, backbone.value)
         return found
 
     def _task(self, task: Located, facts: Facts) -> dict[str, Any]:
         fact: dict[str, Any] = _at(task, facts.task, task.value, self.root)
         if self.kind in ("domain", "multitask", "episode", "zeroshot") and fact["kind"] != self.kind:
-            raise task.error(f"task {task.value!r} is of kind {fact['kind']!r}, but its group is of kind {self.kind!r}")
+            raise task.error(
+                f"task {fact['name']!r} is of kind {fact['kind']!r}, but its group is of kind {self.kind!r}"
+            )
+        if not fact["tested"]:
+            raise task.error(
+                f"the test of {fact['name']} has no labels, by which a suite measures; give them, or let a trained "
+                "module predict"
+            )
         return fact
+
+    def _check_networks(
+        self, place: Located, backbone: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], facts: Facts
+    ) -> None:
+        """Refuse a network of the user's that cannot take the items of a task, before it fails in every cell."""
+        raw = [task for task in tasks if task["modality"] not in ("features", None)]
+        if raw and backbone["name"] is None and self.kind in ("domain", "multitask", "finetuning"):
+            raise place.error(f"{self.title!r} has no backbones, and its tasks hold no features; name a network")
+        if not backbone["own"]:
+            return
+        for row, task in itertools.product(self.rows, tasks):
+            settings = row.module.get("backbone_settings") or {}
+            _at(place, facts.fits, backbone["name"], task, self.root, settings)
+
+    def _refuse_namesakes(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        names = [task["name"] for task in tasks]
+        for place, name in zip(self.tasks, names, strict=True):
+            if names.count(name) > 1:
+                raise place.error(
+                    f"two tasks of {self.title!r} are called {name!r}; give each a name of its own (name: ...)"
+                )
 
     def _refuse_twins(self, cells: list[Cell]) -> None:
         labels: dict[str, str] = {}
@@ -176,7 +210,7 @@ class Group:
 
 def _raised(task: Mapping[str, Any]) -> dict[str, int]:
     """Return the revision of a task where it was raised: cells of other tasks stay what they are."""
-    revision = task_revision(task["name"])
+    revision = 1 if task["data"] else task_revision(task["name"])
     return {"task": revision} if revision > 1 else {}
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import yaml
 
 from tlzoo.bench.cell import KINDS
 from tlzoo.bench.search import Search, read_search
-from tlzoo.bench.shared_extensions import name_of
+from tlzoo.bench.shared_extensions import is_task, name_of
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
 from tlzoo.bench.yaml_lines import Located, parse
+from tlzoo.data.specification_keys import KEYS
 from tlzoo.spelling import nearest
 
 __all__ = ["find_suite", "list_suites", "load_suite"]
@@ -26,7 +28,7 @@ _SHIPPED = Path(__file__).parent / "suites"
 _SEARCH_KEYS = ("trials", "rule", "space", "sampler")
 _SUITE_KEYS = ("suite", "question", "seeds", "cell_timeout", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
-    *("title", "kind", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
+    *("title", "kind", "task", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
     *("metric", "columns", "percent", "better"),
     *_SEARCH_KEYS,
 )
@@ -59,16 +61,17 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     """Read and check a suite, given by name or path (see :func:`find_suite`) or as the contents of a file.
 
     Expanding the suite (:meth:`Group.cells`) checks the names of methods, tasks and backbones. In place of a name a
-    mapping may have the class or function itself.
+    mapping may have the class or function itself, or a task, which is registered for this process under its name.
 
     Raises:
         SuiteError: the suite has a mistake; the message names file and line (for a mapping, the line in its YAML form).
     """
     if isinstance(suite, Mapping):
-        path = Path(f"{suite.get('suite', 'suite')}.yaml")
+        path, folder = Path(f"{suite.get('suite', 'suite')}.yaml"), Path.cwd()
         text = yaml.safe_dump(_named(suite), sort_keys=False, allow_unicode=True)
     else:
         path = find_suite(os.fspath(suite))
+        folder = path.absolute().parent
         text = path.read_text(encoding="utf-8")
     top = parse(text, path.name)
     parts = top.mapping(_SUITE_KEYS, what="a suite")
@@ -78,7 +81,7 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     return Suite(
         name=_file_name(parts["suite"]),
         question=parts["question"].scalar(str, what="question", expected="a sentence") if "question" in parts else "",
-        groups=tuple(_group(item, seeds, search) for item in parts["groups"].items(what="groups")),
+        groups=tuple(_group(item, seeds, search, folder) for item in parts["groups"].items(what="groups")),
         cell_timeout=_seconds(parts["cell_timeout"]) if "cell_timeout" in parts else None,
         path=path,
     )
@@ -94,12 +97,12 @@ def _file_name(place: Located) -> str:
 
 
 def _named(value: Any) -> Any:
-    """Return plain data of a suite: a class or function by the name that it is found under."""
+    """Return plain data of a suite: a class, a function or a task by the name that it is found under."""
     if isinstance(value, Mapping):
         return {str(key): _named(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_named(item) for item in value]
-    return name_of(value) if callable(value) else value
+    return name_of(value) if callable(value) or is_task(value) else value
 
 
 def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, what: str) -> None:
@@ -108,8 +111,10 @@ def _require(place: Located, parts: Mapping[str, Any], names: Iterable[str], *, 
         raise place.error(f"{what} has no {' and no '.join(map(repr, missing))}")
 
 
-def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
+def _group(place: Located, seeds: tuple[int, ...], search: Search, folder: Path) -> Group:
     parts = place.mapping(_GROUP_KEYS, what="a group")
+    if "task" in parts:
+        parts = {**parts, "tasks": _alone(parts["task"], parts)}
     _require(place, parts, ("title", "kind", "tasks", "methods"), what="a group")
     kind = parts["kind"].scalar(str, what="kind", expected=f"one of {', '.join(KINDS)}")
     if kind not in KINDS:
@@ -134,7 +139,7 @@ def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
     return Group(
         title=parts["title"].scalar(str, what="title", expected="a title"),
         kind=kind,
-        tasks=tuple(_checked_names(parts["tasks"], what="tasks")),
+        tasks=tuple(_tasks(parts["tasks"], kind, folder)),
         backbones=tuple(_checked_names(parts["backbones"], what="backbones", empty=True))
         if "backbones" in parts
         else (Located(None, place.file, place.line),),
@@ -144,6 +149,28 @@ def _group(place: Located, seeds: tuple[int, ...], search: Search) -> Group:
         search=read_search(parts, search),
         **options,
     )
+
+
+def _alone(task: Located, parts: Mapping[str, Located]) -> Located:
+    if "tasks" in parts:
+        raise task.error("a group has both task and tasks; keep one")
+    return Located([task], task.file, task.line)
+
+
+def _tasks(place: Located, kind: str, folder: Path) -> Iterator[Located]:
+    """Yield the tasks of a group: names, and descriptions of tasks on files, which are relative to ``folder``."""
+    for item in place.items(what="tasks"):
+        if not isinstance(item.value, dict):
+            item.scalar(str, what="an entry of tasks", expected="a name, or a mapping: {from: my.npz}")
+            yield item
+            continue
+        keys = item.mapping(KEYS[kind], what=f"a {kind} task")
+        if "kind" in keys and keys["kind"].value != kind:
+            raise keys["kind"].error(
+                f"a task of kind {keys['kind'].spelled} in a group of kind {kind!r}; expected the same"
+            )
+        base = folder / Path(str(keys["root"].value)).expanduser() if "root" in keys else folder
+        yield replace(item, value={**item.plain(), "kind": kind, "root": str(base)})
 
 
 def _row(place: Located, shared: Mapping[str, Mapping[str, Located]]) -> Row:

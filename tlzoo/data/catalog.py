@@ -13,13 +13,24 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from tlzoo.data.specification_keys import checked_specification, files_of
 from tlzoo.extensions import Extension, Extensions
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
     from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Task, ZeroShotTask
 
-__all__ = ["EXTENSIONS", "ON_DISK", "code_of", "list_tasks", "load_task", "reference", "register_task", "task_revision"]
+__all__ = [
+    "EXTENSIONS",
+    "ON_DISK",
+    "code_of",
+    "files_of",
+    "list_tasks",
+    "load_task",
+    "reference",
+    "register_task",
+    "task_revision",
+]
 
 Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
@@ -83,19 +94,20 @@ def register_task(name: str, task: Task | Callable[..., Task] | str) -> None:
 
 
 _Root = str | os.PathLike[str] | None
+_Named = str | Mapping[str, Any]
 
 
 @overload
-def load_task(name: str, root: _Root = None, *, kind: Literal["domain"]) -> DomainTask: ...
+def load_task(name: _Named, root: _Root = None, *, kind: Literal["domain"]) -> DomainTask: ...
 @overload
-def load_task(name: str, root: _Root = None, *, kind: Literal["episode"]) -> EpisodeTask: ...
+def load_task(name: _Named, root: _Root = None, *, kind: Literal["episode"]) -> EpisodeTask: ...
 @overload
-def load_task(name: str, root: _Root = None, *, kind: Literal["multitask"]) -> MultitaskTask: ...
+def load_task(name: _Named, root: _Root = None, *, kind: Literal["multitask"]) -> MultitaskTask: ...
 @overload
-def load_task(name: str, root: _Root = None, *, kind: Literal["zeroshot"]) -> ZeroShotTask: ...
+def load_task(name: _Named, root: _Root = None, *, kind: Literal["zeroshot"]) -> ZeroShotTask: ...
 @overload
-def load_task(name: str, root: _Root = None, *, kind: None = None) -> Task: ...
-def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Task:
+def load_task(name: _Named, root: _Root = None, *, kind: None = None) -> Task: ...
+def load_task(name: _Named, root: _Root = None, *, kind: Kind | None = None) -> Task:
     """Return a task by name; its sources are fetched at the first use.
 
     Args:
@@ -106,7 +118,8 @@ def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Tas
             such as ``:3shot`` gives every method that many labelled target examples per class. ``TASK:few`` asks the
             test of a task from a few labelled examples alone, see :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
             ``emoji/subcategory:SOURCE->TARGET:draw0``, the same test from descriptions or a few labelled pictures
-            ``emoji/subcategory:TARGET:draw0:names`` and ``:few``, see docs/exchange-rate.md.
+            ``emoji/subcategory:TARGET:draw0:names`` and ``:few``, see docs/exchange-rate.md. A mapping
+            describes a task on your own files, as in a suite: ``{"kind": "domain", "from": "my.npz"}``.
         root: folder of data on disk; tasks from pinned sources ignore it.
         kind: the required kind of the task; a type checker then knows its class.
 
@@ -116,9 +129,20 @@ def load_task(name: str, root: _Root = None, *, kind: Kind | None = None) -> Tas
         TypeError: ``package.module:NAME`` is neither a task nor a function that makes one.
         SourceError: a source cannot be fetched or is damaged.
     """
-    task = _derived(name, root) or _loaded(name, root)
+    task = _described(name, root) if isinstance(name, Mapping) else _derived(name, root) or _loaded(name, root)
     if kind not in (None, task.kind):
-        raise ValueError(f"{name} is a task of kind {task.kind!r}; expected one of kind {kind!r}")
+        called = name if isinstance(name, str) else task.name
+        raise ValueError(f"{called} is a task of kind {task.kind!r}; expected one of kind {kind!r}")
+    return task
+
+
+def _described(given: Mapping[str, Any], root: _Root) -> Task:
+    """Return the task of a specification; see :mod:`tlzoo.data.own.specification`."""
+    spec = checked_specification(given)
+    folder = Path(root if root is not None else spec.pop("root", ".")).expanduser()
+    task: Task = importlib.import_module("tlzoo.data.own.specification").task_of(spec, folder)
+    if _named(task.name) is not None:
+        raise ValueError(f"{task.name!r} is a task of tlzoo; give yours a name of its own (name: ...)")
     return task
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,21 @@ from tlzoo.storage.contents import content_hashes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["REVISION", "ImageFiles", "find_pictures", "open_picture", "picture_hashes", "subfolders"]
+__all__ = [
+    "REVISION",
+    "SUFFIXES",
+    "ImageFiles",
+    "colored",
+    "find_pictures",
+    "fitted",
+    "open_picture",
+    "picture_hashes",
+    "short_sides",
+    "subfolders",
+    "usual_size",
+]
+
+_log = logging.getLogger(__name__)
 
 REVISION = 2
 """Raised when images are read differently; part of the identity of sets on disk."""
@@ -31,6 +46,7 @@ _JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.b
 """Files that operating systems leave in folders, in lower case; names with a leading dot are ignored as well."""
 
 _SIZE = 224
+_LOOKED_AT = 1000
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -59,7 +75,7 @@ class ImageFiles:
         return np.stack([self._read(index) for index in indices])
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        picture = np.asarray(_fitted(open_picture(self.files[index]), self.size))
+        picture = np.asarray(fitted(open_picture(self.files[index]), self.size))
         if _stamp(self.files[index]) != self._stamps[index]:  # the checksum of the set no longer holds
             raise ValueError(f"{self.files[index]} changed after the set was loaded; load it again")
         return picture
@@ -83,7 +99,36 @@ def open_picture(file: Path) -> Image:
         ValueError: the file is not an image, or its values have no known range.
     """
     with _opened(file) as opened:
-        return _colored(opened)
+        return colored(opened)
+
+
+def short_sides(files: Sequence[Path]) -> list[int]:
+    """Return the shorter side of each picture, in pixels, read from the head of its file.
+
+    Raises:
+        ValueError: a file is not an image.
+    """
+
+    def shorter(file: Path) -> int:
+        with _opened(file) as opened:
+            return min(opened.size)
+
+    return [shorter(file) for file in files]
+
+
+def usual_size(files: Sequence[Path]) -> int:
+    """Return the height and width at which pictures are read where nobody says: 224, or less if half of them have less.
+
+    So pictures are not enlarged, but for a few; a warning says so. Of many files, a thousand are looked at.
+
+    Raises:
+        ValueError: a file is not an image.
+    """
+    sides = np.array(short_sides(files[:: -(-len(files) // _LOOKED_AT)]))
+    size = int(min(_SIZE, np.median(sides)))
+    if smaller := float((sides < size).mean()):
+        _log.warning("%.0f %% of the pictures have less than %d pixels a side and are enlarged", 100 * smaller, size)
+    return size
 
 
 @contextmanager
@@ -98,7 +143,8 @@ def _opened(file: Path) -> Iterator[Image]:
         raise ValueError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
 
 
-def _colored(image: Image) -> Image:
+def colored(image: Image) -> Image:
+    """Return a picture in RGB; see :func:`open_picture`."""
     from PIL import Image
 
     # in these formats, 32 bits stand for 16
@@ -113,7 +159,8 @@ def _colored(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _fitted(image: Image, size: int) -> Image:
+def fitted(image: Image, size: int) -> Image:
+    """Return a picture with its shorter side resized to ``size``, cropped to the central square."""
     from PIL import Image
 
     scale = size / min(image.size)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["group_order", "group_split", "random_split", "thinned"]
+__all__ = ["group_order", "group_split", "random_split", "stratified_split", "thinned"]
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -63,3 +63,21 @@ def thinned(labels: Indices, keep: NDArray[np.float64], *, seed: int) -> Indices
         members = order[labels[order] == label]
         chosen.append(members[: max(1, round(keep[label] * len(members)))])
     return np.sort(np.concatenate(chosen))
+
+
+def stratified_split(labels: Indices, share: float, *, seed: int = 0) -> tuple[Indices, Indices]:
+    """Split items in two parts of sorted indices, the first with ``share`` of each class and one of it at least.
+
+    Args:
+        labels: (N,) classes; missing labels (-1) count as one.
+        share: of the first part.
+        seed: of the permutation.
+
+    >>> [part.tolist() for part in stratified_split(np.array([0, 0, 0, 0, 1]), 0.5)]
+    [[2, 3, 4], [0, 1]]
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    members = [order[labels[order] == label] for label in np.unique(labels)]
+    cuts = [max(1, round(share * len(places))) for places in members]
+    first = np.sort(np.concatenate([places[:cut] for places, cut in zip(members, cuts, strict=True)] or [order]))
+    return first, np.setdiff1d(np.arange(len(labels)), first)

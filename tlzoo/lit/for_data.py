@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from torch import nn
 
 from tlzoo.backbones import create_backbone
-from tlzoo.backbones.names import EXTENSIONS, loaded
+from tlzoo.backbones.from_example import settings_from
 from tlzoo.types import Backbone
 
 if TYPE_CHECKING:
@@ -66,9 +65,4 @@ def _backbone_of(
     example = examples.batch(np.arange(min(2, len(examples)))).inputs
     if isinstance(backbone, nn.Module):
         return create_backbone(backbone, example=example, **settings), None
-    if EXTENSIONS.get(backbone) is None or EXTENSIONS.is_built_in(backbone):
-        return backbone, settings
-    # by name, so that a checkpoint can restore it
-    made = create_backbone(backbone, example=example, **settings)
-    taken = inspect.signature(loaded(backbone)).parameters
-    return backbone, settings if "num_features" in taken else {"num_features": made.num_features, **settings}
+    return backbone, settings_from(backbone, example, settings)  # by name, so that a checkpoint can restore it

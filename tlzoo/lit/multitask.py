@@ -21,7 +21,7 @@ from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import GradientSpace, TaskTape
 from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING
-from tlzoo.nn.task_heads import HEADS, TaskHead
+from tlzoo.nn.task_heads import HEADS, TaskHead, ValueHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
 from tlzoo.types import TaskBatch
@@ -77,7 +77,7 @@ class Multitask(OnBackbone, TransferModule):
     ) -> None:
         super().__init__(optimizer)
         kinds = {task: _target(given) for task, given in targets.items()}
-        targets = {task: {"classes": target.classes, "kind": target.kind} for task, target in kinds.items()}
+        targets = {task: _arguments(target) for task, target in kinds.items()}
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.tasks, self.targets = tuple(kinds), kinds
@@ -96,7 +96,7 @@ class Multitask(OnBackbone, TransferModule):
                 "another architecture"
             )
         width = self.sharing.num_features
-        self.heads = NamedModules({task: HEADS[str(t.kind)](width, t.classes) for task, t in kinds.items()})
+        self.heads = NamedModules({task: _head(target, width) for task, target in kinds.items()})
         self._since_step: list[TaskBatch] = []
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
@@ -318,3 +318,16 @@ def _target(given: Target | int | Mapping[str, Any]) -> Target:
     if isinstance(given, Target):
         return given
     return Target(classes=given) if isinstance(given, int) else Target(**given)
+
+
+def _arguments(target: Target) -> dict[str, Any]:
+    """Return the arguments of a target that are not the usual ones, as plain data."""
+    units = {"center": target.center, "spread": target.spread}
+    return {"classes": target.classes, "kind": target.kind, **({} if tuple(units.values()) == (0.0, 1.0) else units)}
+
+
+def _head(target: Target, width: int) -> TaskHead:
+    if target.kind == "value":
+        return ValueHead(width, center=target.center, spread=target.spread)
+    head: TaskHead = HEADS[str(target.kind)](width, target.classes)
+    return head

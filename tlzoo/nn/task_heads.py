@@ -59,24 +59,29 @@ class ClassHead(TaskHead):
 
 
 class ValueHead(TaskHead):
-    """A value: linear output (B, 1), mean squared error.
+    """A value: linear output (B, 1) in units of ``spread`` around ``center``, mean squared error in these units.
 
     Args:
         num_features: D.
         classes: 0.
+        center: of the values.
+        spread: of the values.
     """
 
-    def __init__(self, num_features: int, classes: int = 0) -> None:
+    def __init__(self, num_features: int, classes: int = 0, *, center: float = 0.0, spread: float = 1.0) -> None:
         super().__init__(num_features, classes)
         self.layer = nn.Linear(num_features, 1)
+        self.center, self.spread = center, spread
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (B, D), or the mean of a map's positions, to values (B, 1)."""
-        return self.layer(pooled(features))  # type: ignore[no-any-return]
+        units: Tensor = self.layer(pooled(features))
+        return units if (self.center, self.spread) == (0.0, 1.0) else units * self.spread + self.center
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean squared error."""
-        return F.mse_loss(output.squeeze(1), labels.to(output.dtype))
+        """Return the mean squared error, in units of the spread."""
+        error = F.mse_loss(output.squeeze(1), labels.to(output.dtype))
+        return error if self.spread == 1.0 else error / self.spread**2
 
 
 class OrdinalHead(TaskHead):

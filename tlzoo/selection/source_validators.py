@@ -16,6 +16,7 @@ from tlzoo.functional.precision import at_least_float32, matmul
 from tlzoo.types import Prediction
 
 __all__ = [
+    "FEWEST",
     "SOURCE_SCORES",
     "blocks",
     "deep_embedded_validation",
@@ -193,7 +194,7 @@ def deep_embedded_validation(
         ValueError: there are no labels, or fewer than four source examples.
     """
     labels = _labels(source)
-    if len(source) < 4:
+    if len(source) < FEWEST["dev"]:
         raise ValueError(f"{len(source)} source examples; expected four or more: half of them fit the density ratio")
     fitted_on, used_on = source.features[::2], source.features[1::2]
     weights = density_ratio(fitted_on, target.features, used_on, classifier=classifier)
@@ -269,3 +270,6 @@ SOURCE_SCORES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
     "reverse_validation": reverse_validation,
 }
 """Name -> score of held-out, labelled source predictions and unlabelled target predictions; higher is better."""
+
+FEWEST = {"dev": 4}
+"""Name -> how many source examples it needs, if more than one."""

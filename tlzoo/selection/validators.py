@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
 from tlzoo.functional.precision import at_least_float32, matmul
-from tlzoo.selection.source_validators import SOURCE_SCORES, blocks
+from tlzoo.selection.source_validators import FEWEST, SOURCE_SCORES, blocks
 from tlzoo.types import Prediction
 
 __all__ = [
@@ -160,7 +160,8 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
     """Return every score of the predictions on unlabelled target inputs, from one pass over them.
 
     Scores that compare all pairs of points (:data:`PAIRWISE`) take :data:`MAX_POINTS` per side, the same at every call,
-    because their time grows with the square. A single target point has no pairs: those scores are left out.
+    because their time grows with the square. A single target point has no pairs: those scores are left out, and so are
+    those that need more source examples than there are.
 
     Args:
         features: (N, D).
@@ -179,7 +180,7 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
         found[name] = score(own.features, own.logits)
     if source is not None:
         for name, compare in SOURCE_SCORES.items():
-            if name in left_out:
+            if name in left_out or len(source) < FEWEST.get(name, 1):
                 continue
             found[name] = compare(_drawn(source), few) if name in PAIRWISE else compare(source, target)
     return found

@@ -10,7 +10,7 @@ from tlzoo.stats.aggregate import (
 from tlzoo.stats.calibration import expected_calibration_error, macro_f1, negative_log_likelihood
 from tlzoo.stats.comparison import PairedDifference, average_ranks, paired_difference
 from tlzoo.stats.exchange import Answers, Exchange, Rate, exchange_rates
-from tlzoo.stats.intervals import Summary, mean_of_known, summary
+from tlzoo.stats.intervals import Summary, bounded_interval, mean_of_known, summary
 from tlzoo.stats.ranking import Ranking, friedman
 from tlzoo.stats.shot_curve import ShotCurve, choose_form, fit_shot_curves
 from tlzoo.stats.significance import holm, paired_bootstrap, wilcoxon
@@ -25,6 +25,7 @@ __all__ = [
     "ShotCurve",
     "Summary",
     "average_ranks",
+    "bounded_interval",
     "choose_form",
     "exchange_rates",
     "expected_calibration_error",

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IntervalMethod", "Summary", "bootstrapped", "finite", "mean_interval", "mean_of_known", "summary"]
+__all__ = [
+    "IntervalMethod",
+    "Summary",
+    "bootstrapped",
+    "bounded_interval",
+    "finite",
+    "mean_interval",
+    "mean_of_known",
+    "summary",
+]
 
 IntervalMethod = Literal["t", "bootstrap"]
 
@@ -95,6 +104,36 @@ def summary(
         level=level,
         method=chosen,
     )
+
+
+def bounded_interval(found: Summary, *, lowest: float, highest: float) -> Summary:
+    """Return a summary whose interval stays within the range of the values.
+
+    One that passes an end is Wilson's for as many trials as give the mean its standard error, with the quantile of
+    the interval (t for few runs); one within the range stays as it is.
+    Source: Wilson, JASA 1927, https://doi.org/10.1080/01621459.1927.10502953.
+
+    Args:
+        found: of values in the range.
+        lowest: end of the range.
+        highest: end of the range.
+
+    >>> close = bounded_interval(summary([0.97, 0.99, 1.0]), lowest=0.0, highest=1.0)
+    >>> round(close.low, 3), round(close.high, 3)
+    (0.879, 0.999)
+    """
+    if math.isnan(found.low) or (found.low >= lowest and found.high <= highest):
+        return found
+    width = highest - lowest
+    share = (found.mean - lowest) / width
+    if not 0 < share < 1:  # no trials would give such a deviation
+        return replace(found, low=max(found.low, lowest), high=min(found.high, highest))
+    quantile = t_quantile(found.level, found.n - 1 if found.method == "t" else math.inf)
+    trials = share * (1 - share) / (found.half_width / width / quantile) ** 2
+    pull = quantile**2 / trials
+    center = (share + pull / 2) / (1 + pull)
+    half = math.sqrt(pull * (share * (1 - share) + pull / 4)) / (1 + pull)
+    return replace(found, low=lowest + width * max(center - half, 0.0), high=lowest + width * min(center + half, 1.0))
 
 
 def mean_of_known(values: Iterable[float]) -> float:

@@ -57,10 +57,10 @@ def prepare(cells: Sequence[Cell]) -> None:
     seen = set()
     for cell in cells:
         inputs = str([cell.module.get(name) for name in _INPUTS])
-        key = (cell.kind, cell.task, cell.root, cell.backbone, inputs, bool(cell.candidates))
+        key = (cell.kind, cell.task, cell.task_checksum, cell.root, cell.backbone, inputs, bool(cell.candidates))
         if key not in seen:
             seen.add(key)
-            _protocol(cell).load(replace(cell, seed=0), load_task(cell.task, root=cell.root))
+            _protocol(cell).load(replace(cell, seed=0), load_task(cell.given_task, root=cell.root))
 
 
 def _protocol(cell: Cell) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tlzoo.backbones.extraction import extract
 from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.fitting import fit, steps_per_checkpoint
+from tlzoo.bench.protocols.networks import network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings, plain
@@ -97,12 +98,12 @@ def train_backbone(
 def _module(cell: Cell, data: EpisodeData, settings: Settings, *, classical: bool) -> OneShot:
     common: dict[str, Any] = {
         "optimizer": optimizer_settings(cell),
-        "backbone_settings": plain(cell.module.get("backbone_settings", {})),
+        "backbone_settings": network_settings(cell, data.task),
         "method_settings": settings,
     }
     if classical:
-        return ClassicalOneShot(str(cell.backbone), cell.method, num_base_classes=data.num_base_classes, **common)
-    return OneShot(str(cell.backbone), cell.method, way=data.way, **common)
+        return ClassicalOneShot(network_name(cell), cell.method, num_base_classes=data.num_base_classes, **common)
+    return OneShot(network_name(cell), cell.method, way=data.way, **common)
 
 
 def _answering(cell: Cell, module: OneShot, raw: EpisodeData, split: str) -> tuple[OneShot, EpisodeData]:

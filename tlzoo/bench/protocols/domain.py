@@ -14,6 +14,7 @@ from torch import Tensor
 from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
 from tlzoo.bench.tuning import Settings, plain
@@ -45,7 +46,7 @@ _WATCHED = ("feature_gradient", "domain_accuracy")
 def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
     """Return the data of a cell, frozen features or raw inputs; ``settings`` override those of the cell."""
     given = {
-        "features": cell.backbone if cell.module.get("frozen") else None,
+        "features": frozen_backbone(cell) if cell.module.get("frozen") else None,
         "transform": cell.module.get("transform"),
         "transform_settings": plain(cell.module.get("transform_settings")),
         "scale": bool(cell.module.get("scale", False)),
@@ -60,15 +61,13 @@ def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainMod
     """Return the module of a cell, before training."""
     frozen = cell.module.get("frozen")
     return _MODULES[family_of(cell.method)](
-        "identity" if frozen else str(cell.backbone),
+        "identity" if frozen else network_name(cell),
         cell.method,
         num_classes=data.num_classes,
         bottleneck=cell.module.get("bottleneck"),
         batch_statistics=cell.module.get("batch_statistics", "joint"),
         optimizer=optimizer_settings(cell),
-        backbone_settings={"num_features": data.num_features}
-        if frozen
-        else plain(cell.module.get("backbone_settings")),
+        backbone_settings={"num_features": data.num_features} if frozen else network_settings(cell, data.task),
         method_settings=settings,
     )
 

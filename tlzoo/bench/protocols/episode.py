@@ -18,9 +18,10 @@ from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench.cell import EPISODE_ACCURACY, Cell, Outcome
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.backbone_training import episode_data, train_backbone
+from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables
-from tlzoo.bench.tuning import Settings, plain
+from tlzoo.bench.tuning import Settings
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
@@ -29,7 +30,7 @@ from tlzoo.lit.frozen_features import with_tokens
 from tlzoo.methods.episode_answers import EpisodeAnswers
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.scoring import ClassScores, EpisodeScores
-from tlzoo.types import Backbone, Episode, Sees
+from tlzoo.types import Episode, Sees
 
 __all__ = ["EpisodeProtocol"]
 
@@ -56,7 +57,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         """Return the data of a cell: frozen features, or raw inputs if the backbone is trained."""
         if cell.budget.get("new"):
             raise ValueError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
-        return episode_data(cell, task, features=None if "training" in cell.module else _frozen_backbone(cell))
+        return episode_data(cell, task, features=None if "training" in cell.module else frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> EpisodeRun:
         """Return module and data; the cell's backbone is trained here, because the data are its features."""
@@ -86,7 +87,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         Raises:
             TypeError: a method on features.
         """
-        backbone = create_backbone(str(cell.backbone), **plain(cell.module.get("backbone_settings", {})))
+        backbone = create_backbone(network_name(cell), **network_settings(cell, self.task))
         module = OneShot(backbone.requires_grad_(True), cell.method, way=self.data.way, method_settings=settings).eval()
         if isinstance(module.method, EpisodeClassifier):
             raise TypeError(f"training: none adapts the backbone, {cell.method} takes its features; leave training out")
@@ -125,6 +126,8 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         logits = _answers(run.module, data, "novel", frozen.episodes, lambda share: self.on_progress(0.5 + share / 2))
         figures = counted.of(logits, torch.from_numpy(frozen.episodes.query_labels.copy()))
         answered = {"query_logits": logits.cpu().numpy()} if logits.numel() <= _STORED_SCORES else {}
+        ids = data.task.novel.base[1][frozen.episodes.query]
+        asked = {"query_logits#labels": frozen.episodes.query_labels, "query_logits#ids": ids} if answered else {}
         first = next(_batches(data.task.novel.whole().inputs, frozen[:1], way=frozen.way))
         trains = self.cell.budget.get("steps") or self.cell.module.get("training", "none") != "none"
         return self.found(
@@ -132,7 +135,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
             metrics={f"test/{name}": value for name, value in figures.items()},
             predictions={EPISODE_ACCURACY: counted.by_episode().astype(np.float32), **answered},
             split=content_hash(data.task.novel.checksum, frozen.hash),
-            tables=self._by_class(logits, frozen, data.task.novel),
+            tables={**self._by_class(logits, frozen, data.task.novel), **asked},
             answer=lambda query: run.module(replace(first, query=query.unsqueeze(0)))[0],
             items=first.query[0],
             shown={
@@ -156,11 +159,6 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         scores = ClassScores(max(self.task.num_classes, int(novel.labels.max()) + 1))
         scores.count(*pairs)
         return class_tables("query_logits", scores, self.task.class_names)
-
-
-def _frozen_backbone(cell: Cell) -> Backbone | str | None:
-    settings = plain(cell.module.get("backbone_settings", {}))
-    return create_backbone(str(cell.backbone), **settings) if settings else cell.backbone
 
 
 def _show_base(module: OneShot, data: EpisodeData) -> None:

@@ -14,9 +14,10 @@ from tlzoo.backbones import create_backbone
 from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, scored
+from tlzoo.bench.protocols.networks import network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run, trained_parameters
-from tlzoo.bench.tuning import Settings, plain
+from tlzoo.bench.tuning import Settings
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
@@ -90,7 +91,7 @@ class FineTuningProtocol(DomainProtocol):
 
     def _pretrained(self, cell: Cell) -> Backbone:
         """Return the backbone, trained on the labelled source for ``pretraining_steps``, the same for every method."""
-        backbone = create_backbone(str(cell.backbone), **plain(cell.module.get("backbone_settings", {})))
+        backbone = create_backbone(network_name(cell), **network_settings(cell, self.task))
         if self.pretraining:
             data = DomainData(self.task, batch_size=int(cell.budget["batch_size"]), seed=cell.seed)
             module = DomainAdaptation(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.bench.cell import EPISODE_ACCURACY, Cell, OnProgress, Outcome
 from tlzoo.bench.protocols.backbone_training import episode_data
+from tlzoo.bench.protocols.networks import frozen_backbone
 from tlzoo.bench.protocols.skeleton import Protocol, Run
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.episodes import EpisodeIndices
@@ -94,9 +95,7 @@ class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
                 "a text encoder: set module: {texts: NAME}" if encoder is None else f"names of classes of {task.name}"
             )
             raise ValueError(f"{cell.method} compares pictures with class texts and lacks {lack}")
-        settings = plain(cell.module.get("backbone_settings", {}))
-        backbone = create_backbone(str(cell.backbone), **settings) if settings else cell.backbone
-        episodes = episode_data(cell, task, features=backbone)
+        episodes = episode_data(cell, task, features=frozen_backbone(cell))
         texts = _encoded(task, str(encoder), plain(cell.module.get("templates", ("{}",))))
         space = None
         if join == "ridge":

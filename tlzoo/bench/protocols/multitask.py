@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
 from tlzoo.bench.tuning import Settings, plain
@@ -37,7 +38,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         """Return inputs with several targets."""
         return MultitaskData(
             task,
-            features=cell.backbone if cell.module.get("frozen") else None,
+            features=frozen_backbone(cell) if cell.module.get("frozen") else None,
             batch_size=int(cell.budget["batch_size"]),
             seed=cell.seed,
             steps_per_epoch=steps_per_checkpoint(int(cell.budget["steps"])),
@@ -63,7 +64,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
     def _network(self, cell: Cell) -> tuple[str, dict[str, Any] | None]:
         """Return the trained network: the backbone or, on frozen features, the identity or ``hidden`` layers."""
         if not cell.module.get("frozen"):
-            return str(cell.backbone), None
+            return network_name(cell), network_settings(cell, self.task)
         if "hidden" in cell.module:
             return "mlp", {"num_inputs": self.data.num_features, "hidden": plain(cell.module["hidden"])}
         return "identity", {"num_features": self.data.num_features}

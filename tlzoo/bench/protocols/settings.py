@@ -24,7 +24,16 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         "budget": (*_TRAINING, "source_steps", "stream_batch"),
     },
     "multitask": {
-        "module": ("frozen", "hidden", "sharing", "sharing_settings", "space", "monitor", *_OPTIMIZER),
+        "module": (
+            "frozen",
+            "hidden",
+            "backbone_settings",
+            "sharing",
+            "sharing_settings",
+            "space",
+            "monitor",
+            *_OPTIMIZER,
+        ),
         "budget": _TRAINING,
     },
     "episode": {
@@ -38,7 +47,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "zeroshot": {
-        "module": ("descriptions", "templates", "wordings", *_OPTIMIZER),
+        "module": ("descriptions", "templates", "wordings", "backbone_settings", *_OPTIMIZER),
         "budget": _TRAINING,
     },
     "finetuning": {

@@ -20,6 +20,7 @@ from tlzoo.bench.fitting import fit
 from tlzoo.bench.receipts import receipt
 from tlzoo.bench.tuning import Settings, choose, settings_of
 from tlzoo.data import load_task
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import Task
 from tlzoo.scoring import ClassScores
 
@@ -77,7 +78,9 @@ class Protocol(ABC, Generic[T, D, M]):
     def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         self.cell, self.on_progress = cell, on_progress
         with undisturbed():  # extracting features must not draw from the run's random numbers: the cache would not
-            task: Any = load_task(cell.task, root=cell.root)
+            task: Any = load_task(cell.given_task, root=cell.root)
+            if cell.data and task.checksum != cell.task_checksum:
+                raise ValueError(f"the files of {cell.task} changed after the suite was planned; run it again")
             if not isinstance(task, self.takes):
                 raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
             taken: Any = task  # mypy knows no bound for a class variable
@@ -164,10 +167,26 @@ class Protocol(ABC, Generic[T, D, M]):
             metrics=metrics,
             curves={name: values for name, values in run.curves.items() if len(values) == count},
             receipt=receipt(run.method, **{**notes, **run.notes}),
-            predictions={**predictions, **(tables or {})},
+            predictions={**predictions, **(tables or {}), **_asked(predictions, notes.get("items"))},
             splits=dict.fromkeys(predictions, split),
             series=series or {},
         )
+
+
+def _asked(predictions: Mapping[str, NDArray[Any]], items: Any) -> dict[str, NDArray[Any]]:
+    """Return labels and ids of the examples of predictions, as ``NAME#labels`` and ``NAME#ids``.
+
+    An id is the place of an example in its raw set; episodes bring their own.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    if not isinstance(items, ExampleSet):
+        return found
+    for name, answers in predictions.items():
+        labels = items.targets.get(name.removeprefix("test_"), items.labels)
+        if len(answers) == len(items):
+            found[f"{name}#ids"] = items.base[1]
+            found |= {} if labels is None else {f"{name}#labels": labels}
+    return found
 
 
 def class_tables(name: str, scores: ClassScores, class_names: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.fitting import CHECKPOINTS, fit, steps_per_checkpoint
+from tlzoo.bench.protocols.networks import frozen_backbone
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables
 from tlzoo.bench.tuning import Settings
@@ -25,7 +26,7 @@ from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.lit import ZeroShot, ZeroShotData
 from tlzoo.registry import method_class
 from tlzoo.scoring import ClassScores, ZeroShotScores, scorer
-from tlzoo.types import Need, Sees
+from tlzoo.types import Backbone, Need, Sees
 
 __all__ = ["ZeroShotProtocol"]
 
@@ -43,7 +44,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
     def load(cls, cell: Cell, task: ZeroShotTask) -> ZeroShotData:
         """Return frozen features and encoded descriptions; the development set only if candidates are chosen on it."""
         used = task if cell.candidates else replace(task, development=None)
-        return _described(cell, used, features=cell.backbone)
+        return _described(cell, used, features=frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> ZeroShotRun:
         """Return the module with the data of the rehearsal, or of the test if there is nothing to choose."""
@@ -127,7 +128,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
         )
 
 
-def _described(cell: Cell, task: ZeroShotTask, *, features: str | None = None) -> ZeroShotData:
+def _described(cell: Cell, task: ZeroShotTask, *, features: Backbone | str | None = None) -> ZeroShotData:
     return ZeroShotData(
         task,
         features=features,

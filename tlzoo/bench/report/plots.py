@@ -46,10 +46,12 @@ def _intervals(table: Table) -> Plot | None:
         figure, axes = new_figure(0.7 + 0.3 * len(lines))
         for place, line in enumerate(reversed(lines)):
             s = line.summary
-            half = s.half_width if s.n > 1 else line.within
+            low, high = (s.low, s.high) if s.n > 1 else (s.mean - line.within, s.mean + line.within)
+            if s.n == 1 and table.group.percent and 0 <= s.mean <= 1:
+                low, high = max(low, 0.0), min(high, 1.0)
             color = FAINT if line.oracle else ACCENT if line.best else INK
-            if not math.isnan(half):
-                ends = [_scaled(s.mean - half, table), _scaled(s.mean + half, table)]
+            if not math.isnan(low):
+                ends = [_scaled(low, table), _scaled(high, table)]
                 axes.plot(ends, [place, place], color=color, linewidth=2, solid_capstyle="round")
             axes.plot(_scaled(s.mean, table), place, "o", color=color, markersize=6)
             runs = [_scaled(value, table) for value in line.values.values()]

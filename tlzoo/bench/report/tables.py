@@ -15,7 +15,7 @@ from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.lines import Line, averaged, build_lines, difference
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group
-from tlzoo.stats import average_ranks
+from tlzoo.stats import average_ranks, bounded_interval
 from tlzoo.supervision import Sees
 
 __all__ = ["Section", "Table", "build_tables", "compared_by"]
@@ -98,7 +98,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
     for line in lines:
         by_sees.setdefault(compared_by(_sees(line, plan)), []).append(line)
     sections = [
-        Section(sees=sees, lines=tuple(_marked(_ranked(own, group), group)))
+        Section(sees=sees, lines=tuple(_in_range(line, group) for line in _marked(_ranked(own, group), group)))
         for sees, own in sorted(by_sees.items(), key=_order)
     ]
     return Table(
@@ -108,6 +108,17 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         sections=tuple(sections),
         reference=against.label if against else "",
     )
+
+
+def _in_range(line: Line, group: Group) -> Line:
+    """Return a line whose intervals end where shares do: no accuracy is above 100 %, and no gain either."""
+    if not group.percent or not all(0 <= value <= 1 for value in line.values.values() if not math.isnan(value)):
+        return line
+    gain = line.gain
+    if gain is not None:  # cut, not moved: whether it holds 0 is what the test says
+        d = gain.difference
+        gain = replace(gain, difference=replace(d, low=max(d.low, -1.0), high=min(d.high, 1.0)))
+    return replace(line, summary=bounded_interval(line.summary, lowest=0.0, highest=1.0), gain=gain)
 
 
 def _sees(line: Line, plan: Plan) -> tuple[str, ...]:

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from tlzoo.data.example_set import ExampleSet, content_hash
-from tlzoo.data.pictures import REVISION, ImageFiles, find_pictures, picture_hashes, subfolders
+from tlzoo.data.pictures import REVISION, ImageFiles, find_pictures, picture_hashes, subfolders, usual_size
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.spelling import nearest
 
 __all__ = ["folder_adaptation", "read_domain"]
 
-_SIZE = 224
 _TRAIN_SHARE = 0.7
 
 
@@ -32,7 +31,9 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
             f"{source} and {target} in {root} differ in classes: {', '.join(only[:5])} in one alone; "
             "both need the same class folders"
         )
-    first, second = read_domain(root, source), read_domain(root, target)
+    files = [file for domain in (source, target) for members in _files(root, domain) for file in members]
+    size = usual_size(files)
+    first, second = read_domain(root, source, size=size), read_domain(root, target, size=size)
     source_parts, target_parts = random_split(len(first), _TRAIN_SHARE), random_split(len(second), _TRAIN_SHARE)
     return DomainTask(
         name=name,
@@ -45,8 +46,10 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
     )
 
 
-def read_domain(root: Path, domain: str) -> ExampleSet:
+def read_domain(root: Path, domain: str, *, size: int | None = None) -> ExampleSet:
     """Return all images in ``root/domain/class/``, at any depth, with labels; files are read on demand.
+
+    They are read at ``size`` pixels a side, by default at :func:`~tlzoo.data.pictures.usual_size`.
 
     The checksum covers names and contents of the files, see :mod:`tlzoo.storage.contents`.
 
@@ -54,20 +57,30 @@ def read_domain(root: Path, domain: str) -> ExampleSet:
         ValueError: the domain is missing, a class has no images, images lie outside the class folders, a link is
             broken, or a file is not an image.
     """
-    classes = _class_names(root, domain)
-    folder = _class_folder(root, domain)
-    files = [find_pictures(folder / name) for name in classes]
-    if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
-        raise ValueError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
+    folder, files = _class_folder(root, domain), _files(root, domain)
     every = [file for members in files for file in members]
-    reader = ImageFiles(every, size=_SIZE)  # first, so that it notices files that change from here on
+    size = size or usual_size(every)
+    reader = ImageFiles(every, size=size)  # first, so that it notices files that change from here on
     hashes = picture_hashes(folder, every)
     return ExampleSet(
         inputs=reader,
         modality="image",
-        labels=np.repeat(np.arange(len(classes)), [len(members) for members in files]),
-        checksum=content_hash(domain, hashes, _SIZE, REVISION),
+        labels=np.repeat(np.arange(len(files)), [len(members) for members in files]),
+        checksum=content_hash(domain, hashes, size, REVISION),
     )
+
+
+def _files(root: Path, domain: str) -> list[list[Path]]:
+    """Return the images of each class.
+
+    Raises:
+        ValueError: a class has none.
+    """
+    classes, folder = _class_names(root, domain), _class_folder(root, domain)
+    files = [find_pictures(folder / name) for name in classes]
+    if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
+        raise ValueError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
+    return files
 
 
 def _class_names(root: Path, domain: str) -> tuple[str, ...]:

@@ -89,6 +89,11 @@ class Task:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, ExampleSet)}
 
+    def example(self, count: int = 2) -> Any:
+        """Return a few raw items, as batches hold them."""
+        examples = next(each for each in self.sets().values() if len(each))
+        return examples.batch(np.arange(min(count, len(examples)))).inputs
+
     @property
     def checksum(self) -> str:
         """The identity of the data, the split and everything that the protocol fixes, but not of computed features."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,10 @@ _CLASSES = {
 """Kind -> the smallest and largest number of classes."""
 
 
+_USUAL: dict[str, Any] = {"names": (), "center": 0.0, "spread": 1.0}
+"""What a target has unless it says otherwise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """One target of a multitask set.
@@ -40,10 +45,16 @@ class Target:
         kind: ``"class"`` or ``"value"``, which follows from ``classes``; ``"ordinal"``: ordered classes; ``"dense"``: a
             class or value at every position, with labels (N, H, W); ``"normals"``: a unit vector at every position,
             with labels (N, 3, H, W).
+        names: one per class; empty if they have none.
+        center: of values: what the network's answer starts at.
+        spread: of values: their unit for the network, which learns (value - center) / spread; answers are values.
     """
 
     classes: int
     kind: Kind | None = None
+    names: tuple[str, ...] = ()
+    center: float = 0.0
+    spread: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind is None:
@@ -54,11 +65,18 @@ class Target:
                 f"{self.classes} classes for a target of kind {self.kind!r}; expected one of {', '.join(_CLASSES)}, "
                 "with classes for all but values and normals"
             )
+        object.__setattr__(self, "names", tuple(self.names))
+        if not (math.isfinite(self.center) and 0 < self.spread < math.inf):
+            raise ValueError(f"a target with center {self.center} and spread {self.spread}; expected a spread above 0")
+        if self.names and len(self.names) != self.classes:
+            raise ValueError(f"{len(self.names)} names for {self.classes} classes of a target; expected one each")
 
     def __repr__(self) -> str:
         # part of a task's identity: what follows from the classes is not said
         usual = self.kind == ("class" if self.classes else "value")
-        return f"Target(classes={self.classes}{'' if usual else f', kind={self.kind!r}'})"
+        told = {} if usual else {"kind": self.kind}
+        told |= {name: getattr(self, name) for name, usually in _USUAL.items() if getattr(self, name) != usually}
+        return f"Target(classes={self.classes}{''.join(f', {name}={value!r}' for name, value in told.items())})"
 
 
 def mean_metric(targets: Mapping[str, Target]) -> str:
