@@ -172,9 +172,10 @@ def test_validators_of_half_precision(dtype):
 @pytest.mark.parametrize("name", [name for name in METHODS if issubclass(method_class(name), FeatureTransform)])
 def test_transforms_take_arrays_of_any_precision(name):
     x, y = points(0, 6, rows=60), 2 * points(1, 6, rows=50)
-    expected = create_method(name, num_features=6, num_classes=C).fit(x, y)
+    labels = torch.arange(60) % C
+    expected = create_method(name, num_features=6, num_classes=C).fit(x, y, labels)
     for convert in (lambda t: t.half(), lambda t: t.double(), lambda t: t.numpy(), lambda t: t.double().numpy()):
-        method = create_method(name, num_features=6, num_classes=C).fit(convert(x), convert(y))
+        method = create_method(name, num_features=6, num_classes=C).fit(convert(x), convert(y), labels)
         for side, values in (("source", x), ("target", y)):
             found = getattr(method, f"transform_{side}")(convert(values))
             assert found.dtype == torch.float32

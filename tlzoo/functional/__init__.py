@@ -38,7 +38,8 @@ from tlzoo.functional.prototypes import (
     prototypes,
 )
 from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
-from tlzoo.functional.transport import sliced_wasserstein, transport_plan
+from tlzoo.functional.transfer_components import mean_contrasts, transfer_components
+from tlzoo.functional.transport import regularized_plan, sinkhorn_plan, sliced_wasserstein, transport_plan
 
 __all__ = [
     "AlignedSpace",
@@ -71,6 +72,7 @@ __all__ = [
     "joint_mmd",
     "local_mmd",
     "margin_disparity",
+    "mean_contrasts",
     "mean_over_processes",
     "memberships",
     "minimum_class_confusion",
@@ -81,8 +83,10 @@ __all__ = [
     "negative_squared_distances",
     "pairwise_squared_distances",
     "prototypes",
+    "regularized_plan",
     "reversal_coefficient",
     "seen_unseen_curve",
+    "sinkhorn_plan",
     "sliced_wasserstein",
     "spectral_penalty",
     "standardization",
@@ -90,6 +94,7 @@ __all__ = [
     "symmetric_power",
     "task_arithmetic",
     "ties",
+    "transfer_components",
     "transport_plan",
     "uniform_confusion",
     "virtual_adversarial_divergence",

@@ -9,7 +9,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_pair
 from tlzoo.functional.precision import matmul
 
-__all__ = ["sliced_wasserstein", "transport_plan"]
+__all__ = ["regularized_plan", "sinkhorn_plan", "sliced_wasserstein", "transport_plan"]
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Tensor:
@@ -65,4 +65,66 @@ def transport_plan(cost: Tensor) -> Tensor:
     values = cost.detach().double().cpu().numpy()
     n, m = values.shape
     plan = ot.emd(np.full(n, 1 / n), np.full(m, 1 / m), values)
+    return torch.from_numpy(plan).to(cost)
+
+
+def regularized_plan(
+    source: Tensor, target: Tensor, *, entropy: float, labels: Tensor | None = None, class_penalty: float = 0.0
+) -> Tensor:
+    r"""Return the (N, M) plan between uniform masses for squared distances divided by their median, detached.
+
+    .. math:: \min_\gamma \; \langle \gamma, C \rangle - \epsilon H(\gamma) + \eta \sum_j \sum_c
+        \lVert \gamma_{I_c, j} \rVert_1^{1/2}
+
+    POT solves it in float64 on the CPU: the network simplex without entropy, Sinkhorn's algorithm with it, and
+    majorization with labels.
+
+    Args:
+        source: (N, D).
+        target: (M, D).
+        entropy: epsilon; 0 for the exact plan.
+        labels: (N,) classes of the source for the last term, or None.
+        class_penalty: eta.
+
+    Raises:
+        ValueError: the widths differ, or a side is empty.
+    """
+    source, target = check_pair(source, target)
+    cost = torch.cdist(source.detach().double().cpu(), target.detach().double().cpu()).square()
+    cost = cost / (cost.median() or 1.0)
+    if not entropy and labels is None:
+        return transport_plan(cost).to(source)
+    plan = sinkhorn_plan(cost, entropy)
+    if labels is None:
+        return plan.to(source)
+    members = torch.nn.functional.one_hot(labels.cpu()).to(cost)
+    for _ in range(_MAJORIZATIONS):  # the penalty is concave: its tangent at the plan found before bounds it from above
+        slopes = 0.5 * (members.T @ plan + _SMALLEST_MASS).rsqrt()
+        plan = sinkhorn_plan(cost + class_penalty * (members @ slopes), entropy)
+    return plan.to(source)
+
+
+_MAJORIZATIONS = 10
+_SMALLEST_MASS = 1e-3
+_LARGEST_EXPONENT = 300
+"""Of a cost divided by the entropy: smaller ones do not underflow."""
+
+
+def sinkhorn_plan(cost: Tensor, entropy: float) -> Tensor:
+    """Return the (N, M) plan between uniform masses for a cost (N, M) with entropy, by POT in float64, detached.
+
+    Raises:
+        ValueError: the entropy has no weight.
+
+    >>> sinkhorn_plan(torch.zeros(2, 2), 1.0).tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
+    if entropy <= 0:
+        raise ValueError(f"entropy {entropy}; expected a number > 0, or the exact plan of transport_plan")
+    import ot  # here: it loads SciPy's solvers, which nobody else needs
+
+    values = cost.detach().double().cpu().numpy()
+    masses = [np.full(size, 1 / size) for size in values.shape]
+    method = "sinkhorn" if values.max() < _LARGEST_EXPONENT * entropy else "sinkhorn_log"  # the latter is much slower
+    plan = ot.sinkhorn(*masses, values, entropy, method=method, numItermax=1000, stopThr=1e-7, warn=False)
     return torch.from_numpy(plan).to(cost)

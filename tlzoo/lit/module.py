@@ -338,6 +338,7 @@ def _misplaced(cls: type[Method], name: str, module: type[TransferModule]) -> st
 
 _TAKERS = {
     "FeatureTransform": "DomainData(transform=...)",
+    "FeatureMethod": "tlzoo.methods.transforms.AlignedClassifier",
     "SourceFree": "SourceFreeAdaptation",
     "TestTime": "TestTimeAdaptation",
     "DomainMethod": "DomainAdaptation",

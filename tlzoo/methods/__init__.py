@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from tlzoo.methods.compatibility import Compatibility as Compatibility
     from tlzoo.methods.domain_method import DomainMethod as DomainMethod
     from tlzoo.methods.episode_classifier import EpisodeClassifier as EpisodeClassifier
+    from tlzoo.methods.feature_method import FeatureMethod as FeatureMethod
     from tlzoo.methods.meta_learning import MetaLearner as MetaLearner
     from tlzoo.methods.source_free import SourceFree as SourceFree
+    from tlzoo.methods.source_weighting import SourceWeighting as SourceWeighting
     from tlzoo.methods.statistic import Statistic as Statistic
     from tlzoo.methods.strategy import Strategy as Strategy
+    from tlzoo.methods.target_labeling import TargetLabeling as TargetLabeling
     from tlzoo.methods.test_time import TestTime as TestTime
     from tlzoo.methods.text_compatibility import TextCompatibility as TextCompatibility
     from tlzoo.methods.transforms import FeatureTransform as FeatureTransform
@@ -43,12 +46,15 @@ _BASES = {
     "Compatibility": "compatibility",
     "DomainMethod": "domain_method",
     "EpisodeClassifier": "episode_classifier",
+    "FeatureMethod": "feature_method",
     "FeatureTransform": "transforms",
     "MetaLearner": "meta_learning",
     "Method": "base",
     "SourceFree": "source_free",
+    "SourceWeighting": "source_weighting",
     "Statistic": "statistic",
     "Strategy": "strategy",
+    "TargetLabeling": "target_labeling",
     "TestTime": "test_time",
     "TextCompatibility": "text_compatibility",
     "Weighting": "weighting",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tlzoo.nn import sharing as sharing
     from tlzoo.nn import task_heads as task_heads
     from tlzoo.nn.discriminator import DomainDiscriminator as DomainDiscriminator
+    from tlzoo.nn.feature_classifiers import CLASSIFIERS as CLASSIFIERS
+    from tlzoo.nn.feature_classifiers import LinearSVM as LinearSVM
+    from tlzoo.nn.feature_classifiers import NearestNeighbor as NearestNeighbor
     from tlzoo.nn.logistic import LogisticClassifier as LogisticClassifier
     from tlzoo.nn.memory_bank import MemoryBank as MemoryBank
     from tlzoo.nn.network import Network as Network
@@ -24,10 +27,13 @@ if TYPE_CHECKING:
     from tlzoo.nn.virtual_adversary import VirtualAdversary as VirtualAdversary
 
 _NAMES = {
+    "CLASSIFIERS": "tlzoo.nn.feature_classifiers",
     "DomainDiscriminator": "tlzoo.nn.discriminator",
     "HEADS": "tlzoo.nn.task_heads",
+    "LinearSVM": "tlzoo.nn.feature_classifiers",
     "LogisticClassifier": "tlzoo.nn.logistic",
     "MemoryBank": "tlzoo.nn.memory_bank",
+    "NearestNeighbor": "tlzoo.nn.feature_classifiers",
     "Network": "tlzoo.nn.network",
     "SHARING": "tlzoo.nn.sharing",
     "VirtualAdversary": "tlzoo.nn.virtual_adversary",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LogisticClassifier"]
+__all__ = ["ABSENT", "LogisticClassifier", "check_examples"]
 
-_ABSENT = -100.0
+ABSENT = -100.0
 """The logit of a class without examples; the others add up to 0, so one of them is always higher."""
 
 
@@ -37,6 +37,7 @@ class LogisticClassifier(nn.Module):
     [0, 1]
     """
 
+    weighs: ClassVar[bool] = True
     weight: Tensor
     bias: Tensor
 
@@ -49,25 +50,26 @@ class LogisticClassifier(nn.Module):
         self.register_buffer("bias", torch.full((num_classes,), torch.nan))
 
     @torch.no_grad()
-    def fit(self, features: Tensor, labels: Tensor) -> Self:
-        """Fit it to features (N, D) and labels (N,), in float64.
+    def fit(self, features: Tensor, labels: Tensor, weights: Tensor | None = None) -> Self:
+        """Fit it to features (N, D), labels (N,) and weights (N,) of the examples, in float64.
 
         Raises:
             ValueError: the shapes do not fit, a label is out of range, or there are fewer than two classes.
         """
-        self._check(features, labels)
+        check_examples(features, labels, weights, self.num_features, self.num_classes)
         from sklearn.linear_model import (
             LogisticRegression,
         )  # here, because it loads much that a forward pass does not need
 
         solver = LogisticRegression(C=1 / self.penalty, max_iter=self.steps, tol=1e-6)
-        solver.fit(features.double().cpu().numpy(), labels.cpu().numpy())
+        shares = None if weights is None else weights.double().cpu().numpy()
+        solver.fit(features.double().cpu().numpy(), labels.cpu().numpy(), sample_weight=shares)
         weight, bias = solver.coef_, solver.intercept_
         if len(weight) == 1:  # for two classes there is one row, the difference
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         present = torch.from_numpy(solver.classes_).to(labels)
         self.weight.zero_()
-        self.bias.fill_(_ABSENT)
+        self.bias.fill_(ABSENT)
         self.weight[present] = torch.from_numpy(weight).to(self.weight)
         self.bias[present] = torch.from_numpy(bias).to(self.bias)
         return self
@@ -82,12 +84,23 @@ class LogisticClassifier(nn.Module):
             raise RuntimeError(f"{type(self).__name__} knows no classes yet; call fit first")
         return features @ self.weight.T + self.bias
 
-    def _check(self, features: Tensor, labels: Tensor) -> None:
-        if features.ndim != 2 or features.shape[1] != self.num_features or labels.shape != features.shape[:1]:
-            raise ValueError(
-                f"features and labels of shapes {tuple(features.shape)} and {tuple(labels.shape)}; expected "
-                f"(N, {self.num_features}) and (N,)"
-            )
-        classes = sorted(set(labels.tolist()))
-        if len(classes) < 2 or classes[0] < 0 or classes[-1] >= self.num_classes:
-            raise ValueError(f"labels {classes[:10]}; expected two classes or more, from 0 to {self.num_classes - 1}")
+
+def check_examples(
+    features: Tensor, labels: Tensor, weights: Tensor | None, num_features: int, num_classes: int
+) -> None:
+    """Check what a classifier is fitted to.
+
+    Raises:
+        ValueError: the shapes do not fit, a label is out of range, there are fewer than two classes, or a weight is
+            negative.
+    """
+    if features.ndim != 2 or features.shape[1] != num_features or labels.shape != features.shape[:1]:
+        raise ValueError(
+            f"features and labels of shapes {tuple(features.shape)} and {tuple(labels.shape)}; expected "
+            f"(N, {num_features}) and (N,)"
+        )
+    if weights is not None and (weights.shape != labels.shape or bool((weights < 0).any())):
+        raise ValueError(f"weights of shape {tuple(weights.shape)}; expected {tuple(labels.shape)}, none below 0")
+    classes = sorted(set(labels.tolist()))
+    if len(classes) < 2 or classes[0] < 0 or classes[-1] >= num_classes:
+        raise ValueError(f"labels {classes[:10]}; expected two classes or more, from 0 to {num_classes - 1}")

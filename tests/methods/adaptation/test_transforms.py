@@ -131,7 +131,11 @@ def test_before_the_fit(cls):
         (CORAL(D, C, regularization=0.0), SOURCE[:4], "the matrix is singular"),
         (LinearOT(D, C, regularization=0.0), SOURCE[:4], "LinearOT: the covariance of the source is singular"),
         (LinearOT(D, C), torch.ones(9, D).double(), None),
-        (SubspaceAlignment(D, C, dimensions=4), SOURCE[:4], "4 source features span 3 dimensions and dimensions=4"),
+        (
+            SubspaceAlignment(D, C, dimensions=4),
+            SOURCE[:4],
+            "source features: 4 rows span 3 dimensions and dimensions=4",
+        ),
         (CORAL(D, C), SOURCE[:1], "1 and 30 rows; expected 2 or more a side"),
         (CORAL(D, C), SOURCE[:0], r"CORAL: source features of shape \(0, 5\)"),
         (CORAL(D, C), SOURCE[:, :4], "source features have width 4; it was built with num_features=5"),

@@ -26,8 +26,8 @@ _PROTOCOLS = {
 _OF_METHODS = {
     "TestTime": "test_time:TestTimeProtocol",
     "SourceFree": "source_free:SourceFreeProtocol",
-    "FeatureTransform": "feature_transforms:TransformProtocol",
     "ImageTextClassifier": "image_text:ImageTextProtocol",
+    "FeatureMethod": "feature_transforms:TransformProtocol",
 }
 """Base class of a method -> the protocol that replaces the usual one of domain or episode cells."""
 

@@ -23,7 +23,7 @@ from tlzoo.data.tasks import DomainTask
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.methods.alignment import Alignment
-from tlzoo.methods.transforms import FeatureTransform
+from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.nn.preparation import Side
 from tlzoo.registry import family_of, method_class
 from tlzoo.scoring import ClassScores, scorer
@@ -98,7 +98,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         super().__init__(cell, on_progress)
         if self.task.target_test.labels is None:
             raise ValueError(f"target_test of {self.task.name} has no labels, which a cell is measured by; give labels")
-        if self.task.shots is not None and not issubclass(method_class(cell.method), (Alignment, FeatureTransform)):
+        if self.task.shots is not None and not issubclass(method_class(cell.method), (Alignment, FeatureMethod)):
             raise ValueError(
                 f"{self.task.name} has labelled target examples, which {cell.method} does not learn from beside the "
                 "source; take the task without its shots, or a method of one loss"

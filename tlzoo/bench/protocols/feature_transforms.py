@@ -1,4 +1,4 @@
-"""Transforms of frozen features, fitted once, with a classifier on the aligned source features."""
+"""Methods on frozen features, fitted once, with a classifier on what comes out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import ExampleSet
-from tlzoo.methods.transforms import AlignedClassifier, FeatureTransform
+from tlzoo.methods.feature_method import FeatureMethod
+from tlzoo.methods.transforms import AlignedClassifier
 from tlzoo.nn.preparation import Side
 from tlzoo.registry import create_method
 from tlzoo.types import Prediction, Sees
@@ -37,8 +38,12 @@ class TransformProtocol(DomainProtocol):
         """Return features, and the transform with its classifier, not fitted yet."""
         shape = {"num_features": self.data.num_features, "num_classes": self.task.num_classes}
         method = create_method(cell.method, **shape, **settings)
-        assert isinstance(method, FeatureTransform)
-        model = AlignedClassifier(method, penalty=float(cell.module.get("penalty", 1.0)))
+        assert isinstance(method, FeatureMethod)
+        model = AlignedClassifier(
+            method,
+            classifier=str(cell.module.get("classifier", "logistic")),
+            penalty=cell.module.get("penalty", 1.0),
+        )
         return Run(cell=cell, data=self.data, module=model, method=method, notes={"selection": "fitted once"})
 
     def train(self, run: DomainRun) -> None:
@@ -63,7 +68,7 @@ class TransformProtocol(DomainProtocol):
     def notes(self, run: DomainRun) -> dict[str, Any]:
         """Return the entries of the receipt; dependence is measured on float32 features, as in fitting."""
         classifier = run.module.classifier
-        parameters = classifier.weight.numel() + classifier.bias.numel()
+        parameters = sum(buffer.numel() for buffer in classifier.buffers() if buffer.is_floating_point())
         return {**super().notes(run), "answer": lambda items: run.module(items.float()), "parameters": parameters}
 
 

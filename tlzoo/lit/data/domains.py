@@ -129,8 +129,11 @@ class DomainData(TaskData[DomainTask]):
 
     @property
     def transform_sees(self) -> frozenset[Sees]:
-        """The inputs that the transform was fitted to, in addition to what the module's method declares."""
-        return frozenset() if self.transform is None else self.transform.sees & set(_SIDES.values())
+        """What the transform was fitted to, in addition to what the module's method declares."""
+        if self.transform is None:
+            return frozenset()
+        labels = {Sees.SOURCE_LABELS} if self.transform.supervised else set()
+        return self.transform.sees & {*_SIDES.values(), *labels}
 
     def _prepare(self, module: TransferModule) -> None:
         """Fit transform and scale, the latter to what the module's method may see, as a part of its network.
@@ -158,7 +161,7 @@ class DomainData(TaskData[DomainTask]):
     def _fit_transform(self, transform: FeatureTransform) -> None:
         seen = self.task.training_data(self.transform_sees, by=transform.name)
         target = _values(seen.target) if Sees.TARGET_INPUTS in self.transform_sees else None
-        transform.fit(_values(seen.source), target)
+        transform.fit(_values(seen.source), target, seen.source.labels if transform.supervised else None)
 
     def train_dataloader(self) -> StepLoader[DomainBatch]:
         """Return the stream of training batches; a side that the method does not see is None.

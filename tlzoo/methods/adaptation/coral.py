@@ -27,6 +27,7 @@ class CORAL(FeatureTransform):
         num_features: D.
         num_classes: C.
         regularization: r.
+        standardize: whether each domain is standardized first.
 
     >>> source = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     >>> turn = torch.tensor([[3.0, 1.0], [1.0, 2.0]])
@@ -43,10 +44,12 @@ class CORAL(FeatureTransform):
         year=2016,
         arxiv="1511.05547",
     )
-    variants = ({}, {"regularization": 0.1})
+    variants = ({}, {"regularization": 0.1, "standardize": False})
 
-    def __init__(self, num_features: int, num_classes: int, *, regularization: float = 1.0) -> None:
-        super().__init__(num_features, num_classes)
+    def __init__(
+        self, num_features: int, num_classes: int, *, regularization: float = 1.0, standardize: bool = True
+    ) -> None:
+        super().__init__(num_features, num_classes, standardize=standardize)
         check_at_least(0, regularization=regularization)
         self.regularization = regularization
         self.register_buffer("map", torch.full((num_features, num_features), torch.nan))

@@ -11,7 +11,7 @@ from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, Space
 
-__all__ = ["SubspaceAlignment"]
+__all__ = ["SubspaceAlignment", "principal_directions"]
 
 
 class SubspaceAlignment(FeatureTransform):
@@ -29,6 +29,7 @@ class SubspaceAlignment(FeatureTransform):
         num_features: D.
         num_classes: C.
         dimensions: K; D if there are fewer features.
+        standardize: whether each domain is standardized first.
 
     >>> points = torch.tensor([[2.0, 0.0, 1.0], [-2.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, -1.0, 1.0]])
     >>> SubspaceAlignment(3, 2, dimensions=1).fit(points, points).transform_target(points).shape
@@ -46,8 +47,8 @@ class SubspaceAlignment(FeatureTransform):
     space = Space(dimensions=Choice((20, 40, 80, 160)))
     variants = ({}, {"dimensions": 2})
 
-    def __init__(self, num_features: int, num_classes: int, *, dimensions: int = 80) -> None:
-        super().__init__(num_features, num_classes)
+    def __init__(self, num_features: int, num_classes: int, *, dimensions: int = 80, standardize: bool = True) -> None:
+        super().__init__(num_features, num_classes, standardize=standardize)
         check_counts(dimensions=dimensions)
         self.dimensions = min(dimensions, num_features)
         for side in ("source", "target"):
@@ -67,22 +68,10 @@ class SubspaceAlignment(FeatureTransform):
         check_pair(source, target, least=2)
         bases = {}
         for name, features in (("source", source.double()), ("target", target.double())):
-            bases[name] = self._directions(self._remember(name, features), name)
+            points = self._remember(name, features)
+            bases[name] = principal_directions(points, self.dimensions, what=f"SubspaceAlignment: {name} features")
         self.get_buffer("source_map").copy_(bases["source"] @ (bases["source"].T @ bases["target"]))
         self.get_buffer("target_map").copy_(bases["target"])
-
-    def _directions(self, points: Tensor, name: str) -> Tensor:
-        """Return the (D, K) principal directions of centered points (N, D)."""
-        _, lengths, directions = torch.linalg.svd(points, full_matrices=False)
-        rounding = max(points.shape) * torch.finfo(points.dtype).eps * float(lengths[0])
-        spanned = int((lengths > rounding).sum())
-        if spanned < self.dimensions:
-            raise ValueError(
-                f"{type(self).__name__}: {len(points)} {name} features span {spanned} dimensions and "
-                f"dimensions={self.dimensions}; give more examples or a smaller number"
-            )
-        first: Tensor = directions[: self.dimensions].T
-        return first
 
     def map_source(self, features: Tensor) -> Tensor:
         """Map features (B, D) to (B, K), in the coordinates of the target."""
@@ -91,3 +80,26 @@ class SubspaceAlignment(FeatureTransform):
     def map_target(self, features: Tensor) -> Tensor:
         """Map features (B, D) to their (B, K) coordinates."""
         return self._standardized(features, "target") @ fitted(self, "target_map")
+
+
+def principal_directions(points: Tensor, count: int, *, what: str) -> Tensor:
+    """Return the first ``count`` principal directions (D, K) of points (N, D), which are centered first.
+
+    Args:
+        points: (N, D).
+        count: K.
+        what: the points in words, for the error.
+
+    Raises:
+        ValueError: the points span fewer dimensions.
+    """
+    _, lengths, directions = torch.linalg.svd(points - points.mean(dim=0), full_matrices=False)
+    rounding = max(points.shape) * torch.finfo(points.dtype).eps * float(lengths[0])
+    spanned = int((lengths > rounding).sum())
+    if spanned < count:
+        raise ValueError(
+            f"{what}: {len(points)} rows span {spanned} dimensions and dimensions={count}; give more examples or a "
+            "smaller number"
+        )
+    first: Tensor = directions[:count].T
+    return first

@@ -18,6 +18,7 @@ class Unaligned(FeatureTransform):
     Args:
         num_features: D.
         num_classes: C.
+        standardize: False for features as they are.
     """
 
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})

@@ -17,13 +17,15 @@ from tlzoo.methods.conformance.source_free import SourceFreeScenario
 from tlzoo.methods.conformance.strategy import StrategyScenario
 from tlzoo.methods.conformance.test_time import TestTimeScenario
 from tlzoo.methods.conformance.texts import TextScenario
-from tlzoo.methods.conformance.transforms import TransformScenario
+from tlzoo.methods.conformance.transforms import FitScenario, TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.image_text_classifier import ImageTextClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.source_free import SourceFree
+from tlzoo.methods.source_weighting import SourceWeighting
 from tlzoo.methods.strategy import Strategy
+from tlzoo.methods.target_labeling import TargetLabeling
 from tlzoo.methods.test_time import TestTime
 from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.methods.transforms import FeatureTransform
@@ -36,6 +38,8 @@ _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (Alignment, AlignmentScenario),
     (Alternating, AlternatingScenario),
     (FeatureTransform, TransformScenario),
+    (SourceWeighting, FitScenario),
+    (TargetLabeling, FitScenario),
     (SourceFree, SourceFreeScenario),
     (TestTime, TestTimeScenario),
     (EpisodeClassifier, EpisodeScenario),

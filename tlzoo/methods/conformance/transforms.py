@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Scenario, Subject, normal, reordered, require_shape
 from tlzoo.types import Sees
 
-__all__ = ["TransformScenario"]
+__all__ = ["FitScenario", "TransformScenario"]
 
 _D = SHAPE["num_features"]
 _FIT = ("train.source", "train.target")
@@ -31,7 +31,8 @@ class TransformScenario(Scenario):
     def make_ready(self, subject: Subject, inputs: Inputs) -> None:
         """Fit it, with the target only if it sees that."""
         sees_target = Sees.TARGET_INPUTS in self.cls.sees
-        subject.method.fit(inputs["train.source"], inputs["train.target"] if sees_target else None)
+        target = inputs["train.target"] if sees_target else None
+        subject.method.fit(inputs["train.source"], target, inputs["train.labels"])
 
     def inputs(
         self,
@@ -47,6 +48,7 @@ class TransformScenario(Scenario):
         made = {side: normal(generator, 5, _D, dtype=dtype) for side in ("source", "target")}
         train = {name: normal(generator, size, width, dtype=dtype) for name, size in zip(_FIT, sizes, strict=True)}
         train["train.target"] = 2 * train["train.target"] + 0.5
+        train["train.labels"] = torch.arange(sizes[0]) % SHAPE["num_classes"]
         return made | train if fit else made
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
@@ -59,7 +61,11 @@ class TransformScenario(Scenario):
         for side, result in zip(("source", "target"), mapped, strict=True):
             require_shape(self, result, (len(inputs[side]), method.width))
         size: Tensor = mapped[0].square().mean() + mapped[1].square().mean()
-        return size
+        return size + self.fitted(method)
+
+    def fitted(self, method: Any) -> Tensor:
+        """Return what else the fit gave, as a scalar; 0 for transforms."""
+        return torch.zeros(())
 
     def reached(self, subject: Subject, inputs: Inputs) -> list[Tensor]:
         """Return the features to transform, because a network before them may be trained."""
@@ -94,3 +100,13 @@ class TransformScenario(Scenario):
         if Sees.TARGET_INPUTS in self.cls.sees:
             made["no target"] = self.inputs(fit=True, sizes=(4, 0))
         return made
+
+
+class FitScenario(TransformScenario):
+    """The same for methods whose fit gives weights of the source or labels of the target."""
+
+    def fitted(self, method: Any) -> Tensor:
+        """Return the mean square of the weights or probabilities."""
+        name = "weights" if "weights" in dict(method.named_buffers()) else "probabilities"
+        found: Tensor = method.get_buffer(name).square().mean()
+        return found
