@@ -59,6 +59,8 @@ class Stream(IntEnum):
     """Corruption of a test picture; key: (corruption, item)."""
     TARGET_START = 17
     """Order in which the target reaches a source-free method before training; no key."""
+    SOURCE_DRAW = 18
+    """Which source examples a run trains on; no key."""
 
 
 _SEEDS = 2**64

@@ -36,6 +36,7 @@ Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
 _PLACES = ("amazon", "movies", "news", "tweets")
+_OFFICE_CALTECH10 = ("amazon", "Caltech10", "dslr", "webcam")
 _FOLDER, _XLSA17 = "folder:", "xlsa17:"
 ON_DISK: dict[str, Kind] = {
     f"{_FOLDER}SOURCE->TARGET": "domain",
@@ -115,8 +116,9 @@ def load_task(name: _Named, root: _Root = None, *, kind: Kind | None = None) -> 
             makes one; ``folder:SOURCE->TARGET`` for images laid out as ``root/domain/class/*.jpg``; or
             ``xlsa17:DATASET`` (``xlsa17:DATASET:generalized``) for ``root/DATASET/res101.mat`` and
             ``att_splits.mat``. In domain tasks, SOURCE and TARGET may each join several domains with ``+``; a suffix
-            such as ``:3shot`` gives every method that many labelled target examples per class. ``TASK:few`` asks the
-            test of a task from a few labelled examples alone, see :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
+            such as ``:3shot`` gives every method that many labelled target examples per class. ``:literature`` trains
+            and tests on whole domains, as published tables do; ``:literature-20`` also draws 20 source examples a class
+            in every run. ``TASK:few`` asks the test of a task from a few labelled examples alone, see :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
             ``emoji/subcategory:SOURCE->TARGET:draw0``, the same test from descriptions or a few labelled pictures
             ``emoji/subcategory:TARGET:draw0:names`` and ``:few``, see docs/exchange-rate.md. A mapping
             describes a task on your own files, as in a suite: ``{"kind": "domain", "from": "my.npz"}``.
@@ -226,11 +228,12 @@ def reference(name: str) -> str:
 
 
 def _without_shots(name: str) -> tuple[str, str]:
-    found = _SHOTS.fullmatch(name) or _FEW.fullmatch(name)
+    found = _SHOTS.fullmatch(name) or _FEW.fullmatch(name) or _LITERATURE.fullmatch(name)
     return (found["task"], name.removeprefix(found["task"])) if found else (name, "")
 
 
 _SHOTS = re.compile(r"(?P<task>.+):(?P<shots>\d+)shot")
+_LITERATURE = re.compile(r"(?P<task>.+):literature(-(?P<draws>[1-9]\d*))?")
 _FEW = re.compile(r"(?P<task>.+):(?P<view>few|names)")
 _EXCHANGE = re.compile(
     r"emoji/(?P<classes>subcategory|concept):((?P<source>[a-z]+)->)?(?P<target>[a-z]+):draw(?P<draw>\d|dev)"
@@ -241,7 +244,10 @@ _SEVERAL = re.compile(r"(?P<family>[^:]+:)(?P<source>[^:]+)->(?P<target>[^:]+)(?
 
 
 def _derived(name: str, root: _Root) -> Task | None:
-    """Return the task of a name with shots, several domains or another view of one test; None for any other name."""
+    """Return the task of a name with shots, a published protocol, several domains or another view of one test.
+
+    None for any other name.
+    """
     if found := _EXCHANGE.fullmatch(name):
         return _exchanged(name, **{key: value and value.lower() for key, value in found.groupdict().items()})
     if found := _FEW.fullmatch(name):
@@ -254,6 +260,12 @@ def _derived(name: str, root: _Root) -> Task | None:
             raise ValueError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have shots (:Nshot)")
         few: Task = replace(task.semi_supervised(int(found["shots"])), name=name)
         return few
+    if found := _LITERATURE.fullmatch(name):
+        task = load_task(found["task"], root)
+        if task.kind != "domain":
+            raise ValueError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have :literature")
+        published: Task = replace(task.literature(source_draw=int(found["draws"] or 0)), name=name)
+        return published
     found = _SEVERAL.fullmatch(name)
     if found is None or "+" not in found["source"] + found["target"]:
         return None
@@ -358,6 +370,10 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
                 kind="domain", module="corruption_streams", function="corruption_stream", arguments=arguments
             )
             yield f"{collection}-c:{stream}", entry
+    for source, target in permutations(_OFFICE_CALTECH10, 2):
+        entry = between("office_caltech10", "office_caltech10", source, target)
+        files = f"{source}_SURF_L10.mat and {target}_SURF_L10.mat"
+        yield f"office_caltech10:{source}->{target}", replace(entry, folder_contents=files)
     for first in range(1, 10, 2):
         yield f"watch:{first}->{first + 1}", between("watch", "watch_adaptation", first, first + 1)
 

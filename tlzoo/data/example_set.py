@@ -143,6 +143,10 @@ class ExampleSet:
         """Return the same examples with other labels (N,)."""
         return self._changed(labels=class_labels(labels, size=len(self)).numpy())
 
+    def without_domains(self) -> Self:
+        """Return the same examples without domain indices."""
+        return self._changed(domains=None)
+
     def joined(self, other: Self) -> Self:
         """Return these examples followed by others of the same kind, with inputs read into memory.
 

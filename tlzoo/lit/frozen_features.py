@@ -27,9 +27,12 @@ def with_features(task: T, backbone: str | nn.Module, *, cache: FeatureCache | N
     """Return the task with the frozen backbone's features instead of its inputs.
 
     The backbone runs once over the whole raw set behind the task's examples; later runs and tasks that share the set
-    read the cache.
+    read the cache. ``"identity"`` leaves a task of features as it is.
     """
-    network = _network(backbone, next(iter(task.sets().values())))
+    examples = next(iter(task.sets().values()))
+    if backbone == "identity" and examples.modality == "features":
+        return task
+    network = _network(backbone, examples)
     store = cache or FeatureCache()
 
     return task.map_sets(lambda examples: store.apply(network, examples))

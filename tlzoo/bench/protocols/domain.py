@@ -118,7 +118,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
     @classmethod
     def load(cls, cell: Cell, task: DomainTask) -> DomainData:
         """Return source and target."""
-        return domain_data(cell, task)
+        return domain_data(cell, task.drawn(seed=cell.seed))
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return data and module, before training."""
@@ -197,11 +197,17 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
     def notes(self, run: DomainRun) -> dict[str, Any]:
         """Return the declared entries of the receipt; the measured ones are added later."""
         few, transform = self.task.shots is not None, run.data.transform
+        trained_on = self.task.transductive and Sees.TARGET_INPUTS in run.method.sees | run.data.transform_sees
         return {
             "answer": run.module,
             "selection": "last step",
             "parameters": trained_parameters(run.module),
-            "shown": {*([Sees.TARGET_LABELS] if few else []), *run.data.transform_sees},
+            "shown": {
+                *([Sees.TARGET_LABELS] if few else []),
+                *run.data.transform_sees,
+                *([Sees.TEST_INPUTS] if trained_on else []),
+            },
+            "transductive": True if trained_on else None,
             "shots": self.task.shots_per_class if few else None,
             "transform": None if transform is None else transform.name,
         }

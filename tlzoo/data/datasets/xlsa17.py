@@ -16,7 +16,7 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.spelling import nearest
 
-__all__ = ["xlsa17"]
+__all__ = ["read_matlab", "xlsa17"]
 
 _FEATURES, _SPLITS = "res101.mat", "att_splits.mat"
 _PLACES = ("train_loc", "val_loc", "trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -41,7 +41,10 @@ def xlsa17(name: str, *, root: Path, dataset: str, generalized: bool = False) ->
             and test overlap.
     """
     folder = _folder(root, dataset)
-    images, splits = _read(folder / _FEATURES, ("features", "labels")), _read(folder / _SPLITS, ("att", *_PLACES))
+    images, splits = (
+        read_matlab(folder / _FEATURES, ("features", "labels")),
+        read_matlab(folder / _SPLITS, ("att", *_PLACES)),
+    )
     features = np.ascontiguousarray(images["features"].T, dtype=np.float32)
     labels = images["labels"].ravel().astype(np.int64) - 1
     attributes = np.ascontiguousarray(splits["att"].T, dtype=np.float32)
@@ -77,7 +80,12 @@ def _folder(root: Path, dataset: str) -> Path:
     return root / dataset
 
 
-def _read(file: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def read_matlab(file: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Return the entries of a MATLAB file.
+
+    Raises:
+        ValueError: it cannot be read, or has no entry of a name that is wanted.
+    """
     from scipy.io import loadmat
 
     try:

@@ -48,12 +48,16 @@ class DomainTask(Task):
         source_names: names of several sources in the order of their ``domains``; otherwise empty.
         target_names: names of several targets in the order of their ``domains``; otherwise empty.
         mirrored: whether a mirrored item has the same class, so that augmented views may be mirrored.
+        transductive: whether methods train on the inputs that they are tested on, as published tables do.
+        source_draw: source examples a class that every run draws to train on; 0 for all.
     """
 
     kind: ClassVar[str] = "domain"
     # class names and labels say what is unknown, and what is measured does not depend on mirroring
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown", "mirrored"})
-    _not_if_empty: ClassVar[frozenset[str]] = frozenset({"shots", "source_names", "target_names"})
+    _not_if_empty: ClassVar[frozenset[str]] = frozenset(
+        {"shots", "source_names", "target_names", "transductive", "source_draw"}
+    )
     _labelled: ClassVar[frozenset[str]] = frozenset({"source_train", "source_test", "shots"})
     _partly_labelled: ClassVar[frozenset[str]] = frozenset({"target_train"})
     source_train: ExampleSet
@@ -66,6 +70,8 @@ class DomainTask(Task):
     source_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     mirrored: bool = False
+    transductive: bool = False
+    source_draw: int = 0
 
     def training_data(self, sees: Collection[Sees], *, by: str) -> DomainTrainingData:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
@@ -80,6 +86,41 @@ class DomainTask(Task):
         """Return the task without source examples, for methods that adapt a source model."""
         nobody = np.empty(0, dtype=np.int64)
         return replace(self, source_train=self.source_train.subset(nobody), source_test=self.source_test.subset(nobody))
+
+    def literature(self, *, source_draw: int = 0) -> Self:
+        """Return the task of published tables: trained on both whole domains, tested on the whole target.
+
+        Test inputs are seen in training, so figures are not those of new examples; receipts and tables say so.
+
+        Args:
+            source_draw: source examples a class that every run draws, or all of a class that has fewer; 0 for all.
+
+        Raises:
+            ValueError: the task has shots, or is one already.
+        """
+        if self.shots is not None or self.transductive:
+            raise ValueError(f"{self.name} has no protocol of the literature beside its own; load it without suffixes")
+        target = ExampleSet.pooled([self.target_train, self.target_test]).without_domains()
+        return replace(
+            self,
+            source_train=ExampleSet.pooled([self.source_train, self.source_test]).without_domains(),
+            source_test=self.source_test.subset(np.empty(0, dtype=np.int64)),
+            target_train=target,
+            target_test=target,
+            transductive=True,
+            source_draw=source_draw,
+        )
+
+    def drawn(self, *, seed: int) -> Self:
+        """Return the task with the ``source_draw`` source examples a class that a run of ``seed`` trains on."""
+        if not self.source_draw:
+            return self
+        random = numpy_generator(seed, Stream.SOURCE_DRAW)
+        assert self.source_train.labels is not None
+        order = random.permutation(len(self.source_train))
+        classes = self.source_train.labels[order]
+        kept = [order[classes == label][: self.source_draw] for label in range(self.num_classes)]
+        return replace(self, source_train=self.source_train.subset(np.sort(np.concatenate(kept))))
 
     def with_target_shots(self, shots: int, *, seed: int) -> Self:
         """Return the task with at most ``shots`` target training examples per class, drawn by ``seed``."""
