@@ -96,9 +96,9 @@ class DomainTask(Task):
             source_draw: source examples a class that every run draws, or all of a class that has fewer; 0 for all.
 
         Raises:
-            ValueError: the task has shots, or is one already.
+            ValueError: the task has shots or several domains a side, or is one already.
         """
-        if self.shots is not None or self.transductive:
+        if self.shots is not None or self.transductive or self.source_names or self.target_names:
             raise ValueError(f"{self.name} has no protocol of the literature beside its own; load it without suffixes")
         target = ExampleSet.pooled([self.target_train, self.target_test]).without_domains()
         return replace(
