@@ -126,5 +126,5 @@ def sinkhorn_plan(cost: Tensor, entropy: float) -> Tensor:
     values = cost.detach().double().cpu().numpy()
     masses = [np.full(size, 1 / size) for size in values.shape]
     method = "sinkhorn" if values.max() < _LARGEST_EXPONENT * entropy else "sinkhorn_log"  # the latter is much slower
-    plan = ot.sinkhorn(*masses, values, entropy, method=method, numItermax=1000, stopThr=1e-7, warn=False)
+    plan = ot.sinkhorn(*masses, values, entropy, method=method, numItermax=2000, stopThr=1e-9, warn=False)
     return torch.from_numpy(plan).to(cost)
