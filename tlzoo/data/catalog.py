@@ -118,7 +118,8 @@ def load_task(name: _Named, root: _Root = None, *, kind: Kind | None = None) -> 
             ``att_splits.mat``. In domain tasks, SOURCE and TARGET may each join several domains with ``+``; a suffix
             such as ``:3shot`` gives every method that many labelled target examples per class. ``:literature`` trains
             and tests on whole domains, as published tables do; ``:literature-20`` also draws 20 source examples a class
-            in every run. ``TASK:few`` asks the test of a task from a few labelled examples alone, see :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
+            in every run. ``TASK:few`` asks the test of a task from a few labelled examples alone, see
+            :mod:`tlzoo.data.few_labels`. Emoji of 20 classes are
             ``emoji/subcategory:SOURCE->TARGET:draw0``, the same test from descriptions or a few labelled pictures
             ``emoji/subcategory:TARGET:draw0:names`` and ``:few``, see docs/exchange-rate.md. A mapping
             describes a task on your own files, as in a suite: ``{"kind": "domain", "from": "my.npz"}``.
