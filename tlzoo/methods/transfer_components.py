@@ -77,11 +77,15 @@ class TransferComponents(FeatureTransform):
         check_pair(source, target)
         sides = [self._remember(name, side.double()) for name, side in (("source", source), ("target", target))]
         points = torch.cat([self._scaled(side) for side in sides])
-        left, lengths, right = torch.linalg.svd(points, full_matrices=False)
-        kept = lengths > max(points.shape) * torch.finfo(points.dtype).eps * lengths[0]
+        # by the smaller of both products, which is several times faster than singular vectors of the points
+        wide = len(points) < points.shape[1]
+        squares, vectors = torch.linalg.eigh(points @ points.T if wide else points.T @ points)
+        kept = squares > max(points.shape) * torch.finfo(points.dtype).eps * squares[-1]
         if not kept.any():
             raise ValueError(f"{type(self).__name__}: all features are 0 once standardized; nothing varies")
-        return left[:, kept], lengths[kept], right[kept].T
+        lengths, vectors = squares[kept].sqrt(), vectors[:, kept]
+        others = (points.T if wide else points) @ vectors / lengths
+        return (vectors, lengths, others) if wide else (others, lengths, vectors)
 
     def learn(self, points: Tensor, contrasts: Tensor, back: Tensor) -> Tensor:
         """Find the components of points (N + M, R) and return the mapped points (N + M, K).

@@ -220,9 +220,9 @@ def test_transport_moves_examples_to_the_means_of_pots_plans(plan):
     cost = ot.dist(ours, theirs)
     cost /= np.sort(cost, axis=None)[(N * M - 1) // 2]
     masses = np.full(N, 1 / N), np.full(M, 1 / M)
-    settings = {"stopThr": 1e-10, "numItermax": 9999, "warn": False}
-    solved = ot.emd(*masses, cost) if plan == "exact" else ot.sinkhorn(*masses, cost, 0.1, **settings)
-    method = OTMapping(D, C, plan=plan).double().fit(SOURCE, TARGET)
+    settings = {"stopThr": 1e-12, "numItermax": 9999}
+    solved = ot.emd(*masses, cost) if plan == "exact" else ot.sinkhorn(*masses, cost, 0.5, **settings)
+    method = OTMapping(D, C, plan=plan, entropy=0.5).double().fit(SOURCE, TARGET)
     np.testing.assert_allclose(method.transform_source(SOURCE).numpy(), N * solved @ theirs, atol=1e-4)
     np.testing.assert_allclose(method.transform_target(TARGET).numpy(), theirs, atol=1e-12)
     beside = method.transform_source(SOURCE[:1] + 1e-3) - method.transform_source(SOURCE[:1])

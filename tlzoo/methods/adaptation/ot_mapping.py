@@ -107,5 +107,6 @@ class OTMapping(FeatureTransform):
     def map_source(self, features: Tensor) -> Tensor:
         """Move features (B, D) as the nearest source example of the fit."""
         points, anchors = self._standardized(features, "source"), fitted(self, "anchors")
-        nearest = torch.cdist(points, anchors, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+        # in float64, where the rounding of the products that make this fast changes no neighbor
+        nearest = torch.cdist(points.double(), anchors.double(), compute_mode="use_mm_for_euclid_dist").argmin(dim=1)
         return points + (fitted(self, "images") - anchors)[nearest]

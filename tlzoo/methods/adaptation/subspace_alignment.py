@@ -93,13 +93,20 @@ def principal_directions(points: Tensor, count: int, *, what: str) -> Tensor:
     Raises:
         ValueError: the points span fewer dimensions.
     """
-    _, lengths, directions = torch.linalg.svd(points - points.mean(dim=0), full_matrices=False)
-    rounding = max(points.shape) * torch.finfo(points.dtype).eps * float(lengths[0])
-    spanned = int((lengths > rounding).sum())
+    centered = points - points.mean(dim=0)
+    # by the smaller of both products, which is several times faster than singular vectors of the points
+    if len(centered) > centered.shape[1]:
+        squares, vectors = torch.linalg.eigh(centered.T @ centered)
+        directions = vectors.flip(1)
+    else:
+        squares, vectors = torch.linalg.eigh(centered @ centered.T)
+        directions = torch.nn.functional.normalize(centered.T @ vectors.flip(1), dim=0)
+    rounding = max(points.shape) * torch.finfo(points.dtype).eps * float(squares[-1])
+    spanned = int((squares > rounding).sum())
     if spanned < count:
         raise ValueError(
             f"{what}: {len(points)} rows span {spanned} dimensions and dimensions={count}; give more examples or a "
             "smaller number"
         )
-    first: Tensor = directions[:count].T
+    first: Tensor = directions[:, :count]
     return first
