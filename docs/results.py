@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.published import Published, published
 from tlzoo.bench.report.tables import compared_by
 from tlzoo.data.catalog import task_revision
 from tlzoo.stats import mean_of_known, paired_difference, summary
@@ -62,6 +63,7 @@ class _Group:
     tasks: list[str]
     rows: list[_Row]
     metric: str = _METRIC
+    literature: tuple[Published, ...] = ()
 
 
 def results(table: Table, folder: Path = FOLDER, suite: str | None = None) -> str:
@@ -88,6 +90,7 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
     for group in _groups(suite["cells"]):
         own = str(metrics.get(group.title, _METRIC))
         group.metric = own if own.endswith("accuracy") else _METRIC
+        group.literature = tuple(each for each in published(suite["suite"]) if each.group == group.title)
         several = len(group.tasks) > 1
         names = ", ".join(f"`{task}`" for task in group.tasks)
         title = f"**{group.title}:** " if group.title else ""
@@ -96,6 +99,7 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
         yield table(_header(group), rows)
         if any(line[1].endswith(_TUNED) for line in rows):
             yield f"{_TUNED} settings chosen on validation labels"
+        yield from _literature(group)
         yield from _of_older_revisions(group)
         if alone:
             yield from _choices(group, table)
@@ -137,7 +141,8 @@ def _groups(cells: list[dict[str, Any]]) -> list[_Group]:
 
 
 def _header(group: _Group) -> tuple[str, ...]:
-    header = ("what methods see", "method", "mean", "95 % interval", "runs")
+    header: tuple[str, ...] = ("what methods see", "method", "mean", "95 % interval", "runs")
+    header += ("published",) if group.literature else ()
     further = tuple(name.removeprefix("test/").replace("/", " ").replace("_", " ") for name in _further(group))
     if len(group.tasks) < 2:
         return (*header, *further)
@@ -179,10 +184,30 @@ def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
             half = next(iter(row.cells.values()))["metrics"].get("test/interval")
             interval = "one run" if half is None or several else f"± {100 * half:.1f}, within the run"
         line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, str(found.n)
+        if group.literature:
+            line = (*line, _published(group, row.label))
         apart = [f"{mean_of_known(row.of(task, group.metric).values()):.1f}" for task in group.tasks] if several else []
         others = [_figure(_overall(row, group, name)) for name in _further(group)]
         yield (*line, *others, *(_gap(group, row) if several else ()), *apart)
         before = row.sees
+
+
+def _published(group: _Group, label: str) -> str:
+    """Return the published mean of a row, in percent."""
+    found = next((each for each in group.literature if each.label == label), None)
+    return "" if found is None else f"{100 * found.of(None):.1f}{'' if found.confirmed else ' ‡'}"
+
+
+def _literature(group: _Group) -> Iterator[str]:
+    """Say where published values were read, and list those that no row of ours has."""
+    if not group.literature:
+        return
+    labels = {row.label for row in group.rows}
+    if missing := [each for each in group.literature if each.label not in labels]:
+        listed = ", ".join(f"{each.label} {_published(group, each.label)}" for each in missing)
+        yield f"Published, not rerun here: {listed}."
+    recalled = " ‡ recalled, not confirmed." if any(not each.confirmed for each in group.literature) else ""
+    yield f"Published: {'. '.join(dict.fromkeys(each.note for each in group.literature))}.{recalled}"
 
 
 def _reference(group: _Group, label: str) -> _Row | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,14 +47,18 @@ class Layout:
 
 def layout(table: Table) -> Layout:
     """Return a table as text."""
-    sections = tuple((section.title, tuple(rows(table, section))) for section in table.sections)
-    return Layout(table.title, tuple(header(table)), sections, tuple(footnotes(table)))
+    sections = [(section.title, tuple(rows(table, section))) for section in table.sections]
+    if table.not_rerun:
+        sections.append(("published, not rerun here", tuple(_not_rerun(table))))
+    return Layout(table.title, tuple(header(table)), tuple(sections), tuple(footnotes(table)))
 
 
 def header(table: Table) -> list[str]:
     """Return the column names."""
     unit = " (%)" if table.group.percent else ""
     names = ["method", f"{table.group.metric}{unit}", "std", "95 % interval", "runs"]
+    if table.literature:
+        names.append(f"published{unit}")
     if table.reference:
         names.append(f"gain over {table.reference}")
     if table.task is None:
@@ -85,7 +90,8 @@ def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
 def _row(table: Table, line: Line) -> Row:
     label = Entry(line.label + (" (oracle)" if line.oracle else "") + (" †" if line.chosen_on_labels else ""))
     if not line.values:
-        return Row((label,), "failed" if line.failures else "", _message(line))
+        shown = [] if table.published(line.label) is None else [*[Entry(DASH)] * 4, _published(table, line.label)]
+        return Row((label, *shown), "failed" if line.failures else "", _message(line))
     count = str(len(line.values)) if len(line.values) == line.wanted else f"{len(line.values)} of {line.wanted}"
     s = line.summary
     entries = [
@@ -94,6 +100,7 @@ def _row(table: Table, line: Line) -> Row:
         Entry(number(s.std, table), s.std),
         _interval(line, table),
         Entry(count, len(line.values)),
+        *([_published(table, line.label)] if table.literature else []),
     ]
     if table.reference:
         entries.append(_gain(line, table))
@@ -102,6 +109,20 @@ def _row(table: Table, line: Line) -> Row:
     entries += [_extra(name, line.extras[name], table) for name in table.group.columns]
     emphasis: Emphasis = "oracle" if line.oracle else "best" if line.best else "tied" if line.tied else ""
     return Row(tuple(entries), emphasis, _message(line))
+
+
+def _published(table: Table, label: str) -> Entry:
+    found = table.published(label)
+    if found is None:
+        return Entry(DASH)
+    value = table.value_of(found)
+    return Entry(number(value, table) + ("" if found.confirmed else " ‡"), value)
+
+
+def _not_rerun(table: Table) -> Iterator[Row]:
+    """Yield the rows of methods that have published values only."""
+    for found in table.not_rerun:
+        yield Row((Entry(found.label), *[Entry(DASH)] * 4, _published(table, found.label)), "")
 
 
 def _extra(name: str, value: float, table: Table) -> Entry:
@@ -165,6 +186,10 @@ def footnotes(table: Table) -> list[str]:
         notes.append("the oracle trains on target labels: a bound, not a rival")
     if any(line.chosen_on_labels for line in lines):
         notes.append("† settings chosen on validation labels")
+    if table.literature:
+        notes.append(f"published: {'. '.join(each.note for each in table.literature)}")
+    if any(not each.confirmed for each in table.literature):
+        notes.append("‡ recalled, not confirmed")
     if any(line.summary.dropped for line in lines):
         notes.append("undefined figures (NaN) are left out of means")
     return notes

@@ -12,6 +12,7 @@ from tlzoo.bench.baselines import (
     reference,
 )
 from tlzoo.bench.plan import Plan
+from tlzoo.bench.published import Published, published
 from tlzoo.bench.report.lines import Line, averaged, build_lines, difference
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group
@@ -39,13 +40,32 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Sections over one task and backbone, or over the mean of several tasks (``task`` None)."""
+    """Sections over one task and backbone, or over the mean of several tasks (``task`` None).
+
+    ``literature`` has published values of its group, of its rows and of others.
+    """
 
     group: Group
     task: str | None
     backbone: str | None
     sections: tuple[Section, ...]
     reference: str
+    literature: tuple[Published, ...] = ()
+
+    def value_of(self, found: Published) -> float:
+        """Return a published value of its task, or the mean of all."""
+        names = [task.value for task in self.group.tasks]
+        return found.of(None if self.task is None else names.index(self.task))
+
+    def published(self, label: str) -> Published | None:
+        """Return the published values of a row, or None."""
+        return next((found for found in self.literature if found.label == label), None)
+
+    @property
+    def not_rerun(self) -> list[Published]:
+        """Published values of methods that the group has no row of."""
+        labels = {line.label for line in self.lines}
+        return [found for found in self.literature if found.label not in labels]
 
     @property
     def title(self) -> str:
@@ -107,6 +127,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         backbone=backbone,
         sections=tuple(sections),
         reference=against.label if against else "",
+        literature=tuple(found for found in published(plan.suite.name) if found.group == group.title),
     )
 
 
