@@ -37,6 +37,9 @@ class ROID(Online):
     ``augment`` the symmetric cross-entropy to changed inputs is added. Then the weights move to those of the source
     model by 1 - ``keep``, and the logits are multiplied by the smoothed mean of the batch's predictions.
 
+    Differs from the paper: the user says how inputs are changed (``augment``), as that depends on their kind; without
+    it there is no consistency.
+
     Args:
         model: the source model; copied.
         lr: learning rate of Adam.

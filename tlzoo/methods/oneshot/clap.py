@@ -42,7 +42,7 @@ class CLAP(ImageTextClassifier):
         arxiv="2312.12730",
     )
 
-    space = Space(lr=LogUniform(0.03, 30.0))
+    space = Space(lr=LogUniform(0.03, 10.0))  # above, the pull overshoots
 
     def __init__(self, *, scale: float = 100.0, steps: int = 300, lr: float = 0.1, text_norm: float = 10.0) -> None:
         super().__init__(scale=scale)
