@@ -59,7 +59,9 @@ def exchange_tables(table: Callable[..., str]) -> str:
 def _family(family: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
     yield f"**{_TITLES.get(family['family'], family['family'])}.** {currency_line(family)}"
     header, *lines = rate_lines(family)
-    yield table(header, [(in_words(way), *rest) for way, *rest in lines])
+    times = family["seconds"]
+    shown = [(in_words(way), *rest, f"{times[way]:.1f}" if way in times else "") for way, *rest in lines]
+    yield table((*header, "time"), shown)
     if len(family["targets"]) > 2:
         yield _agreement(family)
 

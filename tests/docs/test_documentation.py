@@ -40,6 +40,29 @@ def test_readmes_figure_is_of_the_committed_results(tmp_path):
     assert f"docs/figures/{figures.FIGURE.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("tables")
+def test_figures_of_the_exchange_rate_are_of_the_committed_results(tmp_path):
+    rates = importlib.import_module("rates")
+    rates.draw(tmp_path)
+    page = (ROOT / "docs" / "exchange-rate.md").read_text(encoding="utf-8")
+    for name in rates.FIGURES:
+        assert rates.digest() in (ROOT / "docs" / "figures" / name).read_text(encoding="utf-8"), (
+            "run python docs/rates.py"
+        )
+        assert rates.digest() in (tmp_path / name).read_text(encoding="utf-8")
+        assert f"(figures/{name})" in page
+
+
+@pytest.mark.usefixtures("tables")
+def test_agreement_of_targets_is_a_rank_correlation():
+    from scipy.stats import spearmanr
+
+    rates = importlib.import_module("rates")
+    one, other = ["a", "b", "c", "d"], ["b", "a", "d", "c"]
+    places = [[order.index(way) for way in sorted(one)] for order in (one, other)]
+    assert rates._spearman(one, other) == pytest.approx(spearmanr(*places).statistic)
+
+
 def test_a_page_without_marks_is_refused(tables):
     with pytest.raises(ValueError, match="put both lines where the table goes"):
         tables.refreshed("# tlzoo\n")

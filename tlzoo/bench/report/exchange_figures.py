@@ -74,6 +74,7 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figu
     rates, shots = family["overall"]["rates"], family["shots"]
     renamed = {way.replace("domain", "style"): way for way in rates}  # of tasks of one's own
     parts = [(color, [renamed[way] for way in ways if way in renamed]) for color, ways in _PARTS]
+    parts = [(color, ways) for color, ways in parts if ways]
     rows = [(way, color) for color, ways in parts for way in ways]
     figure = Figure(figsize=(5.6, 1.5 + 0.32 * len(rows)))
     axis = figure.add_subplot()
