@@ -21,6 +21,7 @@ _WORDS = {
     f"{_STYLE} (tuned logistic)": _STYLE,
     f"class names and keywords, and {_STYLE} (tuned logistic)": "… and names",
     "source only": "… by a network",
+    f"{_STYLE}, no second task": "… by a multitask network",
     f"{_STYLE} and a second task": "… and a second task",
     "TENT": "… adapted at test time",
     "DANN": "… and unlabelled, confusion",
@@ -39,8 +40,9 @@ _PARTS = (
         (
             f"{_STYLE} (tuned logistic)",
             f"class names and keywords, and {_STYLE} (tuned logistic)",
-            "source only",
+            f"{_STYLE}, no second task",
             f"{_STYLE} and a second task",
+            "source only",
             "TENT",
             "DANN",
             "DAN",

@@ -91,6 +91,7 @@ def rate_lines(family: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the header of the table of a family, then one line per way, the best first."""
     shots, targets = family["shots"], family["targets"]
     yield "way", "accuracy (%)", "labelled examples a class", *targets
-    for way, rate in family["overall"]["rates"].items():
+    rates = family["overall"]["rates"]  # a file has them by name
+    for way, rate in sorted(rates.items(), key=lambda pair: -pair[1]["accuracy"]):
         own = (spelled_worth(found["rates"][way]["worth"], shots) for found in targets.values())
         yield way, f"{100 * rate['accuracy']:.1f}", spelled_rate(rate, shots), *own
