@@ -104,7 +104,7 @@ def test_rates_are_stored_shown_and_drawn(suite, tmp_path):
 def test_the_report_begins_with_the_rates(suite, tmp_path):
     page = suite.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.index("What each way is worth: own-exchange") < page.index('<nav aria-label="Tables">')
-    assert "What is it worth, in labelled examples of each class?" in page
+    assert "Worth how many labelled examples a class?" in page
 
 
 def test_an_unfinished_curve_has_no_rates(suite, tmp_path):

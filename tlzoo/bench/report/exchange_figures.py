@@ -55,7 +55,7 @@ _PARTS = (
 )
 """Color and rows of each part of the picture: words, another domain, all other domains, the control."""
 
-_OUT = 0.6
+_OUT = 0.48
 """How far beyond the ends of the curve, as a factor, what lies outside of it is drawn."""
 
 
@@ -64,12 +64,12 @@ def in_words(way: str) -> str:
     return _WORDS.get(way.replace("domain", "style"), way).replace("style", "domain" if "domain" in way else "style")
 
 
-def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figure:
+def worth_figure(family: Mapping[str, Any], *, unit: str = "a class") -> Figure:
     """Draw what each way is worth, with its interval; small dots are the single targets.
 
     Args:
         family: see :func:`tlzoo.bench.report.exchange_tables.as_data`.
-        unit: what there are so many labelled examples of.
+        unit: what so many labelled examples are for.
     """
     from matplotlib.figure import Figure
 
@@ -78,7 +78,7 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figu
     parts = [(color, [renamed[way] for way in ways if way in renamed]) for color, ways in _PARTS]
     parts = [(color, ways) for color, ways in parts if ways]
     rows = [(way, color) for color, ways in parts for way in ways]
-    figure = Figure(figsize=(5.6, 1.5 + 0.32 * len(rows)))
+    figure = Figure(figsize=(5.1, 1.5 + 0.32 * len(rows)))
     axis = figure.add_subplot()
     for place, (way, color) in enumerate(rows):
         targets = [own["rates"][way]["worth"] for own in family["targets"].values() if way in own["rates"]]
@@ -89,7 +89,7 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "each class") -> Figu
         edge += len(ways)
         axis.axhline(edge, color="#bbbbbb", linewidth=0.8)
     _lay_out(axis, shots, len(rows))
-    figure.text(0.01, 0.99, f"What is it worth, in labelled examples of {unit}?", fontsize=12, weight="bold", va="top")
+    figure.text(0.01, 0.99, f"Worth how many labelled examples {unit}?", fontsize=12, weight="bold", va="top")
     several = len(family["targets"]) > 1
     told = f"bar: {100 * family['confidence']:.0f} % interval" + ("; strokes: the single targets" if several else "")
     figure.text(0.01, 0.01, told, fontsize=10, color="#6b7280")
