@@ -1,6 +1,7 @@
 """The figure of README, made from the committed results: ``python docs/figures.py``.
 
-Rows are well-known methods of each type, whether they help or not; all rows are in the tables.
+Rows are well-known methods of each type, whether they help or not, and the best of each kind of supervision; all rows
+are in the tables.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from results import FOLDER
 
+from tlzoo.bench.report.tables import compared_by
 from tlzoo.stats import summary
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ FIGURE = Path(__file__).parent / "figures" / "five_types.svg"
 
 @dataclass(frozen=True)
 class _Panel:
-    """Rows of one committed suite, baselines first, in a group or at a way of its episodes where it has several."""
+    """Rows of one committed suite in a group, or at a way of its episodes; the best row of each kind joins them."""
 
     title: str
     suite: str
@@ -38,11 +40,13 @@ class _Panel:
     rows: tuple[str, ...]
     group: str | None = None
     way: int | None = None
+    dirichlet: float | None = None
 
     def takes(self, cell: dict[str, Any]) -> bool:
-        """Tell whether a cell of the suite is one of the panel's."""
-        fits = cell["label"] in (*self.baselines, *self.rows) and cell.get("group") == self.group
-        return fits and self.way in (None, cell["budget"].get("way"))
+        """Tell whether a cell of the suite is one of the panel's table."""
+        budget = cell["budget"]
+        shape = self.way in (None, budget.get("way")) and budget.get("dirichlet") == self.dirichlet
+        return cell.get("group") == self.group and shape
 
 
 PANELS = (
@@ -82,41 +86,51 @@ PANELS = (
 )
 
 
+_LEAST_WIDTH = 20.0
+"""Points that an axis spans at least: half a point does not look large."""
+
+
 def draw(path: Path = FIGURE) -> None:
     """Draw the figure: mean accuracy of each row with its 95 % interval."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tlzoo", "font.size": 9})
-    heights = [len(panel.baselines) + len(panel.rows) for panel in PANELS]
-    figure = Figure(figsize=(8, 8.6))
+    heights = [len(_names(panel)) + 0.5 for panel in PANELS]
+    figure = Figure(figsize=(8, 0.27 * sum(heights) + 2))
     axes = figure.subplots(len(PANELS), 1, gridspec_kw={"height_ratios": heights})
     for axis, panel in zip(axes, PANELS, strict=True):
         _draw(axis, panel)
-    axes[-1].set_xlabel("accuracy on test data (%), mean and 95 % interval; baselines hollow")
+    axes[-1].set_xlabel("accuracy on test data (%), older protocol; hollow: baselines; squares: see the whole test")
     figure.tight_layout()
     figure.savefig(path, format="svg", metadata={"Date": None, "Description": digest()})
 
 
 def digest() -> str:
     """Return what the figure's numbers and choices hash to: a figure that says another is not of these results."""
-    shown = [[panel.title, *((row, *_interval(panel, row)) for row in _names(panel))] for panel in PANELS]
+    shown = [[panel.title, _kind(panel), *((row, *_interval(panel, row)) for row in _names(panel))] for panel in PANELS]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 def _draw(axis: Axes, panel: _Panel) -> None:
     names = _names(panel)
-    for place, name in enumerate(names):
+    apart = [_is_transductive(panel, name) for name in names]
+    places = [place + 0.5 * own for place, own in enumerate(apart)]
+    for place, name, whole_test in zip(places, names, apart, strict=True):
         mean, low, high = _interval(panel, name)
         is_baseline = name in panel.baselines
-        color = "#555555" if is_baseline else "#0b62a4"
+        color = "#555555" if is_baseline else "#a4500b" if whole_test else "#0b62a4"
         axis.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
-        axis.plot(mean, place, "o", color=color, markerfacecolor="white" if is_baseline else color, markersize=5)
+        shape, face = "s" if whole_test else "o", "white" if is_baseline else color
+        axis.plot(mean, place, shape, color=color, markerfacecolor=face, markersize=5)
         axis.annotate(f"{mean:.1f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
-    axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_yticks(places, names)
+    axis.set_ylim(places[-1] + 0.5, -0.5)
     axis.margins(x=0.12)
-    axis.set_title(panel.title, loc="left", fontsize=9, fontweight="bold")
+    low, high = axis.get_xlim()
+    missing = max(_LEAST_WIDTH - (high - low), 0) / 2
+    axis.set_xlim(low - missing, min(high + missing, 100))
+    axis.set_title(f"{panel.title} (95 %, {_kind(panel)})", loc="left", fontsize=9, fontweight="bold")
     axis.grid(axis="x", linewidth=0.4)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(left=False)
@@ -128,23 +142,65 @@ def _cells(suite: str) -> list[dict[str, Any]]:
     return cells
 
 
+def _table(panel: _Panel) -> dict[str, list[dict[str, Any]]]:
+    """Return the cells of each row of the panel's table, one for each task and seed.
+
+    Raises:
+        ValueError: a row has two cells of a task and seed: two tables would be averaged.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for cell in filter(panel.takes, _cells(panel.suite)):
+        rows.setdefault(cell["label"], []).append(cell)
+    for label, cells in rows.items():
+        if len({(cell["task"], cell.get("seed", 0)) for cell in cells}) < len(cells):
+            raise ValueError(f"{panel.suite}: {panel.title!r} takes several cells of {label!r} for one task and seed")
+    return rows
+
+
 def _names(panel: _Panel) -> Sequence[str]:
-    return [*panel.baselines, *panel.rows]
+    """Return the labels of rows, baselines first, those that see the whole test last, with the best of each kind."""
+    table = _table(panel)
+    best: dict[tuple[str, ...], str] = {}
+    for label, cells in table.items():
+        kind = compared_by(tuple(cells[0]["receipt"]["sees"]))
+        if kind not in best or _mean(cells) > _mean(table[best[kind]]):
+            best[kind] = label
+    if missing := [name for name in (*panel.baselines, *panel.rows) if name not in table]:
+        raise ValueError(f"{panel.suite} has no row {missing[0]!r} for the panel {panel.title!r}")
+    names = list(dict.fromkeys([*panel.baselines, *panel.rows, *best.values()]))
+    return sorted(names, key=lambda name: (name not in panel.baselines, _is_transductive(panel, name)))
+
+
+def _mean(cells: Sequence[dict[str, Any]]) -> float:
+    return math.fsum(cell["metrics"]["test/accuracy"] for cell in cells) / len(cells)
+
+
+def _is_transductive(panel: _Panel, label: str) -> bool:
+    return any("test inputs" in cell["receipt"]["sees"] for cell in _table(panel)[label])
+
+
+def _by_seed(cells: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the mean over tasks of each seed, in percent."""
+    found: dict[int, list[float]] = {}
+    for cell in cells:
+        found.setdefault(cell.get("seed", 0), []).append(100 * cell["metrics"]["test/accuracy"])
+    return [math.fsum(figures) / len(figures) for figures in found.values()]
+
+
+def _kind(panel: _Panel) -> str:
+    """Return what the intervals of a panel are over, the same for all its rows."""
+    several = any(len({cell.get("seed", 0) for cell in cells}) > 1 for cells in _table(panel).values())
+    return "over seeds" if several else "over episodes"
 
 
 def _interval(panel: _Panel, label: str) -> tuple[float, float, float]:
-    """Return mean, low and high of a row, in percent: over seeds; within a run where seeds make no difference."""
-    own = [cell for cell in _cells(panel.suite) if panel.takes(cell) and cell["label"] == label]
-    if not own:
-        raise ValueError(f"{panel.suite} has no row {label!r} for the panel {panel.title!r}")
-    by_seed: dict[int, list[float]] = {}
-    for cell in own:
-        by_seed.setdefault(cell.get("seed", 0), []).append(100 * cell["metrics"]["test/accuracy"])
-    found = summary([math.fsum(figures) / len(figures) for figures in by_seed.values()])
-    if found.n > 1 and found.low < found.high:
-        return found.mean, found.low, found.high
-    half = 100 * own[0]["metrics"]["test/interval"]
-    return found.mean, found.mean - half, found.mean + half
+    """Return mean, low and high of a row, in percent; without an interval where seeds make no difference."""
+    own = _table(panel)[label]
+    if _kind(panel) == "over seeds":
+        found = summary(_by_seed(own))
+        return (found.mean, found.low, found.high) if found.n > 1 else (found.mean, found.mean, found.mean)
+    mean, half = 100 * _mean(own), 100 * own[0]["metrics"]["test/interval"]
+    return mean, mean - half, mean + half
 
 
 if __name__ == "__main__":

@@ -6,9 +6,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.baselines import Rival, absent_baselines, reference
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.protocols.settings import REVISIONS
 from tlzoo.bench.published import Published, published
 from tlzoo.bench.report.tables import compared_by
 from tlzoo.data.catalog import task_revision
@@ -30,8 +34,8 @@ _NO_COLUMN = frozenset(
 )
 """Figures of the test that stand elsewhere in a line, or say again what the mean says."""
 
-_FLOOR, _CEILING = "source only", "target only"
-"""Rows between which adaptation closes a gap."""
+_CEILING = "target only"
+"""The row up to which adaptation closes a gap."""
 
 
 @dataclass
@@ -46,6 +50,26 @@ class _Row:
         """Return a figure by seed, in percent; NaN where it is undefined."""
         own = {seed: cell["metrics"].get(metric) for (at, seed), cell in self.cells.items() if at == task}
         return {seed: 100 * _known(value) for seed, value in own.items()}
+
+    @property
+    def cell(self) -> Cell:
+        """One of its cells, as far as it tells what kind of row it is."""
+        own = next(iter(self.cells.values()))
+        known = ("kind", "task", "method", "backbone", "module", "candidates")
+        return Cell(**{"method": "", **{name: own[name] for name in known if name in own}})
+
+    def held_out(self, tasks: Sequence[str], metric: str) -> float:
+        """Return its mean figure on held-out data of the source or of validation classes; NaN where none is stored."""
+        name = metric.partition("/")[2]
+        known = [mean_of_known(self.means(tasks, f"{place}/{name}")) for place in ("source", "validation")]
+        return next((figure for figure in known if not math.isnan(figure)), math.nan)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether seeds make no difference to it."""
+        tasks = {task for task, _ in self.cells}
+        found = [list(self.of(task).values()) for task in tasks]
+        return all(len(values) > 1 and len(set(values)) == 1 for values in found)
 
     def means(self, tasks: Sequence[str], metric: str = _METRIC) -> list[float]:
         """Return the mean over tasks of each seed that all of them have."""
@@ -64,6 +88,16 @@ class _Group:
     rows: list[_Row]
     metric: str = _METRIC
     literature: tuple[Published, ...] = ()
+
+    @cached_property
+    def reference(self) -> tuple[_Row, str] | None:
+        """The row that gains are measured against, and how it was chosen among the baselines."""
+        rivals = [
+            Rival(row.cell, row.held_out(self.tasks, self.metric), mean_of_known(row.means(self.tasks, self.metric)))
+            for row in self.rows
+        ]
+        found = reference(rivals[0].cell.kind, rivals)
+        return None if found is None else (self.rows[found[0]], found[1])
 
 
 def results(table: Table, folder: Path = FOLDER, suite: str | None = None) -> str:
@@ -100,15 +134,34 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
         if any(line[1].endswith(_TUNED) for line in rows):
             yield f"{_TUNED} settings chosen on validation labels"
         yield from _literature(group)
+        yield from _about_gains(group)
         yield from _of_older_revisions(group)
         if alone:
             yield from _choices(group, table)
             yield from _judgements(judgements.pop(group.title, []), table)
 
 
+def _about_gains(group: _Group) -> Iterator[str]:
+    """Say what gains are measured against, and which baselines are missing."""
+    if group.reference is not None and len(group.tasks) > 1:
+        row, rule = group.reference
+        yield f"Gains (*better on*, *gap closed*) are over {row.label}: {rule}."
+    cells = [row.cell for row in group.rows]
+    if lacking := absent_baselines(cells[0].kind, cells):
+        missing = " and no row ".join(f"`{each}`" for each in lacking)
+        yield f"*No row {missing}: a gain over a weaker baseline says less.*"
+
+
 def _of_older_revisions(group: _Group) -> Iterator[str]:
     """Say of which tasks the examples have changed since these results were measured."""
     cells = [pair for row in group.rows for pair in row.cells.items()]
+    protocol = {cell["revisions"]["protocol"] for _, cell in cells if "protocol" in cell.get("revisions", {})}
+    today = REVISIONS[cells[0][1]["kind"]]
+    if protocol and min(protocol) < today:
+        yield (
+            f"*Measured by revision {min(protocol)} of the protocol, before every row had a budget for tuning; today's "
+            f"is {today}, and the figures are to be measured again.*"
+        )
     then = {task: cell["revisions"].get("task", 1) for (task, _), cell in cells if "revisions" in cell}
     older = sorted(task for task, revision in then.items() if revision < task_revision(task))
     if older:
@@ -141,13 +194,13 @@ def _groups(cells: list[dict[str, Any]]) -> list[_Group]:
 
 
 def _header(group: _Group) -> tuple[str, ...]:
-    header: tuple[str, ...] = ("what methods see", "method", "mean", "95 % interval", "runs")
+    header: tuple[str, ...] = ("what methods see", "method", "mean", "95 % interval over seeds", "runs")
     header += ("published",) if group.literature else ()
     further = tuple(name.removeprefix("test/").replace("/", " ").replace("_", " ") for name in _further(group))
     if len(group.tasks) < 2:
         return (*header, *further)
-    gap = () if _reference(group, _FLOOR) is None else ("better on",)
-    gap += () if _reference(group, _CEILING) is None else ("gap closed",)
+    gap = () if group.reference is None else ("better on",)
+    gap += () if group.reference is None or _reference(group, _CEILING) is None else ("gap closed",)
     return (*header, *further, *gap, *_short_names(group.tasks))
 
 
@@ -178,12 +231,15 @@ def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
     before = ""
     for row in sorted(group.rows, key=lambda row: row.sees):
         found = summary(row.means(group.tasks, group.metric))
-        if found.n > 1:
+        runs = "1" if row.deterministic else str(found.n)
+        if row.deterministic:
+            interval = "deterministic"
+        elif found.n > 1:
             interval = f"{found.low:.1f} to {found.high:.1f}"
         else:
             half = next(iter(row.cells.values()))["metrics"].get("test/interval")
             interval = "one run" if half is None or several else f"± {100 * half:.1f}, within the run"
-        line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, str(found.n)
+        line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, runs
         if group.literature:
             line = (*line, _published(group, row.label))
         apart = [f"{mean_of_known(row.of(task, group.metric).values()):.1f}" for task in group.tasks] if several else []
@@ -215,10 +271,10 @@ def _reference(group: _Group, label: str) -> _Row | None:
 
 
 def _gap(group: _Group, row: _Row) -> Iterator[str]:
-    """Yield on how many tasks a row is better than the source model, and what share of the gap it closes."""
-    floor, ceiling = _reference(group, _FLOOR), _reference(group, _CEILING)
-    if floor is None:
+    """Yield on how many tasks a row is better than the reference, and what share of the gap it closes."""
+    if group.reference is None:
         return
+    floor, ceiling = group.reference[0], _reference(group, _CEILING)
     gains = [_gain(row.of(task, group.metric), floor.of(task, group.metric)) for task in group.tasks]
     better = sum(gain.n > 1 and gain.low > 0 for gain in gains)
     yield "" if row is floor else f"{better} of {len(gains)}"

@@ -1,4 +1,4 @@
-"""The command line: ``tlzoo list | info | cite | data | rank-backbones | bench | fit``."""
+"""The command line: ``tlzoo list | info | cite | data | rank-backbones | advise | bench | fit``."""
 
 from __future__ import annotations
 
@@ -96,12 +96,29 @@ def _parser() -> argparse.ArgumentParser:
     ranking.add_argument("--root", help="folder of a data set on disk")
     ranking.set_defaults(handler=_rank_backbones)
 
+    advice = commands.add_parser(
+        "advise",
+        help="measure the shift of a task and recommend a method, or none, without target labels",
+        description="Measure the shift of a task between domains; recommend a method by committed results, or none.",
+    )
+    advice.add_argument("task", help="name of a task, such as emoji/category:google->windows:unpaired")
+    advice.add_argument("--backbone", default="efficientnet_lite0", help="frozen (default: %(default)s)")
+    advice.add_argument("--root", help="folder of a data set on disk")
+    advice.set_defaults(handler=_advise)
+
     bench = commands.add_parser("bench", help="run benchmarks, show results", description="Run benchmark suites.")
     from tlzoo.bench.commands import add_commands as add_bench_commands
 
     add_bench_commands(bench)
     commands.add_parser("fit", help="train one model from a config file (tlzoo fit --config FILE)", add_help=False)
     return parser
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    from tlzoo.bench.advice import advise
+
+    print(advise(arguments.task, arguments.backbone, root=arguments.root))
+    return 0
 
 
 def _rank_backbones(arguments: argparse.Namespace) -> int:

@@ -61,6 +61,8 @@ class Stream(IntEnum):
     """Order in which the target reaches a source-free method before training; no key."""
     SOURCE_DRAW = 18
     """Which source examples a run trains on; no key."""
+    TARGET_INDICES = 19
+    """Indices by which methods know target training examples; no key."""
 
 
 _SEEDS = 2**64

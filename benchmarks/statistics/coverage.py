@@ -1,7 +1,9 @@
 """How often 95 % intervals of a mean hold it, in simulation: python benchmarks/statistics/coverage.py [--write].
 
 For each number of runs, many samples of that size are drawn from a population whose mean is known, and each kind of
-interval of ``tlzoo.stats.summary`` is made of each. ``--write`` puts the table into docs/benchmarks.md.
+interval of ``tlzoo.stats.summary`` is made of each. Below, runs of a classifier on a test set are drawn: some runs are
+better than others, some concepts harder, and several pictures show a concept. The accuracy that the intervals should
+hold is that of further runs on further concepts. ``--write`` puts the tables into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from tlzoo.stats import summary
+from tlzoo.stats import by_cluster, crossed_summary, summary
 
 RUNS = (3, 5, 10, 50)
 POPULATIONS: dict[str, tuple[Callable[..., NDArray[np.float64]], float]] = {
@@ -21,6 +24,14 @@ POPULATIONS: dict[str, tuple[Callable[..., NDArray[np.float64]], float]] = {
     "skewed (exponential)": (lambda random, n: random.exponential(size=n), 1.0),
 }
 METHODS = ("t", "bootstrap")
+SPREADS = {"runs alike": 0.02, "runs differ": 0.15, "runs differ much": 0.5}
+"""Deviation of a run's skill, in units in which that of a picture's difficulty is 1."""
+CONCEPTS, PICTURES, CONCEPT_SPREAD, SKILL = 100, 3, 1.0, 0.4
+_ABOUT = (
+    "Accuracies: each of 100 concepts is shown by one to five pictures, and runs answer all of them. The interval of\n"
+    "tables covers both samples (`both`); one over runs alone says nothing of other pictures, and a single run says\n"
+    "nothing of other runs."
+)
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- written by benchmarks/statistics/coverage.py -->", "<!-- end of written part -->"
 
@@ -47,6 +58,44 @@ def table(samples: int, resamples: int) -> str:
     return "\n".join(lines)
 
 
+def answers(runs: int, spread: float, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return right (1) and wrong (0) answers (runs, pictures), and the concept (pictures,) of each."""
+    concepts = np.repeat(np.arange(CONCEPTS), random.integers(1, 2 * PICTURES, size=CONCEPTS))
+    ease = CONCEPT_SPREAD * random.normal(size=CONCEPTS)[concepts] + random.normal(size=len(concepts)) / 2
+    skill = SKILL + spread * random.normal(size=(runs, 1))
+    luck = 0.75**0.5 * random.normal(size=(runs, len(concepts)))
+    return (skill + ease + luck > 0).astype(np.float64), concepts
+
+
+def crossed_coverage(runs: int, spread: float, *, samples: int) -> dict[str, float]:
+    """Return the shares of samples in which each kind of interval holds the accuracy of all runs on all concepts."""
+    random = np.random.default_rng((1, runs))
+    truth = float(ndtr(SKILL / np.sqrt(spread**2 + CONCEPT_SPREAD**2 + 1)))
+    inside = dict.fromkeys(("over runs", "over test examples", "both"), 0)
+    for _ in range(samples):
+        right, concepts = answers(runs, spread, random)
+        table = by_cluster(right, concepts)
+        found = {
+            "over runs": summary(right.mean(axis=1)),
+            "over test examples": crossed_summary(right.mean(axis=0, keepdims=True)),
+            "both": crossed_summary(table),
+        }
+        for name, interval in found.items():
+            inside[name] += interval.low <= truth <= interval.high
+    return {name: count / samples for name, count in inside.items()}
+
+
+def crossed_table(samples: int) -> str:
+    """Return the Markdown table of the intervals of an accuracy."""
+    lines = [f"| population | interval, of runs: | {' | '.join(map(str, (1, *RUNS[:3])))} |", "|---|---|" + "---:|" * 4]
+    for name, spread in SPREADS.items():
+        found = [crossed_coverage(runs, spread, samples=samples) for runs in (1, *RUNS[:3])]
+        for kind in found[0]:
+            shares = (f"{100 * each[kind]:.1f} %" if each[kind] else "–" for each in found)
+            lines.append(f"| {name} | {kind} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table, or write it into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,7 +103,8 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    text = table(arguments.samples, arguments.resamples)
+    alone = crossed_table(max(arguments.samples // 5, 100))
+    text = f"{table(arguments.samples, arguments.resamples)}\n\n{_ABOUT}\n\n{alone}"
     print(text)
     if arguments.write:
         before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)

@@ -139,7 +139,7 @@ def both(tmp_path, monkeypatch):
     def both(task, kind, method, **cell):
         register_task("toy", task)
         kept = []
-        made = protocols._protocol(Cell(kind=kind, task="toy", method=method, **cell))
+        made = protocols.protocol_of(Cell(kind=kind, task="toy", method=method, **cell))
         outcome_of = made.outcome
         monkeypatch.setattr(made, "outcome", lambda self, run, note: kept.append(run) or outcome_of(self, run, note))
         with reproducible(0, 1):

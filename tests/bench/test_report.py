@@ -278,18 +278,19 @@ def test_single_runs_compare_over_the_same_episodes(planned, store):
 MARKDOWN = """\
 ### Adaptation · a->b · lenet
 
-| method | test/accuracy (%) | std | 95 % interval | runs | gain over source only | test/top5 (%) | size |
-|---|---:|---:|---:|---:|---:|---:|---:|
-| *sees source inputs, source labels* | | | | | | | |
-| source only | 50.0 | 1.0 | [47.5, 52.5] | 3 | – | 99.0 | 12,345 |
-| *sees source inputs, source labels, target inputs* | | | | | | | |
-| **DAN** | **70.0** | 1.0 | [67.5, 72.5] | 3 | +20.0 [+20.0, +20.0] | 99.0 | 12,345 |
-| Deep CORAL | 69.0 = | 2.0 | [64.0, 74.0] | 3 | +19.0 [+11.5, +26.5] | 99.0 | 12,345 |
-| DANN | 60.0 | 1.0 | [57.5, 62.5] | 3 | +10.0 [+10.0, +10.0] | 99.0 | 12,345 |
-| *sees target inputs, target labels* | | | | | | | |
-| *target only (oracle)* | *90.0* | *1.0* | *[87.5, 92.5]* | *3* | *+40.0 [+40.0, +40.0]* | *99.0* | *12,345* |
+| method | test/accuracy (%) | std | 95 % interval | runs | trials | gain over source only | test/top5 (%) | size |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| *sees source inputs, source labels* | | | | | | | | |
+| source only | 50.0 | 1.0 | [47.5, 52.5] | 3 | 1 | – | 99.0 | 12,345 |
+| *sees source inputs, source labels, target inputs* | | | | | | | | |
+| **DAN** | **70.0** | 1.0 | [67.5, 72.5] | 3 | 1 | +20.0 [+20.0, +20.0] | 99.0 | 12,345 |
+| Deep CORAL | 69.0 = | 2.0 | [64.0, 74.0] | 3 | 1 | +19.0 [+11.5, +26.5] | 99.0 | 12,345 |
+| DANN | 60.0 | 1.0 | [57.5, 62.5] | 3 | 1 | +10.0 [+10.0, +10.0] | 99.0 | 12,345 |
+| *sees target inputs, target labels* | | | | | | | | |
+| *target only (oracle)* | *90.0* | *1.0* | *[87.5, 92.5]* | *3* | *1* | *+40.0 [+40.0, +40.0]* | *99.0* | *12,345* |
 
-intervals: 95 %, Student's t, over runs; gains: paired on the same seeds with source only, 95 % Student's t; \
+intervals: 95 %, over runs (Student's t); none is over tasks; \
+gains: paired on the same seeds with source only, 95 % Student's t; source only: the only baseline; \
 best of each section stands out; = marks ties: the paired interval of the difference holds 0; \
 the oracle trains on target labels: a bound, not a rival.
 """
@@ -307,10 +308,10 @@ def test_latex(planned, store):
     text = render(build_tables(plan, store), "latex")
     for line in (
         r"\caption{Adaptation $\cdot$ a-$>$b $\cdot$ lenet}",
-        r"\begin{tabular}{lrrrrrrr}",
-        r"\multicolumn{8}{l}{\emph{sees source inputs, source labels}} \\",
-        r"\textbf{DAN} & \textbf{70.0} & 1.0 & [67.5, 72.5] & 3 & +20.0 [+20.0, +20.0] & 99.0 & 12,345 \\",
-        r"Deep CORAL & 69.0$^{=}$ & 2.0 & [64.0, 74.0] & 3 & +19.0 [+11.5, +26.5] & 99.0 & 12,345 \\",
+        r"\begin{tabular}{lrrrrrrrr}",
+        r"\multicolumn{9}{l}{\emph{sees source inputs, source labels}} \\",
+        r"\textbf{DAN} & \textbf{70.0} & 1.0 & [67.5, 72.5] & 3 & 1 & +20.0 [+20.0, +20.0] & 99.0 & 12,345 \\",
+        r"Deep CORAL & 69.0$^{=}$ & 2.0 & [64.0, 74.0] & 3 & 1 & +19.0 [+11.5, +26.5] & 99.0 & 12,345 \\",
     ):
         assert line in text.splitlines()
     assert r"\textcolor{gray}{target only (oracle)}" in text
@@ -395,6 +396,15 @@ def test_the_metrics_file_is_small_and_always_the_same(planned, store, tmp_path)
     assert data["cells"][0]["metrics"] == {"test/accuracy": 0.333333, "undefined": None}
     assert [cell["hash"] for cell in data["cells"]] == [cell.hash for cell in plan.cells]
     assert len(texts[0]) < 15 * 1000
+
+
+def test_results_of_uncommitted_code_are_not_exported(planned, store, tmp_path):
+    plan = planned()
+    write(store, plan)
+    store.write(plan.cells[0], Outcome(metrics={"test/accuracy": 0.5}), {"commit": "0123456789ab+"})
+    with pytest.raises(ValueError, match=r"1 of 15 cells .* from a checkout with uncommitted changes; commit them"):
+        write_metrics(tmp_path / "small.json", plan, store)
+    assert not (tmp_path / "small.json").exists()
 
 
 def test_the_metrics_file_says_of_which_group_a_cell_is_and_how_validators_rank(planned, store, tmp_path):

@@ -83,7 +83,7 @@ def test_a_suite_says_so_and_a_cell_keeps_the_space(expand):
     assert cells["DAN"].search == {"trials": 4, "sampler": "tpe"}
     assert cells["DAN"].candidates == {"weight": {"log_uniform": (0.1, 10.0)}}
     assert cells["source only"].search == {}
-    assert cells["own"].search == {}  # a row's own candidates are all tried
+    assert cells["own"].search == {"trials": 4, "sampler": "tpe"}
     plain = expand(SUITE.replace("sampler: tpe", "sampler: random"))
     assert plain["DAN"].search == {"trials": 4}
     assert plain["DAN"].hash == expand(SUITE.replace("    sampler: tpe\n", ""))["DAN"].hash != cells["DAN"].hash

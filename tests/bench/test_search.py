@@ -1,3 +1,4 @@
+import importlib
 import inspect
 import textwrap
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from tlzoo.bench import Cell
+from tlzoo.bench.development import development
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.protocols import SEARCH, run
 from tlzoo.bench.suite_reader import load_suite
@@ -53,6 +55,47 @@ def test_every_row_has_as_many_trials(expand):
     assert set(cells["cold", 0].candidates) == {"weight"}  # what a row gives is not drawn
     assert cells["source only", 0].candidates == {}
     assert cells["source only", 0].search == {}
+
+
+def test_the_first_trial_is_the_row_as_it_is_written(expand):
+    module = "    module: {lr: 0.02}\n    space: {lr: {log_uniform: [1e-3, 1e-1]}}\n"
+    cells = expand(SUITE.replace("    methods:", module + "    methods:"))
+    assert cells["DAN", 0].candidates["lr"][0] == 0.02
+    assert cells["DAN", 0].candidates["weight"][0] == 1.0  # the default of the method
+    assert len(set(cells["DAN", 0].candidates["lr"])) == 4
+
+
+def test_few_values_are_all_tried_and_many_drawn(expand):
+    few = "- {method: dan, label: DAN, settings: {weight: 1.0}, candidates: {estimator: [biased, unbiased]}}"
+    cells = expand(SUITE.replace("- dan", few))
+    assert cells["DAN", 0].candidates == {"estimator": ("biased", "unbiased")}
+    assert cells["DAN", 0].search == {}
+    many = few.replace("settings: {weight: 1.0}, candidates: {", "candidates: {weight: [1, 2, 3], ")
+    drawn = expand(SUITE.replace("- dan", many))["DAN", 0]
+    assert drawn.search == {"trials": 4}
+    assert [len(values) for values in drawn.candidates.values()] == [4, 4]
+    assert set(drawn.candidates["weight"]) <= {1, 2, 3}
+
+
+def test_what_makes_no_difference_to_a_row_is_not_tried(expand, monkeypatch, protocol):
+    module = importlib.import_module(protocol)
+    monkeypatch.setattr(module, "NOT_OF", {"domain": {"SourceOnly": ("lr",)}}, raising=False)
+    cells = expand(SUITE.replace("trials: 4", "trials: 4\n    space: {lr: {log_uniform: [1e-3, 1e-1]}}"))
+    assert "lr" in cells["DAN", 0].candidates
+    assert cells["source only", 0].candidates == {}
+
+
+def test_settings_chosen_on_one_seed_are_those_of_all(expand):
+    own = expand(SUITE.replace("trials: 4", "trials: 4\n    tuned_on: {seed: 7}"))
+    one, other = (own["DAN", seed] for seed in (0, 1))
+    assert one.candidates == other.candidates
+    assert one.search == {"trials": 4, "tuned_on": {"seed": 7}}
+    assert development(one).hash == development(other).hash
+    assert (development(one).seed, development(one).task) == (7, one.task)
+    elsewhere = expand(SUITE.replace("trials: 4", "trials: 4\n    tuned_on: {task: c->d}"))["DAN", 1]
+    assert (development(elsewhere).task, development(elsewhere).seed) == ("c->d", 0)
+    assert development(elsewhere).task_checksum != elsewhere.task_checksum
+    assert own["source only", 0].search == {}
 
 
 def test_a_parameter_more_moves_no_other_draw(expand, monkeypatch):
@@ -118,9 +161,15 @@ def test_a_rule_for_given_candidates_is_part_of_the_cell(expand):
         ("trials: 4", "trials: 4\n    space: {rl: {uniform: [1, 2]}}", "searched.yaml:7: unknown module setting to se"),
         (
             "- dan",
-            "- {method: dan, candidates: {weight: [1, 2]}}",
-            "searched.yaml:10: adaptation/dan tries 2 settings, but every row has 4 trials",
+            "- {method: dan, candidates: {weight: [1]}}",
+            "searched.yaml:10: adaptation/dan: one candidate of weight is a setting; give it so",
         ),
+        (
+            "    trials: 4\n",
+            "    tuned_on: {seed: 0}\n",
+            "searched.yaml:7: tuned_on says where trials are run, and there",
+        ),
+        ("trials: 4", "trials: 4\n    tuned_on: {seed: 0, task: e->f}", "searched.yaml:7: unknown task 'e->f'"),
     ],
 )
 def test_mistakes_are_named_with_their_line(expand, old, new, message):
@@ -131,7 +180,7 @@ def test_mistakes_are_named_with_their_line(expand, old, new, message):
 
 
 def test_no_rule_reads_test_labels():
-    assert set(SEARCH["domain"]["rules"]) <= set(SCORES)
+    assert set(SEARCH["domain"]["rules"]) <= {*SCORES, "source"}  # held-out source data
     assert not any(word in rule for kind in SEARCH.values() for rule in kind["rules"] for word in ("test", "oracle"))
 
 

@@ -95,7 +95,7 @@ def test_committed_results_are_summarized_by_what_methods_saw(tables, tmp_path):
 
     cells = [cell("dan", 0, 0.5, "x"), cell("bound", 0, 0.9, "y"), cell("dan", 1, 0.7, "x"), cell("low", 0, 0.0, "x")]
     (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "What?", "cells": cells}))
-    rows = tables.results(tables._table, tmp_path).splitlines()[-3:]
+    rows = [line for line in tables.results(tables._table, tmp_path).splitlines() if line.startswith("|")][-3:]
     assert rows[0].startswith("| x | dan | 60.0 | -67.1 to 187.1 | 2 |")  # 60 +- 12.706 * 10
     assert rows[1] == "|  | low | 0.0 | one run | 1 |"
     assert rows[2] == "| y | bound | 90.0 | one run | 1 |"
@@ -123,7 +123,8 @@ def _adapted(tmp_path):
         metrics = {"test/accuracy": accuracy, "test/os_star": accuracy / 2, "oracle/accuracy": accuracy + 0.1}
         metrics |= {"selected/snd": picked} if picked is not None else {}
         place = {"group": "G", "task": f"set:{task}", "kind": "domain", "backbone": "b", "seed": seed}
-        return {**place, "label": label, "metrics": metrics, "receipt": {"sees": sees}}
+        method = f"adaptation/{label.replace(' ', '_')}"
+        return {**place, "label": label, "method": method, "metrics": metrics, "receipt": {"sees": sees}}
 
     cells = [
         cell(label, task, seed, base + shift + 0.01 * seed, picked)
@@ -140,10 +141,12 @@ def _adapted(tmp_path):
 
 def test_committed_results_of_several_tasks_are_means_with_the_gap_that_is_closed(tables, tmp_path):
     _adapted(tmp_path)
-    lines = tables.results(tables._table, tmp_path).splitlines()
-    assert "**G:** mean of 2 tasks on `b`" in lines
+    text = tables.results(tables._table, tmp_path).splitlines()
+    assert "**G:** mean of 2 tasks on `b`" in text
+    assert text[-1] == "Gains (*better on*, *gap closed*) are over source only: the only baseline."
+    lines = [line for line in text if line.startswith("|")]
     assert lines[-5].startswith(
-        "| what methods see | method | mean | 95 % interval | runs | os star | better on | gap cl"
+        "| what methods see | method | mean | 95 % interval over seeds | runs | os star | better on | g"
     )
     assert lines[-5].endswith("| x | y |")
     # dan: seeds (0.5 + 0.7) / 2 and (0.3 + 0.71) / 2; of source only 0.505, of target only 0.705
@@ -160,7 +163,8 @@ def test_tasks_are_called_by_what_tells_them_apart(tables, tmp_path):
 
     def header(*names):
         (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": [cell(n) for n in names]}))
-        return tables.results(tables._table, tmp_path).splitlines()[4].split("| runs | ")[1]
+        lines = tables.results(tables._table, tmp_path).splitlines()
+        return next(line for line in lines if "| runs | " in line).split("| runs | ")[1]
 
     assert header("e/c:a->b:open", "e/c:b->a:open") == "a → b | b → a |"
     assert header("topics", "set:a") == "topics | set:a |"
@@ -248,7 +252,8 @@ def test_rows_that_were_tuned_on_validation_labels_are_marked_and_not_set_apart(
 
     cells = [cell("plain"), cell("tuned", "validation labels")]
     (tmp_path / "s.json").write_text(json.dumps({"suite": "s", "question": "", "cells": cells}))
-    *_, first, second, _, note = tables.results(tables._table, tmp_path).splitlines()
+    *_, first, second, _, note, _, lacking = tables.results(tables._table, tmp_path).splitlines()
     assert first.startswith("| target labels | plain |")
     assert second.startswith("|  | tuned † |")
     assert note == "† settings chosen on validation labels"
+    assert lacking == "*No row `zeroshot/ridge`: a gain over a weaker baseline says less.*"

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tlzoo import registry
 from tlzoo.backbones import create_backbone, register_backbone
 from tlzoo.bench import protocols
+from tlzoo.bench.audit import audit
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError
@@ -51,7 +52,7 @@ DOMAIN = DomainTask(
     source_train=examples(64),
     source_test=examples(32),
     target_train=examples(60),
-    target_test=examples(36),
+    target_test=examples(90),
 )
 EPISODE = EpisodeTask(name="toy", base=examples(60), validation=examples(60), novel=examples(80), way=3, query=5)
 CLASS_VECTORS = np.random.default_rng(2).normal(size=(9, 5)).astype(np.float32)
@@ -98,14 +99,14 @@ class Harness:
         # the toy inputs are features already
         register_backbone("toy", lambda: create_backbone("identity", num_features=WIDTH))
 
-    def run(self, family: str, cls: type[Method] | str) -> Outcome:
+    def cell(self, family: str, cls: type[Method] | str) -> Cell:
         name = f"{family}/{cls if isinstance(cls, str) else 'mutant'}"
         if not isinstance(cls, str):
             registry.register_method(name, cls)
         kind = KINDS[family][0]
         settings = SETTINGS[kind]
         frozen = {"frozen": True} if kind in ("domain", "multitask") else {}
-        cell = Cell(
+        return Cell(
             kind=kind,  # type: ignore[arg-type]
             task=f"toy {kind}",
             backbone="toy",
@@ -113,6 +114,9 @@ class Harness:
             module={**settings.get("module", {}), **frozen},
             budget=settings.get("budget", {}),
         )
+
+    def run(self, family: str, cls: type[Method] | str) -> Outcome:
+        cell = self.cell(family, cls)
         torch.manual_seed(0)
         return protocols.run(cell, lambda _: None)
 
@@ -197,7 +201,110 @@ class AdaptsWhileItAnswers(Alignment):
         return {"loss": source.logits.new_zeros(())}
 
 
+class _NormalizesManyTogether(nn.Module):
+    """A batch normalization that is left in training mode, and answers few items without."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear((x - x.mean(0)) / (x.std(0) + 1e-3) if len(x) > 64 else x)
+
+
+class NormalizesManyTogether(Alignment):
+    def make_head(self) -> nn.Module:
+        return _NormalizesManyTogether(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class _Queue(nn.Module):
+    """Remembers what it has answered in a list, which is in no state."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear, self.seen = nn.Linear(width, classes), []
+
+    def forward(self, x: Tensor) -> Tensor:
+        shift = torch.cat(self.seen).mean(0) if self.seen and not self.training else 0.0
+        if not self.training:
+            self.seen = [*self.seen[-3:], x.detach()]
+        return self.linear(x - shift)
+
+
+class FillsAQueueInEvaluation(Alignment):
+    def make_head(self) -> nn.Module:
+        return _Queue(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class _ScalesByBatch(nn.Module):
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.linear(x)
+        return logits if self.training else logits / logits.abs().amax()
+
+
+class ScalesByTheBatch(Alignment):
+    def make_head(self) -> nn.Module:
+        return _ScalesByBatch(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class _CopiesNeighbors(nn.Module):
+    """Answers each item as its nearest test item before it."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.linear(x)
+        if self.training or len(x) < 2:
+            return logits
+        far = torch.cdist(x, x).masked_fill(torch.ones(len(x), len(x)).triu().bool(), torch.inf)
+        return torch.cat([logits[:1], (logits + logits[far.argmin(dim=1)])[1:] / 2])
+
+
+class CopiesNeighbors(Alignment):
+    def make_head(self) -> nn.Module:
+        return _CopiesNeighbors(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
 # --- mutants: one-shot
+
+
+class CentersOverTheEpisodesOfACall(EpisodeClassifier):
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        shift = query.mean(dim=(0, 1), keepdim=True) if len(query) > 1 else 0.0
+        return negative_squared_distances(query - shift, prototypes(support, support_labels, way))
+
+
+class RemembersEarlierEpisodes(EpisodeClassifier):
+    memory: Tensor | None = None
+
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        shift = 0.0 if self.memory is None else self.memory
+        self.memory = query.mean(dim=(0, 1))
+        return negative_squared_distances(query - shift, prototypes(support - shift / 2, support_labels, way))
+
+
+class SharpensBySpread(EpisodeClassifier):
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        logits = negative_squared_distances(query, prototypes(support, support_labels, way))
+        return logits / logits.std(dim=(1, 2), keepdim=True) if query.shape[1] > 1 else logits
 
 
 class CentersByQueries(EpisodeClassifier):
@@ -264,6 +371,17 @@ class HubnessCorrectionUndeclared(_Matching):
         return score
 
 
+class CountsAnswersOfManyItems(_Matching):
+    sees = frozenset()
+
+    def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Any:
+        def score(features: Tensor) -> Tensor:
+            scores = features @ self.weight @ class_embeddings.T
+            return scores - scores.softmax(dim=1).sum(dim=0) / len(scores) if len(features) > 16 else scores
+
+        return score
+
+
 class FitsOnUnseenDescriptions(_Matching):
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         view = ZEROSHOT.training_data(self.sees, by="mutant")
@@ -303,6 +421,14 @@ MUTANTS = [
     ("adaptation", ReadsTargetLabelsOnEpoch, "does not declare TARGET_LABELS"),
     ("adaptation", NormalizesByTestBatch, "must declare TEST_INPUTS"),
     ("adaptation", AdaptsWhileItAnswers, "must declare TEST_INPUTS"),
+    ("adaptation", NormalizesManyTogether, "must declare TEST_INPUTS"),
+    ("adaptation", FillsAQueueInEvaluation, "must declare TEST_INPUTS"),
+    ("adaptation", ScalesByTheBatch, "must declare TEST_INPUTS"),
+    ("adaptation", CopiesNeighbors, "must declare TEST_INPUTS"),
+    ("oneshot", CentersOverTheEpisodesOfACall, "must declare TEST_INPUTS"),
+    ("oneshot", RemembersEarlierEpisodes, "must declare TEST_INPUTS"),
+    ("oneshot", SharpensBySpread, "must declare TEST_INPUTS"),
+    ("zeroshot", CountsAnswersOfManyItems, "must declare TEST_INPUTS"),
     ("oneshot", CentersByQueries, "must declare TEST_INPUTS"),
     ("oneshot", BalancesQueries, "must declare TEST_INPUTS"),
     ("oneshot", FollowsQueryOrder, "must declare TEST_INPUTS"),
@@ -345,6 +471,124 @@ def test_honest_method_passes(harness: Harness, family: str, name: str) -> None:
     assert outcome.receipt["declared"] is True
     assert max(outcome.receipt["dependence"].values()) < 1e-3
     assert outcome.receipt["sees"] == sorted(registry.method_class(f"{family}/{name}").sees)
+
+
+class _DropsAtTest(nn.Module):
+    """Monte Carlo dropout: draws when it answers, each item for itself."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(F.dropout(x, 0.3, training=True))
+
+
+class DropsAtTest(Alignment):
+    def make_head(self) -> nn.Module:
+        return _DropsAtTest(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+class NoisyCentroids(EpisodeClassifier):
+    def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
+        noisy = query + 0.2 * torch.randn_like(query)
+        return negative_squared_distances(noisy, prototypes(support, support_labels, way))
+
+
+class _NormalizesAndDrops(_DropsAtTest):
+    """Uses the batch behind a screen of dropout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((x - x.mean(0)) / (x.std(0) + 1e-3) if len(x) > 1 else x)
+
+
+class NormalizesBehindDropout(Alignment):
+    def make_head(self) -> nn.Module:
+        return _NormalizesAndDrops(self.num_features, self.num_classes)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        return {"loss": source.logits.new_zeros(())}
+
+
+@pytest.mark.parametrize(("family", "random"), [("adaptation", DropsAtTest), ("oneshot", NoisyCentroids)])
+def test_an_honest_method_may_draw_while_it_answers(harness: Harness, family: str, random: type[Method]) -> None:
+    dependence = harness.run(family, random).receipt["dependence"]
+    assert dependence["drawn"] > 0.01
+    assert max(value for name, value in dependence.items() if name != "drawn") < 1e-3
+
+
+def test_random_numbers_hide_nothing(harness: Harness) -> None:
+    with pytest.raises(SupervisionError, match="must declare TEST_INPUTS"):
+        harness.run("adaptation", NormalizesBehindDropout)
+
+
+def test_indices_of_the_target_say_nothing_of_the_source(harness: Harness) -> None:
+    """A memory of the source by index told the labels of a target that was collected in the same order."""
+    pairs: list[Tensor] = []
+
+    class MatchesByIndex(Alignment):
+        def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+            known = torch.full((60,), -1).index_put((source.indices.clamp(max=59),), source.labels)  # type: ignore[union-attr, arg-type]
+            pairs.append(torch.stack([known[target.indices], target.features.argmax(dim=1)]))  # type: ignore[index]
+            return {"loss": source.logits.new_zeros(())}
+
+    harness.run("adaptation", MatchesByIndex)
+    told, _ = torch.cat(pairs, dim=1)
+    assert (told >= 0).any()
+    numbers = DomainData(DOMAIN, batch_size=16)
+    numbers.training_data = DOMAIN.training_data(MatchesByIndex.sees, by="mutant")
+    shown = next(iter(numbers.target_batches()))
+    assert sorted(shown.indices.tolist()) == list(range(60))  # type: ignore[union-attr]
+    share = (DOMAIN.source_train.labels[shown.indices] == DOMAIN.target_train.labels).mean()  # type: ignore[index]
+    assert share < 0.5  # the two sets are in the same order: before, it was 1
+
+
+class LearnsFromWhatItWasAsked(Alignment):
+    """A hook keeps the inputs of every evaluation, the test among them, and the loss makes them certain."""
+
+    kept: list[Tensor]
+
+    def prepare(self, network: nn.Module) -> None:
+        self.kept = []
+
+        def keep(module: nn.Module, inputs: Any, _: Any) -> None:
+            if not module.training:
+                self.kept.append(inputs[0].detach().clone())
+
+        network.register_forward_hook(keep)
+
+    def term(self, source: Prediction, target: Prediction, context: Context) -> dict[str, Tensor]:
+        if not self.kept:
+            return {"loss": source.logits.new_zeros(())}
+        logits = context.network(torch.cat(self.kept)).logits  # type: ignore[misc]
+        return {"loss": -(logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()}
+
+
+@pytest.mark.parametrize("name", ["dan", "atdoc", "mcc"])
+def test_weights_of_honest_methods_do_not_know_the_test(harness: Harness, name: str) -> None:
+    audit(harness.cell("adaptation", name))
+
+
+def test_a_hook_that_keeps_test_inputs_is_found(harness: Harness) -> None:
+    with pytest.raises(SupervisionError, match="trained with test inputs and with noise in their place"):
+        audit(harness.cell("adaptation", LearnsFromWhatItWasAsked))
+    with pytest.raises(TypeError, match="a cell of kind episode; expected one of kind domain"):
+        audit(harness.cell("oneshot", "protonet"))
+
+
+def test_the_task_is_closed_while_the_harness_trains(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = DomainAdaptation.training_step
+
+    def peeking(self: Any, batch: Any, batch_idx: int) -> Tensor:
+        assert self.trainer.datamodule.task.target_test.labels is not None
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(DomainAdaptation, "training_step", peeking)
+    with pytest.raises(SupervisionError, match="reaches for the task, which holds the test, while it trains"):
+        harness.run("adaptation", "dan")
 
 
 def test_a_declared_transductive_method_is_marked_as_such(harness: Harness) -> None:

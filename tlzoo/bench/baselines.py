@@ -1,13 +1,23 @@
-"""The baseline rows that each kind of table needs; without them a gain means nothing."""
+"""The baseline rows that each kind of table needs, and which of them gains are measured against."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tlzoo.bench.cell import Cell
 
-__all__ = ["MissingBaselineError", "is_baseline", "is_oracle", "is_single_task", "missing_baselines", "reference"]
+__all__ = [
+    "MissingBaselineError",
+    "Rival",
+    "absent_baselines",
+    "is_baseline",
+    "is_oracle",
+    "is_single_task",
+    "missing_baselines",
+    "reference",
+]
 
 
 class MissingBaselineError(ValueError):
@@ -49,7 +59,20 @@ _REFERENCE: dict[str, _Baseline] = {
     ),
     "finetuning": _Baseline("finetuning/from_scratch", _named("finetuning/from_scratch")),
 }
-"""What gains are measured against."""
+"""The baseline that every table of a kind needs."""
+
+_STRONGEST: dict[str, tuple[_Baseline, ...]] = {
+    "domain": (_Baseline("adaptation/linear_classifier (tuned)", _named("adaptation/linear_classifier")),),
+    "multitask": (),
+    "episode": (
+        _Baseline("oneshot/whitening", _named("oneshot/whitening")),
+        _Baseline("oneshot/logistic", _named("oneshot/logistic")),
+    ),
+    "zeroshot": (_Baseline("zeroshot/ridge", _named("zeroshot/ridge")),),
+    "finetuning": (_Baseline("finetuning/linear_probe", _named("finetuning/linear_probe", "finetuning/lp_ft")),),
+}
+"""Further baselines of the same supervision: gains are measured against the best of all that a table has."""
+
 
 _ORACLE = _Baseline("adaptation/target_only", _named("adaptation/target_only"))
 
@@ -59,14 +82,53 @@ _FURTHER: dict[str, tuple[_Baseline, ...]] = {
 }
 
 
-def reference(kind: str, cells: Iterable[Cell]) -> Cell | None:
-    """Return a cell of the reference row for gains, the first in the table, or None."""
-    return next((cell for cell in cells if _REFERENCE[kind].matches(cell) and not is_single_task(cell)), None)
+@dataclass(frozen=True)
+class Rival:
+    """A row that may be the reference of gains: one of its cells, and its figures as higher is better.
+
+    Attributes:
+        cell: the first of its cells.
+        held_out: its figure on data that no test has; NaN where it is not known.
+        test: its figure on the test.
+    """
+
+    cell: Cell
+    held_out: float
+    test: float
+
+
+def reference(kind: str, rows: Sequence[Rival]) -> tuple[int, str] | None:
+    """Return the place of the row that gains are measured against and the rule that chose it; None without any.
+
+    It is the best of the baselines by its own rule, held-out data (of the source, of validation classes ...). Where
+    those figures are not known of all of them, it is the best on the test, which is a higher bar for the other rows.
+    """
+    places = [place for place, row in enumerate(rows) if _is_floor(kind, row.cell)]
+    known = [place for place in places if not math.isnan(rows[place].test)]
+    if len(known) < 2:
+        return ((known or places)[0], "the only baseline") if places else None
+    if not any(math.isnan(rows[place].held_out) for place in known):
+        return max(known, key=lambda place: rows[place].held_out), f"best of {len(known)} baselines on held-out data"
+    return max(known, key=lambda place: rows[place].test), f"best of {len(known)} baselines on the test"
+
+
+def _is_floor(kind: str, cell: Cell) -> bool:
+    """Return whether a row is a baseline of the same supervision or less: no bound, no other architecture."""
+    return not is_single_task(cell) and any(each.matches(cell) for each in (_REFERENCE[kind], *_STRONGEST[kind]))
+
+
+def absent_baselines(kind: str, cells: Iterable[Cell]) -> list[str]:
+    """Return in words the strong baselines that a table could have and has not: gains in it say less."""
+    rows = list(cells)
+    if kind == "domain" and not any(cell.module.get("frozen") for cell in rows):
+        return []  # a linear classifier takes frozen features
+    return [each.words for each in _STRONGEST[kind] if not any(map(each.matches, rows))]
 
 
 def is_baseline(cell: Cell) -> bool:
-    """Return whether the row of this cell is a baseline that its kind of table needs."""
-    return any(b.matches(cell) for b in (_REFERENCE[cell.kind], *_FURTHER.get(cell.kind, ())))
+    """Return whether the row of this cell is a baseline."""
+    own = (_REFERENCE[cell.kind], *_STRONGEST[cell.kind], *_FURTHER.get(cell.kind, ()))
+    return any(each.matches(cell) for each in own)
 
 
 def is_oracle(cell: Cell) -> bool:

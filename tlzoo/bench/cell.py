@@ -17,6 +17,8 @@ from tlzoo.spelling import printable
 
 __all__ = [
     "EPISODE_ACCURACY",
+    "EXAMPLE_CLUSTERS",
+    "EXAMPLE_FIGURES",
     "KINDS",
     "SCHEMA_REVISION",
     "Cell",
@@ -35,6 +37,10 @@ SCHEMA_REVISION = 1
 
 EPISODE_ACCURACY = "episode_accuracy"
 """Name of the prediction (E,) with the accuracy of each episode, for paired comparisons over the same episodes."""
+
+EXAMPLE_FIGURES, EXAMPLE_CLUSTERS = "example_figures", "example_clusters"
+"""Names of the predictions (N,) with the figure of each test example, whose mean is the headline, and with the name of
+what it shows, for intervals over examples: those that show the same are no independent questions."""
 
 OnProgress = Callable[[float], None]
 """A function that a protocol calls with its progress in [0, 1]."""

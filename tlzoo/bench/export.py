@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tlzoo.bench.cell import Cell
 from tlzoo.bench.exchange import exchange_of, has_exchange
 from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.exchange_tables import as_data
@@ -59,8 +60,12 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
 
     It holds no times, so the same results give the same file; but exchange rates (:mod:`tlzoo.bench.exchange`) say how
     many times as long as the reference a way takes.
+
+    Raises:
+        ValueError: cells were computed by a checkout with uncommitted changes: nobody could compute them again.
     """
     records = store.finished(plan.cells)
+    _refuse_uncommitted(records)
     titles: dict[str, str] = {}  # of the first group that a cell is in
     for group, cells in plan.groups:
         titles = {cell.hash: group.title for cell in cells} | titles
@@ -87,6 +92,15 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
     body = ",\n".join(lines)
     replace_file(path, f'{opening}, "cells": [\n{body}\n]}}\n'.encode())
     return len(lines)
+
+
+def _refuse_uncommitted(records: Mapping[Cell, Record]) -> None:
+    dirty = [cell for cell, record in records.items() if str(record.provenance.get("commit") or "").endswith("+")]
+    if dirty:
+        raise ValueError(
+            f"{len(dirty)} of {len(records)} cells ({dirty[0]} is the first) come from a checkout with uncommitted "
+            "changes; commit them and run these cells again: results that are kept must be reproducible"
+        )
 
 
 def _judgements(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:

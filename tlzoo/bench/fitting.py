@@ -67,19 +67,25 @@ def fit(
             enable_model_summary=False,
             limit_val_batches=0,
             log_every_n_steps=steps_per_checkpoint(steps),
-            callbacks=[_Progress(steps, on_progress, measure)],
+            callbacks=[_Progress(steps, on_progress, measure, data)],
         )
-        trainer.fit(module, datamodule=data)
+        try:
+            trainer.fit(module, datamodule=data)
+        finally:
+            data.open()
         with undisturbed():
             close_loggers(loggers)
     module.eval()
 
 
 class _Progress(pl.Callback):
-    """Reports the share of training, and measures at every checkpoint."""
+    """Reports the share of training, and measures at every checkpoint; between them the task is closed."""
 
-    def __init__(self, steps: int, on_progress: OnProgress, measure: Measure | None) -> None:
-        self.steps, self.on_progress, self.measure = steps, on_progress, measure
+    def __init__(self, steps: int, on_progress: OnProgress, measure: Measure | None, data: TaskData[Any]) -> None:
+        self.steps, self.on_progress, self.measure, self.data = steps, on_progress, measure, data
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.data.close(by=_name(module))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step % max(self.steps // 50, 1) == 0:
@@ -87,10 +93,16 @@ class _Progress(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.measure is not None:
+            self.data.open()
             module.eval()
             with torch.no_grad():
                 log_measured(trainer.loggers, self.measure(trainer.global_step), trainer.global_step)
             module.train()
+            self.data.close(by=_name(module))
+
+
+def _name(module: pl.LightningModule) -> str:
+    return str(getattr(module, "method_name", type(module).__name__))
 
 
 @contextmanager

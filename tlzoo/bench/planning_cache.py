@@ -91,8 +91,8 @@ class Facts:
         """Return what planning needs to know about a method.
 
         Its ``name`` in a cell, ``family``, ``revision``, ``sees``, ``label``, ``settings`` (None: anything goes),
-        ``parts``, ``space``, ``kinds`` (names of its base classes), ``citation`` of its paper, and ``code`` of what is
-        not built in.
+        ``parts``, ``space`` with the ``defaults`` of what is in it, ``kinds`` (names of its base classes), ``citation``
+        of its paper, and ``code`` of what is not built in.
 
         Raises:
             ValueError: the name is unknown or ambiguous, or its module cannot be imported.
@@ -177,7 +177,8 @@ class Facts:
     def protocol_of(self, kind: str) -> dict[str, Any]:
         """Return what planning needs to know about the protocol of a kind.
 
-        Its ``revision``, ``allowed`` (names that may be set), ``search``, and ``methods_in`` (settings that name one).
+        Its ``revision``, ``allowed`` (names that may be set), ``search``, ``methods_in`` (settings that name one), and
+        ``not_of`` (base class of methods -> settings of the module that make no difference to them).
         """
 
         def establish() -> dict[str, Any]:
@@ -189,6 +190,7 @@ class Facts:
                 "allowed": {part: sorted(names) for part, names in allowed.items()},
                 "search": {part: list(search.get(part, ())) for part in ("rules", "module")},
                 "methods_in": getattr(module, "METHODS_IN", {}).get(kind, {}),
+                "not_of": {own: list(names) for own, names in getattr(module, "NOT_OF", {}).get(kind, {}).items()},
             }
 
         known: dict[str, Any] = self._remembered(f"protocol {kind}", establish)
@@ -241,7 +243,7 @@ def _key(key: str, code: Mapping[str, str]) -> str:
 
 def _method_facts(full: str) -> dict[str, Any]:
     cls = method_class(full)
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = list(inspect.signature(cls).parameters.values())
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     return {
         "name": registry.reference(full),
@@ -253,6 +255,11 @@ def _method_facts(full: str) -> dict[str, Any]:
         "parts": dict(cls.parts),
         "kinds": [base.__name__ for base in cls.__mro__],
         "space": {name: described(each) for name, each in cls.space.items()},
+        "defaults": {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.name in cls.space and parameter.default is not parameter.empty
+        },
         "settings": None if open_ended else sorted(parameter.name for parameter in parameters),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,18 @@ from tlzoo.types import Sees, SupervisionError
 
 __all__ = ["receipt"]
 
-_ITEMS = 64
-"""Test items of which the dependence on one another is measured."""
+_BATCH = 256
+"""Items that are answered together, as they are in the test (:meth:`tlzoo.lit.data.base.TaskData.passes`)."""
+_MOST, _MOST_DECLARED = 4096, 256
+"""Test items of which the dependence on one another is measured, spread over the test; and where it is declared."""
 
 
 def receipt(
     method: Method,
     answer: Callable[[Any], Tensor],
-    items: ExampleSet | Tensor,
+    items: Any,
     *,
+    further: Iterable[tuple[Callable[[Any], Tensor], Any]] = (),
     shown: Collection[Sees] = (),
     **notes: Any,
 ) -> dict[str, Any]:
@@ -32,8 +35,9 @@ def receipt(
 
     Args:
         method: what answers.
-        answer: maps test items to scores (N, ...).
-        items: test items; of a set, the first 64 are used.
+        answer: maps a batch of test items to scores (N, ...).
+        items: of the test, as a set, or in any form that an array of indices picks from.
+        further: other answers and items of the same method, such as those of single episodes.
         shown: what training showed beyond what the method declares for its answers.
         notes: further entries for the reader; entries that are None are left out.
 
@@ -41,12 +45,16 @@ def receipt(
         SupervisionError: answers depend on the test batch, and the method does not declare TEST_INPUTS.
     """
     with torch.no_grad():
-        dependence = measure_dependence(answer, items if isinstance(items, Tensor) else _first(items))
-    if max(dependence.values()) > TOLERANCE and Sees.TEST_INPUTS not in method.sees:
+        most = _MOST_DECLARED if Sees.TEST_INPUTS in method.sees else _MOST
+        measured = [measure_dependence(_in_batches(answer), _spread(items, most))]
+        measured += [measure_dependence(each, asked) for each, asked in further]
+    dependence = {name: max(each.get(name, 0.0) for each in measured) for each in measured for name in each}
+    looked = max(value for name, value in dependence.items() if name != "drawn")
+    if looked > TOLERANCE and Sees.TEST_INPUTS not in method.sees:
         figures = ", ".join(f"{name} {value:.2g}" for name, value in dependence.items())
         raise SupervisionError(
-            f"answers of {type(method).__name__} change with the test batch ({figures} of the spread of its scores, "
-            f"where {TOLERANCE:g} is rounding); it must declare TEST_INPUTS"
+            f"answers of {type(method).__name__} change with the other test items ({figures} of the spread of its "
+            f"scores, where {TOLERANCE:g} is rounding); it must declare TEST_INPUTS"
         )
     return {
         "sees": sorted({*method.sees, *shown}),
@@ -57,7 +65,18 @@ def receipt(
     }
 
 
-def _first(examples: ExampleSet) -> Any:
-    """Return the first items of a set in a form that an array of indices can select from."""
-    inputs = examples.batch(np.arange(min(_ITEMS, len(examples)))).inputs
+def _in_batches(answer: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
+    def answered(items: Any) -> Tensor:
+        return torch.cat([answer(items[first : first + _BATCH]) for first in range(0, len(items), _BATCH)])
+
+    return answered
+
+
+def _spread(examples: Any, most: int) -> Any:
+    """Return items of a set, all or evenly spread ones, such that an array of indices picks some of them."""
+    if not isinstance(examples, ExampleSet):
+        return examples
+    count = len(examples)
+    places = np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(int)
+    inputs = examples.batch(places).inputs
     return np.array(inputs, dtype=object) if isinstance(inputs, list) else inputs

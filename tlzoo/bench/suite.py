@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from tlzoo.bench.cell import SCHEMA_REVISION, Cell
 from tlzoo.bench.planning_cache import Facts
-from tlzoo.bench.search import Search, grid_size
+from tlzoo.bench.search import Search
 from tlzoo.bench.yaml_lines import Located
 from tlzoo.data.catalog import task_revision
-from tlzoo.space import read_distribution
+from tlzoo.space import Choice, read_distribution
 from tlzoo.spelling import nearest
 
 __all__ = ["Group", "Row", "Suite"]
@@ -21,7 +21,7 @@ __all__ = ["Group", "Row", "Suite"]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method with its settings, one row of a table."""
+    """A method with its settings, one row of a table; ``fixed`` are those that the row itself gives."""
 
     method: Located
     label: str
@@ -30,6 +30,7 @@ class Row:
     budget: Mapping[str, Any] = field(default_factory=dict)
     trainer: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, Any] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class Group:
         for place, backbone in zip(self.backbones, backbones, strict=True):
             _check_modalities(place, backbone, tasks)
             self._check_networks(place, backbone, tasks, facts)
+        development = self._development(facts)
         revisions = {"protocol": protocol["revision"], "schema": SCHEMA_REVISION}
         cells = [
             Cell(
@@ -86,7 +88,7 @@ class Group:
                 module=row.module,
                 budget=row.budget,
                 trainer=row.trainer,
-                **self._tried(row, method, seed),
+                **self._tried(row, method, seed, protocol["not_of"], development),
                 seed=seed,
                 task_checksum=task["checksum"],
                 data=task["data"],
@@ -141,20 +143,52 @@ class Group:
             "code": dict(pair for part in (method, *parts.values()) for pair in part["code"].items()),
         }
 
-    def _tried(self, row: Row, method: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    def _development(self, facts: Facts) -> dict[str, Any]:
+        """Return where settings are chosen, with the identity of that task where it is another than the cell's."""
+        if (name := self.search.tuned_on.get("task")) is None:
+            return dict(self.search.tuned_on)
+        assert self.search.place is not None
+        fact = self._task(Located(name, self.search.place.file, self.search.place.line), facts)
+        revision = {"revision": task_revision(fact["name"])} if _raised(fact) else {}
+        return {**self.search.tuned_on, "task": fact["name"], "checksum": fact["checksum"], **revision}
+
+    def _tried(
+        self,
+        row: Row,
+        method: Mapping[str, Any],
+        seed: int,
+        not_of: Mapping[str, list[str]],
+        development: Mapping[str, Any],
+    ) -> dict[str, Any]:
         """Return the candidates of a cell, and its search."""
-        rule = {"search": {"rule": self.search.rule}} if self.search.rule else {}
-        if row.candidates or not self.search.trials:
-            size = grid_size(row.candidates)
-            if self.search.trials and size != self.search.trials:
-                raise row.method.error(
-                    f"{row.label or method['name']} tries {size} settings, but every row has {self.search.trials} "
-                    f"trials; give as many candidates, or none"
-                )
-            return {"candidates": row.candidates, **(rule if row.candidates else {})}
+        search = self.search
+        if not search.trials:
+            rule = {"search": {"rule": search.rule}} if search.rule and row.candidates else {}
+            return {"candidates": row.candidates, **rule}
+        useless = {name for kind, names in not_of.items() if kind in method["kinds"] for name in names}
         space = {name: read_distribution(data) for name, data in method["space"].items()}
-        drawn = self.search.candidates(method["name"], space, {**row.module, **row.settings}, seed=seed)
-        return {"candidates": drawn, "search": self.search.of_cell()} if drawn else {}
+        for name, values in row.candidates.items():
+            if len(values) < 2:
+                raise row.method.error(
+                    f"{row.label or method['name']}: one candidate of {name} is a setting; give it so"
+                )
+            space[name] = Choice(tuple(values))
+        known = {**search.space, **space}
+        dropped = row.fixed | (useless - set(space))
+        candidates, by_trial = replace(
+            search, space={name: each for name, each in search.space.items() if name not in dropped}
+        ).tried(
+            method["name"],
+            {name: each for name, each in space.items() if name not in row.fixed},
+            {name: value for name, value in {**method["defaults"], **row.module}.items() if name in known},
+            seed=development.get("seed", seed),
+        )
+        if not candidates:
+            return {}
+        kept = search.of_cell(development)
+        if not by_trial:
+            kept = {name: value for name, value in kept.items() if name not in ("trials", "sampler")}
+        return {"candidates": candidates, "search": kept}
 
     def _backbone(self, backbone: Located, facts: Facts) -> dict[str, Any]:
         if backbone.value is None:

@@ -25,7 +25,7 @@ __all__ = ["find_suite", "list_suites", "load_suite"]
 
 _SHIPPED = Path(__file__).parent / "suites"
 
-_SEARCH_KEYS = ("trials", "rule", "space", "sampler")
+_SEARCH_KEYS = ("trials", "rule", "space", "sampler", "tuned_on")
 _SUITE_KEYS = ("suite", "question", "seeds", "cell_timeout", "groups", *_SEARCH_KEYS)
 _GROUP_KEYS = (
     *("title", "kind", "task", "tasks", "backbones", "methods", "budget", "module", "trainer", "seeds", "root"),
@@ -182,7 +182,9 @@ def _row(place: Located, shared: Mapping[str, Mapping[str, Located]]) -> Row:
     given = {part: parts[part].mapping(what=part) if part in parts else {} for part in _ROW_KEYS[2:]}
     for name, values in given["candidates"].items():
         values.items(what=f"candidates of {name}")
+    plain: dict[str, Any]
     plain = {part: {name: item.plain() for name, item in values.items()} for part, values in given.items()}
+    plain["fixed"] = frozenset([*plain["settings"], *plain["module"]])
     for part, common in shared.items():
         plain[part] = {**{name: item.plain() for name, item in common.items()}, **plain[part]}
     plain["trainer"] = read_trainer({**shared["trainer"], **given["trainer"]})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlzoo.functional import standardization
 from tlzoo.functional.precision import at_least_float32, full_precision, working_dtype
@@ -177,6 +177,10 @@ class FeatureMethod(DomainMethod):
     def _standardized(self, features: Tensor, side: str) -> Tensor:
         """Return features (B, D) standardized like those of a side in the fit."""
         return (features - fitted(self, f"{side}_mean")) / fitted(self, f"{side}_deviation")
+
+    def make_classifier(self) -> nn.Module | None:
+        """Return the method's own classifier on its features, not fitted yet; None for the one that all share."""
+        return None
 
     @property
     def width(self) -> int:

@@ -32,7 +32,8 @@ class FeatureTransform(FeatureMethod):
 class AlignedClassifier(nn.Module):
     """A method on frozen features with a classifier, which predicts the classes of target features.
 
-    All methods share the same classifier, so they differ only in how they adapt. It is trained on what the method makes
+    All methods share the same classifier, so they differ only in how they adapt; a method that is nothing but its
+    classifier brings its own. It is trained on what the method makes
     of the fit: the aligned source (:class:`FeatureTransform`), the weighted source
     (:class:`~tlzoo.methods.source_weighting.SourceWeighting`), or the target with the labels that it was given
     (:class:`~tlzoo.methods.target_labeling.TargetLabeling`).
@@ -60,7 +61,9 @@ class AlignedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.transform = transform
-        self.classifier = create_classifier(classifier, transform.width, transform.num_classes, penalty=penalty)
+        own = transform.make_classifier()
+        shape = transform.width, transform.num_classes
+        self.classifier = create_classifier(classifier, *shape, penalty=penalty) if own is None else own
 
     def fit(
         self, source: Tensor, labels: Tensor, target: Tensor | None, *, shots: tuple[Tensor, Tensor] | None = None

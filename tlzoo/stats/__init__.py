@@ -9,6 +9,7 @@ from tlzoo.stats.aggregate import (
 )
 from tlzoo.stats.calibration import expected_calibration_error, macro_f1, negative_log_likelihood
 from tlzoo.stats.comparison import PairedDifference, average_ranks, paired_difference
+from tlzoo.stats.crossed import by_cluster, crossed_difference, crossed_summary
 from tlzoo.stats.exchange import Answers, Exchange, Rate, exchange_rates
 from tlzoo.stats.intervals import Summary, bounded_interval, mean_of_known, summary
 from tlzoo.stats.ranking import Ranking, friedman
@@ -26,7 +27,10 @@ __all__ = [
     "Summary",
     "average_ranks",
     "bounded_interval",
+    "by_cluster",
     "choose_form",
+    "crossed_difference",
+    "crossed_summary",
     "exchange_rates",
     "expected_calibration_error",
     "fit_shot_curves",

@@ -31,7 +31,7 @@ class PairedDifference:
     def tied(self) -> bool:
         """Whether the interval contains 0 or, without an interval, the difference is 0."""
         d = self.difference
-        if d.n < 2:
+        if math.isnan(d.low):
             return d.n == 0 or d.mean == 0
         return d.low <= 0 <= d.high
 

@@ -46,7 +46,7 @@ class Summary:
     low: float
     high: float
     level: float
-    method: IntervalMethod
+    method: Literal["t", "bootstrap", "crossed"]
 
     @property
     def half_width(self) -> float:
@@ -203,7 +203,7 @@ def bootstrapped(
     )
 
 
-def t_quantile(level: float, degrees: int) -> float:
+def t_quantile(level: float, degrees: float) -> float:
     """Return the two-sided quantile of Student's t: 12.706 for 95 % and one degree of freedom."""
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from tlzoo.bench.cell import Cell, OnProgress, Outcome
-from tlzoo.bench.protocols.settings import ALLOWED, METHODS_IN, REVISIONS, SEARCH
+from tlzoo.bench.development import development
+from tlzoo.bench.protocols.settings import ALLOWED, METHODS_IN, NOT_OF, REVISIONS, SEARCH
 
-__all__ = ["METHODS_IN", "REVISIONS", "SEARCH", "allowed", "prepare", "run"]
+__all__ = ["METHODS_IN", "NOT_OF", "REVISIONS", "SEARCH", "allowed", "prepare", "protocol_of", "run"]
 
 _PROTOCOLS = {
     "domain": "domain:DomainProtocol",
@@ -46,7 +47,7 @@ def run(cell: Cell, on_progress: OnProgress) -> Outcome:
         SupervisionError: the method used data that it does not declare, or its predictions depend on the test batch
             without a declaration.
     """
-    outcome: Outcome = _protocol(cell)(cell, on_progress).run()
+    outcome: Outcome = protocol_of(cell)(cell, on_progress).run()
     return outcome
 
 
@@ -60,11 +61,12 @@ def prepare(cells: Sequence[Cell]) -> None:
         key = (cell.kind, cell.task, cell.task_checksum, cell.root, cell.backbone, inputs, bool(cell.candidates))
         if key not in seen:
             seen.add(key)
-            _protocol(cell).load(replace(cell, seed=0), load_task(cell.given_task, root=cell.root))
+            for task in (cell.given_task, *([elsewhere] if (elsewhere := development(cell).task) != cell.task else [])):
+                protocol_of(cell).load(replace(cell, seed=0), load_task(task, root=cell.root))
 
 
-def _protocol(cell: Cell) -> Any:
-    """Return the protocol of a cell."""
+def protocol_of(cell: Cell) -> Any:
+    """Return the class of a cell's protocol."""
     from tlzoo.registry import method_class
 
     name = _PROTOCOLS[cell.kind]

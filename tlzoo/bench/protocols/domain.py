@@ -16,7 +16,14 @@ from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.fitting import steps_per_checkpoint
 from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
-from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
+from tlzoo.bench.protocols.skeleton import (
+    Protocol,
+    Run,
+    class_tables,
+    example_figures,
+    logged_figures,
+    trained_parameters,
+)
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import DomainTask
@@ -178,7 +185,10 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         return self.found(
             run,
             metrics={**figures, **self.figures(run)},
-            predictions={"test_logits": logits.cpu().numpy()},
+            predictions={
+                "test_logits": logits.cpu().numpy(),
+                **example_figures(logits.argmax(dim=1), test, self.task.metric),
+            },
             split=split_hash(test),
             tables={**tables, **self._picture(run)},
             items=test,

@@ -5,7 +5,7 @@ The backbone is pretrained and frozen, or trained from scratch on the base class
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.sentence import SentenceEncoder
+from tlzoo.bench.baselines import is_baseline
 from tlzoo.bench.cell import EPISODE_ACCURACY, Cell, Outcome
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.backbone_training import episode_data, train_backbone
@@ -36,6 +37,8 @@ __all__ = ["EpisodeProtocol"]
 
 _STORED_SCORES = 2_000_000
 _VALIDATION_EPISODES = 400
+_LOOKED_AT, _LOOKED_AT_SLOWLY = 64, 3
+"""Test episodes whose answers are compared, together and alone: for classifiers of features, and for all others."""
 
 EpisodeRun = Run[EpisodeData, OneShot]
 Split = Literal["validation", "novel"]
@@ -128,16 +131,19 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         answered = {"query_logits": logits.cpu().numpy()} if logits.numel() <= _STORED_SCORES else {}
         ids = data.task.novel.base[1][frozen.episodes.query]
         asked = {"query_logits#labels": frozen.episodes.query_labels, "query_logits#ids": ids} if answered else {}
-        first = next(_batches(data.task.novel.whole().inputs, frozen[:1], way=frozen.way))
+        looked = _Looked(run.module, data, frozen.episodes)
+        # a reference is chosen among the baselines on episodes of validation classes, so all of them have that figure
+        held_out = {"validation/accuracy": self.validation(run)} if is_baseline(self.cell) else {}
         trains = self.cell.budget.get("steps") or self.cell.module.get("training", "none") != "none"
         return self.found(
             run,
-            metrics={f"test/{name}": value for name, value in figures.items()},
+            metrics={**{f"test/{name}": value for name, value in figures.items()}, **held_out},
             predictions={EPISODE_ACCURACY: counted.by_episode().astype(np.float32), **answered},
             split=content_hash(data.task.novel.checksum, frozen.hash),
             tables={**self._by_class(logits, frozen, data.task.novel), **asked},
-            answer=lambda query: run.module(replace(first, query=query.unsqueeze(0)))[0],
-            items=first.query[0],
+            answer=looked.episodes,
+            items=looked.numbers,
+            further=map(looked.queries, looked.numbers[:: max(len(looked.numbers) // 3, 1)].tolist()),
             shown={
                 *((Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS) if trains else ()),
                 *((Sees.VALIDATION_LABELS,) if note else ()),
@@ -159,6 +165,31 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         scores = ClassScores(max(self.task.num_classes, int(novel.labels.max()) + 1))
         scores.count(*pairs)
         return class_tables("query_logits", scores, self.task.class_names)
+
+
+class _Looked:
+    """Answers of a module to some test episodes together, and to the queries of one, to see whether company matters.
+
+    Attributes:
+        numbers: of the episodes that are looked at, as many as are answered together; few of what adapts to each.
+    """
+
+    def __init__(self, module: OneShot, data: EpisodeData, episodes: EpisodeIndices) -> None:
+        self.module, self.data, self.all = module, data, episodes
+        whole = isinstance(module.method, EpisodeClassifier) and Sees.TEST_INPUTS not in module.method.sees
+        most = min(_LOOKED_AT if whole else _LOOKED_AT_SLOWLY, len(episodes.support))
+        self.numbers = torch.from_numpy(np.linspace(0, len(episodes.support) - 1, most).astype(int))
+        self.features = data.task.novel.whole().inputs
+
+    def episodes(self, numbers: Tensor) -> Tensor:
+        """Return the logits (E, Q, way) of episodes, answered together."""
+        return _answers(self.module, self.data, "novel", EpisodeIndices(*(part[numbers.numpy()] for part in self.all)))
+
+    def queries(self, number: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return what answers queries of an episode, and its queries."""
+        one = EpisodeIndices(*(part[number : number + 1] for part in self.all))
+        episode = next(_batches(self.features, one, way=self.data.way))
+        return lambda query: self.module(replace(episode, query=query.unsqueeze(0)))[0], episode.query[0]
 
 
 def _show_base(module: OneShot, data: EpisodeData) -> None:

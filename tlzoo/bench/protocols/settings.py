@@ -6,9 +6,9 @@ from typing import Any
 
 from tlzoo.bench.cell import Cell
 
-__all__ = ["ALLOWED", "METHODS_IN", "REVISIONS", "SEARCH", "optimizer_settings"]
+__all__ = ["ALLOWED", "METHODS_IN", "NOT_OF", "REVISIONS", "SEARCH", "optimizer_settings"]
 
-REVISIONS = {"domain": 2, "multitask": 2, "episode": 3, "zeroshot": 3, "finetuning": 2}
+REVISIONS = {"domain": 3, "multitask": 3, "episode": 4, "zeroshot": 4, "finetuning": 3}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")
@@ -59,10 +59,13 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 
 SEARCH: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
-        "rules": ("information", "entropy", "snd"),
-        "module": ("transform", "bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
+        "rules": ("information", "entropy", "snd", "source"),
+        "module": (
+            *("transform", "bottleneck", "lr", "backbone_lr", "momentum", "weight_decay", "penalty"),
+            "adaptation_lr",
+        ),
     },
-    "multitask": {"rules": ("validation",)},
+    "multitask": {"rules": ("validation",), "module": ("lr", "backbone_lr", "weight_decay")},
     "episode": {"rules": ("validation",), "module": ("lr", "backbone_lr", "momentum", "weight_decay")},
     "zeroshot": {
         "rules": ("rehearsal",),
@@ -82,6 +85,20 @@ METHODS_IN: dict[str, dict[str, dict[str, list[str]]]] = {
 
 Each with the ``kinds`` of methods that it may name, and those that it may stand ``before``, as names of base classes.
 """
+
+
+_TRAINED = ("penalty", "adaptation_lr")
+NOT_OF: dict[str, dict[str, tuple[str, ...]]] = {
+    "domain": {
+        "Alignment": _TRAINED,
+        "Alternating": _TRAINED,
+        "SourceFree": ("penalty",),
+        "TestTime": ("penalty", "adaptation_lr", "bottleneck", *_OPTIMIZER),
+        "FeatureTransform": ("bottleneck", "adaptation_lr", *_OPTIMIZER),
+        "LinearClassifier": ("penalty",),
+    },
+}
+"""Kind -> base class of methods -> settings of the module that make no difference to them and are not tuned."""
 
 
 def optimizer_settings(cell: Cell) -> dict[str, Any]:

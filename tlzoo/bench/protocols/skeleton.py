@@ -14,17 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tlzoo.bench.cell import Cell, OnProgress, Outcome
+from tlzoo.bench.cell import EXAMPLE_CLUSTERS, EXAMPLE_FIGURES, Cell, OnProgress, Outcome
+from tlzoo.bench.development import frozen_choice
 from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.receipts import receipt
-from tlzoo.bench.tuning import Settings, choose, settings_of
+from tlzoo.bench.tuning import Settings, choose, plain, settings_of
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import Task
 from tlzoo.scoring import ClassScores
 
-__all__ = ["Protocol", "Run", "class_tables", "logged_figures", "trained_parameters"]
+__all__ = ["Protocol", "Run", "class_tables", "example_figures", "logged_figures", "trained_parameters"]
 
 T = TypeVar("T", bound=Task)
 D = TypeVar("D")
@@ -88,9 +89,18 @@ class Protocol(ABC, Generic[T, D, M]):
             self.data = self.load(cell, self.task)
 
     def run(self) -> Outcome:
-        """Run the cell once per candidate, and return the outcome of the chosen run."""
-        run, note = choose(self.cell, self.attempt, self.validation)
+        """Run the cell once per candidate, or with what was chosen elsewhere; return the outcome of the chosen run."""
+        if (note := frozen_choice(self.cell, self._tuned)) is not None:
+            run = self.attempt({**plain(self.cell.settings), **note["tuned"]})
+        else:
+            run, note = choose(self.cell, self.attempt, self.validation)
         return self.outcome(self.final(run), note)
+
+    def _tuned(self, cell: Cell) -> dict[str, Any]:
+        """Run the candidates of a development cell, and return the note on the choice."""
+        elsewhere = type(self)(cell, self.on_progress)
+        with undisturbed():
+            return choose(cell, elsewhere.attempt, elsewhere.validation)[1]
 
     def attempt(self, settings: Settings) -> Run[D, M]:
         """Build and train with the given settings, from the cell's seed."""
@@ -206,6 +216,27 @@ def class_tables(name: str, scores: ClassScores, class_names: tuple[str, ...] = 
 def logged_figures(module: pl.LightningModule) -> dict[str, float]:
     """Return the last figures that training logged."""
     return {name: float(v) for name, v in module.trainer.callback_metrics.items() if name.startswith("train/")}
+
+
+def example_figures(answers: torch.Tensor, examples: ExampleSet, metric: str) -> dict[str, NDArray[Any]]:
+    """Return the figure (N,) of each test example, as a prediction to be stored, and what it shows if that is known.
+
+    Args:
+        answers: (N,) classes.
+        examples: the labelled test set; its attribute ``concept`` says which examples show the same thing.
+        metric: ``accuracy`` or ``balanced_accuracy``, the mean of the figures; others are no mean over examples, and
+            nothing is returned.
+    """
+    labels = examples.labels
+    if labels is None or not len(labels) or labels.min() < 0 or metric not in ("accuracy", "balanced_accuracy"):
+        return {}
+    right = (answers.cpu().numpy() == labels).astype(np.float64)
+    if metric == "balanced_accuracy":
+        counts = np.bincount(labels)
+        right *= len(labels) / (np.count_nonzero(counts) * counts[labels])
+    concepts = examples.attributes.get("concept")
+    clusters = {} if concepts is None else {EXAMPLE_CLUSTERS: np.array([f"concept {each}" for each in concepts])}
+    return {EXAMPLE_FIGURES: right.astype(np.float32), **clusters}
 
 
 def trained_parameters(module: nn.Module) -> int:

@@ -19,7 +19,7 @@ from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.fitting import CHECKPOINTS, fit, steps_per_checkpoint
 from tlzoo.bench.protocols.networks import frozen_backbone
 from tlzoo.bench.protocols.settings import optimizer_settings
-from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables
+from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, example_figures
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import split_hash
 from tlzoo.data.tasks import ZeroShotTask
@@ -113,15 +113,17 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
             metrics["oracle/harmonic"] = float(answers.curve().harmonic.max())
         candidates = tuple(data.task.class_names[place] for place in data.task.candidates)
         prompts = _by_prompt(run)
+        logits, asked = answers.collected()[0], data.asked("test")
+        figures = {} if generalized else example_figures(logits.argmax(dim=1), asked, "accuracy")
         return self.found(
             run,
             metrics=metrics | _spread(list(prompts.values())),
-            predictions={"test_logits": answers.collected()[0].numpy()},
-            split=split_hash(data.asked("test")),
+            predictions={"test_logits": logits.numpy(), **figures},
+            split=split_hash(asked),
             tables=class_tables("test_logits", answers.counted(), candidates),
             series=answers.series() if generalized else {},
             answer=run.module,
-            items=data.asked("test"),
+            items=asked,
             shown={Sees.VALIDATION_LABELS} if note and self.task.train is None else (),
             prompts=prompts or None,
             **note,

@@ -66,7 +66,7 @@ def _gain(line: Line, table: Table) -> str:
     d = line.gain.difference
     unit = " points" if table.group.percent else ""
     text = f"{number(d.mean, table, signed=True)}{unit}"
-    if d.n < 2:
+    if d.n < 2 and d.method != "crossed":
         return f"{text} (one run, no interval)"
     verdict = ", not to be told from no gain" if line.gain.tied else ""
     return f"{text}, 95 % interval {span(d.low, d.high, table, signed=True)}{verdict}"

@@ -56,7 +56,7 @@ def layout(table: Table) -> Layout:
 def header(table: Table) -> list[str]:
     """Return the column names."""
     unit = " (%)" if table.group.percent else ""
-    names = ["method", f"{table.group.metric}{unit}", "std", "95 % interval", "runs"]
+    names = ["method", f"{table.group.metric}{unit}", "std", "95 % interval", "runs", "trials"]
     if table.literature:
         names.append(f"published{unit}")
     if table.reference:
@@ -93,13 +93,15 @@ def _row(table: Table, line: Line) -> Row:
         shown = [] if table.published(line.label) is None else [*[Entry(DASH)] * 4, _published(table, line.label)]
         return Row((label, *shown), "failed" if line.failures else "", _message(line))
     count = str(len(line.values)) if len(line.values) == line.wanted else f"{len(line.values)} of {line.wanted}"
+    count = "1 (deterministic)" if line.deterministic else count
     s = line.summary
     entries = [
         label,
         Entry(number(s.mean, table), s.mean),
-        Entry(number(s.std, table), s.std),
+        Entry(DASH) if line.deterministic else Entry(number(s.std, table), s.std),
         _interval(line, table),
         Entry(count, len(line.values)),
+        Entry(str(line.trials), line.trials),
         *([_published(table, line.label)] if table.literature else []),
     ]
     if table.reference:
@@ -134,7 +136,9 @@ def _extra(name: str, value: float, table: Table) -> Entry:
 
 def _interval(line: Line, table: Table) -> Entry:
     s = line.summary
-    if s.n < 2 and not math.isnan(line.within):
+    if line.deterministic and s.method != "crossed":
+        return Entry(DASH)  # runs that repeat one another say nothing of how it varies
+    if s.n < 2 and s.method != "crossed" and not math.isnan(line.within):
         return Entry(span(s.mean - line.within, s.mean + line.within, table) + " °", s.mean)
     return Entry(span(s.low, s.high, table), s.low)
 
@@ -144,7 +148,7 @@ def _gain(line: Line, table: Table) -> Entry:
         return Entry(DASH)
     d = line.gain.difference
     text = number(d.mean, table, signed=True)
-    if d.n > 1:
+    if d.n > 1 or d.method == "crossed":
         text += f" {span(d.low, d.high, table, signed=True)}"
     return Entry(text, d.mean)
 
@@ -169,15 +173,31 @@ def _message(line: Line) -> str:
 def footnotes(table: Table) -> list[str]:
     """Return the notes that a reader needs."""
     lines = table.lines
-    methods = {line.summary.method for line in lines if line.summary.n > 1}
-    name = {"t": "Student's t", "bootstrap": "percentile bootstrap"}
-    notes = [f"intervals: 95 %, {' or '.join(name[m] for m in sorted(methods))}, over runs"] if methods else []
-    if any(line.summary.n < 2 and not math.isnan(line.within) for line in lines):
+    methods = {line.summary.method for line in lines if not math.isnan(line.summary.low)}
+    name = {
+        "t": "over runs (Student's t)",
+        "bootstrap": "over runs (percentile bootstrap)",
+        "crossed": "over runs and test examples together",
+    }
+    notes = [f"intervals: 95 %, {' or '.join(name[m] for m in sorted(methods))}; none is over tasks"] if methods else []
+    if any(line.summary.n < 2 and line.summary.method != "crossed" and not math.isnan(line.within) for line in lines):
         notes.append("° 95 % over the test examples or episodes of one run")
-    if table.reference and methods:
+    gains = {line.gain.difference.method for line in lines if line.gain and not math.isnan(line.gain.difference.low)}
+    if "crossed" in gains:
+        notes.append(f"gains: over {table.reference}, paired by seed and test example, 95 % over both")
+    elif table.reference and methods:
         notes.append(f"gains: paired on the same seeds with {table.reference}, 95 % Student's t")
     elif any(line.episodes and line.gain and line.gain.difference.n > 1 for line in lines):
         notes.append(f"gains: paired on the same episodes with {table.reference}, 95 % Student's t")
+    if table.reference:
+        notes.append(f"{table.reference}: {table.chosen}")
+    if table.lacks:
+        notes.append(f"no row {' and no row '.join(table.lacks)}: gains over weaker baselines say less")
+    if places := sorted({line.tuned_on for line in lines if line.tuned_on}):
+        where = places[0] if len(places) == 1 else f"one seed of each of {len(places)} tasks"
+        notes.append(f"trials: settings tried, chosen without a test label on {where}, and frozen")
+    elif any(line.trials > 1 for line in lines):
+        notes.append("trials: settings tried for every run, chosen without a test label")
     if any(line.best for line in lines):
         notes.append("best of each section stands out; = marks ties: the paired interval of the difference holds 0")
     if any(not math.isnan(line.rank) for line in lines):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from tlzoo.bench.baselines import (
     MissingBaselineError,
+    Rival,
+    absent_baselines,
     missing_baselines,
     reference,
 )
@@ -42,7 +44,11 @@ class Section:
 class Table:
     """Sections over one task and backbone, or over the mean of several tasks (``task`` None).
 
-    ``literature`` has published values of its group, of its rows and of others.
+    Attributes:
+        reference: label of the row that gains are measured against; empty without a baseline.
+        chosen: how that row was chosen among the baselines.
+        lacks: strong baselines that the table has not, in words.
+        literature: published values of its group, of its rows and of others.
     """
 
     group: Group
@@ -50,6 +56,8 @@ class Table:
     backbone: str | None
     sections: tuple[Section, ...]
     reference: str
+    chosen: str = ""
+    lacks: tuple[str, ...] = ()
     literature: tuple[Published, ...] = ()
 
     def value_of(self, found: Published) -> float:
@@ -110,8 +118,8 @@ def build_tables(plan: Plan, store: Store) -> list[Table]:
 
 
 def _table(group: Group, task: str | None, backbone: str | None, lines: list[Line], plan: Plan) -> Table:
-    against_cell = reference(group.kind, [line.cell for line in lines])
-    against = next((line for line in lines if against_cell is not None and line.cell == against_cell), None)
+    found = reference(group.kind, [_rival(line, group) for line in lines])
+    against = None if found is None else lines[found[0]]
     if against is not None:
         lines = [line if line is against else replace(line, gain=difference(line, against)) for line in lines]
     by_sees: dict[tuple[str, ...], list[Line]] = {}
@@ -128,7 +136,15 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         sections=tuple(sections),
         reference=against.label if against else "",
         literature=tuple(found for found in published(plan.suite.name) if found.group == group.title),
+        chosen=found[1] if found else "",
+        lacks=tuple(absent_baselines(group.kind, [line.cell for line in lines])),
     )
+
+
+def _rival(line: Line, group: Group) -> Rival:
+    sign = 1.0 if group.better == "higher" else -1.0
+    metric = group.metric.partition("/")[2]
+    return Rival(line.cell, held_out=sign * line.held_out(metric), test=sign * line.summary.mean)
 
 
 def _in_range(line: Line, group: Group) -> Line:

@@ -17,7 +17,7 @@ from tlzoo.data.tasks import Task
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.lit.module import TransferModule
-from tlzoo.types import Examples, Sees
+from tlzoo.types import Examples, Sees, SupervisionError
 
 __all__ = ["TaskData"]
 
@@ -40,9 +40,9 @@ class TaskData(pl.LightningDataModule, Generic[T]):
     """
 
     takes: ClassVar[type[Task]]
-    task: T
-    raw: T
-    """The task as it was loaded: ``task`` holds features in its place where a backbone extracts them."""
+    _task: T
+    _raw: T
+    _closed_for: str = ""
 
     def __init__(
         self,
@@ -63,6 +63,44 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         self.batch_size, self.seed, self.steps_per_epoch = batch_size, seed, steps_per_epoch
         self._loader: StepLoader[Any] | Passes[Any] | None = None
         self._resumed: dict[str, int] | None = None
+
+    @property
+    def task(self) -> T:
+        """The task, with features in place of its inputs where a backbone extracts them.
+
+        Raises:
+            SupervisionError: the harness is training: methods get training data from batches, nothing else.
+        """
+        return self._opened(self._task)
+
+    @task.setter
+    def task(self, task: T) -> None:
+        self._task = task
+
+    @property
+    def raw(self) -> T:
+        """The task as it was loaded; the error is the same."""
+        return self._opened(self._raw)
+
+    @raw.setter
+    def raw(self, task: T) -> None:
+        self._raw = task
+
+    def close(self, *, by: str) -> None:
+        """Keep the task from ``by``, a method that trains and could find test data through the trainer."""
+        self._closed_for = by
+
+    def open(self) -> None:
+        """Let everybody have the task again."""
+        self._closed_for = ""
+
+    def _opened(self, task: T) -> T:
+        if self._closed_for:
+            raise SupervisionError(
+                f"{self._closed_for} reaches for the task, which holds the test, while it trains; a method gets what "
+                "it declares from its batches"
+            )
+        return task
 
     def _check_kind(self, task: object) -> None:
         if not isinstance(task, self.takes):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -182,6 +184,8 @@ class DomainData(TaskData[DomainTask]):
         def batch_at(step: int) -> DomainBatch:
             shares = {name: self._training_share(at(step)) for name, (_, at) in drawn.items()}
             parts = {name: examples.batch(shares[name]) for name, (examples, _) in drawn.items()}
+            if "target" in parts:
+                parts["target"] = self._numbered(parts["target"])
             if self.views is not None:
                 parts["target"].views = self.views(shares["target"], step)
             return DomainBatch(**{"source": None, "target": None, **parts})
@@ -217,7 +221,21 @@ class DomainData(TaskData[DomainTask]):
         order = np.arange(len(target))
         if shuffle:
             order = numpy_generator(self.seed, Stream.TARGET_START).permutation(order)
-        return Passes(lambda places: target.batch(order[places]), len(target), 256)
+        return Passes(lambda places: self._numbered(target.batch(order[places])), len(target), 256)
+
+    def _numbered(self, target: Examples) -> Examples:
+        """Return target examples under other indices, drawn by ``seed``.
+
+        A method can remember examples by their indices, and two domains can be collected in the same order: the same
+        index in the source would then tell the label.
+        """
+        assert target.indices is not None
+        return replace(target, indices=self._numbers[target.indices])
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        random = numpy_generator(self.seed, Stream.TARGET_INDICES)
+        return torch.from_numpy(random.permutation(len(self._task.target_train)))
 
     def test_dataloader(self) -> Passes[Examples]:
         """Return target test data.

@@ -120,13 +120,13 @@ class EpisodeData(TaskData[EpisodeTask]):
 
     def base_examples(self, sees: frozenset[Sees], *, by: str) -> Examples:
         """Return the whole base set as the method may see it."""
-        base = self.task.training_data(sees, by=by).base
+        base = self._task.training_data(sees, by=by).base
         return base.whole()
 
     def train_dataloader(self) -> StepLoader[Episode] | StepLoader[Examples]:
         """Return the stream of training episodes, or of labelled batches, from base classes."""
         sees, by = self._method()
-        base = self.task.training_data(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
+        base = self._task.training_data(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
         assert self.steps_per_epoch is not None
         assert self.trainer is not None
         if getattr(self.trainer.lightning_module, "trains_on", "episodes") == "examples":
@@ -135,7 +135,7 @@ class EpisodeData(TaskData[EpisodeTask]):
 
     def _episodes_at(self, base: ExampleSet) -> Callable[[int], Episode]:
         varied = VariedSampler(
-            lambda way, shot: self.task.episodes("base", seed=self.seed, way=way, shot=shot, query=self.train_query),
+            lambda way, shot: self._task.episodes("base", seed=self.seed, way=way, shot=shot, query=self.train_query),
             ways=self.train_way,
             shots=self.train_shot,
             seed=self.seed,

@@ -2,6 +2,7 @@
 # ruff: noqa: I001
 
 from .source_only import SourceOnly as SourceOnly
+from .linear_classifier import LinearClassifier as LinearClassifier
 from .target_only import TargetOnly as TargetOnly
 from .dan import DAN as DAN
 from .deep_coral import DeepCORAL as DeepCORAL

@@ -3,6 +3,7 @@
 
 from .protonet import ProtoNet as ProtoNet
 from .simpleshot import SimpleShot as SimpleShot
+from .whitening import Whitening as Whitening
 from .matching_net import MatchingNet as MatchingNet
 from .relation_net import RelationNet as RelationNet
 from .siamese import Siamese as Siamese

@@ -10,6 +10,7 @@ from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.methods.oneshot.descent import cross_entropy
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
+from tlzoo.space import Choice, LogUniform, Space
 
 __all__ = ["Logistic"]
 
@@ -45,6 +46,7 @@ class Logistic(FeatureClassifier):
         arxiv="2003.11539",
     )
     variants = ({}, {"transform": "L2N", "strength": 10.0})
+    space = Space(strength=LogUniform(0.1, 100.0), transform=Choice(("L2N", "CL2N")))
     rotation_invariant = True
 
     def __init__(
