@@ -1,6 +1,6 @@
 """Markdown tables made from the registry, the catalog of tasks and the sources: nothing in them is typed by hand.
 
-Run as a script, it updates the generated part of docs/methods.md: ``python docs/tables.py``.
+Run as a script, it updates the generated parts of docs/methods.md and docs/verdicts.md: ``python docs/tables.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import verdicts
 from rates import exchange_tables
 from results import results
 
@@ -186,4 +187,5 @@ def refreshed(text: str) -> str:
 
 if __name__ == "__main__":
     METHODS_PAGE.write_text(refreshed(METHODS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(METHODS_PAGE.name, "is up to date", file=sys.stderr)
+    verdicts.PAGE.write_text(verdicts.refreshed(verdicts.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    print(METHODS_PAGE.name, "and", verdicts.PAGE.name, "are up to date", file=sys.stderr)

@@ -1,6 +1,6 @@
 """The table of docs/verdicts.md: what each method was held against, read from the marks of the tests.
 
-Run as a script, it updates the page: ``python docs/verdicts.py``.
+``python docs/tables.py`` updates the page with that of all methods.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +111,3 @@ def refreshed(text: str) -> str:
     if not begin or not end:
         raise ValueError(f"the page has no part between {_BEGIN!r} and {_END!r}; put both lines where the table goes")
     return f"{before}{begin}\n\n{table()}\n\n{end}{after}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(PAGE.name, "is up to date", file=sys.stderr)

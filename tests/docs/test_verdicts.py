@@ -27,7 +27,7 @@ def verdicts():
 
 def test_the_page_is_that_of_the_marks(verdicts):
     text = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
-    assert verdicts.refreshed(text) == text, "run python docs/verdicts.py"
+    assert verdicts.refreshed(text) == text, "run python docs/tables.py"
 
 
 def test_a_mark_is_read_with_its_test(verdicts, tmp_path):
