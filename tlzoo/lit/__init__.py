@@ -7,12 +7,14 @@ from tlzoo.lit.finetuning import FineTuning
 from tlzoo.lit.multitask import Multitask
 from tlzoo.lit.oneshot import OneShot
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import DataFacts, Predictions
 from tlzoo.lit.source_free import SourceFreeAdaptation
 from tlzoo.lit.test_time import TestTimeAdaptation
 from tlzoo.lit.zeroshot import ZeroShot
 
 __all__ = [
     "ClassicalOneShot",
+    "DataFacts",
     "DomainAdaptation",
     "DomainConfusion",
     "DomainData",
@@ -22,6 +24,7 @@ __all__ = [
     "MultitaskData",
     "OneShot",
     "OptimizerSettings",
+    "Predictions",
     "SourceFreeAdaptation",
     "TestTimeAdaptation",
     "ZeroShot",

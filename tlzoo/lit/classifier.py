@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlzoo.data.tasks import DomainTask
 from tlzoo.lit.module import TransferModule
-from tlzoo.lit.predicting import Predictions
+from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.scoring import ClassScores, scorer
 from tlzoo.types import Examples
 
@@ -51,6 +51,11 @@ class Classifier(TransferModule):
         """Return the logits (B, C)."""
         return self(batch.inputs)  # type: ignore[no-any-return]
 
+    def answers(self, inputs: Any) -> Tensor:
+        """Map raw inputs (B, ...) to probabilities (B, C)."""
+        probabilities: Tensor = self(inputs).softmax(dim=1)
+        return probabilities
+
     @torch.no_grad()
     def predict(self, items: Any, *, batch_size: int = 256) -> Predictions:
         """Return answers to new items, with all that the training data passed before the network.
@@ -59,25 +64,13 @@ class Classifier(TransferModule):
             items: files or uint8 pictures (N, H, W, C), texts, series (N, time, channels) or features (N, D), as the
                 task that the module was trained on held them. A network on features of a frozen backbone takes raw
                 items, which pass that backbone first, or its features.
-            batch_size: items a batch.
+            batch_size: items per batch.
 
         Raises:
-            ValueError: the module was not trained with a data module of ours, or items of another kind.
+            ValueError: the module does not know its data, or items are of another kind.
         """
-        if self.facts is None:
-            raise ValueError(
-                f"{type(self).__name__} does not know what its inputs are: train or test it with a tlzoo data module "
-                "first, or call it on tensors"
-            )
-        was_training = self.training
-        self.eval()
-        parts = [
-            self(batch.to(self.device) if isinstance(batch, Tensor) else batch).softmax(dim=1).float().cpu()
-            for batch in self.facts.batches(items, batch_size)
-        ]
-        self.train(was_training)
-        probabilities = torch.cat(parts) if parts else torch.empty(0, self.num_classes)
-        return Predictions(probabilities=probabilities.numpy(), class_names=self.facts.class_names)
+        parts = [self.answers(batch) for batch in self.batches_of(items, batch_size)]
+        return as_predictions(parts, self.facts.class_names if self.facts else (), num_classes=self.num_classes)
 
     def labels_of(self, batch: Examples) -> Tensor:
         """Return the labels (B,) to score the predictions against.

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.lit.alternation import alternate
+from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.joint_forward import through, with_views
-from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.alignment import Alignment

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.for_data import OnBackbone
-from tlzoo.lit.module import as_backbone, as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.methods.base import Method
 from tlzoo.methods.strategy import Strategy

@@ -9,6 +9,7 @@ from torch import nn
 
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.from_example import settings_from
+from tlzoo.lit.predicting import DataFacts
 from tlzoo.types import Backbone
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ __all__ = ["OnBackbone"]
 
 class OnBackbone:
     """Mixin of modules with a backbone and a method."""
+
+    facts: DataFacts | None
 
     @classmethod
     def settings_from_data(cls, data: Any) -> dict[str, Any]:
@@ -45,6 +48,7 @@ class OnBackbone:
         make: Any = cls
         named, shape = _backbone_of(data, backbone, dict(settings.pop("backbone_settings", None) or {}))
         module: Self = make(named, method, **{**cls.settings_from_data(data), "backbone_settings": shape, **settings})
+        module.facts = DataFacts.of(data)
         return module
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,10 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, ParallelStrategy
 from torch import Tensor, nn
 
-from tlzoo.backbones import create_backbone
 from tlzoo.data.tasks import Task
-from tlzoo.extensions import is_import_path
 from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.batch_labels import with_checked_labels
+from tlzoo.lit.exporting import export
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.lit.resuming import Resumable
@@ -26,9 +25,9 @@ from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.nn.preparation import Preparation
 from tlzoo.nn.synchronized import synchronized_batch_norm
-from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
+from tlzoo.registry import create_method
 from tlzoo.scoring import MultitaskScores, Scores
-from tlzoo.types import Backbone, DomainBatch, Episode, Examples
+from tlzoo.types import DomainBatch, Episode, Examples
 
 __all__ = ["TransferModule"]
 
@@ -128,6 +127,30 @@ class TransferModule(Resumable):
         if isinstance(getattr(data, "raw", None), Task):
             self.facts = DataFacts.of(data)
 
+    def batches_of(self, items: Any, batch_size: int | None) -> Iterator[Any]:
+        """Yield new items in batches, as the network takes them; it is in evaluation mode meanwhile.
+
+        Args:
+            items: see :meth:`~tlzoo.lit.predicting.DataFacts.batches`.
+            batch_size: items per batch; None for all at once.
+
+        Raises:
+            ValueError: the module does not know its data, or items are of another kind.
+        """
+        if self.facts is None:
+            raise ValueError(
+                f"{type(self).__name__} does not know what its inputs are: build it with for_data, train or test it "
+                "with a tlzoo data module, or set module.facts = tlzoo.lit.DataFacts(modality=...)"
+            )
+        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
+        was_training = self.training
+        self.eval()
+        try:
+            for batch in self.facts.batches(items, batch_size, dtype=dtype):
+                yield batch.to(self.device) if isinstance(batch, Tensor) else batch
+        finally:
+            self.train(was_training)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Store the module in a new folder, as JSON and safetensors; :func:`tlzoo.load` restores it by one line.
 
@@ -136,6 +159,18 @@ class TransferModule(Resumable):
             ValueError: settings that JSON does not hold.
         """
         return save(self, path)
+
+    def answers(self, inputs: Any) -> Any:
+        """Map raw inputs (B, ...) to what :meth:`predict` returns, as tensors.
+
+        Raises:
+            TypeError: the module needs more than inputs to answer.
+        """
+        raise TypeError(f"{type(self).__name__} answers only with a support set; use predict, or export its backbone")
+
+    def export(self, path: str | os.PathLike[str], example: Any) -> Path:
+        """Write a program that answers as ``predict`` does, without tlzoo; see :func:`tlzoo.lit.exporting.export`."""
+        return export(self, path, example)
 
     @classmethod
     def load_from_checkpoint(cls, *arguments: Any, **settings: Any) -> Self:
@@ -294,73 +329,3 @@ class TransferModule(Resumable):
         # equal on all processes, whose counts are joined; Lightning wants it said
         self.log_dict({f"{prefix}{name}": value for name, value in scores.compute().items()}, sync_dist=True)
         scores.reset()
-
-
-def objects(**arguments: Any) -> list[str]:
-    """Return the names of arguments that are modules, whose weights are in the checkpoint."""
-    return [name for name, value in arguments.items() if isinstance(value, nn.Module)]
-
-
-def as_backbone(backbone: str | nn.Module, settings: Mapping[str, Any] | None) -> Backbone:
-    """Return the backbone given by name and settings, or as a module."""
-    if isinstance(backbone, Backbone):
-        return backbone
-    return create_backbone(backbone, **dict(settings or {}))
-
-
-def as_method(
-    method: str | Method, module: type[TransferModule], settings: Mapping[str, Any] | None, **shape: Any
-) -> Any:
-    """Return the method given by name and settings, or as an object.
-
-    A bare name is first looked up in the module's own families. The method gets those entries of ``shape`` that it
-    needs.
-
-    Raises:
-        ValueError: the method of this name belongs to another module, which the message names.
-        TypeError: a given method belongs to another module.
-    """
-    if isinstance(method, Method):
-        if not isinstance(method, module.takes):
-            raise TypeError(_misplaced(type(method), method.name, module))
-        return method
-    full = "+".join(_in_families(part.strip(), module.families) for part in method.split("+"))
-    cls = method_class(full)
-    families = set(module.families) if is_import_path(full) else {family_of(part) for part in full.split("+")}
-    if not issubclass(cls, module.takes) or not families & set(module.families):
-        raise ValueError(_misplaced(cls, full, module))
-    return create_method(full, **accepted_settings(full, **shape) | dict(settings or {}))
-
-
-def _misplaced(cls: type[Method], name: str, module: type[TransferModule]) -> str:
-    return f"{name} is a method for {taker_of(cls, name)}, not for {module.__name__}"
-
-
-_TAKERS = {
-    "FeatureTransform": "DomainData(transform=...)",
-    "FeatureMethod": "tlzoo.methods.transforms.AlignedClassifier",
-    "SourceFree": "SourceFreeAdaptation",
-    "TestTime": "TestTimeAdaptation",
-    "DomainMethod": "DomainAdaptation",
-    "EpisodeClassifier": "OneShot",
-    "MetaLearner": "OneShot",
-    "ImageTextClassifier": "the benchmark harness, or your own loop",
-    "Weighting": "Multitask",
-    "Compatibility": "ZeroShot",
-    "TextCompatibility": "ZeroShot",
-    "Strategy": "FineTuning",
-}
-"""Kind of method -> what takes it, the special kinds first."""
-
-
-def taker_of(cls: type[Method], name: str) -> str:
-    """Return the module that takes a method."""
-    bases = {base.__name__ for base in cls.__mro__}
-    taker = next((taker for base, taker in _TAKERS.items() if base in bases), "no module")
-    return "DomainConfusion" if taker == "DomainAdaptation" and name.startswith("confusion/") else taker
-
-
-def _in_families(name: str, families: tuple[str, ...]) -> str:
-    """Return the full name of a method that may be bare: looked for in ``families`` first."""
-    own = [f"{family}/{name}" for family in families if f"{family}/{name}" in METHODS]
-    return resolve_name(own[0] if own else name)

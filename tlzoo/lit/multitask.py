@@ -8,17 +8,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlzoo.data.tasks import Target
 from tlzoo.functional.checks import check_choice
+from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.for_data import OnBackbone
-from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.lit.task_batches import task_batch
 from tlzoo.methods.base import Method
 from tlzoo.methods.weighting import Weighting
-from tlzoo.nn.gradients import GradientSpace, TaskTape
+from tlzoo.nn.gradients import GradientSpace, TaskTape, conflicts
 from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING
 from tlzoo.nn.task_heads import HEADS, TaskHead, ValueHead
@@ -160,7 +163,8 @@ class Multitask(OnBackbone, TransferModule):
         private = [p for part in (self.sharing, self.heads) for p in part.parameters() if id(p) not in shared]
         gradients = tape.gradients([followed[row] for row in rows], private=private, space=self.space)
         gramian = self._placed(gradients.gramian(), rows) if self._looks_at_products else None
-        terms = {} if gramian is None else self._conflicts(gramian.to(constants))
+        logged = None if gramian is None or not self._logs_now else gramian.to(constants)
+        terms = {} if logged is None else conflicts(logged, self.tasks)
         if self.method.order == "jacobian":
             jacobian = gradients.jacobian()
             direction = self.method.direction(self._placed_rows(jacobian, rows), features=gradients.features())
@@ -196,23 +200,6 @@ class Multitask(OnBackbone, TransferModule):
     def _placed(self, gramian: Tensor, rows: Sequence[int]) -> Tensor:
         """Return inner products at the indices of their tasks (T, T)."""
         return self._placed_rows(self._placed_rows(gramian, rows).T, rows)
-
-    def _conflicts(self, gramian: Tensor) -> dict[str, Tensor]:
-        """Return the values of the conflict monitor: cosines of all pairs, and norms relative to their mean.
-
-        The cosine with a gradient that vanishes in the rounding of the longest one tends to 0.
-        """
-        if not self._logs_now:
-            return {}
-        lengths = gramian.diagonal().clamp_min(0).sqrt()
-        least = torch.finfo(lengths.dtype).tiny
-        rounding = torch.finfo(lengths.dtype).eps * lengths.max().square()
-        shown = self._by_task("length", lengths / lengths.mean().clamp_min(least))
-        for i, first in enumerate(self.tasks):
-            for j, second in enumerate(self.tasks[i + 1 :], start=i + 1):
-                product = (lengths[i] * lengths[j]).maximum(rounding).clamp_min(least)
-                shown[f"cosine_{first}_{second}"] = (gramian[i, j] / product).clamp(-1, 1)
-        return shown
 
     def _losses(self, batch: Any, tape: TaskTape | None = None) -> dict[str, Tensor]:
         """Return the loss of every task that has a label in the batch; ``tape`` watches what is shared."""
@@ -308,6 +295,28 @@ class Multitask(OnBackbone, TransferModule):
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the outputs by task."""
         return self(task_batch(batch, self.targets).inputs)  # type: ignore[no-any-return]
+
+    def answers(self, inputs: Any) -> dict[str, Tensor]:
+        """Map raw inputs (B, ...) to class probabilities or values by task."""
+        return {task: self._head(task).answer(output) for task, output in self(inputs).items()}
+
+    @torch.no_grad()
+    def predict(self, items: Any, *, batch_size: int = 256) -> dict[str, Predictions | NDArray[Any]]:
+        """Return the answers to new items by task: class probabilities, or values (N, ...) as an array.
+
+        Args:
+            items: as the task that the module was trained on held them, see :meth:`FineTuning.predict`.
+            batch_size: items per batch.
+
+        Raises:
+            ValueError: the module does not know its data, or items are of another kind.
+        """
+        parts = [self.answers(batch) for batch in self.batches_of(items, batch_size)]
+        found: dict[str, Predictions | NDArray[Any]] = {}
+        for task, target in self.targets.items():
+            said = as_predictions([part[task] for part in parts], (), num_classes=target.classes)
+            found[task] = said if target.kind in ("class", "ordinal") else said.probabilities
+        return found
 
 
 def _places(rows: Sequence[int], like: Tensor) -> Tensor:

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.functional import mean_over_processes
 from tlzoo.functional.checks import check_choice
+from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.for_data import OnBackbone
-from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.methods.base import Method
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.meta_learning import MetaLearner
@@ -235,3 +239,43 @@ class OneShot(OnBackbone, TransferModule):
         with torch.inference_mode(False), torch.enable_grad():
             logits: Tensor = self(batch.clone())
         return logits.detach()
+
+    def predict(self, items: Any, *, support: Any, labels: Any, batch_size: int = 256) -> Predictions:
+        """Return answers to new items among the classes of a support set.
+
+        Args:
+            items: queries: files or uint8 pictures (N, H, W, C), series, texts, or features (N, D), as in the training
+                data. A method that looks at all queries of an episode together gets all of them at once.
+            support: items of the same kind.
+            labels: (S,) the class of each support item: names or numbers, which the answer carries.
+            batch_size: queries per batch.
+
+        Raises:
+            ValueError: the module does not know its data, or items are of another kind.
+            TypeError: the backbone takes no texts.
+        """
+        names, places = np.unique(np.asarray(labels), return_inverse=True)
+        at_once = None if Sees.TEST_INPUTS in self.method.sees else batch_size
+        shown = torch.cat([self._tokens(batch) for batch in self.batches_of(support, None)])
+        known = torch.from_numpy(places).to(self.device)
+        parts = []
+        # a method may train on the support set, which inference mode would forbid
+        with torch.inference_mode(False), torch.enable_grad():
+            for batch in self.batches_of(items, at_once):
+                query = self._tokens(batch)[None]
+                episode = Episode(
+                    support=shown[None], support_labels=known[None], query=query, query_labels=None, way=len(names)
+                )
+                parts.append(self(episode)[0].detach().softmax(dim=1))
+        return as_predictions(parts, [str(name) for name in names], num_classes=len(names))
+
+    def _tokens(self, batch: Any) -> Tensor:
+        """Return a batch as a tensor: texts as token ids."""
+        if isinstance(batch, Tensor):
+            return batch
+        if not isinstance(self.backbone, SentenceEncoder):
+            raise TypeError(
+                f"{self.backbone.name} takes no texts; train on features of a text encoder, or with a backbone "
+                "sentence:NAME"
+            )
+        return self.backbone.tokens(batch).to(self.device)

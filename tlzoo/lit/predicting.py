@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.extraction import extract
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.pictures import ImageFiles
-from tlzoo.inputs import Inputs, as_inputs
+from tlzoo.functional.precision import at_least_float32
+from tlzoo.inputs import Indices, Inputs, as_inputs
 from tlzoo.types import Modality
 
 if TYPE_CHECKING:
     from tlzoo.lit.data.base import TaskData
 
-__all__ = ["DataFacts", "Predictions"]
+__all__ = ["DataFacts", "Predictions", "as_predictions"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,11 +32,11 @@ class Predictions:
     """Answers to N items.
 
     Attributes:
-        probabilities: (N, C), float32.
-        class_names: one per class; empty if the data had none.
+        probabilities: (N, C), float32; the softmax of the scores where a method gives scores.
+        class_names: one per class; empty if the data have none.
     """
 
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating[Any]]
     class_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -49,6 +51,12 @@ class Predictions:
     def names(self) -> list[str]:
         """The name of the most probable class of each item; its index where classes have no names."""
         return [self.class_names[label] if self.class_names else str(label) for label in self.labels]
+
+
+def as_predictions(parts: Sequence[Tensor], class_names: Sequence[str], *, num_classes: int) -> Predictions:
+    """Return probabilities (B, C) of several batches as one answer."""
+    found = torch.cat(list(parts)).detach().cpu() if parts else torch.empty(0, num_classes)
+    return Predictions(probabilities=at_least_float32(found).numpy(), class_names=tuple(class_names))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ class DataFacts:
     image_size: int | None = None
 
     @classmethod
-    def of(cls, data: TaskData[Any]) -> DataFacts:
+    def of(cls, data: TaskData[Any]) -> Self:
         """Return the facts of a data module."""
         examples: ExampleSet = next(each for each in data.raw.sets().values() if len(each))
         pictured = examples.modality == "image"
@@ -79,30 +87,38 @@ class DataFacts:
             image_size=int(examples.inputs[np.arange(1)].shape[1]) if pictured else None,
         )
 
-    def batches(self, items: Any, batch_size: int) -> Iterator[Any]:
+    def batches(self, items: Any, batch_size: int | None, *, dtype: torch.dtype = torch.float32) -> Iterator[Any]:
         """Yield what the network is given for raw items, or for features of the frozen backbone.
 
         Args:
             items: as the task's were: files or uint8 pictures (N, H, W, C), texts, series (N, time, channels), features
                 (N, D). Where the network takes features of a frozen backbone, raw items or the features themselves.
-            batch_size: items a batch.
+            batch_size: items per batch; None for all at once.
+            dtype: type of series and features.
 
         Raises:
             ValueError: items of another kind, or raw ones where the frozen backbone has no name to be made by.
         """
-        inputs, modality = self._inputs(items)
+        inputs, modality = self.inputs(items)
         if self.features is not None and modality != "features":
             inputs, modality = self._features(inputs), "features"
-        for first in range(0, len(inputs), batch_size):
-            rows = np.arange(first, min(first + batch_size, len(inputs)))
-            part = np.asarray(inputs[rows])
-            if part.dtype.kind in "OUS":
-                yield part.tolist()
-            else:
-                numbers = torch.from_numpy(np.ascontiguousarray(part))
-                yield numbers if modality == "image" else numbers.float()
+        size = batch_size or max(len(inputs), 1)
+        for first in range(0, len(inputs), size):
+            rows = np.arange(first, min(first + size, len(inputs)))
+            yield self.tensor(inputs, rows, modality, dtype=dtype)
 
-    def _inputs(self, items: Any) -> tuple[Inputs, Modality]:
+    def tensor(
+        self, inputs: Inputs, rows: Sequence[int] | Indices, modality: Modality, *, dtype: torch.dtype = torch.float32
+    ) -> Any:
+        """Return some rows of inputs as the network takes them: a tensor, or a list of texts."""
+        part = np.asarray(inputs[np.asarray(rows, dtype=np.int64)])
+        if part.dtype.kind in "OUS":
+            return part.tolist()
+        numbers = torch.from_numpy(np.ascontiguousarray(part))
+        return numbers if modality == "image" else numbers.to(dtype)
+
+    def inputs(self, items: Any) -> tuple[Inputs, Modality]:
+        """Return new items by position, and what they are: the modality of the task, or features of its backbone."""
         if self.modality == "image" and _are_files(items):
             assert self.image_size is not None
             return ImageFiles([Path(file) for file in items], size=self.image_size), "image"
@@ -110,13 +126,21 @@ class DataFacts:
             return as_inputs(items, "features"), "features"
         return as_inputs(items, self.modality), self.modality
 
-    def _features(self, inputs: Inputs) -> NDArray[np.float32]:
-        if self.features == _UNNAMED:
+    def backbone_name(self) -> str:
+        """Return the name of the frozen backbone.
+
+        Raises:
+            ValueError: it was given as an object.
+        """
+        if not self.features:
             raise ValueError(
                 "the frozen backbone was given as an object, which is not stored with the module; pass its features "
                 "(N, D), or train on features=NAME"
             )
-        backbone = create_backbone(str(self.features))
+        return self.features
+
+    def _features(self, inputs: Inputs) -> NDArray[np.float32]:
+        backbone = create_backbone(self.backbone_name())
         found = np.empty((len(inputs), backbone.num_features), dtype=np.float32)
         extract(backbone, inputs, found, batch_size=64, on_progress=None)
         return found

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
+from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.joint_forward import through, with_views
-from tlzoo.lit.module import as_method, objects
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import DataFacts
 from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.base import Method
 from tlzoo.methods.source_free import SourceFree
@@ -67,7 +68,9 @@ class SourceFreeAdaptation(TargetModule):
     @classmethod
     def for_data(cls, data: TaskData[Any], method: str | Method, *, network: Network, **settings: Any) -> Self:
         """Return a module for a data module and a source model; ``settings`` are those of the constructor."""
-        return cls(network, method, **{"num_classes": data.num_classes, **settings})
+        module = cls(network, method, **{"num_classes": data.num_classes, **settings})
+        module.facts = DataFacts.of(data)
+        return module
 
     @property
     def learns(self) -> bool:

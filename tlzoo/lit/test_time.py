@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, nn
 
+from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.classifier import Classifier
-from tlzoo.lit.module import as_method, objects
+from tlzoo.lit.predicting import DataFacts
 from tlzoo.methods.base import Method
 from tlzoo.methods.test_time import TestTime
 
@@ -52,7 +53,9 @@ class TestTimeAdaptation(Classifier):
     @classmethod
     def for_data(cls, data: TaskData[Any], method: str | Method, *, network: nn.Module, **settings: Any) -> Self:
         """Return a module for a data module and a source model; ``settings`` are those of the constructor."""
-        return cls(network, method, **{"num_classes": data.num_classes, **settings})
+        module = cls(network, method, **{"num_classes": data.num_classes, **settings})
+        module.facts = DataFacts.of(data)
+        return module
 
     @property
     def learns(self) -> bool:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from tlzoo.lit.arguments import as_backbone, as_method, objects
+from tlzoo.lit.candidates import Candidates
 from tlzoo.lit.for_data import OnBackbone
-from tlzoo.lit.module import TransferModule, as_backbone, as_method, objects
+from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings
+from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.methods.base import Method
+from tlzoo.methods.checks import as_tensor
 from tlzoo.methods.compatibility import Compatibility
 from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.scoring import ZeroShotScores, scorer
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from tlzoo.lit.data.zeroshot import ZeroShotData
 
 __all__ = ["ZeroShot"]
+
+_CANDIDATES = "tlzoo_candidates"
 
 
 class ZeroShot(OnBackbone, TransferModule):
@@ -65,6 +71,7 @@ class ZeroShot(OnBackbone, TransferModule):
         self.trained = self.method.trained
         self.automatic_optimization = self.trained
         self._collected: list[tuple[Tensor, Tensor]] = []
+        self.candidates = Candidates()
         self._scorer: Callable[[Any], Tensor] | None = None
         self.scores: ZeroShotScores | None = None
 
@@ -91,18 +98,40 @@ class ZeroShot(OnBackbone, TransferModule):
         """Whether the method takes raw texts and texts of classes instead of features and embeddings."""
         return isinstance(self.method, TextCompatibility)
 
-    def bind(self, candidates: Tensor | Sequence[str], *, seen: Tensor) -> None:
+    def bind(
+        self, candidates: Tensor | Sequence[str], *, seen: Tensor | None = None, names: Sequence[str] = ()
+    ) -> None:
         """Set the candidates of the next predictions.
 
         Args:
-            candidates: embeddings (C, A) of the candidate classes; their C texts for a method that reads.
-            seen: (C,) True for the classes of the training set.
+            candidates: embeddings (C, A) of the candidate classes, a tensor or an array; their C texts for a method
+                that reads.
+            seen: (C,) True for classes of the training set; None if all candidates are unseen.
+            names: one name per candidate.
+
+        Raises:
+            ValueError: the numbers of candidates, names and entries of ``seen`` differ.
         """
+        if names and len(names) != len(candidates):
+            raise ValueError(f"{len(names)} names for {len(candidates)} candidates; expected one each")
+        known = torch.zeros(len(candidates), dtype=torch.bool) if seen is None else torch.as_tensor(seen)
+        embeddings = None if self.reads else as_tensor(candidates, what="candidates").to(self.device)
+        texts = [str(text) for text in candidates] if self.reads else []
+        self.candidates.set(embeddings, texts, seen=known.to(self.device), names=list(map(str, names)))
+        self._scorer = self._bound()
+        self.scores = ZeroShotScores(known.cpu().numpy()).to(self.device)
+
+    def _bound(self) -> Callable[[Any], Tensor]:
+        """Return the scorer of the candidates.
+
+        Raises:
+            RuntimeError: there are none.
+        """
+        if self.candidates.seen is None:
+            raise RuntimeError("no candidate classes yet; call bind(class_embeddings, seen=...) first")
         if isinstance(self.method, TextCompatibility):
-            self._scorer = self.method.bind([str(text) for text in candidates], seen=seen)
-        else:
-            self._scorer = self.method.bind(torch.as_tensor(candidates, device=self.device), seen=seen)
-        self.scores = ZeroShotScores(seen.cpu().numpy()).to(self.device)
+            return self.method.bind(self.candidates.texts, seen=self.candidates.seen)
+        return self.method.bind(self.candidates.embeddings, seen=self.candidates.seen)
 
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to scores among the bound candidates (B, C).
@@ -111,8 +140,46 @@ class ZeroShot(OnBackbone, TransferModule):
             RuntimeError: no candidates are bound.
         """
         if self._scorer is None:
-            raise RuntimeError("no candidate classes yet; call bind(class_embeddings, seen=...) first")
+            self._scorer = self._bound()
         return self._scorer(inputs if self.reads else self._encoded(inputs))
+
+    def answers(self, inputs: Any) -> Tensor:
+        """Map raw inputs (B, ...) to probabilities (B, C)."""
+        probabilities: Tensor = self(inputs).softmax(dim=1)
+        return probabilities
+
+    @torch.no_grad()
+    def predict(self, items: Any, *, batch_size: int = 256) -> Predictions:
+        """Return answers to new items among the bound candidates: those of the test, or of :meth:`bind`.
+
+        Args:
+            items: as the task that the module was trained on held them, see :meth:`FineTuning.predict`. A method that
+                looks at all test inputs together gets all of them at once.
+            batch_size: items per batch.
+
+        Returns:
+            The softmax of the scores, which few methods calibrate.
+
+        Raises:
+            RuntimeError: no candidates are bound.
+            ValueError: the module does not know its data, or items are of another kind.
+        """
+        at_once = None if Sees.TEST_INPUTS in self.method.sees else batch_size
+        parts = [self.answers(batch) for batch in self.batches_of(items, at_once)]
+        seen = self.candidates.seen
+        return as_predictions(parts, self.candidates.names, num_classes=0 if seen is None else len(seen))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store names and texts of the candidates besides what every module stores."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[_CANDIDATES] = self.candidates.words()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore names and texts of the candidates."""
+        super().on_load_checkpoint(checkpoint)
+        for name, words in checkpoint.get(_CANDIDATES, {}).items():
+            setattr(self.candidates, name, list(words))
+        self._scorer = None
 
     def _encoded(self, inputs: Any) -> Tensor:
         self.backbone.eval()
@@ -173,7 +240,8 @@ class ZeroShot(OnBackbone, TransferModule):
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             embeddings, seen = data.candidates(split)
-            self.bind(data.candidate_texts(split) if self.reads else embeddings, seen=seen)
+            names = data.candidate_names(split)
+            self.bind(data.candidate_texts(split) if self.reads else embeddings, seen=seen, names=names)
             self.scores = scorer(data.task, seen=seen.numpy()).to(self.device)
 
     def on_validation_start(self) -> None:

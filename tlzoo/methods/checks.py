@@ -135,7 +135,7 @@ def check_matrix(method: Method, value: Tensor, what: str, shape: str, **built: 
         ValueError: the number of dimensions or the width is wrong, or there is no row.
         FloatingPointError: the value has NaN or Inf; the message names the row.
     """
-    if value.ndim != 2 or not len(value):
+    if value.ndim != 2 or not value.shape[0]:
         raise ValueError(
             f"{type(method).__name__}: {what} of shape {tuple(value.shape)}; expected {shape} with at least one row"
         )

@@ -32,6 +32,10 @@ class TaskHead(nn.Module):
         """Return the mean loss of outputs with labels; no label is missing."""
         raise NotImplementedError
 
+    def answer(self, output: Tensor) -> Tensor:
+        """Return what an output says: class probabilities (B, C), values (B,), or the like at every position."""
+        raise NotImplementedError
+
     def present(self, labels: Tensor) -> Tensor:
         """Return (B,) booleans: which items have a label; NaN and negative integers are missing."""
         return ~is_missing(labels)
@@ -56,6 +60,10 @@ class ClassHead(TaskHead):
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return the cross-entropy."""
         return F.cross_entropy(output, labels)
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return class probabilities (B, C)."""
+        return output.softmax(dim=1)
 
 
 class ValueHead(TaskHead):
@@ -82,6 +90,10 @@ class ValueHead(TaskHead):
         """Return the mean squared error, in units of the spread."""
         error = F.mse_loss(output.squeeze(1), labels.to(output.dtype))
         return error if self.spread == 1.0 else error / self.spread**2
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return values (B,)."""
+        return output.squeeze(1)
 
 
 class OrdinalHead(TaskHead):
@@ -110,6 +122,12 @@ class OrdinalHead(TaskHead):
         """Return the mean binary cross-entropy of being above each threshold."""
         above = labels[:, None] > torch.arange(self.classes - 1, device=labels.device)
         return F.binary_cross_entropy_with_logits(output, above.to(output.dtype))
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return class probabilities (B, C): differences of the probabilities of being above each threshold."""
+        above = F.pad(F.pad(output.sigmoid(), (1, 0), value=1.0), (0, 1))
+        shares = (above[:, :-1] - above[:, 1:]).clamp_min(0)  # thresholds may have crossed
+        return shares / shares.sum(dim=1, keepdim=True)
 
 
 class DenseHead(TaskHead):
@@ -148,6 +166,10 @@ class DenseHead(TaskHead):
         there = ~labels.isnan()
         return (output.squeeze(1)[there] - labels[there].to(output.dtype)).abs().mean()
 
+    def answer(self, output: Tensor) -> Tensor:
+        """Return class probabilities (B, C, h, w), or values (B, h, w)."""
+        return output.softmax(dim=1) if self.classes else output.squeeze(1)
+
 
 class NormalsHead(DenseHead):
     """A unit vector at every position, from a feature map: a 1x1 convolution, resized to the labels.
@@ -168,6 +190,10 @@ class NormalsHead(DenseHead):
         labels = labels.to(output.dtype).nan_to_num()
         cosines = F.cosine_similarity(_resized(output, labels), labels, dim=1)
         return 1 - cosines[labels.norm(dim=1) > 0].mean()
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return unit vectors (B, 3, h, w)."""
+        return F.normalize(output, dim=1)
 
     def present(self, labels: Tensor) -> Tensor:
         """Return (B,) booleans: which items have a label at any position."""

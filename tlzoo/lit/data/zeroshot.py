@@ -94,6 +94,10 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         texts = self.task.texts(self.wordings[0])
         return [texts[place] for place in self._candidates(split)]
 
+    def candidate_names(self, split: str) -> list[str]:
+        """Return the names of a split's candidates."""
+        return [self.task.class_names[place] for place in self._candidates(split)]
+
     def recounted(self, labels: NDArray[np.int64], split: str) -> NDArray[np.int64]:
         """Return class indices (N,) renumbered among a split's candidates."""
         return self.task.places(labels, self._candidates(split))

@@ -15,8 +15,9 @@
 True
 """
 
+from tlzoo.nn.gradients.conflicts import conflicts
 from tlzoo.nn.gradients.deliver import deliver
 from tlzoo.nn.gradients.tape import GradientSpace, TaskTape
 from tlzoo.nn.gradients.task_gradients import TaskGradients
 
-__all__ = ["GradientSpace", "TaskGradients", "TaskTape", "deliver"]
+__all__ = ["GradientSpace", "TaskGradients", "TaskTape", "conflicts", "deliver"]
