@@ -168,7 +168,7 @@ def test_own_networks_are_given_again(domain_task, make_trainer, tmp_path):
 
 def test_mistakes_are_named(tmp_path):
     module = DomainAdaptation("mlp", "source_only", **DOMAIN)
-    with pytest.raises(ValueError, match="does not know what its inputs are: train or test it"):
+    with pytest.raises(ValueError, match="does not know what its inputs are: build it with for_data"):
         module.predict(np.zeros((2, 8)))
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="is there already; choose a new folder"):
