@@ -16,7 +16,7 @@ from tlzoo import lazy, moved
 __version__ = "0.1.0"
 
 _PACKAGES = (
-    *("backbones", "bench", "data", "functional", "interop", "lit", "methods", "nn"),
+    *("backbones", "bench", "data", "estimators", "functional", "interop", "lit", "methods", "nn"),
     *("registry", "selection", "sources", "stats", "tasks", "types"),
 )
 _NAMES = {
@@ -32,6 +32,7 @@ _NAMES = {
         *("DomainData", "EpisodeData", "MultitaskData", "ZeroShotData"),
     ),
     "tlzoo.lit.saving": ("load",),
+    "tlzoo.methods.adapting": ("adapt",),
     "tlzoo.registry": ("create_method", "list_methods", "register_method"),
     "tlzoo.types": ("Prediction", "Sees", "SupervisionError"),
 }
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tlzoo import backbones as backbones
     from tlzoo import bench as bench
     from tlzoo import data as data
+    from tlzoo import estimators as estimators
     from tlzoo import functional as functional
     from tlzoo import interop as interop
     from tlzoo import lit as lit
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from tlzoo.lit import ZeroShot as ZeroShot
     from tlzoo.lit import ZeroShotData as ZeroShotData
     from tlzoo.lit.saving import load as load
+    from tlzoo.methods.adapting import adapt as adapt
     from tlzoo.registry import create_method as create_method
     from tlzoo.registry import list_methods as list_methods
     from tlzoo.registry import register_method as register_method

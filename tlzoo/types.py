@@ -88,7 +88,7 @@ class _Batch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """The predictions of a network for one batch.
+    """The predictions of a network for one batch; NumPy arrays become tensors.
 
     Attributes:
         features: (B, D) representation.
@@ -107,6 +107,12 @@ class Prediction:
     domains: Tensor | None = None
     views: Mapping[str, Prediction] = field(default_factory=dict)
     inputs: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("features", "logits", "labels", "indices", "domains"):
+            value: Any = getattr(self, name)
+            if value is not None and not isinstance(value, Tensor):
+                object.__setattr__(self, name, torch.as_tensor(value))
 
     def __len__(self) -> int:
         return len(self.features)

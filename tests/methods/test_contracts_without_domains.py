@@ -170,7 +170,7 @@ def test_autocast_does_not_reach_inside(name):
 def test_base_sets():
     support, labels, query = episodes()
     method = SimpleShot(WIDTH)
-    with pytest.raises(RuntimeError, match=r"SimpleShot: base_mean is not known yet; call fit_base first"):
+    with pytest.raises(RuntimeError, match=r"base_mean is not known yet; call fit_base.* first, give base_mean"):
         method(support, labels, query, way=WAY)
     broken = numbers(4, WIDTH)
     broken[1, 0] = np.nan

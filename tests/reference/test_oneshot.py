@@ -62,7 +62,7 @@ def test_simpleshot(episodes):
 
 
 def test_centring_before_the_base_set_is_known(episodes):
-    with pytest.raises(RuntimeError, match="SimpleShot: base_mean is not known yet; call fit_base first"):
+    with pytest.raises(RuntimeError, match=r"base_mean is not known yet; call fit_base.* first, give base_mean"):
         SimpleShot(5).double()(*episodes, way=3)
 
 

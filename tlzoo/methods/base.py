@@ -128,7 +128,7 @@ class Method(_Constructed, nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
+def fitted(method: Method, buffer: str, *, by: str = "fit first") -> Tensor:
     """Return a buffer that ``by`` fills; until then it holds NaN, which is checked on the CPU only.
 
     Raises:
@@ -136,5 +136,5 @@ def fitted(method: Method, buffer: str, *, by: str = "fit") -> Tensor:
     """
     value = method.get_buffer(buffer)
     if read_value(value.isnan().any()):
-        raise RuntimeError(f"{type(method).__name__}: {buffer} is not known yet; call {by} first")
+        raise RuntimeError(f"{type(method).__name__}: {buffer} is not known yet; call {by}")
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -71,7 +71,7 @@ class EpisodeClassifier(Method):
         return self._checked(logits, episodes, way)
 
     @final
-    def fit_base(self, features: Any, labels: Any = None) -> None:
+    def fit_base(self, features: Any, labels: Any = None) -> Self:
         """Learn from the base set, once before the first episode; a method that does not see it ignores it.
 
         Args:
@@ -95,6 +95,7 @@ class EpisodeClassifier(Method):
             labels = class_labels(labels, size=len(features), complete=True, what=what).to(features.device)
         with full_precision(features):
             self.learn_base(features, labels)
+        return self
 
     @final
     def as_features(self, features: Any) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from torch import Tensor
 
 from tlzoo.methods.base import Method
-from tlzoo.methods.checks import check_output
+from tlzoo.methods.checks import as_tensor, check_output
 from tlzoo.types import Sees
 
 __all__ = ["Weighting"]
@@ -49,7 +49,7 @@ class Weighting(Method):
         self.num_tasks = num_tasks
 
     @final  # type: ignore[misc]  # torch declares forward a variable, which mypy never takes as final
-    def forward(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def forward(self, losses: Any, gramian: Any = None) -> Tensor:
         """Return the scalar to backpropagate, for your own loop.
 
         It is the sum of weights times losses (T,), whose gradient trains the network, plus the objective, whose
@@ -59,6 +59,7 @@ class Weighting(Method):
             ValueError: the numbers of losses and tasks differ.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
+        losses = as_tensor(losses, what="losses")
         constants = losses.detach()
         total = (self.weights(constants, gramian) * self.transformed(losses)).sum() + self.objective(constants, gramian)
         return self._checked(total, "the total", losses)
@@ -67,13 +68,15 @@ class Weighting(Method):
         __call__ = forward
 
     @final
-    def weights(self, losses: Tensor, gramian: Tensor | None = None) -> Tensor:
+    def weights(self, losses: Any, gramian: Any = None) -> Tensor:
         """Return (T,) detached weights from losses (T,) and, if ``order`` needs it, the Gramian (T, T).
 
         Raises:
             ValueError: the shapes do not fit ``num_tasks``.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
+        losses = as_tensor(losses, what="losses")
+        gramian = None if gramian is None else as_tensor(gramian, what="gramian")
         if gramian is None and self.order == "gramian":
             raise ValueError(
                 f"{type(self).__name__} needs the Gramian ({self.num_tasks}, {self.num_tasks}) of the task "
@@ -89,7 +92,7 @@ class Weighting(Method):
         return self._checked(self.own_loss(losses, gramian), "the objective", losses)
 
     @final
-    def direction(self, jacobian: Tensor, *, features: Sequence[Tensor] = ()) -> Tensor:
+    def direction(self, jacobian: Any, *, features: Sequence[Tensor] = ()) -> Tensor:
         """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
 
         Args:
@@ -101,6 +104,7 @@ class Weighting(Method):
             ValueError: the numbers of rows and tasks differ.
             FloatingPointError: NaN or Inf; the task is named. Looked at on the CPU only.
         """
+        jacobian = as_tensor(jacobian, what="jacobian")
         self._check_shape(jacobian, (self.num_tasks, *jacobian.shape[1:2]), "jacobian")
         if features and sum(part.numel() for part in features) != jacobian.shape[1]:
             raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from tlzoo.methods.oneshot.features import Transform
@@ -20,6 +22,7 @@ class AlphaTIM(TIM):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         alpha: above 1; the closer to 1, the more balanced the predictions (1 is TIM's entropy).
         temperature: tau; 15 in the paper, smaller values do better on lite0's features.
         steps: number of descent steps; 1,000 in the paper.
@@ -49,6 +52,7 @@ class AlphaTIM(TIM):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         alpha: float = 2.0,
         temperature: float = 15.0,
         steps: int = 50,
@@ -57,6 +61,7 @@ class AlphaTIM(TIM):
         super().__init__(
             num_features,
             transform=transform,
+            base_mean=base_mean,
             temperature=temperature,
             support_weight=1.0,
             conditional_weight=1.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tlzoo.methods.oneshot.descent import DescendingClassifier
 from tlzoo.methods.oneshot.features import Transform
 from tlzoo.methods.oneshot.linear_baseline import LinearBaseline
@@ -19,6 +21,7 @@ class BaselinePP(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         scale: s; in the paper 2 with few base classes, 30 with many.
         steps: number of descent steps.
         rate: length of a step.
@@ -41,8 +44,11 @@ class BaselinePP(DescendingClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         scale: float = 2.0,
         steps: int = 100,
         rate: float = 0.01,
     ) -> None:
-        super().__init__(num_features, transform, distance="cosine", temperature=scale, steps=steps, rate=rate)
+        super().__init__(
+            num_features, transform, base_mean=base_mean, distance="cosine", temperature=scale, steps=steps, rate=rate
+        )

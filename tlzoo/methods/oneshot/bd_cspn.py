@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class BDCSPN(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         sharpness: beta; 10 in the paper. With one picture per class, 1 does as well or better.
         temperature: factor of the returned cosines.
         answered: which queries are classified: the ``"shifted"`` ones, as in the paper, or those ``"given"``, as in
@@ -77,11 +78,12 @@ class BDCSPN(FeatureClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         sharpness: float = 1.0,
         temperature: float = 10.0,
         answered: Literal["shifted", "given"] = "shifted",
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_positive(sharpness=sharpness, temperature=temperature)
         check_choice(answered, ("shifted", "given"), what="answered")
         self.sharpness, self.temperature, self.answered = sharpness, temperature, answered

@@ -8,7 +8,7 @@ graphs. Tests check the gradient against the objective.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ class DescendingClassifier(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         distance: ``"cosine"``: logits are temperature * cos(f, w); ``"euclidean"``: -temperature / 2 * ||f - w||^2.
         temperature: temperature of the logits.
         steps: number of descent steps.
@@ -54,12 +55,13 @@ class DescendingClassifier(FeatureClassifier):
         num_features: int,
         transform: Transform,
         *,
+        base_mean: Any = None,
         distance: Distance,
         temperature: float,
         steps: int,
         rate: float,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_choice(distance, ("cosine", "euclidean"), what="distance")
         check_positive(temperature=temperature, rate=rate)
         check_counts(low=0, steps=steps)

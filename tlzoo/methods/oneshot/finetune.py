@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tlzoo.methods.oneshot.descent import DescendingClassifier
 from tlzoo.methods.oneshot.features import Transform
 from tlzoo.paper import Paper
@@ -18,6 +20,7 @@ class Finetune(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         temperature: factor of the cosines.
         steps: number of descent steps.
         rate: length of a step.
@@ -45,8 +48,17 @@ class Finetune(DescendingClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         temperature: float = 1.0,
         steps: int = 200,
         rate: float = 3e-3,
     ) -> None:
-        super().__init__(num_features, transform, distance="cosine", temperature=temperature, steps=steps, rate=rate)
+        super().__init__(
+            num_features,
+            transform,
+            base_mean=base_mean,
+            distance="cosine",
+            temperature=temperature,
+            steps=steps,
+            rate=rate,
+        )

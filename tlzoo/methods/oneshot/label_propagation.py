@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,7 @@ class LabelPropagation(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         share: alpha, the share that an item takes from its neighbors.
         width: sigma, width of the kernel in mean squared distances of the episode.
         neighbors: number of neighbors of each item; an edge counts if it is a neighbor at either end.
@@ -57,11 +60,12 @@ class LabelPropagation(FeatureClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         share: float = 0.7,
         width: float = 0.03,
         neighbors: int = 10,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_shares(above_zero=True, below_one=True, share=share)
         check_positive(width=width)
         check_counts(neighbors=neighbors)

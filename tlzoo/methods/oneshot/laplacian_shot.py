@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class LaplacianShot(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         weight: lambda, weight of the neighbors.
         neighbors: number of neighbors of each query, without itself; the authors' code has 3, with itself.
         rectification: of the prototypes: ``"softmax"``, as in the authors' code: support and queries join the class of
@@ -61,13 +62,14 @@ class LaplacianShot(FeatureClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         weight: float = 0.7,
         neighbors: int = 2,
         rectification: Literal["softmax", "bd_cspn", "none"] = "softmax",
         sharpness: float = 10.0,
         steps: int = 20,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_choice(rectification, ("softmax", "bd_cspn", "none"), what="rectification")
         check_at_least(0, weight=weight)
         check_positive(sharpness=sharpness)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ class LinearBaseline(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has UN.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         steps: number of steps of gradient descent.
         rate: learning rate.
         momentum: momentum of gradient descent.
@@ -54,13 +57,14 @@ class LinearBaseline(FeatureClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         steps: int = 100,
         rate: float = 1.0,
         momentum: float = 0.9,
         dampening: float = 0.9,
         weight_decay: float = 1e-3,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_counts(low=0, steps=steps)
         check_positive(rate=rate)
         check_at_least(0, momentum=momentum, weight_decay=weight_decay)

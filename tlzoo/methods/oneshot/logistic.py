@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,7 @@ class Logistic(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         strength: C, the weight of the data, as in scikit-learn.
         steps: number of steps of gradient descent.
 
@@ -50,9 +53,15 @@ class Logistic(FeatureClassifier):
     rotation_invariant = True
 
     def __init__(
-        self, num_features: int, *, transform: Transform = "CL2N", strength: float = 1.0, steps: int = 200
+        self,
+        num_features: int,
+        *,
+        transform: Transform = "CL2N",
+        base_mean: Any = None,
+        strength: float = 1.0,
+        steps: int = 200,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_positive(strength=strength)
         check_counts(steps=steps)
         self.strength, self.steps = strength, steps

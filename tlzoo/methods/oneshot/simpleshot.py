@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from tlzoo.functional import negative_squared_distances, prototypes
@@ -23,6 +25,7 @@ class SimpleShot(FeatureClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
 
     >>> import torch
     >>> support, labels, query = torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]]), torch.tensor([[[9.0, 0.0]]])
@@ -40,8 +43,8 @@ class SimpleShot(FeatureClassifier):
     variants = ({}, {"transform": "L2N"}, {"transform": "UN"})
     rotation_invariant = True
 
-    def __init__(self, num_features: int, *, transform: Transform = "CL2N") -> None:
-        super().__init__(num_features, transform)
+    def __init__(self, num_features: int, *, transform: Transform = "CL2N", base_mean: Any = None) -> None:
+        super().__init__(num_features, transform, base_mean=base_mean)
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""

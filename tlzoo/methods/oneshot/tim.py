@@ -26,6 +26,7 @@ class TIM(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot; the paper has L2N.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         distance: ``"euclidean"``: logits are -temperature / 2 * ||f - w||^2, as in the authors' code; ``"cosine"``:
             temperature * cos(f, w).
         temperature: of the logits.
@@ -62,6 +63,7 @@ class TIM(DescendingClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         distance: Distance = "euclidean",
         temperature: float = 15.0,
         support_weight: float = 0.1,
@@ -69,7 +71,15 @@ class TIM(DescendingClassifier):
         steps: int = 50,
         rate: float = 0.02,
     ) -> None:
-        super().__init__(num_features, transform, distance=distance, temperature=temperature, steps=steps, rate=rate)
+        super().__init__(
+            num_features,
+            transform,
+            base_mean=base_mean,
+            distance=distance,
+            temperature=temperature,
+            steps=steps,
+            rate=rate,
+        )
         check_at_least(0, support_weight=support_weight, conditional_weight=conditional_weight)
         self.support_weight, self.conditional_weight = support_weight, conditional_weight
 

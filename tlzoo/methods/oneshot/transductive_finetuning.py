@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,7 @@ class TransductiveFinetuning(DescendingClassifier):
     Args:
         num_features: D, the width of the base mean.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         temperature: factor of the cosines.
         steps: number of descent steps; 25 in the paper.
         rate: length of a step.
@@ -47,11 +50,20 @@ class TransductiveFinetuning(DescendingClassifier):
         num_features: int,
         *,
         transform: Transform = "CL2N",
+        base_mean: Any = None,
         temperature: float = 10.0,
         steps: int = 25,
         rate: float = 0.01,
     ) -> None:
-        super().__init__(num_features, transform, distance="cosine", temperature=temperature, steps=steps, rate=rate)
+        super().__init__(
+            num_features,
+            transform,
+            base_mean=base_mean,
+            distance="cosine",
+            temperature=temperature,
+            steps=steps,
+            rate=rate,
+        )
 
     def objective(self, logits: Tensor, members: Tensor) -> Tensor:
         """Return CE(support) + H(Y|X)."""
