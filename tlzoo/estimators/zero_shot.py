@@ -139,10 +139,6 @@ class ZeroShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mi
             module._scorer = None  # it was bound in the precision of the training
         return self
 
-    @property
-    def _reads(self) -> bool:
-        return False
-
     def _reads(self) -> bool:
         """Whether the method takes texts themselves."""
         kind = type(self.method) if isinstance(self.method, Method) else method_class(self.method)

@@ -158,7 +158,7 @@ def _source_free(
     trained = [p for p in [*network.parameters(), *method.parameters()] if p.requires_grad]
     if method.learns:
         steps, total = optimizer(trained), epochs * len(batches)
-        places = torch.arange(sum(map(len, batches))).split([len(batch) for batch in batches])
+        places = torch.split(torch.arange(sum(map(len, batches))), [len(batch) for batch in batches])
         for epoch in range(epochs):
             method.on_epoch(_whole(network, batches))
             for number, index in enumerate(torch.randperm(len(batches)).tolist()):
@@ -167,7 +167,7 @@ def _source_free(
                 progress = (epoch * len(batches) + number) / total
                 loss = method.loss(said, progress=progress, model=network)["loss"]
                 steps.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 steps.step()
                 method.after_step(network)
     network.eval()
@@ -193,7 +193,7 @@ def _inputs(loader: Any, batch_size: int, network: nn.Module) -> Iterator[Any]:
     like = next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))
     if isinstance(loader, Tensor) or hasattr(loader, "__array__"):
         values = as_tensor(loader, what="inputs")
-        loader = (values.to(like.dtype) if values.is_floating_point() else values).split(batch_size)
+        loader = torch.split(values.to(like.dtype) if values.is_floating_point() else values, batch_size)
     if not isinstance(loader, Iterable):
         raise TypeError(f"got a {type(loader).__name__}; expected batches of inputs, a tensor or an array")
     for batch in loader:
