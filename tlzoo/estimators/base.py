@@ -70,7 +70,7 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
         """Return what raw items are; None for a matrix of numbers."""
         if not (getattr(self, "features", None) or getattr(self, "backbone", None)):
             return None
-        array = by_position(X, "text") if isinstance(X, list | tuple) or hasattr(X, "__array__") else X
+        array = by_position(np.asarray(X) if isinstance(X, list | tuple) else X, "text") if hasattr(X, "__len__") else X
         if getattr(array, "dtype", None) is None or array.ndim not in _SHAPES or array.ndim == 2:
             return None
         if (array.ndim == 1) != (array.dtype.kind in "OUS"):
@@ -107,7 +107,7 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
 
     def _kept(self, module: TransferModule) -> None:
         """Keep a trained module; on features it answers in float64, so that answers do not depend on the batch."""
-        module.eval().requires_grad_(False)
+        module.eval()
         self.module_ = module.double() if self.modality_ == "features" and self._plain else module
 
     @contextmanager
@@ -155,7 +155,7 @@ def classes_of(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
     check_classification_targets(y)
     classes, places = np.unique(np.asarray(y), return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes[0]!r}; a classifier needs two or more")
+        raise ValueError(f"y has one class, {classes.tolist()[0]!r}; a classifier needs two or more")
     return classes, places.astype(np.int64)
 
 

@@ -191,7 +191,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
     def _frozen(self, items: Any) -> torch.Tensor:
         """Return float64 features of checked items."""
         if self.modality_ == "features":
-            return torch.as_tensor(np.asarray(items, dtype=np.float64))
+            return torch.from_numpy(np.array(items, dtype=np.float64))
         if self.features is None:
             raise ValueError(
                 f"{self.method} maps features; give features=NAME of a frozen backbone, not {self.backbone!r}"

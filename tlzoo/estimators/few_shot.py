@@ -112,22 +112,19 @@ class FewShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mis
                 optimizer=self.optimizer,
                 method_settings=self.method_settings,
             )
-            if module.learns:
-                self._train(module, data, base_places)
+            if base_places is not None and module.learns:
+                self._trained(module, data, steps=self.steps, trainer=self.trainer)
+            elif any(p.numel() > 1 for p in module.parameters() if p.requires_grad):
+                raise ValueError(
+                    f"{module.method_name} with this backbone learns from episodes of base classes; give "
+                    "fit(X, y, X_base, y_base)"
+                )
             method = module.method
             if isinstance(method, EpisodeClassifier) and Sees.SOURCE_INPUTS in method.sees:
                 shown = data.base_examples(method.sees, by=method.name)
                 module.fit_base(shown.inputs, shown.labels)
             self._kept(module)
         return self
-
-    def _train(self, module: OneShot, data: EpisodeData, base_places: Any) -> None:
-        if base_places is None:
-            raise ValueError(
-                f"{module.method_name} with this backbone is trained on episodes of base classes; give "
-                "fit(X, y, X_base, y_base)"
-            )
-        self._trained(module, data, steps=self.steps, trainer=self.trainer)
 
     def _task(self, items: Any, places: NDArray[np.int64], base: Any, base_places: Any) -> EpisodeTask:
         novel = self._examples(items, places)

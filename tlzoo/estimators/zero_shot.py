@@ -98,9 +98,9 @@ class ZeroShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mi
         items, labels = self._labelled(X, y)
         seen, places = classes_of(labels)
         known, embeddings, texts = self._described(seen)
-        if missing := [name for name in seen if name not in known]:
+        if missing := [name for name in seen.tolist() if name not in known]:
             raise ValueError(f"class {missing[0]!r} of y has no description; those described are {_listed(known)}")
-        numbers = np.array([known.index(name) for name in seen])
+        numbers = np.array([known.index(name) for name in seen.tolist()])
         seed, reads = self._seed(), self._reads()
         if reads and embeddings is None:
             embeddings = np.eye(len(known), dtype=np.float32)  # which the method does not look at
@@ -151,7 +151,7 @@ class ZeroShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mi
         """Return the classes that are described, their embeddings if they are given, and a text each."""
         given = self.class_embeddings
         if isinstance(given, str) and given == "one-hot":
-            return list(seen), np.eye(len(seen), dtype=np.float32), class_names(seen)
+            return list(seen.tolist()), np.eye(len(seen), dtype=np.float32), class_names(seen)
         if (given is None) == (self.descriptions is None):
             raise ValueError(
                 'nothing or too much describes the classes; give class_embeddings={class: vector}, or "one-hot", or '
@@ -205,7 +205,7 @@ class ZeroShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mi
 
 def _ordered(described: Mapping[Any, Any]) -> list[Any]:
     """Return the classes in ascending order, as scikit-learn has them."""
-    return list(np.unique(np.asarray(list(described))))
+    return list(np.unique(np.asarray(list(described))).tolist())
 
 
 def _listed(known: list[Any]) -> str:

@@ -169,6 +169,11 @@ class ZeroShot(OnBackbone, TransferModule):
         seen = self.candidates.seen
         return as_predictions(parts, self.candidates.names, num_classes=0 if seen is None else len(seen))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the scorer, which the candidates and the method make again."""
+        state: dict[str, Any] = super().__getstate__()
+        return {**state, "_scorer": None}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store names and texts of the candidates besides what every module stores."""
         super().on_save_checkpoint(checkpoint)
