@@ -63,6 +63,8 @@ class Stream(IntEnum):
     """Which source examples a run trains on; no key."""
     TARGET_INDICES = 19
     """Indices by which methods know target training examples; no key."""
+    AUGMENTATION = 20
+    """Changes of the training pictures of a step; key: (step, side)."""
 
 
 _SEEDS = 2**64

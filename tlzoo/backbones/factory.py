@@ -41,6 +41,8 @@ def create_backbone(
     >>> create_backbone("conv4", image_size=28).num_features
     64
     """
+    if isinstance(name, nn.Module):
+        name = _compiled_in_place(name)
     if isinstance(name, Backbone):
         if settings:
             raise TypeError(f"{name.name} is made already; settings {', '.join(settings)} come too late")
@@ -63,6 +65,18 @@ def create_backbone(
         return _own(name, loaded(name), settings, example)
     made.recipe = (name, settings)
     return made
+
+
+def _compiled_in_place(module: nn.Module) -> nn.Module:
+    """Return what ``torch.compile(module)`` wraps, compiled in place as by ``module.compile()``.
+
+    The wrapper would hide the layer groups and rename the weights in checkpoints.
+    """
+    inner, compiler = getattr(module, "_orig_mod", None), getattr(module, "dynamo_ctx", None)
+    if not isinstance(inner, nn.Module) or compiler is None:
+        return module
+    inner._compiled_call_impl = compiler(inner._call_impl)
+    return inner
 
 
 def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbone:

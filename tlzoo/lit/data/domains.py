@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainTrainingData
+from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
@@ -42,6 +43,8 @@ class DomainData(TaskData[DomainTask]):
         scale: divide features by the standard deviation of all training features that the method may see, or by a
             number. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
+        augment: a transform of training pictures, of ``torchvision.transforms.v2`` or timm, see
+            :class:`~tlzoo.lit.data.augmentation.Augmentation`.
         stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
             need views; one of them is drawn in a step. Without a frozen backbone new views are drawn in every step.
         batch_size: examples a step and domain.
@@ -67,6 +70,7 @@ class DomainData(TaskData[DomainTask]):
         transform_settings: Mapping[str, Any] | None = None,
         scale: bool | float = False,
         target_shots: int | None = None,
+        augment: Callable[[Any], Any] | None = None,
         stored_views: int = 4,
         batch_size: int = 36,
         seed: int = 0,
@@ -87,6 +91,12 @@ class DomainData(TaskData[DomainTask]):
                 transform, transform_settings, num_features=width, num_classes=self.num_classes
             )
         self.scale, self.stored_views = scale, stored_views
+        if augment is not None and features is not None:
+            raise ValueError(
+                "augment changes pictures in every step, and the frozen backbone of features reads each once; drop "
+                "features and give the module the backbone"
+            )
+        self.augment = None if augment is None else Augmentation(augment, seed=seed)
 
     def setup(self, stage: str) -> None:
         """Take the parts of the task that the module's method declares, and fit transform and scale before training."""
@@ -188,6 +198,8 @@ class DomainData(TaskData[DomainTask]):
                 parts["target"] = self._numbered(parts["target"])
             if self.views is not None:
                 parts["target"].views = self.views(shares["target"], step)
+            if self.augment is not None:
+                parts = {name: self.augment(part, name, step) for name, part in parts.items()}
             return DomainBatch(**{"source": None, "target": None, **parts})
 
         return self._stream(batch_at, *sides)
