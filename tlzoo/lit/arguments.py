@@ -66,7 +66,7 @@ _TAKERS = {
     "DomainMethod": "DomainAdaptation",
     "EpisodeClassifier": "OneShot",
     "MetaLearner": "OneShot",
-    "AlignedClassifier": "the benchmark harness, or your own loop",
+    "ImageTextClassifier": "the benchmark harness, or your own loop",
     "Weighting": "Multitask",
     "Compatibility": "ZeroShot",
     "TextCompatibility": "ZeroShot",
