@@ -59,12 +59,11 @@ class Augmentation:
         gray = picture.shape[2] == 1
         found = self.transform(Image.fromarray(picture[:, :, 0] if gray else picture))
         if isinstance(found, Tensor):
-            found = _pixels(found)
-        elif isinstance(found, Image.Image):
-            found = np.asarray(found, dtype=np.uint8)
-        else:
+            return _pixels(found)
+        if not isinstance(found, Image.Image):
             raise TypeError(f"augment returned a {type(found).__name__}; expected a PIL image or a tensor (C, H, W)")
-        return found if found.ndim == 3 else found[:, :, None]
+        pixels: NDArray[np.uint8] = np.array(found, dtype=np.uint8)
+        return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
 @contextmanager
