@@ -180,7 +180,7 @@ def test_few_shots_of_unequal_number_and_base_statistics():
     trained = FewShotClassifier("relation_net", steps=20, query=3, random_state=0)
     trained.fit(X[rows], Y[rows], base, base_labels)
     assert trained.predict(X).shape == (90,)
-    with pytest.raises(ValueError, match="learns from episodes of base classes"):
+    with pytest.raises(ValueError, match="that it learns from episodes of base classes"):
         FewShotClassifier("relation_net").fit(X[rows], Y[rows])
 
 

@@ -114,9 +114,9 @@ class FewShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mis
             )
             if base_places is not None and module.learns:
                 self._trained(module, data, steps=self.steps, trainer=self.trainer)
-            elif any(p.numel() > 1 for p in module.parameters() if p.requires_grad):
+            elif any(p.numel() > 1 for p in module.method.parameters()):
                 raise ValueError(
-                    f"{module.method_name} with this backbone learns from episodes of base classes; give "
+                    f"{module.method_name} has weights that it learns from episodes of base classes; give "
                     "fit(X, y, X_base, y_base)"
                 )
             method = module.method

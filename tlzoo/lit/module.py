@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from tlzoo.data.tasks import Task
 from tlzoo.functional import gather_with_gradient
+from tlzoo.lit.answering import Answering
 from tlzoo.lit.batch_labels import with_checked_labels
 from tlzoo.lit.exporting import export
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import DataFacts
-from tlzoo.lit.resuming import Resumable
 from tlzoo.lit.saving import save
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
@@ -36,7 +36,7 @@ B = TypeVar("B", DomainBatch, Examples, Episode)
 _TRANSFORM, _FACTS = "tlzoo_feature_transform", "tlzoo_data"
 
 
-class TransferModule(Resumable):
+class TransferModule(Answering):
     """Base of the modules; a subclass defines the network and the training step.
 
     The checkpoint holds everything learned or random (network, method, task weights, random states), so that a resumed
@@ -58,7 +58,7 @@ class TransferModule(Resumable):
         super().__init__()
         self.optimizer_settings = OptimizerSettings.of(optimizer)
         self._total_steps: float | None = None
-        self.facts: DataFacts | None = None
+        self.facts = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, with a shortcut for the name of the running hook.
@@ -127,30 +127,6 @@ class TransferModule(Resumable):
         if isinstance(getattr(data, "raw", None), Task):
             self.facts = DataFacts.of(data)
 
-    def batches_of(self, items: Any, batch_size: int | None) -> Iterator[Any]:
-        """Yield new items in batches, as the network takes them; it is in evaluation mode meanwhile.
-
-        Args:
-            items: see :meth:`~tlzoo.lit.predicting.DataFacts.batches`.
-            batch_size: items per batch; None for all at once.
-
-        Raises:
-            ValueError: the module does not know its data, or items are of another kind.
-        """
-        if self.facts is None:
-            raise ValueError(
-                f"{type(self).__name__} does not know what its inputs are: build it with for_data, train or test it "
-                "with a tlzoo data module, or set module.facts = tlzoo.lit.DataFacts(modality=...)"
-            )
-        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
-        was_training = self.training
-        self.eval()
-        try:
-            for batch in self.facts.batches(items, batch_size, dtype=dtype):
-                yield batch.to(self.device) if isinstance(batch, Tensor) else batch
-        finally:
-            self.train(was_training)
-
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Store the module in a new folder, as JSON and safetensors; :func:`tlzoo.load` restores it by one line.
 
@@ -159,14 +135,6 @@ class TransferModule(Resumable):
             ValueError: settings that JSON does not hold.
         """
         return save(self, path)
-
-    def answers(self, inputs: Any) -> Any:
-        """Map raw inputs (B, ...) to what :meth:`predict` returns, as tensors.
-
-        Raises:
-            TypeError: the module needs more than inputs to answer.
-        """
-        raise TypeError(f"{type(self).__name__} answers only with a support set; use predict, or export its backbone")
 
     def export(self, path: str | os.PathLike[str], example: Any) -> Path:
         """Write a program that answers as ``predict`` does, without tlzoo; see :func:`tlzoo.lit.exporting.export`."""

@@ -186,6 +186,7 @@ def _mlp_density_ratio(source: Tensor, target: Tensor, points: Tensor) -> Tensor
     return shares[:, 0] / shares[:, 1] * (len(source) / len(target))
 
 
+@torch.no_grad()
 def deep_embedded_validation(
     source: Prediction, target: Prediction, *, classifier: Literal["logistic", "mlp"] = "logistic"
 ) -> Tensor:
