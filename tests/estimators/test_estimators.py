@@ -44,7 +44,23 @@ X_TARGET, TARGET_PLACES = drawn(90)
 X_NEAR, X_TARGET = X_TARGET + 0.5, 0.4 * X_TARGET + 2
 Y_TARGET = NAMES[TARGET_PLACES]
 
-METHODS = ["coral", "linear_ot", "dan", "mcc", "fixmatch", "dann", "mcd", "shot", "adabn", "tent", "lame", "mcc+dann"]
+METHODS = [
+    "coral",
+    "linear_ot",
+    "tca",
+    "kmm",
+    "jdot",
+    "dan",
+    "mcc",
+    "fixmatch",
+    "dann",
+    "mcd",
+    "shot",
+    "adabn",
+    "tent",
+    "lame",
+    "mcc+dann",
+]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -18,9 +18,10 @@ from tlzoo.estimators.base import TransferEstimator, class_names, classes_of, nu
 from tlzoo.estimators.whole import unwrapped
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeAdaptation, TestTimeAdaptation
 from tlzoo.methods.base import Method
+from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.test_time import TestTime
-from tlzoo.methods.transforms import AlignedClassifier, FeatureTransform
+from tlzoo.methods.transforms import AlignedClassifier
 from tlzoo.registry import accepted_settings, create_method, family_of, method_class
 from tlzoo.types import Sees
 
@@ -40,9 +41,9 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
     """Learns classes from labelled source data and unlabelled target data, and predicts those of target data.
 
     It takes every method of domain adaptation and confusion: alignments and adversaries train a network on both
-    domains, transforms (``coral``, ``subspace_alignment``, ``linear_ot``) map features in closed form before a logistic
-    regression, source-free methods (``shot``) go on from a source model, test-time methods (``tent``) while they
-    predict, starting anew in each call.
+    domains, methods on features (``coral``, ``linear_ot``, ``tca``, ``kmm``, ``jdot`` ...) map or weight them before a
+    logistic regression, source-free methods (``shot``) go on from a source model, and test-time methods (``tent``) from
+    it while they predict, starting anew in each call.
 
     Args:
         method: a name of the registry, or a method.
@@ -57,7 +58,8 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
         steps: number of training steps; source-free methods take as many again.
         batch_size: examples per step and domain.
         optimizer: settings, see :class:`~tlzoo.lit.OptimizerSettings`.
-        penalty: of the logistic regression after a transform, see :class:`~tlzoo.nn.logistic.LogisticClassifier`.
+        classifier: after a method on features, see :class:`~tlzoo.methods.transforms.AlignedClassifier`.
+        penalty: of that classifier.
         trainer: settings of Lightning's Trainer, such as ``{"accelerator": "gpu"}``.
         random_state: None, a seed or a ``RandomState``.
 
@@ -87,7 +89,8 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
         steps: int = 400,
         batch_size: int = 36,
         optimizer: Mapping[str, Any] | None = None,
-        penalty: float = 1.0,
+        classifier: str = "logistic",
+        penalty: float | str | None = 1.0,
         trainer: Mapping[str, Any] | None = None,
         random_state: Any = None,
     ) -> None:
@@ -101,6 +104,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
         self.steps = steps
         self.batch_size = batch_size
         self.optimizer = optimizer
+        self.classifier = classifier
         self.penalty = penalty
         self.trainer = trainer
         self.random_state = random_state
@@ -131,7 +135,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
         self.classes_, places = classes_of(sides.labels)
         seed = self._seed()
         with seeded(seed):
-            if issubclass(kind, FeatureTransform):
+            if issubclass(kind, FeatureMethod):
                 self._fit_transform(sides, places)
             else:
                 self._fit_network(kind, self._task(sides, places), seed)
@@ -178,7 +182,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
         shape = {"num_features": source.shape[1], "num_classes": len(self.classes_)}
         made = self._made_method(**shape)
         seen = Sees.TARGET_INPUTS in made.sees
-        aligned = AlignedClassifier(made, penalty=self.penalty).double()
+        aligned = AlignedClassifier(made, classifier=self.classifier, penalty=self.penalty).double()
         self.module_ = aligned.fit(source, torch.from_numpy(places), target if seen else None)
 
     def _made_method(self, **shape: Any) -> Any:
@@ -315,7 +319,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
 
 
 def _closed_form(method: Any) -> bool:
-    return issubclass(type(method) if isinstance(method, Method) else method_class(method), FeatureTransform)
+    return issubclass(type(method) if isinstance(method, Method) else method_class(method), FeatureMethod)
 
 
 def _is_source(sample_domain: Any, size: int) -> NDArray[np.bool_]:

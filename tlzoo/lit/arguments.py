@@ -61,6 +61,7 @@ def _misplaced(cls: type[Method], name: str, module: type[TransferModule]) -> st
 
 _TAKERS = {
     "FeatureTransform": "DomainData(transform=...)",
+    "FeatureMethod": "tlzoo.estimators.DomainAdapter, or tlzoo.methods.transforms.AlignedClassifier",
     "SourceFree": "SourceFreeAdaptation",
     "TestTime": "TestTimeAdaptation",
     "DomainMethod": "DomainAdaptation",
