@@ -21,7 +21,7 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "docs")
         yield importlib.import_module("tables")
-        for name in {"tables", "results", "rates", "figures", "generated_part"} & set(sys.modules):
+        for name in {"tables", "results", "rates", "figures", "generated_part", "verdicts"} & set(sys.modules):
             del sys.modules[name]
 
 
