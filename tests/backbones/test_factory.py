@@ -96,9 +96,14 @@ class TestWrapped:
         with pytest.raises(ValueError, match="pass num_features=D, or input_shape"):
             create_backbone(self.module())
 
-    def test_maps_are_refused(self):
-        with pytest.raises(ValueError, match=r"maps 2 inputs to \(2, 4, 6, 6\); expected features \(2, D\)"):
-            create_backbone(nn.Conv2d(3, 4, 3), input_shape=(3, 8, 8))
+    def test_a_map_of_a_dry_run_is_averaged_and_one_of_known_width_is_not(self):
+        images = torch.rand(2, 3, 8, 8)
+        assert create_backbone(nn.Conv2d(3, 4, 3), input_shape=(3, 8, 8))(images).shape == (2, 4)
+        assert create_backbone(nn.Conv2d(3, 4, 3), num_features=4)(images).shape == (2, 4, 6, 6)
+
+    def test_sequences_are_refused(self):
+        with pytest.raises(ValueError, match=r"maps 2 inputs to \(2, 3, 4\); expected features \(2, D\)"):
+            create_backbone(nn.Linear(5, 4), input_shape=(3, 5))
 
     def test_preprocess_wants_a_name(self):
         with pytest.raises(ValueError, match="preprocess without preprocessing"):

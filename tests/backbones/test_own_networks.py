@@ -61,6 +61,14 @@ def test_widths_follow_from_the_items(name, example, settings):
     assert create_backbone(name, example=example).num_features == dry_run(name, example)
 
 
+def test_a_network_made_again_from_its_settings_is_the_same(tmp_path, monkeypatch):
+    (tmp_path / "mapped.py").write_text("from torch import nn\n\ndef make():\n    return nn.Conv2d(3, 5, 3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = settings_from("mapped:make", PICTURES)
+    backbone = create_backbone("mapped:make", **settings)
+    assert backbone(backbone.preprocess(PICTURES)).shape == (3, 5)
+
+
 def test_a_dry_run_leaves_random_numbers_as_they_were():
     before = torch.get_rng_state()
     dry_run("mlp", torch.zeros(2, 4))

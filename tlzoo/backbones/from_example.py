@@ -36,7 +36,9 @@ def settings_from(name: str, example: Any, settings: Mapping[str, Any] | None = 
     if "num_features" in inspect.signature(made).parameters:
         return given
     with torch.random.fork_rng(devices=[]):
-        return {"num_features": create_backbone(name, example=example, **given).num_features, **given}
+        network = create_backbone(name, example=example, **given)
+    pools = {"pool_maps": True} if getattr(network, "pool_maps", False) else {}
+    return {"num_features": network.num_features, **pools, **given}
 
 
 def dry_run(name: str, example: Any, settings: Mapping[str, Any] | None = None) -> int:

@@ -30,6 +30,7 @@ class Wrapped(Backbone):
         preprocess: turns raw items into the module's input.
         preprocessing: identity of ``preprocess``.
         output: key of the features in what the module returns, if that is a mapping or a tuple.
+        pool_maps: whether features of a map (B, D, H, W) are its mean over positions; otherwise they are the map.
 
     Attributes:
         code: hash of the source of the module and its submodules; installed packages are left out.
@@ -44,18 +45,19 @@ class Wrapped(Backbone):
         preprocess: Callable[[Any], Any],
         preprocessing: str,
         output: str | int | None = None,
+        pool_maps: bool = False,
     ) -> None:
         super().__init__()
-        self.output = output
+        self.output, self.pool_maps = output, pool_maps
         self.name, self.module = type(module).__name__, module
         self.num_features, self.modality = num_features, modality
         self._preprocess, self._preprocessing = preprocess, preprocessing
         self.code = " ".join(sorted({user_code.class_hash(type(part)) for part in module.modules()} - {""}))
 
     def forward(self, inputs: Any) -> Tensor:
-        """Map inputs (B, ...) to features (B, D); of a map (B, D, H, W), the mean over positions."""
+        """Map inputs (B, ...) to features (B, D)."""
         features = self._found(inputs)
-        return features.mean(dim=(2, 3)) if features.dim() == 4 else features
+        return features.mean(dim=(2, 3)) if self.pool_maps and features.dim() == 4 else features
 
     def forward_map(self, inputs: Any) -> Tensor:
         """Map inputs to the module's feature map (B, C, H, W).
@@ -93,6 +95,7 @@ def wrapped(
     preprocess: Callable[[Any], Any] | None = None,
     preprocessing: str | None = None,
     output: str | int | None = None,
+    pool_maps: bool | None = None,
 ) -> Backbone:
     """Make a backbone of any module that maps (B, ...) to (B, D).
 
@@ -107,6 +110,8 @@ def wrapped(
         preprocessing: name of this ``preprocess`` in the feature cache; the default for a module's
             own is the module's ``preprocessing`` or, without it, a hash of its source and settings.
         output: key of the features, if the module returns several outputs; None uses the module's ``output``, if any.
+        pool_maps: average a map (B, D, H, W) over positions; None does so where a dry run finds a map, and leaves it to
+            a module whose width is known, such as one for dense targets.
 
     Raises:
         ValueError: ``num_features`` cannot be determined, or ``preprocess`` has no name.
@@ -119,7 +124,8 @@ def wrapped(
     ready = preprocess or usual_preprocess
     output = getattr(module, "output", None) if output is None else output
     if num_features is None:
-        num_features = _width(module, input_shape, example, ready, output)
+        num_features, found_map = _width(module, input_shape, example, ready, output)
+        pool_maps = found_map if pool_maps is None else pool_maps
     declared: Modality | None = getattr(module, "modality", None)
     return Wrapped(
         module,
@@ -128,6 +134,7 @@ def wrapped(
         preprocess=ready,
         preprocessing=str(preprocessing),
         output=output if isinstance(output, str | int) else None,
+        pool_maps=bool(pool_maps),
     )
 
 
@@ -192,11 +199,11 @@ def _width(
     example: Any,
     preprocess: Callable[[Any], Any],
     output: str | int | None,
-) -> int:
-    """Return the width that a module declares or, without that, the one that a dry run shows."""
+) -> tuple[int, bool]:
+    """Return the width that a module declares or, without that, the one of a dry run and whether it showed a map."""
     declared = getattr(module, "num_features", None)
     if isinstance(declared, int):
-        return declared
+        return declared, False
     if input_shape is not None:
         like = next(module.parameters(), torch.empty(0))
         inputs: Any = torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device)
@@ -216,4 +223,4 @@ def _width(
             f"{type(module).__name__} maps {count} inputs to {shape}; expected features ({count}, D). Pool and flatten "
             "them in a module around it"
         )
-    return features.shape[1]
+    return features.shape[1], features.dim() == 4

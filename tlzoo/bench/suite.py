@@ -202,7 +202,7 @@ class Group:
             raise task.error(
                 f"task {fact['name']!r} is of kind {fact['kind']!r}, but its group is of kind {self.kind!r}"
             )
-        if not fact["tested"]:
+        if not fact.get("tested", True):
             raise task.error(
                 f"the test of {fact['name']} has no labels, by which a suite measures; give them, or let a trained "
                 "module predict"
