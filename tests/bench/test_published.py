@@ -77,5 +77,10 @@ def test_tables_show_published_values_beside_ours(tmp_path, monkeypatch):
         assert "43.6" in text
         assert "Long et al., ICCV 2013" in text
     assert "not run yet" in texts["markdown"]
+    cells = {
+        row.split("|")[1].split("(")[0].strip(): row.split("|") for row in texts["markdown"].splitlines() if "|" in row
+    }
+    column = next(place for place, name in enumerate(cells["method"]) if "published" in name)
+    assert [cells[name][column].strip() for name in ("JDA", "TCA", "JGSA")] == ["46.3", "43.6", "50.6"]
     plain = replace(table, literature=())
     assert "published" not in render([plain], "markdown")

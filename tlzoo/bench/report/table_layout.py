@@ -90,7 +90,7 @@ def span(low: float, high: float, table: Table, *, signed: bool = False) -> str:
 def _row(table: Table, line: Line) -> Row:
     label = Entry(line.label + (" (oracle)" if line.oracle else "") + (" †" if line.chosen_on_labels else ""))
     if not line.values:
-        shown = [] if table.published(line.label) is None else [*[Entry(DASH)] * 4, _published(table, line.label)]
+        shown = () if table.published(line.label) is None else _published_alone(table, line.label)
         return Row((label, *shown), "failed" if line.failures else "", _message(line))
     count = str(len(line.values)) if len(line.values) == line.wanted else f"{len(line.values)} of {line.wanted}"
     count = "1 (deterministic)" if line.deterministic else count
@@ -121,10 +121,16 @@ def _published(table: Table, label: str) -> Entry:
     return Entry(number(value, table) + ("" if found.confirmed else " ‡"), value)
 
 
+def _published_alone(table: Table, label: str) -> tuple[Entry, ...]:
+    """Return the entries behind the label of a row without figures of ours, up to its published value."""
+    place = next(place for place, name in enumerate(header(table)) if name.startswith("published"))
+    return *[Entry(DASH)] * (place - 1), _published(table, label)
+
+
 def _not_rerun(table: Table) -> Iterator[Row]:
     """Yield the rows of methods that have published values only."""
     for found in table.not_rerun:
-        yield Row((Entry(found.label), *[Entry(DASH)] * 4, _published(table, found.label)), "")
+        yield Row((Entry(found.label), *_published_alone(table, found.label)), "")
 
 
 def _extra(name: str, value: float, table: Table) -> Entry:
