@@ -37,7 +37,7 @@ def nearest(name: str, known: Iterable[str], *, kind: str, related: Iterable[str
     return f"{said}; none of the {len(spelled)} known ones is spelled like it"
 
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from tlzoo.backbones.names import ADAPTERS, BUILT_IN, FROM_FOLDERS, loaded, refuse_path
+from tlzoo.functional.checks import check_counts, check_positive, check_shares
+from tlzoo.signatures import check_arguments
 from tlzoo.types import Backbone
 
 __all__ = ["WIDTHS", "create_backbone"]
@@ -106,7 +109,31 @@ def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pre
     except TypeError as error:
         known = [_spelled(p) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
         raise TypeError(f"{name}: {error}; its settings are {', '.join(known)}") from None
+    check_arguments(function, arguments, settings)
+    _check(settings)
     return function(*arguments, **settings)
+
+
+_CHECKS: dict[str, Callable[..., None]] = {
+    **dict.fromkeys(("num_inputs", "num_features", "width", "image_size", "in_channels", "channels"), check_counts),
+    "hidden": check_counts,
+    "dropout": partial(check_shares, below_one=True),
+    "std": check_positive,
+}
+"""Setting of a network -> what each of its values must be."""
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Check the values of settings, each entry of a list.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    for name, check in _CHECKS.items():
+        value = settings.get(name)
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if each is not None:
+                check(**{name: each})
 
 
 def _spelled(parameter: inspect.Parameter) -> str:

@@ -48,12 +48,27 @@ def read_figures(path: Path) -> Figures:
         cells = [(record.cell.to_json(), record.metrics) for record in records if record is not None]
     elif path.is_file():
         try:
-            cells = [(cell, cell["metrics"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
-        except (ValueError, KeyError, TypeError):
+            cells = [(cell, _metrics(cell)) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ValueError(f"{path} is no metrics file; tlzoo bench export SUITE --metrics writes one") from None
     else:
         raise FileNotFoundError(f"no results {path}; give a folder of results or a metrics file")
     return {_run(cell): (cell, {name: _short(value) for name, value in metrics.items()}) for cell, metrics in cells}
+
+
+def _metrics(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a cell of a metrics file.
+
+    Raises:
+        ValueError: the cell is no cell, or a metric is no number; likewise other errors.
+    """
+    names = [cell["task"], cell["method"], cell.get("label") or "", cell.get("backbone") or ""]
+    metrics: dict[str, Any] = cell["metrics"]
+    numbers = all(value is None or type(value) in (int, float) for value in metrics.values())
+    if not numbers or not all(isinstance(name, str) for name in names):
+        raise ValueError("no cell of a metrics file")
+    _run(cell)
+    return metrics
 
 
 def _run(cell: Mapping[str, Any]) -> str:

@@ -230,12 +230,29 @@ class Store:
 
 
 def _record(payload: Mapping[str, Any]) -> Record:
-    result = payload["result"]
+    """Return what was stored.
+
+    Raises:
+        ValueError: an entry that tables read is of another type than this version writes; likewise other errors.
+    """
+    result, cell = payload["result"], Cell.from_json(payload["cell"])
+    receipt, seconds = dict(result["receipt"]), payload["provenance"].get("seconds")
+    sees = receipt.get("sees", [])
+    well_formed = (
+        all(isinstance(text, str) for text in (cell.label, cell.task, cell.method))
+        and isinstance(sees, list)
+        and all(isinstance(each, str) for each in sees)
+        and isinstance(receipt.get("declared", True), bool)
+        and all(isinstance(receipt.get(name, 0), int | float) for name in ("trials", "parameters"))
+        and (seconds is None or isinstance(seconds, int | float))
+    )
+    if not well_formed:
+        raise ValueError("not written by this version of tlzoo")
     return Record(
-        cell=Cell.from_json(payload["cell"]),
+        cell=cell,
         metrics={name: float(value) for name, value in result["metrics"].items()},
         curves={name: [float(v) for v in values] for name, values in result["curves"].items()},
-        receipt=dict(result["receipt"]),
+        receipt=receipt,
         series={
             name: {column: [float(v) for v in values] for column, values in columns}
             for name, columns in result["series"].items()

@@ -16,7 +16,9 @@ from tlzoo.data.catalog import task_revision
 from tlzoo.space import Choice, read_distribution
 from tlzoo.spelling import nearest
 
-__all__ = ["Group", "Row", "Suite"]
+__all__ = ["MOST_SEEDS", "Group", "Row", "Suite"]
+
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +334,7 @@ class Suite:
 
         A group with one seed is deterministic, so more seeds would only repeat its results.
         """
-        if count < 1:
-            raise ValueError(f"{count} seeds; expected at least 1")
+        if not 1 <= count <= MOST_SEEDS:
+            raise ValueError(f"{count} seeds; expected 1 to {MOST_SEEDS:,}, the number of runs")
         groups = [replace(g, seeds=tuple(range(count))) if len(g.seeds) > 1 else g for g in self.groups]
         return replace(self, groups=tuple(groups))

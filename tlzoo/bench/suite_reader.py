@@ -15,7 +15,7 @@ import yaml
 from tlzoo.bench.cell import KINDS
 from tlzoo.bench.search import Search, read_search
 from tlzoo.bench.shared_extensions import is_task, name_of
-from tlzoo.bench.suite import Group, Row, Suite
+from tlzoo.bench.suite import MOST_SEEDS, Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
 from tlzoo.bench.yaml_lines import Located, parse
 from tlzoo.data.specification_keys import KEYS
@@ -68,11 +68,11 @@ def load_suite(suite: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     """
     if isinstance(suite, Mapping):
         path, folder = Path(f"{suite.get('suite', 'suite')}.yaml"), Path.cwd()
-        text = yaml.safe_dump(_named(suite), sort_keys=False, allow_unicode=True)
+        text: str | bytes = yaml.safe_dump(_named(suite), sort_keys=False, allow_unicode=True)
     else:
         path = find_suite(os.fspath(suite))
         folder = path.absolute().parent
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     top = parse(text, path.name)
     parts = top.mapping(_SUITE_KEYS, what="a suite")
     _require(top, parts, ("suite", "groups"), what="a suite")
@@ -222,11 +222,15 @@ def _seconds(place: Located) -> float:
 
 def _seeds(place: Located) -> tuple[int, ...]:
     if isinstance(place.value, list):
-        chosen = [item.scalar(int, what="a seed", expected="a whole number") for item in place.items(what="seeds")]
+        expected = "a whole number from 0 to 2**32 - 1"  # which every library takes
+        chosen = [item.scalar(int, what="a seed", expected=expected) for item in place.items(what="seeds")]
+        for seed, item in zip(chosen, place.value, strict=True):
+            if not 0 <= seed < 2**32:
+                raise item.error(f"a seed is {seed}; expected {expected}")
         if len(set(chosen)) < len(chosen):
             raise place.error(f"seeds {chosen} contain a duplicate")
         return tuple(chosen)
     count = place.scalar(int, what="seeds", expected="a whole number, or a list of them")
-    if count < 1:
-        raise place.error(f"seeds is {count}; expected at least 1")
+    if not 1 <= count <= MOST_SEEDS:
+        raise place.error(f"seeds is {count}, a number of runs; expected 1 to {MOST_SEEDS:,}")
     return tuple(range(count))

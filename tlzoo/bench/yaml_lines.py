@@ -82,56 +82,112 @@ class Located:
             return "empty"
         if isinstance(self.value, dict):
             return "a mapping"
+        if isinstance(self.value, str):
+            return _short(self.value)
         return "a list" if isinstance(self.value, list) else repr(self.value)
 
 
-def parse(text: str, file: str) -> Located:
+def parse(text: str | bytes, file: str) -> Located:
     """Parse one YAML document.
 
     Raises:
-        SuiteError: it is not valid YAML, is empty, or repeats a key.
+        SuiteError: it is not valid YAML, is empty, repeats a key, or is larger or deeper than any suite.
     """
-    loader = _Loader(text)
+    text = _decoded(text, file) if isinstance(text, bytes) else text
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SuiteError(
+            f"{file}:{line}: character {error.character!r} does not belong in a text file; remove it"
+        ) from None
     try:
         node = loader.get_single_node()
         if node is None:
             raise SuiteError(f"{file}:1: the file is empty; expected a suite (suite:, groups: ...)")
-        return _located(loader, node, file)
+        return _Reader(loader, file).located(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise SuiteError(f"{file}:{line}: not valid YAML: {error.problem or error.context}") from None
+        raise SuiteError(f"{file}:{line}: not valid YAML: {printable(str(error.problem or error.context))}") from None
+    except RecursionError:
+        raise SuiteError(f"{file}:1: lists and mappings are nested too deeply; a suite needs {_DEEPEST}") from None
     finally:
         loader.dispose()
 
 
-def _located(loader: _Loader, node: yaml.Node, file: str) -> Located:
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        _refuse_repeated(node, file)
-        loader.flatten_mapping(node)  # resolves "<<: *anchor"
-        return Located(dict(_entries(loader, node, file)), file, line)
-    if isinstance(node, yaml.SequenceNode):
-        return Located([_located(loader, item, file) for item in node.value], file, line)
-    value = loader.construct_object(node)
-    if not isinstance(value, (str, int, float, bool)) and value is not None:
-        value = str(node.value)  # dates and the like stay plain text
-    return Located(value, file, line)
+def _decoded(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SuiteError(
+            f"{file}:{line}: byte 0x{data[error.start]:02x} is no UTF-8; save the file as UTF-8 text"
+        ) from None
 
 
-def _entries(loader: _Loader, node: yaml.MappingNode, file: str) -> Iterator[tuple[str, Located]]:
-    for key, item in node.value:
-        value = _located(loader, item, file)
-        if isinstance(value.value, (dict, list)):
-            # a block begins below its key, but a reader looks at the line of the key
-            value = Located(value.value, file, key.start_mark.line + 1)
-        yield str(key.value), value
+_LARGEST = 100_000
+_DEEPEST = 20
 
 
-def _refuse_repeated(node: yaml.MappingNode, file: str) -> None:
-    seen: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if key.value in seen and key.value != "<<":
-            raise SuiteError(f"{file}:{line}: key {key.value!r} is already on line {seen[key.value]}")
-        seen[key.value] = line
+class _Reader:
+    """Turns nodes of YAML into located values; an alias counts as what it stands for."""
+
+    def __init__(self, loader: _Loader, file: str) -> None:
+        self.loader, self.file, self.count = loader, file, 0
+
+    def located(self, node: yaml.Node, depth: int = 0) -> Located:
+        line = node.start_mark.line + 1
+        self.count += 1
+        if self.count > _LARGEST:
+            raise self.error(line, f"more than {_LARGEST:,} values, with aliases replaced by what they stand for")
+        if depth > _DEEPEST:
+            raise self.error(line, f"more than {_DEEPEST} lists and mappings inside each other")
+        if isinstance(node, yaml.MappingNode):
+            self.check_keys(node)
+            self.loader.flatten_mapping(node)  # resolves "<<: *anchor"
+            self.check_keys(node, repeated=False)
+            return Located(dict(self.entries(node, depth)), self.file, line)
+        if isinstance(node, yaml.SequenceNode):
+            return Located([self.located(item, depth + 1) for item in node.value], self.file, line)
+        return Located(self.scalar(node, line), self.file, line)
+
+    def entries(self, node: yaml.MappingNode, depth: int) -> Iterator[tuple[str, Located]]:
+        for key, item in node.value:
+            value = self.located(item, depth + 1)
+            if isinstance(value.value, (dict, list)):
+                # a block begins below its key, but a reader looks at the line of the key
+                value = Located(value.value, self.file, key.start_mark.line + 1)
+            yield str(key.value), value
+
+    def scalar(self, node: yaml.Node, line: int) -> Any:
+        try:
+            value = self.loader.construct_object(node)
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError):  # such as "!!int abc"
+            raise self.error(line, f"{_short(str(node.value))} is no {node.tag.rpartition(':')[2]}") from None
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise self.error(line, f"{_short(str(node.value))} is a whole number of more than 64 bits")
+        if not isinstance(value, (str, int, float, bool)) and value is not None:
+            value = str(node.value)  # dates and the like stay plain text
+        return value
+
+    def check_keys(self, node: yaml.MappingNode, *, repeated: bool = True) -> None:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise self.error(line, "a list or a mapping as a key; expected a name")
+            if repeated and key.value in seen and key.value != "<<":
+                raise self.error(line, f"key {_short(key.value)} is already on line {seen[key.value]}")
+            seen[key.value] = line
+
+    def error(self, line: int, message: str) -> SuiteError:
+        return SuiteError(f"{self.file}:{line}: {message}")
+
+
+def _short(text: str) -> str:
+    """Return quoted text, shortened for a message."""
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}...")
+
+
+_SHOWN = 80

@@ -15,6 +15,7 @@ __all__ = [
     "check_at_least",
     "check_choice",
     "check_counts",
+    "check_flags",
     "check_pair",
     "check_positive",
     "check_positive_definite",
@@ -86,6 +87,20 @@ def check_counts(*, low: int = 1, **settings: object) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
             raise ValueError(f"{name} {value!r}; expected at least {low}, an integer")
+
+
+def check_flags(**settings: object) -> None:
+    """Check that settings are True or False.
+
+    Raises:
+        ValueError: one is not; it is named.
+
+    >>> check_flags(gather=True)
+    """
+    for name, value in settings.items():
+        is_flag = isinstance(value, bool)
+        if not is_flag:
+            raise ValueError(f"{name} {value!r}; expected True or False")
 
 
 def check_at_least(low: float, **settings: object) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.functional.checks import check_choice, check_counts, check_flags
 from tlzoo.lit.alternation import alternate
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
@@ -72,6 +73,9 @@ class DomainModule(OnBackbone, TargetModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
+        check_choice(batch_statistics, ("joint", "per_domain"), what="batch_statistics")
+        check_flags(gather=gather)
+        check_counts(num_classes=num_classes)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         backbone = as_backbone(backbone, backbone_settings)

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tlzoo.lit.arguments import as_backbone, as_method, objects
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -56,6 +57,7 @@ class FineTuning(OnBackbone, Classifier):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
+        check_counts(num_classes=num_classes)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.method = as_method(method, type(self), method_settings)

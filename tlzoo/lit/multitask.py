@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlzoo.data.tasks import Target
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_choice, check_flags
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule
@@ -84,6 +84,7 @@ class Multitask(OnBackbone, TransferModule):
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.tasks, self.targets = tuple(kinds), kinds
+        check_flags(monitor=monitor)
         check_choice(space, ("parameters", "features"), what="space")
         if sharing not in SHARING:
             raise ValueError(nearest(sharing, SHARING, kind="sharing architecture"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.functional import mean_over_processes
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_choice, check_counts
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule
@@ -76,6 +76,8 @@ class OneShot(OnBackbone, TransferModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
+        if way is not None:
+            check_counts(way=way)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         check_choice(statistics, ("support", "batch"), what="statistics")

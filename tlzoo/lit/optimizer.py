@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tlzoo.functional.checks import check_at_least, check_flags, check_positive, check_shares
 from tlzoo.spelling import nearest
 
 __all__ = ["OptimizerSettings"]
@@ -45,8 +46,10 @@ class OptimizerSettings:
             raise ValueError(nearest(self.name, _OPTIMIZERS, kind="optimizer"))
         if self.schedule not in _SCHEDULES:
             raise ValueError(nearest(self.schedule, _SCHEDULES, kind="schedule"))
-        if self.lr <= 0:
-            raise ValueError(f"lr {self.lr}; expected a number > 0")
+        check_positive(lr=self.lr)
+        check_at_least(0, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay)
+        check_shares(below_one=True, momentum=self.momentum)
+        check_flags(nesterov=self.nesterov)
 
     @classmethod
     def of(cls, settings: Self | Mapping[str, Any] | None) -> Self:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import Tensor
 
 from tlzoo.lit.arguments import as_method, objects
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -57,6 +58,7 @@ class SourceFreeAdaptation(TargetModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
+        check_counts(num_classes=num_classes)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
         shape = {"num_features": network.num_features, "num_classes": num_classes}

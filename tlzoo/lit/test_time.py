@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from torch import Tensor, nn
 
 from tlzoo.lit.arguments import as_method, objects
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.methods.base import Method
@@ -46,6 +47,7 @@ class TestTimeAdaptation(Classifier):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(None)
+        check_counts(num_classes=num_classes)
         self.save_hyperparameters(ignore=objects(network=network, method=method), logger=False)
         self.method = as_method(method, type(self), method_settings, model=network)
         self.num_classes = num_classes

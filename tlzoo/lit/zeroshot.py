@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.candidates import Candidates
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings
@@ -62,6 +63,7 @@ class ZeroShot(OnBackbone, TransferModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
+        check_counts(num_classes=num_classes, num_embedding=num_embedding)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.backbone = as_backbone(backbone, backbone_settings)

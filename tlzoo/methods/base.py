@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tlzoo.functional.checks import read_value
 from tlzoo.paper import Paper
 from tlzoo.registry import registered_name
+from tlzoo.signatures import check_arguments
 from tlzoo.space import Space
 from tlzoo.types import Need, Sees
 
@@ -28,6 +29,7 @@ class _Constructed:
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Create the object; see ``__init__`` of its class for the arguments."""
         made = super().__new__(cls)
+        check_arguments(cls, arguments, settings)
         given = tuple(map(_described, arguments)), {name: _described(value) for name, value in settings.items()}
         object.__setattr__(made, "_given", given)
         return made

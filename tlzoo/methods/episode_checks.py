@@ -59,8 +59,8 @@ def take_episodes(
             support.
     """
     name = type(method).__name__
-    if way < 1:
-        raise ValueError(f"{name}: way {way}; expected at least one class per episode")
+    if way < 1 or way != int(way):
+        raise ValueError(f"{name}: way {way}; expected at least one class per episode, an integer")
     support, query = (as_tensor(items, what=f"{name}: items") for items in (support, query))
     labels = as_column(support_labels, what=f"{name}: support_labels")
     alone = labels.ndim == 1

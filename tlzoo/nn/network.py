@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_counts
 from tlzoo.nn.preparation import Preparation, Side
 from tlzoo.types import Backbone, Prediction
 
@@ -37,6 +38,7 @@ class Network(nn.Module):
         self, backbone: Backbone, num_classes: int, *, bottleneck: int | None = None, head: nn.Module | None = None
     ) -> None:
         super().__init__()
+        check_counts(num_classes=num_classes, **({} if bottleneck is None else {"bottleneck": bottleneck}))
         self.preparation = Preparation()
         self.backbone = backbone
         self.bottleneck, self.num_features = bottleneck_layer(backbone.num_features, bottleneck)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.functional.checks import check_counts
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.types import Sees
 
@@ -128,6 +129,7 @@ class DomainTask(Task):
 
     def target_shots(self, shots: int, *, seed: int) -> NDArray[np.int64]:
         """Return the indices of at most ``shots`` target training examples per class; more shots hold the fewer."""
+        check_counts(shots=shots)
         return self._drawn(shots, numpy_generator(seed, Stream.TARGET_SHOTS))
 
     def semi_supervised(self, shots: int, *, seed: int | None = None) -> Self:

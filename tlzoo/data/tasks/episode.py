@@ -11,6 +11,7 @@ import numpy as np
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.functional.checks import check_counts
 from tlzoo.randomness import Stream
 from tlzoo.types import Sees
 
@@ -55,6 +56,7 @@ class EpisodeTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_counts(way=self.way, shot=self.shot, query=self.query)
         lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
         if lacking:
             raise ValueError(

@@ -14,6 +14,7 @@ from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import Task
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.lit.module import TransferModule
@@ -55,6 +56,8 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         root: str | None = None,
     ) -> None:
         super().__init__()
+        check_counts(batch_size=batch_size, **({} if steps_per_epoch is None else {"steps_per_epoch": steps_per_epoch}))
+        check_counts(low=0, seed=seed)
         loaded = load_task(task, root=root) if isinstance(task, str) else task
         self._check_kind(loaded)
         raw: Any = loaded

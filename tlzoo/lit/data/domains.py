@@ -17,6 +17,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainTrainingData
 from tlzoo.lit.data.augmentation import Augmentation
+from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
@@ -80,7 +81,11 @@ class DomainData(TaskData[DomainTask]):
         super().__init__(
             task, features=features, batch_size=batch_size, seed=seed, steps_per_epoch=steps_per_epoch, root=root
         )
+        check_counts(stored_views=stored_views)
+        if not isinstance(scale, bool):
+            check_positive(scale=scale)
         if target_shots is not None:
+            check_counts(target_shots=target_shots)
             self.task = self.task.with_target_shots(target_shots, seed=seed)
             self.raw = self.raw.with_target_shots(target_shots, seed=seed)
         self.transform: FeatureTransform | None = None

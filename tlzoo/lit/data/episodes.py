@@ -16,6 +16,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.data.varying_episodes import VariedSampler
+from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.randomness import Stream
@@ -75,13 +76,23 @@ class EpisodeData(TaskData[EpisodeTask]):
             features=features,
             batch_size=batch_size,
             seed=seed,
-            steps_per_epoch=steps_per_epoch or 100,
+            steps_per_epoch=100 if steps_per_epoch is None else steps_per_epoch,
             root=root,
         )
-        self.way, self.shot, self.query = way or self.task.way, shot or self.task.shot, query or self.task.query
+        own = {"way": self.task.way, "shot": self.task.shot, "query": self.task.query}
+        shape = own | {name: n for name, n in (("way", way), ("shot", shot), ("query", query)) if n is not None}
+        check_counts(episodes=episodes, **shape)
+        if dirichlet is not None:
+            check_positive(dirichlet=dirichlet)
+        self.way, self.shot, self.query = shape["way"], shape["shot"], shape["query"]
         self.dirichlet = dirichlet
-        self.train_way, self.train_shot = train_way or self.way, train_shot or self.shot
-        self.train_query = train_query or self.query
+        self.train_way = self.way if train_way is None else train_way
+        self.train_shot = self.shot if train_shot is None else train_shot
+        self.train_query = self.query if train_query is None else train_query
+        for name, given in (("train_way", self.train_way), ("train_shot", self.train_shot)):
+            for number in (given,) if isinstance(given, int) else given:
+                check_counts(**{name: number})
+        check_counts(train_query=self.train_query)
         self._check_listed()
         self.episodes = episodes
 

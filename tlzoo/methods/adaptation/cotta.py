@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from tlzoo.functional.checks import check_counts, check_positive, check_shares
 from tlzoo.methods.test_time import Online
 from tlzoo.nn.normalization import batch_layers
 from tlzoo.nn.random_stream import RandomStream
@@ -64,6 +65,9 @@ class CoTTA(Online):
         augmentations: int = 32,
         augment: Callable[[Any, torch.Generator], Any] | None = None,
     ) -> None:
+        check_positive(lr=lr)
+        check_shares(smoothing=smoothing, restore=restore)
+        check_counts(low=0, augmentations=augmentations)
         self.lr = lr
         super().__init__(model)
         self.smoothing, self.restore, self.threshold = smoothing, restore, threshold

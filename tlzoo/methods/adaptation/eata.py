@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
+from tlzoo.functional.checks import check_at_least, check_positive, check_shares
 from tlzoo.methods.test_time import Online
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
@@ -62,6 +63,9 @@ class EATA(Online):
         redundancy: float | None = None,
         anchoring: float = 2000.0,
     ) -> None:
+        check_positive(lr=lr, margin=margin)
+        check_shares(below_one=True, momentum=momentum)
+        check_at_least(0, anchoring=anchoring)
         self.lr, self.momentum = lr, momentum
         super().__init__(model)
         self.margin, self.redundancy, self.anchoring = margin, redundancy, anchoring

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from tlzoo.functional import entropy
+from tlzoo.functional.checks import check_at_least, check_positive, check_shares
 from tlzoo.methods.test_time import Online
 from tlzoo.paper import Paper
 from tlzoo.types import Prediction
@@ -62,6 +63,9 @@ class SAR(Online):
         floor: float = 0.2,
         coasts: bool = True,
     ) -> None:
+        check_positive(lr=lr, margin=margin, radius=radius)
+        check_shares(below_one=True, momentum=momentum)
+        check_at_least(0, floor=floor)
         self.lr, self.momentum = lr, momentum
         super().__init__(model)
         self.margin, self.radius, self.floor, self.coasts = margin, radius, floor, coasts

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import sliced_wasserstein
+from tlzoo.functional.checks import check_counts
 from tlzoo.methods.confusion.mcd import MCD
 from tlzoo.paper import Paper
 
@@ -44,6 +45,7 @@ class SWD(MCD):
         self, num_features: int, num_classes: int, *, hidden: int = 256, repeats: int = 4, directions: int = 128
     ) -> None:
         super().__init__(num_features, num_classes, hidden=hidden, repeats=repeats)
+        check_counts(directions=directions)
         self.register_buffer("directions", F.normalize(torch.randn(num_classes, directions), dim=0))
 
     def discrepancy(self, first: Tensor, second: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.functional import entropy
+from tlzoo.functional.checks import check_positive
 from tlzoo.methods.test_time import Online
 from tlzoo.paper import Paper
 
@@ -38,6 +39,7 @@ class TENT(Online):
     revision = 2
 
     def __init__(self, model: nn.Module, *, lr: float = 1e-3) -> None:
+        check_positive(lr=lr)
         self.lr = lr
         super().__init__(model)
 

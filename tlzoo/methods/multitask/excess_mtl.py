@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_positive
 from tlzoo.methods.multitask.jacobian import JacobianWeighting
 from tlzoo.paper import Paper
 
@@ -50,7 +50,7 @@ class ExcessMTL(JacobianWeighting):
         self, num_tasks: int, *, step_size: float = 0.01, heads: Literal["weighted", "own"] = "weighted"
     ) -> None:
         super().__init__(num_tasks)
-        check_choice(heads, ("weighted", "own"), what="heads")
+        check_positive(step_size=step_size)
         self.step_size, self.heads = step_size, heads
         self.reserve("squares", num_tasks, 0)
         self.register_buffer("first_risks", torch.full((num_tasks,), torch.nan))

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tlzoo.functional.checks import check_choice
+from tlzoo.functional.checks import check_at_least
 from tlzoo.methods.multitask.gramian import GramianWeighting
 from tlzoo.paper import Paper
 from tlzoo.space import Space, Uniform
@@ -56,7 +56,7 @@ class GradNorm(GramianWeighting):
 
     def __init__(self, num_tasks: int, *, alpha: float = 1.5, heads: Literal["weighted", "own"] = "weighted") -> None:
         super().__init__(num_tasks)
-        check_choice(heads, ("weighted", "own"), what="heads")
+        check_at_least(0, alpha=alpha)
         self.alpha, self.heads = alpha, heads
         self.logits = nn.Parameter(torch.zeros(num_tasks))
         self.register_buffer("first_losses", torch.full((num_tasks,), torch.nan))

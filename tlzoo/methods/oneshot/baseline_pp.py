@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tlzoo.functional.checks import check_positive
 from tlzoo.methods.oneshot.descent import DescendingClassifier
 from tlzoo.methods.oneshot.features import Transform
 from tlzoo.methods.oneshot.linear_baseline import LinearBaseline
@@ -49,6 +50,7 @@ class BaselinePP(DescendingClassifier):
         steps: int = 100,
         rate: float = 0.01,
     ) -> None:
+        check_positive(scale=scale)
         super().__init__(
             num_features, transform, base_mean=base_mean, distance="cosine", temperature=scale, steps=steps, rate=rate
         )
