@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
+from tlzoo.backbones import create_backbone
 from tlzoo.data import DomainTask, EpisodeTask, ExampleSet, MultitaskTask, Target, ZeroShotTask
 from tlzoo.lit import (
     DomainAdaptation,
@@ -137,7 +139,17 @@ def module_for(name: str) -> tuple[TransferModule, Any] | None:
             module = SourceFreeAdaptation(start.network, name, num_classes=CLASSES, **rest)
             return (module, domain_data()) if module.method.learns else None
         case "FineTuning":
-            return FineTuning("mlp", name, num_classes=CLASSES, **common), domain_data()
+            layers = (
+                nn.Linear(WIDTH, 5),
+                nn.BatchNorm1d(5),
+                nn.ReLU(),
+                nn.Dropout(0.2),
+                nn.Linear(5, 4),
+                nn.BatchNorm1d(4),
+            )
+            network = create_backbone(nn.Sequential(*layers), example=torch.zeros(2, WIDTH))
+            common["backbone_settings"] = None
+            return FineTuning(network, name, num_classes=CLASSES, **common), domain_data()
         case "Multitask":
             if name == "multitask/fixed":
                 settings["weights"] = (0.5, 2.0)

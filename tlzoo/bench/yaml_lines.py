@@ -98,9 +98,8 @@ def parse(text: str | bytes, file: str) -> Located:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise SuiteError(
-            f"{file}:{line}: character {error.character!r} does not belong in a text file; remove it"
-        ) from None
+        odd = chr(error.character) if isinstance(error.character, int) else error.character
+        raise SuiteError(f"{file}:{line}: character {odd!r} does not belong in a text file; remove it") from None
     try:
         node = loader.get_single_node()
         if node is None:

@@ -70,7 +70,7 @@ def gaussian_kernel(points: Tensor, *, scales: Sequence[float] = (1.0,), bandwid
     0.3679
     """
     check_kernel(scales=scales, bandwidth=bandwidth)
-    distances = pairwise_squared_distances(points)
+    distances = pairwise_squared_distances(at_least_float32(points))  # whose squares do not underflow
     count = len(points)
     pairs = count * count if bandwidth == "mean" else count * count - count
     mean = distances.detach().sum() / max(pairs, 1)

@@ -70,6 +70,18 @@ def fixed_norm_loss(features: Tensor, *, norm: float = 25.0) -> Tensor:
     return (_norms(features).mean() - norm).square()
 
 
+def directions(values: Tensor, dim: int = -1) -> Tensor:
+    """Return vectors along ``dim`` divided by their norm; a vector of zeros stays one, with the gradient of ``values``.
+
+    torch's ``normalize`` multiplies the gradient of such vectors by 1e12.
+
+    >>> directions(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    norms = torch.linalg.vector_norm(values, dim=dim, keepdim=True)
+    return values / norms.where(norms > torch.finfo(norms.dtype).tiny, torch.ones_like(norms))
+
+
 def _norms(features: Tensor) -> Tensor:
     if features.ndim != 2 or not len(features):
         raise ValueError(f"features of shape {tuple(features.shape)}; expected (B, D) with one row or more")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.functional.checks import read_value
+from tlzoo.functional.norms import directions
+from tlzoo.functional.precision import at_least_float32
 
 __all__ = [
     "check_support_labels",
@@ -70,7 +71,8 @@ def cosine_similarities(query: Tensor, centers: Tensor) -> Tensor:
     >>> cosine_similarities(torch.tensor([[[3.0, 0.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])).tolist()
     [[[1.0, 0.0]]]
     """
-    return F.normalize(query, dim=-1) @ F.normalize(centers, dim=-1).transpose(1, 2)
+    query, centers = at_least_float32(query), at_least_float32(centers)  # whose squares do not underflow
+    return directions(query) @ directions(centers).transpose(1, 2)
 
 
 def _bad_labels(labels: Tensor, missing: Tensor, outside: Tensor, way: int) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tlzoo.functional import entropy, gradient_reversal
 from tlzoo.functional.checks import check_positive
+from tlzoo.functional.norms import directions
 from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -33,7 +33,7 @@ class CosineHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (B, D) to logits (B, C)."""
-        logits: Tensor = self.linear(F.normalize(features, dim=1)) / self.temperature
+        logits: Tensor = self.linear(directions(features)) / self.temperature
         return logits
 
 

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.functional import cosine_similarities, memberships, negative_squared_distances, prototypes
 from tlzoo.functional.checks import check_choice, check_counts, check_positive
+from tlzoo.functional.norms import directions
 from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.types import Sees
 
@@ -137,7 +137,7 @@ def fit_cosine(
         steps: number of steps of :func:`descend`.
         rate: length of a step.
     """
-    features = F.normalize(features, dim=-1)
+    features = directions(features)
 
     def slope(weights: Tensor) -> Tensor:
         lengths: Tensor = torch.linalg.vector_norm(weights, dim=-1, keepdim=True).clamp_min(_TINY)

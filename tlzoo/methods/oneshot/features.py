@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_choice
+from tlzoo.functional.norms import directions
 from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.base import fitted
 from tlzoo.methods.checks import as_tensor
@@ -69,4 +69,4 @@ class FeatureClassifier(EpisodeClassifier):
             return features
         if self.transformation == "CL2N":
             features = features - fitted(self, "base_mean", by=_BY).to(features)
-        return F.normalize(features, dim=-1)
+        return directions(features)
