@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.functional.checks import check_counts
+from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.optimizer import OptimizerSettings

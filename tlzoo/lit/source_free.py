@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
-from tlzoo.lit.arguments import as_method, objects
 from tlzoo.functional.checks import check_counts
+from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.optimizer import OptimizerSettings

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, nn
 
-from tlzoo.lit.arguments import as_method, objects
 from tlzoo.functional.checks import check_counts
+from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.methods.base import Method

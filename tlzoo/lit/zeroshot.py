@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.candidates import Candidates
-from tlzoo.functional.checks import check_counts
 from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings

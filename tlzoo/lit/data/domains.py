@@ -16,8 +16,8 @@ from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainTrainingData
-from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
