@@ -78,7 +78,7 @@ def directions(values: Tensor, dim: int = -1) -> Tensor:
     >>> directions(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    norms = torch.linalg.vector_norm(values, dim=dim, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(values, dim=dim, keepdim=True)
     return values / norms.where(norms > torch.finfo(norms.dtype).tiny, torch.ones_like(norms))
 
 

@@ -102,7 +102,7 @@ def log_complement(logits: Tensor, classes: Tensor) -> Tensor:
     if logits.shape[1] < 2:
         raise ValueError(f"{logits.shape[1]} class; expected at least two, else the complement is empty")
     logits = at_least_float32(logits)
-    chosen = F.one_hot(classes, logits.shape[1]).bool()
+    chosen = classes[:, None] == torch.arange(logits.shape[1], device=classes.device)  # one_hot does not pass vmap
     return logits.masked_fill(chosen, -torch.inf).logsumexp(dim=1) - logits.logsumexp(dim=1)
 
 
