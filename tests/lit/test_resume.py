@@ -27,12 +27,12 @@ SPEC.loader.exec_module(script)
 
 @pytest.mark.parametrize("name", script.TRAINABLE)
 def test_every_method_resumes(name, tmp_path):
-    """Every method stops at two places, which differ from method to method; the script stops it at all of them."""
+    """Every method stops at one place, which differs from method to method; the script stops it at all of them."""
     make = partial(script.module_for, name)
     if make() is None:
         return
     every = ["batch-1", "batch-2", "batch-3", "batch-5", "batch-6", "epoch-3", "epoch-6", "validation-6"]
-    chosen = np.random.default_rng(zlib.crc32(name.encode())).choice(every, 2, replace=False)
+    chosen = np.random.default_rng(zlib.crc32(name.encode())).choice(every, 1)
     stops = {
         stop: (path, whole) for stop, path, whole, _ in script.stops(make, tmp_path, ("batch", "validation", "epoch"))
     }
