@@ -77,7 +77,7 @@ def label_shift(held_out: Tensor, labels: Tensor, target: Tensor) -> Tensor:
     joint.index_put_((held_out.argmax(dim=1), labels), torch.tensor(1.0 / len(labels)).double(), accumulate=True)
     answers = target.argmax(dim=1).bincount(minlength=classes).double() / len(target)
     # a class that is rare or never told from another makes the confusion nearly singular
-    weights = torch.linalg.lstsq(
+    weights: Tensor = torch.linalg.lstsq(
         torch.cat([joint, 1e-2 * joint.diagonal().mean() * torch.eye(classes).double()]),
         torch.cat([answers, 1e-2 * joint.diagonal().mean() * torch.ones(classes).double()]),
     ).solution
