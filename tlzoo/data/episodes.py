@@ -41,7 +41,7 @@ class EpisodeList:
         episodes: index arrays with a leading dimension E, read-only.
         way: number of classes per episode.
         shot: support examples per class.
-        query: query examples per class, rounded down where classes have different numbers.
+        query: query examples per class; 1 where classes have different numbers.
     """
 
     episodes: EpisodeIndices

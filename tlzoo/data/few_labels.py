@@ -15,6 +15,9 @@ __all__ = ["DRAWS", "MOST_SHOTS", "few_labels", "few_of", "names_of"]
 MOST_SHOTS = 12
 """Labelled examples a class, at most."""
 
+_QUERY = 1
+"""Queries a class of validation episodes; the listed ones ask the whole test."""
+
 DRAWS = 5
 """Number of draws, which are the episodes of one task."""
 
@@ -116,8 +119,8 @@ def few_labels(
         novel=ExampleSet.pooled([pool, test]),
         way=way,
         shot=shot,
-        query=max(1, len(test) // way),
-        listed=EpisodeList(episodes=episodes, way=way, shot=shot, query=max(1, len(test) // way)),
+        query=_QUERY,
+        listed=EpisodeList(episodes=episodes, way=way, shot=shot, query=_QUERY),
     )
 
 

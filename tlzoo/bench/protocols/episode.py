@@ -133,7 +133,8 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         asked = {"query_logits#labels": frozen.episodes.query_labels, "query_logits#ids": ids} if answered else {}
         looked = _Looked(run.module, data, frozen.episodes)
         # a reference is chosen among the baselines on episodes of validation classes, so all of them have that figure
-        held_out = {"validation/accuracy": self.validation(run)} if is_baseline(self.cell) else {}
+        rehearsed = is_baseline(self.cell) and self._has_validation_episodes()
+        held_out = {"validation/accuracy": self.validation(run)} if rehearsed else {}
         trains = self.cell.budget.get("steps") or self.cell.module.get("training", "none") != "none"
         return self.found(
             run,
@@ -153,6 +154,13 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
             interval="1.96 s / sqrt(n) over episodes",
             **note,
         )
+
+    def _has_validation_episodes(self) -> bool:
+        """Return whether there are validation episodes; a task that lists its test may have too few classes."""
+        labels, data = self.task.validation.labels, self.data
+        if self.task.listed is None or labels is None:
+            return True
+        return int((np.bincount(labels[labels >= 0]) >= data.shot + data.query).sum()) >= data.way
 
     def _by_class(self, logits: Tensor, frozen: EpisodeList, novel: ExampleSet) -> dict[str, Any]:
         """Return counts of the novel classes, each query answered among those of its episode."""
