@@ -82,7 +82,8 @@ def label_shift(held_out: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         torch.cat([answers, 1e-2 * joint.diagonal().mean() * torch.ones(classes).double()]),
     ).solution
     shares = (weights * joint.sum(dim=0)).clamp_min(0)
-    return (shares / shares.sum()).to(torch.float32)
+    found: Tensor = shares / shares.sum()
+    return found.float()
 
 
 def temperature(scores: Tensor, labels: Tensor) -> float:
