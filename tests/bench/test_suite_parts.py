@@ -92,7 +92,7 @@ def test_the_revision_of_a_transform_is_in_the_hash(tmp_path, monkeypatch):
     def cells(text=DOMAIN):
         path.write_text(text)
         (group,) = load_suite(str(path)).groups
-        fact = {"name": "a->b", "kind": "domain", "checksum": "c", "modality": "image", "code": {}}
+        fact = {"name": "a->b", "kind": "domain", "checksum": "c", "modality": "image", "code": {}, "data": {}}
         monkeypatch.setattr(Facts, "task", lambda *_: fact)
         return group.cells(Facts("tlzoo.bench.protocols"))
 
