@@ -40,7 +40,8 @@ from tlzoo.lit import (
     ZeroShot,
     ZeroShotData,
 )
-from tlzoo.lit.module import TransferModule, taker_of
+from tlzoo.lit.arguments import taker_of
+from tlzoo.lit.module import TransferModule
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.text_compatibility import TextCompatibility
 from tlzoo.registry import accepted_settings, list_methods, method_class
