@@ -29,7 +29,7 @@ ELSEWHERE = {
     "methods/conformance/": "inputs of checks",
     "selection/health.py": "a doctest",
     "estimators/": "seed the global generators for the time of a fit, by random_state, and restore them; doctests",
-    "lit/data/augmentation.py": "seeds the global generators for transforms of others, from the rule, and restores them",
+    "lit/data/augmentation.py": "seeds the global generators by the rule, for transforms of others, and restores them",
     "methods/adapting.py": "seeds the global generator for the time of a call, and restores it",
 }
 """Where seeds stand that are not a run's, and why."""
