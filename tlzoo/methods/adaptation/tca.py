@@ -47,7 +47,7 @@ class TCA(TransferComponents):
         year=2011,
         doi="10.1109/TNN.2010.2091281",
     )
-    space = Space(dimensions=Choice((20, 40, 80, 160)), regularization=LogUniform(0.01, 100.0))
+    space = Space(dimensions=Choice((20, 50, 100, 200)), regularization=LogUniform(0.01, 100.0))
     variants = ({}, {"dimensions": 2, "kernel": "primal", "unit_length": False})
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
