@@ -47,7 +47,9 @@ class BDA(JDA):
         year=2017,
         arxiv="1807.00516",
     )
-    space = Space(balance=Uniform(0.0, 1.0), dimensions=Choice((20, 40, 80, 160)), regularization=LogUniform(0.01, 100))
+    space = Space(
+        balance=Uniform(0.0, 1.0), dimensions=Choice((20, 50, 100, 200)), regularization=LogUniform(0.01, 100)
+    )
     variants = ({}, {"balance": 0.9, "weighted": True, "dimensions": 2})
 
     def __init__(

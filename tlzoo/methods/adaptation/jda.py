@@ -50,7 +50,7 @@ class JDA(TransferComponents):
         doi="10.1109/ICCV.2013.274",
     )
     supervised = True
-    space = Space(dimensions=Choice((20, 40, 80, 160)), regularization=LogUniform(0.01, 100.0))
+    space = Space(dimensions=Choice((20, 50, 100, 200)), regularization=LogUniform(0.01, 100.0))
     variants = ({}, {"dimensions": 2, "kernel": "primal", "rounds": 2})
 
     def __init__(
