@@ -99,7 +99,9 @@ class Resumable(pl.LightningModule):
         for name, gradient in self._resumed["gradients"].items():
             parameter = self.get_parameter(name)
             parameter.grad = gradient.to(parameter)
-        if self.trainer.fit_loop.epoch_loop.batch_progress.current.completed >= self.trainer.num_training_batches:
+        loop = self.trainer.fit_loop
+        done = loop.epoch_loop.batch_progress.current.completed >= self.trainer.num_training_batches
+        if done and loop.restarting:
             self._set_random()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
