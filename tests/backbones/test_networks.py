@@ -190,7 +190,7 @@ def test_wrong_shapes_are_answered_with_the_expected_one(name, settings, shape):
         ("mlp", {"num_inputs": 3, "hidden": ()}, "hidden is empty"),
         ("temporal", {"in_channels": 3, "kernels": (3, 3)}, "3 widths and 2 kernels"),
         ("temporal", {"in_channels": 3, "kernels": (3, 4, 3)}, "odd"),
-        ("lenet", {"mean": (0.1, 0.2)}, "mean has 2 entries"),
+        ("lenet", {"mean": (0.1, 0.2)}, "expected a finite number"),
     ],
 )
 def test_wrong_settings(name, settings, message):
