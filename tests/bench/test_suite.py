@@ -69,7 +69,7 @@ def test_settings_of_a_row_go_before_those_of_the_group(expand):
 def test_seeds_are_overridden_where_something_is_random(tmp_path):
     suite = load_suite(write(tmp_path, GOOD)).with_seeds(5)
     assert [group.seeds for group in suite.groups] == [(0, 1, 2, 3, 4), (7,)]
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="0 seeds; expected 1 to 10,000"):
         suite.with_seeds(0)
 
 
@@ -78,7 +78,7 @@ def test_seeds_are_overridden_where_something_is_random(tmp_path):
     [
         ("seeds: 3", "seed: 3", "small.yaml:3: a suite: unknown key 'seed'; did you mean 'seeds'?"),
         ("seeds: 3", "seeds: three", "small.yaml:3: seeds is 'three'; expected a whole number, or a list of them"),
-        ("seeds: 3", "seeds: 0", "small.yaml:3: seeds is 0; expected at least 1"),
+        ("seeds: 3", "seeds: 0", "small.yaml:3: seeds is 0, a number of runs; expected 1 to 10,000"),
         ("seeds: 3", "seeds: true", "small.yaml:3: seeds is True; expected a whole number, or a list of them"),
         ("seeds: [7]", "seeds: [7, 7]", "small.yaml:23: seeds [7, 7] contain a duplicate"),
         ("kind: domain", "kind: domains", "small.yaml:6: unknown kind 'domains'; did you mean 'domain'?"),

@@ -29,9 +29,16 @@ def streams(module):
     return [part for part in module.modules() if isinstance(part, RandomStream)]
 
 
+def noisy(items, generator):
+    return items + 0.1 * torch.randn(items.shape, generator=generator, dtype=items.dtype)
+
+
 def answers(scenario, seed):
     """Return the losses of a few steps of a method that differs from that of seed 0 in its random streams alone."""
     subject, other = scenario.build(seed=0, ready=False), scenario.build(seed=seed, ready=False)
+    for method in (subject.method, other.method):
+        if getattr(method, "augment", noisy) is None:  # draws only if somebody says how to augment
+            method.augment = noisy
     for ours, theirs in zip(streams(subject), streams(other), strict=True):
         ours.load_state_dict(theirs.state_dict())
     scenario.make_ready(subject, scenario.inputs(seed=0, fit=True))

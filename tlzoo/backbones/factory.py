@@ -94,6 +94,8 @@ def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbo
     if not isinstance(module, nn.Module):
         raise TypeError(f"{name} made a {type(module).__name__}; expected a torch.nn.Module")
     rest = {key: value for key, value in settings.items() if key not in own}
+    if isinstance(module, Backbone):  # what it says of itself may be said again
+        rest = {key: value for key, value in rest.items() if getattr(module, key, None) != value}
     return create_backbone(module, example=example, **rest)
 
 

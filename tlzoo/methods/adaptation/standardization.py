@@ -25,6 +25,9 @@ class Standardization(FeatureTransform):
     [-1.0, 1.0]
     """
 
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes)
+
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Compute the means and deviations of source (N, D) and target (M, D)."""
         for side, features in (("source", source), ("target", target)):
