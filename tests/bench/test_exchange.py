@@ -11,6 +11,7 @@ from tlzoo.bench.report.exchange_figures import savings_figure, worth_figure
 from tlzoo.bench.report.exchange_tables import as_data, currency_line, rate_lines, spelled_rate
 from tlzoo.bench.report.terminal import exchange_table
 from tlzoo.bench.suite_run import open_suite
+from tlzoo.data.catalog import EXTENSIONS
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
 
@@ -43,7 +44,8 @@ def own_task(**changes):
 def suite(tmp_path_factory):
     tlzoo.register_task("own-exchange", own_task())
     store = tmp_path_factory.mktemp("exchange")
-    return tlzoo.run_suite("exchange-rate", task="own-exchange", store=store, seeds=1, progress=False)
+    yield tlzoo.run_suite("exchange-rate", task="own-exchange", store=store, seeds=1, progress=False)
+    EXTENSIONS.forget("own-exchange")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tlzoo.data import list_tasks, load_task
-from tlzoo.data.catalog import _VENDORS, EXTENSIONS
+from tlzoo.data.catalog import _VENDORS
 from tlzoo.data.datasets.emoji import VENDORS
 
 
@@ -24,9 +24,7 @@ def test_listing_by_kind():
     assert {"emoji-unseen", "emoji-unseen:generalized", "newsgroups", "reuters-r8", "reuters-r52"} <= set(
         list_tasks("zeroshot")
     )
-    kinds = [name for kind in ("domain", "episode", "multitask", "zeroshot") for name in list_tasks(kind)]
-    assert len(set(kinds)) == len(kinds)
-    assert sorted(kinds) == sorted(set(list_tasks()) - set(EXTENSIONS.names()))
+    assert sum(len(list_tasks(kind)) for kind in ("domain", "episode", "multitask", "zeroshot")) == len(list_tasks())
     with pytest.raises(ValueError, match="did you mean 'domain'"):
         list_tasks("domains")
 

@@ -156,10 +156,10 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         )
 
     def _has_validation_episodes(self) -> bool:
-        """Return whether there are validation episodes; a task that lists its test may have too few classes."""
+        """Return whether there are validation episodes; a small task has too few classes or examples for them."""
         labels, data = self.task.validation.labels, self.data
-        if self.task.listed is None or labels is None:
-            return True
+        if labels is None:
+            return False
         return int((np.bincount(labels[labels >= 0]) >= data.shot + data.query).sum()) >= data.way
 
     def _by_class(self, logits: Tensor, frozen: EpisodeList, novel: ExampleSet) -> dict[str, Any]:
