@@ -32,3 +32,12 @@ html_theme = "furo"
 html_title = f"tlzoo {release}"
 html_copy_source = False
 html_show_sphinx = False
+
+
+def skip_metadata_requests(_app, _what, name, *_):
+    """Leave out what scikit-learn adds to every estimator: its text links to scikit-learn's own pages."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_metadata_requests)
