@@ -156,7 +156,8 @@ def test_every_function_is_here():
         *("adversarial_direction", "virtual_adversarial_divergence", "entropy_weights", "reversal_coefficient"),
         *("average_gradients", "gather_with_gradient", "mean_over_processes", "harmonic_mean", "seen_unseen_curve"),
         *("memberships", "nearest_neighbors", "transport_plan", "standardization", "symmetric_power"),
-        *("average_weights", "greedy_soup", "interpolate_weights", "aligned_space"),
+        *("average_weights", "greedy_soup", "interpolate_weights", "aligned_space", "task_arithmetic", "ties", "dare"),
+        *("bbse_prior", "em_prior", "mean_contrasts", "transfer_components", "regularized_plan", "sinkhorn_plan"),
     }
     functions = {name for name in F.__all__ if name[0].islower()}
     assert functions - elsewhere == {name.split(",")[0] for name in LOSSES}

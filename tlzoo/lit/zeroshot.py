@@ -40,7 +40,7 @@ class ZeroShot(OnBackbone, TransferModule):
     Args:
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a compatibility.
-        num_classes: C, the candidates of a test.
+        num_classes: C, the candidates of a test; 0 if they are bound later.
         num_embedding: A, width of the class embeddings; any number for a method that reads texts.
         optimizer: see :class:`~tlzoo.lit.optimizer.OptimizerSettings`.
         backbone_settings: settings of a backbone given by name.
@@ -63,7 +63,8 @@ class ZeroShot(OnBackbone, TransferModule):
         method_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer)
-        check_counts(num_classes=num_classes, num_embedding=num_embedding)
+        check_counts(low=0, num_classes=num_classes)  # none: candidates are bound later
+        check_counts(num_embedding=num_embedding)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         self.backbone = as_backbone(backbone, backbone_settings)
