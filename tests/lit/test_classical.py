@@ -77,5 +77,8 @@ def test_a_task_that_lists_its_episodes_takes_no_other_shape(episode_task):
     assert data.episode_list().hash == listed.hash
     assert len(next(iter(data.test_dataloader())).support) == 7
     assert len(data.episode_list("validation")) == 50
-    with pytest.raises(ValueError, match="lists its test episodes: way 3, shot 2, query 3, balanced; got way 3"):
-        EpisodeData(task, shot=1)
+    assert EpisodeData(task, shot=1).shot == 1  # the first of each class of the same episodes
+    with pytest.raises(
+        ValueError, match="lists its test episodes: way 3, shot 2 or fewer, query 3, balanced; got way 3"
+    ):
+        EpisodeData(task, shot=3)

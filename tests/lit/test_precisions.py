@@ -9,6 +9,7 @@ from tlzoo.registry import accepted_settings, list_methods, method_class
 
 PRECISIONS = ["64-true", "bf16-mixed", "bf16-true"]
 DTYPES = {"64-true": torch.float64, "bf16-mixed": torch.float32, "bf16-true": torch.bfloat16}
+EPISODES = [name for name in list_methods("oneshot") if issubclass(method_class(name), OneShot.takes)]
 READS = [name for name in list_methods("zeroshot") if not issubclass(method_class(name), Compatibility)]
 
 
@@ -25,7 +26,7 @@ def weights_are(module, precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", list_methods("oneshot"))
+@pytest.mark.parametrize("name", EPISODES)
 def test_one_shot(name, precision, episode_task, make_trainer):
     own = accepted_settings(name, num_features=4)
     settings = {key: value for key, value in settings_of(name).items() if key not in own}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -93,7 +94,8 @@ class EpisodeClassifier(Method):
         else:
             what = f"{type(self).__name__}: base labels"
             labels = class_labels(labels, size=len(features), complete=True, what=what).to(features.device)
-        with full_precision(features):
+        # a test may begin in inference mode, and what is learned answers in steps with gradients later
+        with torch.inference_mode(False), full_precision(features):
             self.learn_base(features, labels)
         return self
 

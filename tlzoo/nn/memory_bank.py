@@ -32,7 +32,8 @@ class Memory(nn.Module):
         for name, buffer in list(self.named_buffers(recurse=False)):
             stored = state_dict.get(prefix + name)
             if stored is not None:
-                setattr(self, name, buffer.new_empty(stored.shape))
+                with torch.inference_mode(False):  # it may be written to later, in a training step
+                    setattr(self, name, torch.empty(stored.shape, dtype=buffer.dtype, device=buffer.device))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

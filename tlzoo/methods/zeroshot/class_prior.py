@@ -78,7 +78,7 @@ class ClassPrior(Correction):
         if isinstance(prior, str):
             check_choice(prior, ("estimated", "equal"), what="prior")
         elif not isinstance(prior, Sequence):
-            raise ValueError(f"prior {prior!r}; expected estimated, equal or a share for each candidate")
+            raise TypeError(f"prior {prior!r}; expected estimated, equal or a share for each candidate")
         elif not prior or min(prior) <= 0:
             raise ValueError(f"prior {list(prior)}; expected a share > 0 for each candidate")
         self.prior, self.scale, self.iterations = prior, scale, iterations
