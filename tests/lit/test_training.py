@@ -247,7 +247,8 @@ def test_zeroshot_without_candidates_says_so():
 
 @pytest.mark.parametrize("method", sorted(name.split("/")[1] for name in tlzoo.list_methods("finetuning")))
 def test_finetuning(method, domain_task, make_trainer, losses):
-    module = FineTuning("mlp", method, num_classes=3, optimizer=FAST, backbone_settings=BACKBONE)
+    head = {"bottleneck": 8} if method == "norm_only" else {}  # the network has no other normalization
+    module = FineTuning("mlp", method, num_classes=3, optimizer=FAST, backbone_settings=BACKBONE, **head)
     trainer = make_trainer(60, callbacks=[losses])
     data = DomainData(domain_task, batch_size=12)
     trainer.fit(module, datamodule=data)

@@ -39,7 +39,7 @@ def episodes():
 def classifier(name, **settings):
     torch.manual_seed(0)
     method = create_method(name, **accepted_settings(name, num_features=WIDTH), **settings)
-    method.fit_base(numbers(7, WIDTH))
+    method.fit_base(numbers(7, WIDTH), np.arange(7) % 3)
     return method
 
 
@@ -405,7 +405,7 @@ def test_tasks():
         Uncertainty(2).objective(torch.tensor([torch.inf, 1.0]))
     with pytest.raises(ValueError, match=r"Equal: losses of shape \(3,\); it was built with num_tasks=2"):
         Equal(2).weights(torch.ones(3))
-    with pytest.raises(ValueError, match="0 tasks; expected at least one"):
+    with pytest.raises(ValueError, match="num_tasks 0; expected at least 1"):
         Equal(0)
     with pytest.raises(ValueError, match=r"PCGrad needs the Gramian \(2, 2\) of the task gradients; got none"):
         PCGrad(2)(torch.ones(2))

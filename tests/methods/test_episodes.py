@@ -32,7 +32,7 @@ def episodes():
 def ready(name, features):
     method = create_method(name, **accepted_settings(name, num_features=WIDTH)).double()
     if Sees.SOURCE_INPUTS in method.sees:
-        method.fit_base(features[::3] + 0.5, None)
+        method.fit_base(features[::3] + 0.5, torch.arange(len(features[::3])) % 4)
     return method
 
 

@@ -32,7 +32,7 @@ def as_backbone(backbone: str | nn.Module, settings: Mapping[str, Any] | None) -
 
 
 def as_method(
-    method: str | Method, module: type[TransferModule], settings: Mapping[str, Any] | None, **shape: Any
+    method: str | Method | Any, module: type[TransferModule], settings: Mapping[str, Any] | None, **shape: Any
 ) -> Any:
     """Return the method given by name and settings, or as an object.
 
@@ -47,6 +47,9 @@ def as_method(
         if not isinstance(method, module.takes):
             raise TypeError(_misplaced(type(method), method.name, module))
         return method
+    if not isinstance(method, str):
+        name = getattr(method, "__name__", type(method).__name__)
+        raise TypeError(f"method {name} is no name and no method; give an object, {name}(...), or 'module:{name}'")
     full = "+".join(_in_families(part.strip(), module.families) for part in method.split("+"))
     cls = method_class(full)
     families = set(module.families) if is_import_path(full) else {family_of(part) for part in full.split("+")}

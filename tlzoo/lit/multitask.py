@@ -315,7 +315,7 @@ class Multitask(OnBackbone, TransferModule):
         parts = [self.answers(batch) for batch in self.batches_of(items, batch_size)]
         found: dict[str, Predictions | NDArray[Any]] = {}
         for task, target in self.targets.items():
-            said = as_predictions([part[task] for part in parts], (), num_classes=target.classes)
+            said = as_predictions([part[task] for part in parts], target.names, num_classes=target.classes)
             found[task] = said if target.kind in ("class", "ordinal") else said.probabilities
         return found
 
@@ -333,7 +333,13 @@ def _target(given: Target | int | Mapping[str, Any]) -> Target:
 def _arguments(target: Target) -> dict[str, Any]:
     """Return the arguments of a target that are not the usual ones, as plain data."""
     units = {"center": target.center, "spread": target.spread}
-    return {"classes": target.classes, "kind": target.kind, **({} if tuple(units.values()) == (0.0, 1.0) else units)}
+    names = {"names": list(target.names)} if target.names else {}
+    return {
+        "classes": target.classes,
+        "kind": target.kind,
+        **names,
+        **({} if tuple(units.values()) == (0.0, 1.0) else units),
+    }
 
 
 def _head(target: Target, width: int) -> TaskHead:

@@ -6,11 +6,16 @@ import pytest
 import torch
 from torch import nn
 
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class
 
 WAY, WIDTH = 3, 6
-ALL = [name for name in METHODS if name.startswith("oneshot/")]
+ALL = [
+    name
+    for name in METHODS
+    if name.startswith("oneshot/") and issubclass(method_class(name), (EpisodeClassifier, MetaLearner))
+]
 
 
 @pytest.fixture(params=ALL)

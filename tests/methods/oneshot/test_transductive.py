@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.oneshot import (
     BDCSPN,
     PTMAP,
@@ -21,7 +22,11 @@ from tlzoo.registry import accepted_settings, create_method, list_methods, metho
 from tlzoo.types import Sees
 
 WAY = 3
-TRANSDUCTIVE = [name for name in list_methods("oneshot") if Sees.TEST_INPUTS in method_class(name).sees]
+TRANSDUCTIVE = [
+    name
+    for name in list_methods("oneshot")
+    if Sees.TEST_INPUTS in method_class(name).sees and issubclass(method_class(name), EpisodeClassifier)
+]
 
 
 @pytest.fixture

@@ -27,5 +27,5 @@ def test_nothing_varies_within_classes():
 
 
 def test_before_the_base_set_is_known():
-    with pytest.raises(RuntimeError, match="base_mean is not known yet; call fit_base first"):
+    with pytest.raises(RuntimeError, match="base_mean is not known yet; call fit_base"):
         Whitening(4)(BASE[:2], [0, 1], BASE[2:], way=2)

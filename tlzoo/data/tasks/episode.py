@@ -118,12 +118,15 @@ class EpisodeTask(Task):
         examples: ExampleSet = getattr(self, split)
         if examples.labels is None:
             raise ValueError(f"{split} of {self.name} has no labels; episodes are drawn by class")
-        return EpisodeSampler(
-            examples.labels,
-            seed=seed,
-            stream=stream,
-            domains=examples.domains if self.cross_domain else None,
-            dirichlet=dirichlet,
-            superclasses=None if self.within is None else examples.attributes[self.within],
-            **{"way": self.way, "shot": self.shot, "query": self.query, **shape},
-        )
+        try:
+            return EpisodeSampler(
+                examples.labels,
+                seed=seed,
+                stream=stream,
+                domains=examples.domains if self.cross_domain else None,
+                dirichlet=dirichlet,
+                superclasses=None if self.within is None else examples.attributes[self.within],
+                **{"way": self.way, "shot": self.shot, "query": self.query, **shape},
+            )
+        except ValueError as error:
+            raise ValueError(f"{split} classes of {self.name}: {error}") from error

@@ -34,6 +34,7 @@ class PADDLE(FeatureClassifier):
     Args:
         num_features: D.
         transform: UN, L2N or CL2N, see SimpleShot.
+        base_mean: (D,) mean of the base set, for CL2N; None to learn it by ``fit_base``.
         weight: lambda over the number of queries |Q|; 1 in the paper.
         rounds: number of alternations.
     """
@@ -50,9 +51,15 @@ class PADDLE(FeatureClassifier):
     space = Space(weight=LogUniform(0.1, 10.0))
 
     def __init__(
-        self, num_features: int, *, transform: Transform = "CL2N", weight: float = 1.0, rounds: int = 100
+        self,
+        num_features: int,
+        *,
+        transform: Transform = "CL2N",
+        base_mean: Any = None,
+        weight: float = 1.0,
+        rounds: int = 100,
     ) -> None:
-        super().__init__(num_features, transform)
+        super().__init__(num_features, transform, base_mean=base_mean)
         check_at_least(0, weight=weight)
         check_counts(rounds=rounds)
         self.weight, self.rounds = weight, rounds

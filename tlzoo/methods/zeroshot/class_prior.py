@@ -77,7 +77,7 @@ class ClassPrior(Correction):
         check_counts(iterations=iterations)
         if isinstance(prior, str):
             check_choice(prior, ("estimated", "equal"), what="prior")
-        elif not isinstance(prior, Sequence):
+        elif isinstance(prior, (int, float)):
             raise TypeError(f"prior {prior!r}; expected estimated, equal or a share for each candidate")
         elif not prior or min(prior) <= 0:
             raise ValueError(f"prior {list(prior)}; expected a share > 0 for each candidate")
