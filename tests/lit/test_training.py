@@ -247,8 +247,11 @@ def test_zeroshot_without_candidates_says_so():
 
 @pytest.mark.parametrize("method", sorted(name.split("/")[1] for name in tlzoo.list_methods("finetuning")))
 def test_finetuning(method, domain_task, make_trainer, losses):
-    head = {"bottleneck": 8} if method == "norm_only" else {}  # the network has no other normalization
-    module = FineTuning("mlp", method, num_classes=3, optimizer=FAST, backbone_settings=BACKBONE, **head)
+    network, settings = "mlp", BACKBONE
+    if method == "norm_only":
+        layers = nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU()
+        network, settings = tlzoo.create_backbone(nn.Sequential(*layers), num_features=16), None
+    module = FineTuning(network, method, num_classes=3, optimizer=FAST, backbone_settings=settings)
     trainer = make_trainer(60, callbacks=[losses])
     data = DomainData(domain_task, batch_size=12)
     trainer.fit(module, datamodule=data)
