@@ -127,6 +127,19 @@ def test_ordered_classes_have_probabilities():
     assert set(above.tolist()) == {0, 3}
 
 
+def test_names_of_classes_of_a_task_are_kept(saved):
+    targets = {
+        "tree": {"classes": 2, "kind": "class", "names": ["fir", "oak"]},
+        "height": {"classes": 1, "kind": "value"},
+    }
+    module = Multitask("identity", "equal", targets=targets, backbone_settings={"num_features": 2})
+    module.facts = DataFacts(modality="features")
+    items = RANDOM.normal(size=(5, 2))
+    names = module.predict(items)["tree"].names
+    assert set(names) <= {"fir", "oak"}
+    assert list(saved(module).predict(items)["tree"].names) == list(names)
+
+
 def test_a_module_knows_its_data_before_it_is_trained(domain_task):
     data = DomainData(domain_task)
     assert len(DomainAdaptation.for_data(data, "mcc").predict(domain_task.target_test.inputs)) == 30
