@@ -130,7 +130,7 @@ def test_ordered_classes_have_probabilities():
 def test_names_of_classes_of_a_task_are_kept(saved):
     targets = {
         "tree": {"classes": 2, "kind": "class", "names": ["fir", "oak"]},
-        "height": {"classes": 1, "kind": "value"},
+        "height": {"classes": 0, "kind": "value"},
     }
     module = Multitask("identity", "equal", targets=targets, backbone_settings={"num_features": 2})
     module.facts = DataFacts(modality="features")
