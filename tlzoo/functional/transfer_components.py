@@ -56,7 +56,7 @@ def mean_contrasts(labels: Tensor, answers: Tensor, classes: int, *, balance: bo
         classes: C; of a class that a side lacks, the other side's mean alone is left.
         balance: whether each side's mean counts by the square root of the class's share in it.
 
-    >>> mean_contrasts(torch.tensor([0, 0, 1]), torch.tensor([1]), 2).T.tolist()
+    >>> (mean_contrasts(torch.tensor([0, 0, 1]), torch.tensor([1]), 2).T + 0).tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]]
     """
     sides = []

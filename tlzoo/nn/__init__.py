@@ -2,7 +2,7 @@
 
 >>> from tlzoo.nn import DomainDiscriminator
 >>> sum(p.numel() for p in DomainDiscriminator(4, hidden=2).parameters())
-19
+27
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ def label_shift(held_out: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         target: scores (M, C).
 
     >>> scores = torch.eye(2)[[0, 0, 1, 1]]
-    >>> label_shift(scores, torch.tensor([0, 0, 1, 1]), torch.eye(2)[[0, 1, 1, 1]]).tolist()
-    [0.25, 0.75]
+    >>> label_shift(scores, torch.tensor([0, 0, 1, 1]), torch.eye(2)[[0, 1, 1, 1]]).mul(100).round().tolist()
+    [25.0, 75.0]
     """
     classes = held_out.shape[1]
     joint = torch.zeros(classes, classes, dtype=torch.float64)

@@ -87,7 +87,7 @@ class KMM(SourceWeighting):
 def weights_in_bounds(weights: Tensor, bound: float, lowest: float, highest: float) -> Tensor:
     """Return the nearest weights (N,) between 0 and ``bound`` whose sum is between ``lowest`` and ``highest``.
 
-    >>> weights_in_bounds(torch.tensor([2.0, 1.0, -1.0]).double(), 5.0, 0.0, 2.0).tolist()
+    >>> weights_in_bounds(torch.tensor([2.0, 1.0, -1.0]).double(), 5.0, 0.0, 2.0).float().tolist()
     [1.5, 0.5, 0.0]
     """
     clipped = weights.clamp(0, bound)

@@ -19,6 +19,7 @@ class Standardization(FeatureTransform):
         num_features: D.
         num_classes: C.
 
+    >>> import torch
     >>> source = torch.tensor([[0.0], [2.0]])
     >>> method = Standardization(1, 2).fit(source, 10 * source + 5)
     >>> method.transform_target(10 * source + 5).flatten().tolist()

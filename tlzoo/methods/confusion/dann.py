@@ -28,6 +28,7 @@ class DANN(Adversary):
         gamma: steepness of the schedule of lambda.
         weight: trade-off of the term.
 
+    >>> import torch
     >>> dann = DANN(num_features=8, num_classes=3)
     >>> source = Prediction(features=torch.randn(4, 8), logits=torch.randn(4, 3))
     >>> sorted(dann(source, source, progress=0.5))

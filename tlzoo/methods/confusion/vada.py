@@ -39,6 +39,7 @@ class VADA(Alignment):
         source_weight: lambda_s; 0 skips the perturbed source.
         target_weight: lambda_t.
 
+    >>> from torch import nn
     >>> vada = VADA(num_features=2, num_classes=2, hidden=4)
     >>> class Model(nn.Module):
     ...     def forward(self, inputs):

@@ -34,7 +34,7 @@ class Whitening(EpisodeClassifier):
 
     >>> base = torch.tensor([[0.0, 5.0], [0.0, -5.0], [4.0, 5.0], [4.0, -5.0]])  # the second feature is noise
     >>> method = Whitening(2, shrinkage=0.01)
-    >>> method.fit_base(base, torch.tensor([0, 0, 1, 1]))
+    >>> _ = method.fit_base(base, torch.tensor([0, 0, 1, 1]))
     >>> support, labels = torch.tensor([[0.0, 5.0], [4.0, -5.0]]), torch.tensor([0, 1])
     >>> method(support, labels, torch.tensor([[0.0, -3.0]]), way=2).argmax(dim=1).tolist()
     [0]
