@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts
-from tlzoo.functional.precision import at_least_float32
-from tlzoo.methods.checks import required
-from tlzoo.methods.source_free import SourceFree
-from tlzoo.nn.memory_bank import MemoryBank
+from tlzoo.methods.target_memory import TargetMemory
 from tlzoo.paper import Paper
-from tlzoo.types import Context, Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["AaD"]
 
 
-class AaD(SourceFree):
+class AaD(TargetMemory):
     r"""Attracting and dispersing (Yang et al., NeurIPS 2022), https://arxiv.org/abs/2205.04183.
 
     .. math:: -\frac{1}{M} \sum_i \sum_{k \in N(i)} s_k^\top p_i
@@ -41,7 +37,6 @@ class AaD(SourceFree):
         year=2022,
         arxiv="2205.04183",
     )
-    needs = frozenset({Need.INDICES})
     variants = ({"neighbors": 2}, {})
 
     def __init__(
@@ -51,18 +46,6 @@ class AaD(SourceFree):
         check_counts(neighbors=neighbors)
         check_at_least(0, dispersion=dispersion, decay=decay)
         self.neighbors, self.dispersion, self.decay = neighbors, dispersion, decay
-        self.memory = MemoryBank(num_features, num_classes)
-
-    @property
-    def transformable(self) -> bool:
-        """It has a memory."""
-        return False
-
-    def on_epoch(self, target: Prediction) -> None:
-        """Fill the memory with the whole target, once."""
-        if not len(self.memory):
-            logits = at_least_float32(target.logits)
-            self.memory.fill(F.normalize(target.features, dim=1), logits.softmax(dim=1), target.indices)
 
     def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C), and store the batch.
@@ -80,8 +63,6 @@ class AaD(SourceFree):
     @torch.no_grad()
     def _near(self, target: Prediction, probabilities: Tensor) -> Tensor:
         """Return the sums (M, C) of the remembered predictions of neighbors."""
-        indices = required(self, target.indices, "target.indices")
-        features = F.normalize(target.features, dim=1)
-        self.memory.update(indices, features, probabilities)
+        indices, features = self.remember(target, probabilities)
         near = self.memory.neighbors(indices, features, self.neighbors)
         return self.memory.probabilities[near].sum(dim=1)

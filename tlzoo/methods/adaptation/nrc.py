@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts
-from tlzoo.functional.precision import at_least_float32
-from tlzoo.methods.checks import required
-from tlzoo.methods.source_free import SourceFree
-from tlzoo.nn.memory_bank import MemoryBank
+from tlzoo.methods.target_memory import TargetMemory
 from tlzoo.paper import Paper
-from tlzoo.types import Context, Losses, Need, Prediction
+from tlzoo.types import Context, Losses, Prediction
 
 __all__ = ["NRC"]
 
 
-class NRC(SourceFree):
+class NRC(TargetMemory):
     r"""Neighborhood reciprocity clustering (Yang et al., NeurIPS 2021), https://arxiv.org/abs/2110.04202.
 
     .. math::
@@ -45,7 +41,6 @@ class NRC(SourceFree):
         year=2021,
         arxiv="2110.04202",
     )
-    needs = frozenset({Need.INDICES})
     variants = ({"neighbors": 2, "expanded": 2}, {})
 
     def __init__(
@@ -55,18 +50,6 @@ class NRC(SourceFree):
         check_counts(neighbors=neighbors, expanded=expanded)
         check_at_least(0, affinity=affinity)
         self.neighbors, self.expanded, self.affinity = neighbors, expanded, affinity
-        self.memory = MemoryBank(num_features, num_classes)
-
-    @property
-    def transformable(self) -> bool:
-        """It has a memory."""
-        return False
-
-    def on_epoch(self, target: Prediction) -> None:
-        """Fill the memory with the whole target, once."""
-        if not len(self.memory):
-            logits = at_least_float32(target.logits)
-            self.memory.fill(F.normalize(target.features, dim=1), logits.softmax(dim=1), target.indices)
 
     def term(self, target: Prediction, context: Context) -> Losses:
         """Return the loss of ``target.logits`` (M, C), and store the batch.
@@ -84,9 +67,7 @@ class NRC(SourceFree):
     @torch.no_grad()
     def _wanted(self, target: Prediction, probabilities: Tensor) -> Tensor:
         """Return the (M, C) weighted sums of the remembered predictions of neighbors and of their neighbors."""
-        indices = required(self, target.indices, "target.indices")
-        features = F.normalize(target.features, dim=1)
-        self.memory.update(indices, features, probabilities)
+        indices, features = self.remember(target, probabilities)
         near = self.memory.neighbors(indices, features, self.neighbors)  # (M, K)
         flat = near.flatten()
         further = self.memory.neighbors(flat, self.memory.features[flat], self.expanded).view(*near.shape, -1)
