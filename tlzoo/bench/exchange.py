@@ -151,6 +151,7 @@ class _Collected:
 
     @classmethod
     def of(cls, records: Mapping[Cell, Record], store: Store) -> _Collected | None:
+        """Return the stored scores of a family's cells; None if no curve or no test is among them."""
         tests: dict[Problem, _Test] = {}
         points: dict[str, dict[int, dict[Problem, Scores]]] = {}
         ways: dict[str, dict[Problem, Scores]] = {}
@@ -177,6 +178,7 @@ class _Collected:
         return cls(tests=tests, points=points, ways=ways, cells=cells, records=records)
 
     def rates(self, name: str, plan: Plan, resamples: int) -> Family:
+        """Return the rate of each way on the best of the curves, over all problems and for each target."""
         problems = sorted(self.tests)
         targets = list(dict.fromkeys(problem.target for problem in problems))
         curves = {row: found for row, found in self.points.items() if self._whole(found, problems)}
