@@ -78,12 +78,6 @@ class _Program(nn.Module):
 
 def _program(module: TransferModule, example: Any) -> tuple[_Program, Tensor]:
     """Return the program and two raw items for a trace: with one, the number of items would be taken for a constant."""
-    from tlzoo.lit.test_time import TestTimeAdaptation  # it builds on this module
-
-    if isinstance(module, TestTimeAdaptation):
-        raise TypeError(
-            "TestTimeAdaptation changes with every batch; export the source model, or adapt to a target first"
-        )
     if module.facts is None:
         raise ValueError(f"{type(module).__name__} does not know its data; train or test it with a data module first")
     inputs, modality = module.facts.inputs(example)

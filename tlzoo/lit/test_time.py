@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from torch import Tensor, nn
 
@@ -67,6 +68,16 @@ class TestTimeAdaptation(Classifier):
     def forward(self, inputs: Any) -> Tensor:
         """Map a batch (B, ...) to logits (B, C), and adapt to it."""
         return self.method(inputs)
+
+    def export(self, path: str | os.PathLike[str], example: Any) -> NoReturn:
+        """Refuse: a program would always answer as the source model.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{type(self).__name__} changes with every batch; export the source model, or adapt to a target first"
+        )
 
     def on_test_start(self) -> None:
         """Start from the source model."""
