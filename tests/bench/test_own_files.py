@@ -201,3 +201,26 @@ def test_a_network_that_cannot_take_the_items_is_refused_when_the_suite_is_plann
     pictures()
     with pytest.raises(SuiteError, match="has no backbones, and its tasks hold no features"):
         open_suite(folder / "suite.yaml")
+
+
+def test_a_backbone_is_trained_without_validation_classes_if_there_are_too_few(tmp_path):
+    labels = np.arange(120) % 6
+    task = tasks.episodes(RANDOM.normal(size=(120, 4)) + labels[:, None], labels, novel=[0, 1, 2], way=3, query=2)
+    suite = {
+        "suite": "six-classes",
+        "groups": [
+            {
+                "title": "Six classes",
+                "kind": "episode",
+                "task": task,
+                "backbones": ["mlp"],
+                "module": {"training": "episodic", "backbone_settings": {"hidden": [4]}},
+                "budget": {"episodes": 9, "backbone_steps": 4},
+                "methods": ["protonet"],
+            }
+        ],
+    }
+    run = run_suite(suite, store=tmp_path, progress=False)
+    assert run.failures() == []
+    (record,) = run.store.finished(run.plan.cells).values()
+    assert record.receipt["selection"].startswith("the last step")

@@ -211,6 +211,8 @@ def test_every_class_is_trained_on():
             lambda: tasks.zero_shot(X, Y, {"cat": "a", "dog": "b", "frog": "c"}, unseen=["frog"]),
             "unseen classes without an example: frog",
         ),
+        (lambda: tasks.zero_shot(X, Y, {"cat": "a", "dog": "b"}, unseen=[]), "no unseen classes, so nothing to test"),
+        (lambda: tasks.multitask(X, {"h": np.full(40, np.nan)}), "target 'h' has no label"),
         (lambda: tasks.fine_tuning(X), "train has no labels"),
     ],
 )
@@ -247,6 +249,13 @@ def test_episodes_of_chosen_and_of_drawn_classes():
     assert set.union(*kinds) == set(range(8))
     across = tasks.episodes(X, labels, way=2, query=1, domains=np.arange(40) // 20)
     assert across.cross_domain
+
+
+@pytest.mark.parametrize(("way", "validation"), [(2, 2), (3, 0)])
+def test_validation_classes_are_enough_for_an_episode_or_none(way, validation):
+    task = tasks.episodes(X[:30], np.arange(30) % 6, novel=list(range(6 - way)[:3]) if way == 3 else [0, 1], way=way)
+    assert len(np.unique(task.validation.labels)) == validation
+    assert len(np.unique(task.base.labels)) >= way
 
 
 def test_kinds_of_targets_follow_from_their_labels():

@@ -218,6 +218,8 @@ def test_classes_without_examples():
         ZeroShotClassifier("eszsl", embeddings.iloc[:7]).fit(X_seen, labels)
     with pytest.raises(ValueError, match="candidates: 'dog' is not described"):
         ZeroShotClassifier("eszsl", embeddings, candidates=["dog"]).fit(X_seen, labels)
+    with pytest.raises(ValueError, match="every described class occurs in y"):
+        ZeroShotClassifier("eszsl", embeddings, candidates="unseen").fit(X_seen, labels)
     with pytest.raises(TypeError, match="expected a mapping from class to vector"):
         ZeroShotClassifier("eszsl", CENTERS).fit(X_seen, labels)
 
@@ -267,6 +269,10 @@ def test_pictures_and_texts_with_a_network():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="DomainAdapter never sees; use FineTuner"):
         DomainAdapter("target_only").fit(X, Y, X_target=X_TARGET)
+    with pytest.raises(ValueError, match="oneshot/protonet is a method for OneShot"):
+        DomainAdapter("protonet").fit(X, Y, X_target=X_TARGET)
+    with pytest.raises(ValueError, match="X holds texts; name an encoder"):
+        DomainAdapter("coral").fit(["a text"] * len(Y), Y, X_target=["another"] * 9)
     with pytest.warns(UserWarning, match="no target: the source takes its place"):
         DomainAdapter("coral").fit(X, Y)
     with pytest.raises(ValueError, match="both name the target"):

@@ -166,6 +166,28 @@ def test_own_networks_are_given_again(domain_task, make_trainer, tmp_path):
     np.testing.assert_array_equal(loaded.predict(items).probabilities, module.predict(items).probabilities)
 
 
+class Rows(nn.Module):
+    """Declares no width; gives vectors, or maps."""
+
+    def __init__(self, maps=False):
+        super().__init__()
+        self.layer, self.maps = nn.Linear(8, 4), maps
+
+    def forward(self, inputs):
+        found = self.layer(inputs)
+        return found[:, :, None, None].expand(-1, -1, 2, 3) if self.maps else found
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_networks_whose_width_a_dry_run_found_are_given_again(maps, domain_task, make_trainer, tmp_path):
+    data = DomainData(domain_task)
+    module = DomainAdaptation.for_data(data, "source_only", backbone=Rows(maps))
+    make_trainer(3, limit_val_batches=0).fit(module, datamodule=data)
+    loaded = tlzoo.load(module.save(tmp_path / "module"), backbone=Rows(maps))
+    items = domain_task.target_test.inputs[np.arange(5)]
+    np.testing.assert_array_equal(loaded.predict(items).probabilities, module.predict(items).probabilities)
+
+
 def test_mistakes_are_named(tmp_path):
     module = DomainAdaptation("mlp", "source_only", **DOMAIN)
     with pytest.raises(ValueError, match="does not know what its inputs are: build it with for_data"):

@@ -54,6 +54,8 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
             self.modality_ = raw or "features"
         elif (raw or "features") != self.modality_:
             raise ValueError(f"X holds {raw or 'features'}; the fit had {self.modality_}")
+        if raw is None and _of_texts(X):
+            raise ValueError("X holds texts; name an encoder of them, such as features='sentence:minilm'")
         if raw is None:
             return validate_data(self, X, reset=reset, dtype=(np.float64, np.float32))
         return np.asarray(by_position(X, raw))
@@ -126,6 +128,12 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
     def _plain(self) -> bool:
         """Whether the network takes the features of ``X`` as they are."""
         return not getattr(self, "features", None) and not isinstance(getattr(self, "backbone", None), nn.Module)
+
+
+def _of_texts(X: Any) -> bool:
+    """Return whether the inputs are one text each."""
+    first = next(iter(X), None) if isinstance(X, list | tuple | np.ndarray) else None
+    return isinstance(first, str)
 
 
 @contextmanager

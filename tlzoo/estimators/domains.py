@@ -18,6 +18,7 @@ from tlzoo.estimators.base import TransferEstimator, class_names, classes_of, nu
 from tlzoo.estimators.whole import unwrapped
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData, SourceFreeAdaptation, TestTimeAdaptation
 from tlzoo.methods.base import Method
+from tlzoo.methods.domain_method import DomainMethod
 from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.test_time import TestTime
@@ -127,7 +128,8 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
             UserWarning: there is no target, so the source takes its place.
         """
         kind = type(self.method) if isinstance(self.method, Method) else method_class(self.method)
-        if Sees.TARGET_LABELS in (self.method.sees if isinstance(self.method, Method) else kind.sees):
+        sees = self.method.sees if isinstance(self.method, Method) else kind.sees
+        if Sees.TARGET_LABELS in sees and issubclass(kind, DomainMethod | FeatureMethod):
             raise ValueError(
                 f"{self.method} learns from target labels, which DomainAdapter never sees; use FineTuner on the target"
             )

@@ -181,6 +181,8 @@ class ZeroShotClassifier(ClassifierMixin, TransferEstimator):  # type: ignore[mi
         chosen: Any = self.candidates
         if isinstance(chosen, str) and chosen in ("all", "unseen"):
             chosen = known if chosen == "all" else [name for name in known if name not in seen]
+        if isinstance(self.candidates, str) and not len(chosen):
+            raise ValueError("candidates='unseen': every described class occurs in y; describe others, or use 'all'")
         if not len(chosen) or (unknown := [name for name in chosen if name not in known]):
             lacking = f"{unknown[0]!r} is not described" if len(chosen) else "there is none"
             raise ValueError(f"candidates: {lacking}; those described are {_listed(known)}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import tlzoo
 from tlzoo.backbones import create_backbone
+from tlzoo.backbones.wrapped import Wrapped
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.storage.files import commit, draft_name
@@ -86,6 +87,8 @@ def load(path: str | os.PathLike[str], **objects: nn.Module) -> Any:
     if missing := [name for name in stored["objects"] if name not in objects]:
         given = ", ".join(f"{name}=..." for name in missing)
         raise ValueError(f"{folder} was saved with objects that it does not hold; call load({str(path)!r}, {given})")
+    if isinstance(own := objects.get("backbone"), nn.Module) and not isinstance(own, Backbone):
+        objects["backbone"] = create_backbone(own, **stored.get("wrapping", {}))
     arguments = {name: _remade(value) for name, value in stored["arguments"].items()} | objects
     cls = getattr(importlib.import_module(stored["module"]), stored["class"])
     module = cls(**arguments)
@@ -134,8 +137,18 @@ def _described(module: TransferModule) -> dict[str, Any]:
         "class": type(module).__name__,
         "arguments": arguments,
         "objects": sorted(objects),
+        "wrapping": _wrapping(objects.get("backbone")),
         "checkpoint": beside_weights,
     }
+
+
+def _wrapping(backbone: Any) -> dict[str, Any]:
+    """Return what a dry run found of a user's own network, which is given again without an example of its inputs."""
+    if not isinstance(backbone, Wrapped):
+        return {}
+    modality = None if backbone.modality == "any" else backbone.modality
+    kept = {"num_features": backbone.num_features, "output": backbone.output, "modality": modality}
+    return {**kept, "pool_maps": backbone.pool_maps}
 
 
 def _given(module: TransferModule, name: str) -> Any:

@@ -48,8 +48,11 @@ def execute_alone(cell: Cell, store: Store, protocol: str, on_progress: OnProgre
     begun, clock = datetime.now(UTC), time.perf_counter()
     notes = {"began": begun.isoformat(timespec="seconds"), **provenance()}
     try:
+        loaded = importlib.import_module(protocol)
+        getattr(loaded, "protocol_of", lambda _: None)(cell)
+        clock = time.perf_counter()  # a worker's first cell does not pay for what it imports
         with reproducible(cell.seed, cell.threads):
-            outcome = importlib.import_module(protocol).run(cell, on_progress)
+            outcome = loaded.run(cell, on_progress)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{protocol}.run returned {type(outcome).__name__}; expected an Outcome")  # noqa: TRY301
         store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})

@@ -42,7 +42,7 @@ def train_backbone(
     task: EpisodeTask,
     settings: Settings,
     *,
-    validate: Callable[[OneShot, EpisodeData], float],
+    validate: Callable[[OneShot, EpisodeData], float] | None,
     on_progress: OnProgress,
 ) -> Run[EpisodeData, OneShot]:
     """Train the cell's backbone from scratch, and keep the checkpoint that answers validation episodes best.
@@ -52,7 +52,8 @@ def train_backbone(
             ``classical`` the backbone by a linear head over all of them, which is dropped then.
         task: of raw inputs.
         settings: of the method.
-        validate: accuracy of a module that answers features (or raw inputs, for meta-learners) on validation classes.
+        validate: accuracy of a module that answers features (or raw inputs, for meta-learners) on validation classes;
+            None if there are too few of them, so that the last checkpoint is kept.
         on_progress: called with the finished share of the training.
 
     Returns:
@@ -81,6 +82,8 @@ def train_backbone(
 
     def measure(step: int) -> dict[str, float]:
         """Validate, and keep the state if it is better than all before."""
+        if validate is None:
+            return {}
         row = {"validation": validate(*_answering(cell, module, raw, "validation"))}
         if not best or row["validation"] > max(training.curves["validation"]):
             best.update({name: value.clone() for name, value in module.state_dict().items()})
@@ -88,10 +91,12 @@ def train_backbone(
         return row
 
     fit(module, raw, cell, steps=steps, on_progress=on_progress, measure=measure)
-    module.load_state_dict(best)
+    selection = "the last step; too few classes or examples for validation episodes"
+    if validate is not None:
+        module.load_state_dict(best)
+        selection = f"best of {len(training.curves['step'])} checkpoints on validation episodes"
     answering, features = _answering(cell, module, raw, "novel")
-    count = len(training.curves["step"])
-    notes = {"training": kind, "selection": f"best of {count} checkpoints on validation episodes"}
+    notes = {"training": kind, "selection": selection}
     return Run(cell=cell, data=features, module=answering, notes=notes, curves=training.curves)
 
 

@@ -69,7 +69,8 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
                 return Run(cell=cell, data=self.data, module=self._on_features(cell, settings))
             case "none":
                 return self._as_it_comes(cell, settings)
-        return train_backbone(cell, self.task, settings, validate=self._validated, on_progress=self._first_half)
+        validate = self._validated if self._has_validation_episodes() else None
+        return train_backbone(cell, self.task, settings, validate=validate, on_progress=self._first_half)
 
     def _first_half(self, share: float) -> None:
         self.on_progress(share / 2)

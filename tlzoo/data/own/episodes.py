@@ -116,6 +116,8 @@ def _split(
         found["novel"], left = left[:count], left[count:]
     if "validation" not in found:
         count = len(left) if "base" in found else round(_VALIDATION * len(left))
+        if count < way and "base" not in found:  # too few for one episode: enough, if the base keeps as many, or none
+            count = way if len(left) >= 2 * way else 0
         found["validation"], left = left[:count], left[count:]
     found.setdefault("base", left)
     return {kind: np.sort(places) for kind, places in found.items()}

@@ -149,7 +149,9 @@ def _kind(labels: Any, target: str) -> Kind:
         return "dense"
     values = array.ravel().tolist()
     known = [each for each in values if each is not None and each == each]
-    if not known or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in known):
+    if not known:
+        raise ValueError(f"target {target!r} has no label")
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in known):
         return "class"
     missing = len(known) < len(values)
     whole = all(math.isfinite(each) and each == int(each) for each in known)

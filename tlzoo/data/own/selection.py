@@ -86,6 +86,8 @@ def rows_of(columns: Columns, spec: Mapping[str, Any], *, used: Sequence[str] = 
     Raises:
         ValueError: a column does not exist, or which columns are the items does not follow.
     """
+    for name in used:
+        columns[name]  # one that does not exist is named, with the nearest
     roles = {role: spec.get(role, columns.roles.get(role)) for role in ("labels", "domain", "split")}
     if not columns.is_table and roles["labels"] is None:
         roles["labels"] = next((name for name in _ARRAYS["labels"] if name in columns.columns), None)

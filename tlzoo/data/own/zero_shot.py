@@ -125,6 +125,8 @@ def _split(
     """Return the class indices of each kind."""
     here = np.unique(labels)
     tested = here if unseen is None else places_of(classes, unseen, "unseen")
+    if not len(tested):
+        raise ValueError("no unseen classes, so nothing to test; name one or more in unseen=[...]")
     if len(empty := np.setdiff1d(tested, here)):
         raise ValueError(
             f"unseen classes without an example: {few(classes[place] for place in empty)}; test what is there"
