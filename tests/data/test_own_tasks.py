@@ -309,3 +309,8 @@ def test_fine_tuning_with_and_without_pretraining():
     pretrained = tasks.fine_tuning((X, Y), test=(X, Y), pretraining=(X, np.arange(40) % 3))
     assert pretrained.class_names == ("cat", "dog", "0", "1", "2")
     assert set(pretrained.source_train.labels) == {2, 3, 4}
+
+
+def test_tasks_show_what_they_hold_in_a_line():
+    shown = repr(tasks.episodes(X, np.arange(40) % 8, base=[0, 1], novel=["6", 7], way=2))
+    assert shown == "EpisodeTask('own'; 8 classes; examples: {base: 10, validation: 20, novel: 10})"

@@ -18,7 +18,7 @@ __all__ = ["Task", "close", "restricted"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Task:
     """Base of tasks.
 
@@ -60,6 +60,11 @@ class Task:
                 complete=name not in self._partly_labelled,
                 what=f"{self.name}: {name} labels",
             )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name}: {len(examples)}" for name, examples in self.sets().items())
+        classes = f"{len(self.class_names)} classes; " if self.class_names else ""
+        return f"{type(self).__name__}({self.name!r}; {classes}examples: {{{counts}}})"
 
     def _check_alike(self, sets: Mapping[str, ExampleSet]) -> None:
         """Check that one network fits all sets: same modality, width of features and channels of series."""

@@ -34,7 +34,7 @@ class DomainTrainingData:
     shots: ExampleSet | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DomainTask(Task):
     """Domain adaptation and confusion: labelled source, unlabelled target, test on the target.
 

@@ -25,7 +25,7 @@ class EpisodeTrainingData:
     base: ExampleSet
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EpisodeTask(Task):
     """One-shot and few-shot: classes split into base, validation and novel; episodes come from novel.
 

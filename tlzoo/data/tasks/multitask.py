@@ -96,7 +96,7 @@ class MultitaskTrainingData:
     validation: ExampleSet
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MultitaskTask(Task):
     """Several targets per input, in ``ExampleSet.targets``.
 

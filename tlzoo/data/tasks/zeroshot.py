@@ -43,7 +43,7 @@ class ZeroShotTrainingData:
     unseen_embeddings: NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ZeroShotTask(Task):
     """Zero-shot: train on seen classes (text tasks: on none), then predict unseen classes, or all classes.
 
