@@ -314,3 +314,25 @@ def test_fine_tuning_with_and_without_pretraining():
 def test_tasks_show_what_they_hold_in_a_line():
     shown = repr(tasks.episodes(X, np.arange(40) % 8, base=[0, 1], novel=["6", 7], way=2))
     assert shown == "EpisodeTask('own'; 8 classes; examples: {base: 10, validation: 20, novel: 10})"
+
+
+def test_no_items_and_no_known_labels_are_named():
+    none, nobody = X[:0], Y[:0]
+    for given, name in (
+        (lambda: tasks.domain(source=(none, nobody), target=X), "source"),
+        (lambda: tasks.domain(source=(X, Y), target=none), "target"),
+        (lambda: tasks.domain(source=(X, Y), target={"a": X, "b": none}), "b"),
+        (lambda: tasks.domain(source=(X, Y), target=X, test=([], [])), "test"),
+        (lambda: tasks.domain(source=(X, Y), target=X, source_test=(none, nobody)), "source_test"),
+        (lambda: tasks.fine_tuning((X, Y), test=(none, nobody)), "test"),
+        (lambda: tasks.fine_tuning((X, Y), pretraining=(none, nobody)), "pretraining"),
+        (lambda: tasks.episodes(none, nobody), "X"),
+        (lambda: tasks.multitask(none, {"kind": nobody}), "train"),
+        (lambda: tasks.zero_shot(none, nobody, {"cat": "a", "dog": "b"}), "X"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} has no items; expected at least one$"):
+            given()
+    with pytest.raises(ValueError, match=r"^test labels: all are missing; give X alone where no label is known$"):
+        tasks.domain(source=(X, Y), target=X, test=(X, [None] * 40))
+    with pytest.raises(ValueError, match=r"^target labels: all are missing"):
+        tasks.domain(source=(X, Y), target=(X, np.full(40, -1)))

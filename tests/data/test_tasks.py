@@ -284,3 +284,45 @@ def test_the_checksum_is_that_of_the_data_not_of_features():
     assert featured.source_train.inputs.shape == (10, 7)
     assert featured.checksum == task.checksum
     assert replace(zeroshot_task(), embeddings=None).checksum == zeroshot_task().checksum
+
+
+TASKS = {"domain": domain_task, "multitask": multitask_task, "episode": episode_task, "zeroshot": zeroshot_task}
+MAY_BE_EMPTY = {"domain": {"source_train", "source_test"}, "episode": {"base", "validation"}}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, make in TASKS.items() for name in make().sets()])
+def test_sets_that_training_and_test_need_are_not_empty(kind, name):
+    task = TASKS[kind]()
+    change = {name: task.sets()[name].subset(np.arange(0))}
+    if name in MAY_BE_EMPTY.get(kind, ()):
+        assert not len(replace(task, **change).sets()[name])
+        return
+    with pytest.raises(ValueError, match=f"^toy: {name} is empty; expected at least one example$"):
+        replace(task, **change)
+
+
+def test_an_unlabelled_test_or_shots_are_not_empty_either():
+    task = domain_task()
+    nobody = task.target_test.subset(np.arange(0))
+    with pytest.raises(ValueError, match="target_test is empty"):
+        replace(task, target_test=ExampleSet(inputs=RAW[:0], modality="features"))
+    with pytest.raises(ValueError, match="shots is empty"):
+        replace(task, shots=nobody)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_each_target_has_a_label_in_each_set(name):
+    task = multitask_task()
+    examples = task.sets()[name]
+    targets = {**examples.targets, "right": np.full(len(examples), -1)}
+    with pytest.raises(ValueError, match=f"^toy: {name}: right has no label; leave the target out"):
+        replace(task, **{name: replace(examples, targets=targets)})
+    values = {"left": Target(classes=0), "right": Target(classes=0)}
+    targets["right"] = np.full(len(examples), np.nan)
+    with pytest.raises(ValueError, match=f"^toy: {name}: right has no label"):
+        replace(task, targets=values, **{name: replace(examples, targets=targets)})
+
+
+def test_a_multitask_task_has_targets():
+    with pytest.raises(ValueError, match=r"^toy has no targets; expected name -> Target$"):
+        replace(multitask_task(), targets={})

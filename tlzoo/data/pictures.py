@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REVISION",
+    "SIZE",
     "SUFFIXES",
     "ImageFiles",
     "colored",
@@ -45,7 +46,7 @@ _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM"
 _JUNK = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"})
 """Files that operating systems leave in folders, in lower case; names with a leading dot are ignored as well."""
 
-_SIZE = 224
+SIZE = 224
 _LOOKED_AT = 1000
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -61,7 +62,7 @@ class ImageFiles:
         OSError: a file does not exist.
     """
 
-    def __init__(self, files: Sequence[Path], *, size: int = _SIZE) -> None:
+    def __init__(self, files: Sequence[Path], *, size: int = SIZE) -> None:
         self.files, self.size = tuple(files), size
         self._stamps = tuple(map(_stamp, self.files))
 
@@ -125,7 +126,7 @@ def usual_size(files: Sequence[Path]) -> int:
         ValueError: a file is not an image.
     """
     sides = np.array(short_sides(files[:: -(-len(files) // _LOOKED_AT)]))
-    size = int(min(_SIZE, np.median(sides)))
+    size = int(min(SIZE, np.median(sides)))
     if smaller := float((sides < size).mean()):
         _log.warning("%.0f %% of the pictures have less than %d pixels a side and are enlarged", 100 * smaller, size)
     return size

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tlzoo.data.example_set import ExampleSet, content_hash
-from tlzoo.data.pictures import REVISION, ImageFiles, find_pictures, picture_hashes, subfolders, usual_size
+from tlzoo.data.pictures import REVISION, SIZE, ImageFiles, find_pictures, picture_hashes, subfolders, usual_size
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.spelling import nearest
@@ -46,10 +46,10 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
     )
 
 
-def read_domain(root: Path, domain: str, *, size: int | None = None) -> ExampleSet:
+def read_domain(root: Path, domain: str, *, size: int = SIZE) -> ExampleSet:
     """Return all images in ``root/domain/class/``, at any depth, with labels; files are read on demand.
 
-    They are read at ``size`` pixels a side, by default at :func:`~tlzoo.data.pictures.usual_size`.
+    They are read at ``size`` pixels a side; domains that are used together need the same.
 
     The checksum covers names and contents of the files, see :mod:`tlzoo.storage.contents`.
 
@@ -59,7 +59,6 @@ def read_domain(root: Path, domain: str, *, size: int | None = None) -> ExampleS
     """
     folder, files = _class_folder(root, domain), _files(root, domain)
     every = [file for members in files for file in members]
-    size = size or usual_size(every)
     reader = ImageFiles(every, size=size)  # first, so that it notices files that change from here on
     hashes = picture_hashes(folder, every)
     return ExampleSet(

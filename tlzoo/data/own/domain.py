@@ -74,13 +74,7 @@ def domain(
     sources, targets = _several(source, "source"), _several(target, "target")
     given = {**sources, **targets, "test": test, "source_test": source_test}
     parts = read_parts({key: each for key, each in given.items() if each is not None}, modality=modality, size=size)
-    columns = {
-        key: class_column(
-            part.labels, size=len(part), complete=key in sources or key == "source_test", what=f"{key} labels"
-        )
-        for key, part in parts.items()
-        if part.labels is not None
-    }
+    columns = _columns(parts, complete={*sources, "source_test"})
     if lacking := [key for key in (*sources, "source_test") if key in parts and key not in columns]:
         raise ValueError(f"{lacking[0]} has no labels, which methods learn from; give a pair (X, y)")
     columns, every = with_class_names(columns, class_names)
@@ -140,11 +134,7 @@ def fine_tuning(
     for key in ("train", "pretraining"):
         if key in parts and parts[key].labels is None:
             raise ValueError(f"{key} has no labels, which the network learns from; give a pair (X, y)")
-    columns = {
-        key: class_column(part.labels, size=len(part), complete=key != "test", what=f"{key} labels")
-        for key, part in parts.items()
-        if part.labels is not None
-    }
+    columns = _columns(parts, complete={"train", "pretraining"})
     others = columns.pop("pretraining", None)
     columns, answered = with_class_names(columns, class_names)
     further = [] if others is None else [each for each in class_order([others]) if each not in answered]
@@ -176,6 +166,18 @@ def _several(given: Any, side: str) -> dict[str, Any]:
     if reserved := sorted({"test", "source_test"} & set(map(str, given))):
         raise ValueError(f"a domain of {side} is called {reserved[0]!r}, which names another set; rename it")
     return {str(name): each for name, each in given.items()}
+
+
+def _columns(parts: Mapping[str, Part], *, complete: set[str]) -> dict[str, ClassColumn]:
+    """Return the labels of the sets that have any."""
+    columns = {
+        key: class_column(part.labels, size=len(part), complete=key in complete, what=f"{key} labels")
+        for key, part in parts.items()
+        if part.labels is not None
+    }
+    if unknown := [key for key, column in columns.items() if not column.known]:
+        raise ValueError(f"{unknown[0]} labels: all are missing; give X alone where no label is known")
+    return columns
 
 
 def _names(domains: Mapping[str, Any]) -> tuple[str, ...]:

@@ -56,13 +56,15 @@ def read_parts(
             have at most, if that is less.
 
     Raises:
-        ValueError: the items are of no known kind, have missing numbers, or differ in shape; the message names the
-            set, the row and the column.
+        ValueError: a set has no items, or its items are of no known kind, have missing numbers, or differ in shape; the
+            message names the set, the row and the column.
         TypeError: the items cannot be read by position.
     """
     if modality not in (None, *get_args(Modality)):
         raise ValueError(nearest(str(modality), get_args(Modality), kind="modality"))
     split = {name: _pair(given, name) for name, given in parts.items()}
+    if empty := [name for name, (items, _) in split.items() if hasattr(items, "__len__") and not len(items)]:
+        raise ValueError(f"{empty[0]} has no items; expected at least one")
     read = {name: _items(items, modality, size, name) for name, (items, _) in split.items()}
     every = [file for found, _, _ in read.values() if isinstance(found, _Files) for file in found.files]
     height = (size or usual_size(every)) if every else None

@@ -29,8 +29,8 @@ class Task:
         sources: names of its sources in ``tlzoo data list``.
 
     Raises:
-        ValueError: sets differ in modality or width, a set lacks labels that it needs, or a label is missing or out of
-            range; the message names set and row.
+        ValueError: a set is empty, sets differ in modality or width, a set lacks labels that it needs, or a label is
+            missing or out of range; the message names set and row.
     """
 
     kind: ClassVar[str]
@@ -41,6 +41,7 @@ class Task:
     """Sets that always have labels."""
     _partly_labelled: ClassVar[frozenset[str]] = frozenset()
     """Sets in which some labels may be missing; other sets have all or none."""
+    _may_be_empty: ClassVar[frozenset[str]] = frozenset()
     name: str
     class_names: tuple[str, ...] = ()
     revision: int = 1
@@ -48,6 +49,9 @@ class Task:
 
     def __post_init__(self) -> None:
         sets = self.sets()
+        for name, examples in sets.items():
+            if not len(examples) and name not in self._may_be_empty:
+                raise ValueError(f"{self.name}: {name} is empty; expected at least one example")
         self._check_alike({name: examples for name, examples in sets.items() if len(examples)})
         for name, examples in sets.items():
             if examples.labels is None:

@@ -39,8 +39,9 @@ class DomainTask(Task):
     """Domain adaptation and confusion: labelled source, unlabelled target, test on the target.
 
     Attributes:
-        source_train: labelled source examples; with several sources, ``domains`` holds their numbers.
-        source_test: held-out source examples.
+        source_train: labelled source examples, empty if there is no source; with several sources, ``domains`` holds
+            their numbers.
+        source_test: held-out source examples; may be empty.
         target_train: target examples whose labels methods do not see; all, some or none may be known.
         target_test: test examples; without labels, there are only predictions.
         metric: the main metric, see :class:`tlzoo.scoring.ClassScores`.
@@ -61,6 +62,7 @@ class DomainTask(Task):
     )
     _labelled: ClassVar[frozenset[str]] = frozenset({"source_train", "source_test", "shots"})
     _partly_labelled: ClassVar[frozenset[str]] = frozenset({"target_train"})
+    _may_be_empty: ClassVar[frozenset[str]] = frozenset({"source_train", "source_test"})
     source_train: ExampleSet
     source_test: ExampleSet
     target_train: ExampleSet

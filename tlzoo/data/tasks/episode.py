@@ -33,6 +33,9 @@ class EpisodeTask(Task):
     and its queries from all others.
 
     Attributes:
+        base: classes to train on; may be empty.
+        validation: classes to choose settings on; may be empty.
+        novel: classes of the test episodes.
         within: name of an attribute of the sets that all classes of an episode share; None for any classes.
         listed: the test episodes if the protocol lists them, as indices into ``novel``; None if they are drawn.
 
@@ -44,6 +47,7 @@ class EpisodeTask(Task):
     kind: ClassVar[str] = "episode"
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"within", "listed"})
     _labelled: ClassVar[frozenset[str]] = frozenset({"validation", "novel"})
+    _may_be_empty: ClassVar[frozenset[str]] = frozenset({"base", "validation"})
     base: ExampleSet
     validation: ExampleSet
     novel: ExampleSet

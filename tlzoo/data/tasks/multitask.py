@@ -103,7 +103,8 @@ class MultitaskTask(Task):
     A missing class is negative or NaN; a missing value or normal is NaN, because negative numbers are valid values.
 
     Raises:
-        ValueError: a set lacks a target, or labels do not fit its kind; the message names set, target and row.
+        ValueError: there are no targets, a set lacks a target or all labels of one, or labels do not fit its kind; the
+            message names set, target and row.
     """
 
     kind: ClassVar[str] = "multitask"
@@ -114,6 +115,8 @@ class MultitaskTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.targets:
+            raise ValueError(f"{self.name} has no targets; expected name -> Target")
         for name, examples in self.sets().items():
             if lacking := [task for task in self.targets if task not in examples.targets]:
                 raise ValueError(
@@ -127,6 +130,8 @@ class MultitaskTask(Task):
         """Return the labels of a target in one set, in the form of its kind."""
         given, target = examples.targets[task], self.targets[task]
         taken: NDArray[Any] = target_labels(given, kind=str(target.kind), classes=target.classes, what=what).numpy()
+        if (taken < 0).all() if target.classes else np.isnan(taken).all():
+            raise ValueError(f"{what} has no label; leave the target out, or give labels of it")
         # at every position, small integers stay so on the way to the module, which takes labels in as well
         same = target.kind in ("dense", "normals") or (
             taken.dtype == given.dtype and np.array_equal(taken, given, equal_nan=taken.dtype.kind == "f")
