@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import tlzoo
+from tlzoo.errors import UserError
 from tlzoo.listing import add_commands
 from tlzoo.spelling import printable
 
@@ -24,7 +25,10 @@ where to begin:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; a user's mistake prints one line on stderr and returns 2."""
+    """Run a command and return its exit status.
+
+    A user's mistake, or a file that the system refuses, prints one line on stderr and returns 2.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # "mymodule:Mine" in the current folder, which a console script does not see
@@ -43,31 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader (head, less) has closed the pipe; Python must not complain about it on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if not _is_mistake(error):
-            raise
-        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        print("tlzoo:", *map(printable, text.splitlines()), sep=" ", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print("tlzoo:", *map(printable, str(error).splitlines()), sep=" ", file=sys.stderr)
         return USAGE_ERROR
+    except Exception as error:
+        error.add_note(
+            "This is a bug of tlzoo, or of your own code that it runs; please report it with this traceback."
+        )
+        raise
     return status
-
-
-def _is_mistake(error: Exception) -> bool:
-    """Return whether an error is a user's mistake: one of our types, or a Python error that our own code raised.
-
-    A ValueError from a library is a bug of ours, so its traceback should appear.
-    """
-    if type(error).__name__ in ("SupervisionError", "SourceError"):  # by name: their modules may not be loaded
-        return type(error).__module__.startswith("tlzoo.")
-    if isinstance(error, FileNotFoundError):
-        return True
-    if not isinstance(error, (ValueError, KeyError, OSError)) or " " not in str(error):
-        return False  # our errors are sentences; ``{}["key"]`` is a bug
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
-    return str(module).split(".")[0] == "tlzoo"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from tlzoo import user_code
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["Extension", "Extensions", "import_object", "is_import_path"]
@@ -53,7 +54,7 @@ def import_object(path: str) -> Any:
     for part in name.split("."):
         if not hasattr(found, part):
             known = [each for each in vars(module) if not each.startswith("_")]
-            raise ValueError(f"{path}: {nearest(name, known, kind=f'name in {place}')}")
+            raise InputError(f"{path}: {nearest(name, known, kind=f'name in {place}')}")
         found = getattr(found, part)
     return found
 
@@ -65,13 +66,13 @@ def _import(module: str, path: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise ValueError(f"{path} cannot be imported: {error}") from error
-        raise ValueError(
+            raise InputError(f"{path} cannot be imported: {error}") from error
+        raise InputError(
             f"{path}: there is no module {error.name!r}; run in the folder that contains it, install it, or set "
             "PYTHONPATH"
         ) from None
     except Exception as error:
-        raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _module_of_file(path: str) -> str:
@@ -82,11 +83,11 @@ def _module_of_file(path: str) -> str:
     """
     file = Path(path.rpartition(":")[0])
     if not file.is_file():
-        raise ValueError(f"{path}: there is no file {file} in {Path.cwd()}")
+        raise InputError(f"{path}: there is no file {file} in {Path.cwd()}")
     loaded = sys.modules.get(file.stem)
     other = getattr(loaded, "__file__", None) if loaded else user_code.find_file(file.stem)
     if (loaded or other) and (other is None or not file.samefile(other)):
-        raise ValueError(f"{path}: another module is called {file.stem!r} ({other or 'built in'}); rename the file")
+        raise InputError(f"{path}: another module is called {file.stem!r} ({other or 'built in'}); rename the file")
     return file.stem
 
 
@@ -160,13 +161,13 @@ class Extensions:
             ValueError: the name is built in, belongs to an installed package, or is an import path.
         """
         if is_import_path(name) or name != name.strip() or not name:
-            raise ValueError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registration")
+            raise InputError(f"{name!r} is no name for a {self.kind}; MODULE:NAME needs no registration")
         if self.is_built_in(name):
-            raise ValueError(f"{name!r} is a {self.kind} of tlzoo; choose another name")
+            raise InputError(f"{name!r} is a {self.kind} of tlzoo; choose another name")
         if (other := _folded(self._installed).get(name.casefold())) is not None:
-            raise ValueError(f"{name!r} is a {self.kind} of {other.distribution}; choose another name")
+            raise InputError(f"{name!r} is a {self.kind} of {other.distribution}; choose another name")
         if isinstance(target, str) and not is_import_path(target):
-            raise ValueError(f"{target!r} is no import path; expected package.module:Name")
+            raise InputError(f"{target!r} is no import path; expected package.module:Name")
         self._registered[name.casefold()] = Extension(name, target)
 
     def forget(self, name: str) -> None:
@@ -196,7 +197,7 @@ class Extensions:
             return own
         ending = [each for folded, each in known.items() if folded.endswith(f"/{name.casefold()}")]
         if len(ending) > 1:
-            raise ValueError(f"{name!r} is ambiguous; write {' or '.join(each.name for each in ending)}")
+            raise InputError(f"{name!r} is ambiguous; write {' or '.join(each.name for each in ending)}")
         return ending[0] if ending else None
 
     def code(self, name: str) -> dict[str, str]:
@@ -221,7 +222,7 @@ class Extensions:
             ValueError: only this session defines it.
         """
         if not self.is_shared(name):
-            raise ValueError(
+            raise InputError(
                 f"{self.kind} {name!r} is defined in this session, where worker processes cannot import it; move it to "
                 "a module, or run with the executor in_process"
             )

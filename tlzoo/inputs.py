@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.spelling import nearest
 from tlzoo.types import Modality
 
@@ -50,7 +51,7 @@ def as_inputs(inputs: Any, modality: Modality) -> Inputs:
         FloatingPointError: the items have NaN or Inf; the message names row and column.
     """
     if modality not in get_args(Modality):
-        raise ValueError(nearest(str(modality), get_args(Modality), kind="modality"))
+        raise InputError(nearest(str(modality), get_args(Modality), kind="modality"))
     if isinstance(inputs, Rows | Parts):
         return inputs
     read = by_position(inputs, modality)
@@ -69,18 +70,18 @@ def by_position(inputs: Any, modality: Modality) -> Any:
         TypeError: the inputs have no items.
     """
     if isinstance(inputs, np.ma.MaskedArray) and np.ma.is_masked(inputs):
-        raise ValueError("inputs are a masked array with masked entries; fill them first")
+        raise InputError("inputs are a masked array with masked entries; fill them first")
     if isinstance(inputs, np.ndarray):
         return inputs if isinstance(inputs, np.memmap) else np.asarray(inputs)
     if isinstance(inputs, torch.Tensor):
         if inputs.layout != torch.strided:
-            raise ValueError("inputs are a sparse tensor; give a dense one: inputs.to_dense()")
+            raise InputError("inputs are a sparse tensor; give a dense one: inputs.to_dense()")
         dense = inputs.detach().cpu()
         return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
     if isinstance(inputs, str | bytes | Mapping | Set) or inputs is None:
-        raise TypeError(f"inputs are a {type(inputs).__name__}; expected an array or a list of items")
+        raise InputTypeError(f"inputs are a {type(inputs).__name__}; expected an array or a list of items")
     if hasattr(inputs, "toarray"):
-        raise ValueError("inputs are a sparse matrix; give a dense array: inputs.toarray()")
+        raise InputError("inputs are a sparse matrix; give a dense array: inputs.toarray()")
     if hasattr(inputs, "__array__"):  # tables and their columns; arrays in a file
         return _stacked(np.asarray(inputs), modality)
     return _stacked(list(inputs), modality) if isinstance(inputs, Sequence) else inputs
@@ -92,7 +93,7 @@ def _stacked(items: Any, modality: Modality) -> NDArray[Any]:
         return np.array(items, dtype=object) if modality == "text" and isinstance(items, list) else np.asarray(items)
     rows = [np.asarray(item) for item in items]
     if odd := [place for place, row in enumerate(rows) if row.shape != rows[0].shape]:
-        raise ValueError(
+        raise InputError(
             f"inputs differ in shape: {rows[0].shape} in row 0 and {rows[odd[0]].shape} in row {odd[0]}; expected one "
             "shape for all"
         )
@@ -103,7 +104,9 @@ def _check_reader(reader: Any) -> None:
     """Check with the first item that a reader can be indexed like an array."""
     name = type(reader).__name__
     if not (hasattr(reader, "__len__") and hasattr(reader, "__getitem__")):
-        raise TypeError(f"inputs are a {name}, which has no length or no items; expected an array or a list of items")
+        raise InputTypeError(
+            f"inputs are a {name}, which has no length or no items; expected an array or a list of items"
+        )
     if not len(reader):
         return
     try:
@@ -111,9 +114,9 @@ def _check_reader(reader: Any) -> None:
     except Exception as error:
         if isinstance(error, ValueError):  # the reader's own error, such as a file that is not an image
             raise
-        raise TypeError(f"inputs are a {name}, which cannot be read by position ({error}); {_ADVICE}") from error
+        raise InputTypeError(f"inputs are a {name}, which cannot be read by position ({error}); {_ADVICE}") from error
     if not isinstance(first, np.ndarray) or len(first) != 1:
-        raise TypeError(
+        raise InputTypeError(
             f"inputs are a {name}: inputs[numpy.array([0])] is a {type(first).__name__}, not an array of one item; "
             f"{_ADVICE}"
         )
@@ -129,23 +132,23 @@ def _texts(texts: NDArray[Any]) -> NDArray[Any]:
     if texts.ndim == 2 and texts.shape[1] == 1:
         texts = texts[:, 0]
     if texts.ndim != 1:
-        raise ValueError(f"texts of shape {texts.shape}; expected (N,) strings")
+        raise InputError(f"texts of shape {texts.shape}; expected (N,) strings")
     if texts.dtype.kind == "U":
         return texts
     column = texts.astype(object)
     if odd := [place for place, text in enumerate(column) if not isinstance(text, str)]:
-        raise ValueError(f"inputs: {column[odd[0]]!r} in row {odd[0]}; expected strings; drop or fill missing ones")
+        raise InputError(f"inputs: {column[odd[0]]!r} in row {odd[0]}; expected strings; drop or fill missing ones")
     return column
 
 
 def _numbers(items: NDArray[Any], modality: Modality) -> NDArray[Any]:
     dimensions, expected = _SHAPES[modality]
     if items.ndim != dimensions or items.dtype.kind not in ("u" if modality == "image" else "biuf"):
-        raise ValueError(
+        raise InputError(
             f"{modality} inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}"
         )
     if modality == "image" and (items.dtype != np.uint8 or _channels_first(items)):
-        raise ValueError(f"image inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}")
+        raise InputError(f"image inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}")
     for first, block in _blocks(items) if items.dtype.kind == "f" else ():
         finite = np.isfinite(block)
         if not finite.all():

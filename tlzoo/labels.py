@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlzoo.errors import InputError
+
 __all__ = ["as_column", "class_labels", "is_missing", "rows_named", "target_labels", "value_labels"]
 
 _EXPECTED = "expected numbers; of names, give indices such as numpy.unique(names, return_inverse=True)[1]"
@@ -73,14 +75,14 @@ def class_labels(
     lowest, highest = bounds
     if num_classes is not None and highest >= num_classes:
         from_one = ", counted from 0: subtract 1" if lowest == 1 and highest == num_classes else ""
-        raise ValueError(
+        raise InputError(
             f"{what}: {highest} in {rows_named(given >= num_classes)}; expected 0 to {num_classes - 1} for "
             f"{num_classes} class{'' if num_classes == 1 else 'es'}{from_one}"
         )
     if lowest >= 0:
         return given
     if complete:
-        raise ValueError(
+        raise InputError(
             f"{what}: none in {rows_named(given < 0)} (negative or NaN marks a missing label); drop those examples"
         )
     return given if lowest == MISSING else given.clamp_min(MISSING)
@@ -105,7 +107,7 @@ def value_labels(labels: Any, *, size: int | None = None, dims: int = 1, what: s
     if not given.is_floating_point():
         return given.float()
     if _read((infinite := given.isinf()).any()):
-        raise ValueError(f"{what}: Inf in {rows_named(infinite)}; expected numbers, NaN where one is missing")
+        raise InputError(f"{what}: Inf in {rows_named(infinite)}; expected numbers, NaN where one is missing")
     return given
 
 
@@ -146,7 +148,7 @@ def as_column(values: Any, *, what: str) -> Tensor:
     """
     if isinstance(values, Tensor):
         if values.is_complex():
-            raise ValueError(f"{what} are complex numbers; {_EXPECTED}")
+            raise InputError(f"{what} are complex numbers; {_EXPECTED}")
         return values.detach() if values.requires_grad else values
     array = _array(values, what=what)
     if array.dtype.kind == "u":  # torch can hardly compare these types
@@ -175,14 +177,14 @@ def _array(values: Any, *, what: str) -> np.ndarray[Any, Any]:
     if isinstance(values, np.ma.MaskedArray):
         values = np.where(np.ma.getmaskarray(values), np.nan, values.data)
     elif isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__iter__"):
-        raise ValueError(f"{what} are a {type(values).__name__}; expected an array or a list of numbers, one each")
+        raise InputError(f"{what} are a {type(values).__name__}; expected an array or a list of numbers, one each")
     # table columns are read by position, whatever their index
     array = np.asarray(values if hasattr(values, "__array__") else list(values))
     if array.dtype.kind == "O":
         array = _from_objects(array, what=what)
     if array.dtype.kind not in "biuf":
         example = array.ravel()[0] if array.size else ""
-        raise ValueError(f"{what} are of type {array.dtype} ({str(example)!r}); {_EXPECTED}")
+        raise InputError(f"{what} are of type {array.dtype} ({str(example)!r}); {_EXPECTED}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -195,7 +197,7 @@ def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, 
         elif isinstance(value, int | float | np.number | np.bool):
             numbers[place] = value
         else:
-            raise ValueError(f"{what}: {value!r} in row {place[0]}; {_EXPECTED}")
+            raise InputError(f"{what}: {value!r} in row {place[0]}; {_EXPECTED}")
     return numbers
 
 
@@ -206,9 +208,9 @@ def _shaped(given: Tensor, *, size: int | None, dims: int, what: str, num_classe
     if given.ndim != dims:
         one_hot = given.ndim == 2 and given.shape[1] == num_classes and dims == 1
         advice = "; of one-hot rows take labels.argmax(1)" if one_hot else ""
-        raise ValueError(f"{what} of shape {tuple(given.shape)}; expected {_SHAPES[dims]}{advice}")
+        raise InputError(f"{what} of shape {tuple(given.shape)}; expected {_SHAPES[dims]}{advice}")
     if size is not None and len(given) != size:
-        raise ValueError(f"{what} has {len(given)} entries for {size} inputs; expected one each")
+        raise InputError(f"{what} has {len(given)} entries for {size} inputs; expected one each")
     return given
 
 
@@ -218,7 +220,7 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
         return given.to(torch.int64)
     missing = given.isnan()
     if _read((broken := (given != given.round()) & ~missing | given.isinf()).any()):
-        raise ValueError(
+        raise InputError(
             f"{what}: {given[broken][0].item():g} in {rows_named(broken)}; class indices are whole numbers (for "
             "measured values, use a target with 0 classes)"
         )

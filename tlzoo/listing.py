@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tlzoo.backbones import list_backbones
 from tlzoo.backbones import names as backbone_names
 from tlzoo.data import catalog
+from tlzoo.errors import InputError
 from tlzoo.registry import FAMILIES, list_methods, method_class, resolve_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     for what in arguments.what:
         if what not in _SECTIONS:
-            raise ValueError(nearest(what, _SECTIONS, kind="list"))
+            raise InputError(nearest(what, _SECTIONS, kind="list"))
     wanted = arguments.what or (["methods"] if arguments.family else list(_SECTIONS))
     for place, what in enumerate(wanted):
         if place:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlzoo.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -106,7 +108,7 @@ def derived_seed(seed: int, stream: Stream, *key: int | str) -> int:
 
 def _sequence(seed: int, stream: Stream, key: tuple[int | str, ...]) -> np.random.SeedSequence:
     if not 0 <= seed < _SEEDS:
-        raise ValueError(f"seed {seed}; expected a whole number from 0 to 2**64 - 1")
+        raise InputError(f"seed {seed}; expected a whole number from 0 to 2**64 - 1")
     words = [word for part in key for word in _words(part)]
     return np.random.SeedSequence(int(seed), spawn_key=(int(stream), *words))
 
@@ -117,5 +119,5 @@ def _words(part: int | str) -> list[int]:
         digest = hashlib.blake2b(part.encode(), digest_size=16).digest()
         return [int(word) for word in np.frombuffer(digest, dtype="<u4")]
     if not 0 <= part < _WORD:
-        raise ValueError(f"key {part} of a random stream; expected a whole number from 0 to 2**32 - 1")
+        raise InputError(f"key {part} of a random stream; expected a whole number from 0 to 2**32 - 1")
     return [int(part)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tlzoo import lazy
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import Extensions, is_import_path
 from tlzoo.spelling import nearest
 
@@ -84,7 +85,7 @@ def list_methods(family: str | None = None) -> list[str]:
     ['oneshot/protonet', 'oneshot/simpleshot']
     """
     if family is not None and family not in FAMILIES:
-        raise ValueError(nearest(family, FAMILIES, kind="family"))
+        raise InputError(nearest(family, FAMILIES, kind="family"))
     names = [*METHODS, *EXTENSIONS.names()]
     return names if family is None else [name for name in names if _is_of(family, name)]
 
@@ -117,9 +118,9 @@ def register_method(name: str, cls: Any = None) -> Any:
         return lambda decorated: register_method(name, decorated)
     family, slash, short = name.partition("/")
     if not slash or not short:
-        raise ValueError(f"{name!r} is no name for a method; expected FAMILY/NAME, FAMILY one of {', '.join(FAMILIES)}")
+        raise InputError(f"{name!r} is no name for a method; expected FAMILY/NAME, FAMILY one of {', '.join(FAMILIES)}")
     if family not in FAMILIES:
-        raise ValueError(nearest(family, FAMILIES, kind="family"))
+        raise InputError(nearest(family, FAMILIES, kind="family"))
     if not isinstance(cls, str):
         _checked_class(name, cls)
     EXTENSIONS.register(name, cls)
@@ -146,7 +147,7 @@ def resolve_name(name: str) -> str:
         return own.name
     shown = str if "/" in name else short_name
     related = map(shown, _that_mention(name))
-    raise ValueError(nearest(name, map(shown, list_methods()), kind="method", related=related))
+    raise InputError(nearest(name, map(shown, list_methods()), kind="method", related=related))
 
 
 def _built_in(name: str) -> str | None:
@@ -235,9 +236,9 @@ def _checked_class(name: str, cls: Any) -> type[Method]:
     base: type[Method] = importlib.import_module("tlzoo.methods.base").Method
     if not (isinstance(cls, type) and issubclass(cls, base)):
         given = cls.__name__ if isinstance(cls, type) else type(cls).__name__
-        raise TypeError(f"{name} is no method but {given}; expected a subclass of one in tlzoo.methods")
+        raise InputTypeError(f"{name} is no method but {given}; expected a subclass of one in tlzoo.methods")
     if not any(each.__name__ in _FAMILIES_OF_BASES for each in cls.__mro__):
-        raise TypeError(f"{name} inherits from Method alone; expected a base class of a family, such as Alignment")
+        raise InputTypeError(f"{name} inherits from Method alone; expected a base class of a family, such as Alignment")
     return cls
 
 
@@ -277,7 +278,7 @@ def create_method(name: str, **settings: Any) -> Method:
         signature.bind(**settings)
     except TypeError as error:
         known = ", ".join(_shown(parameter) for parameter in signature.parameters.values()) or "none"
-        raise TypeError(f"{resolve_name(name)}: {error}; its settings are {known}") from None
+        raise InputTypeError(f"{resolve_name(name)}: {error}; its settings are {known}") from None
     return cls(**settings)
 
 

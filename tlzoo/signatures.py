@@ -11,6 +11,8 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin
 
+from tlzoo.errors import InputError
+
 __all__ = ["check_arguments"]
 
 
@@ -33,7 +35,7 @@ def check_arguments(function: Callable[..., Any], arguments: Sequence[Any], sett
     >>> check_arguments(train, [3], {"rate": float("nan")})
     Traceback (most recent call last):
     ...
-    ValueError: rate nan; expected a finite number
+    tlzoo.errors.InputError: rate nan; expected a finite number
     """
     try:
         bound = inspect.signature(function).bind_partial(*arguments, **settings).arguments
@@ -43,7 +45,7 @@ def check_arguments(function: Callable[..., Any], arguments: Sequence[Any], sett
     for name, value in bound.items():
         if name in kinds and (expected := _unmet(name, value, kinds[name])):
             unknown = "unknown " if isinstance(value, str) and any(get_args(kind) for kind in kinds[name]) else ""
-            raise ValueError(f"{unknown}{name} {value!r}; expected {expected}")
+            raise InputError(f"{unknown}{name} {value!r}; expected {expected}")
 
 
 @cache

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.spelling import nearest
 
@@ -26,7 +27,7 @@ class Uniform:
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low < self.high < math.inf:
-            raise ValueError(f"uniform from {self.low} to {self.high}; expected two numbers, the lower one first")
+            raise InputError(f"uniform from {self.low} to {self.high}; expected two numbers, the lower one first")
 
     def at(self, share: float) -> float:
         """Return the quantile ``share`` in [0, 1), to six significant digits."""
@@ -46,7 +47,7 @@ class LogUniform:
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high < math.inf:
-            raise ValueError(f"log-uniform from {self.low} to {self.high}; expected two numbers > 0, the lower first")
+            raise InputError(f"log-uniform from {self.low} to {self.high}; expected two numbers > 0, the lower first")
 
     def at(self, share: float) -> float:
         """Return the quantile ``share`` in [0, 1), to six significant digits."""
@@ -61,7 +62,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
-            raise ValueError(f"a choice among {list(self.options)}; expected two options or more")
+            raise InputError(f"a choice among {list(self.options)}; expected two options or more")
 
     def at(self, share: float) -> Any:
         """Return the option at ``share`` in [0, 1)."""
@@ -122,22 +123,22 @@ def read_distribution(data: Any) -> Distribution:
     'b'
     """
     if not isinstance(data, Mapping) or len(data) != 1:
-        raise ValueError(f"distribution {data!r}; expected one of log_uniform, uniform or choice, such as {_EXAMPLE}")
+        raise InputError(f"distribution {data!r}; expected one of log_uniform, uniform or choice, such as {_EXAMPLE}")
     ((name, values),) = data.items()
     if name not in ("log_uniform", "uniform", "choice"):
-        raise ValueError(nearest(str(name), ("log_uniform", "uniform", "choice"), kind="distribution"))
+        raise InputError(nearest(str(name), ("log_uniform", "uniform", "choice"), kind="distribution"))
     if name == "choice":
         return Choice(tuple(_listed(values, "the options")))
     ends = _listed(values, "two numbers")
     if len(ends) != 2 or not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
-        raise ValueError(f"{name} of {values!r}; expected two numbers, such as {_EXAMPLE}")
+        raise InputError(f"{name} of {values!r}; expected two numbers, such as {_EXAMPLE}")
     return (Uniform if name == "uniform" else LogUniform)(float(ends[0]), float(ends[1]))
 
 
 def _listed(values: Any, what: str) -> list[Any]:
     if isinstance(values, list):
         return values
-    raise ValueError(f"a distribution of {values!r}; expected a list of {what}, such as {_EXAMPLE}")
+    raise InputError(f"a distribution of {values!r}; expected a list of {what}, such as {_EXAMPLE}")
 
 
 _EXAMPLE = "{log_uniform: [0.1, 10]}"

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from tlzoo.errors import InputError, UserError
+
 __all__ = ["Sees", "SupervisionError", "is_withheld", "withheld"]
 
 T = TypeVar("T")
 
 
-class SupervisionError(RuntimeError):
+class SupervisionError(UserError, RuntimeError):
     """A method reached for data that its declaration (:class:`Sees`) does not name."""
 
 
@@ -72,7 +74,7 @@ def withheld(value: T, *names: str, why: str) -> T:
     state = dict(vars(value))
     before: Mapping[str, str] = state.pop("_closed", {})
     if unknown := [name for name in names if name not in state and name not in before]:
-        raise ValueError(f"{type(value).__name__} has no {', '.join(unknown)}; it has {', '.join(state)}")
+        raise InputError(f"{type(value).__name__} has no {', '.join(unknown)}; it has {', '.join(state)}")
     base = type(value).__bases__[1] if isinstance(value, _Withheld) else type(value)
     closed = {name: f"{name}: {why}" for name in names} | dict(before)
     kept = {key: item for key, item in state.items() if key not in closed}

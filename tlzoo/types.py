@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.supervision import Sees, SupervisionError, is_withheld, withheld
 
 __all__ = [
@@ -124,7 +125,7 @@ class Prediction:
             ValueError: there is no view of this name.
         """
         if name not in self.views:
-            raise ValueError(
+            raise InputError(
                 f"a prediction without view {name!r} (it has {', '.join(self.views) or 'none'}); DomainData provides "
                 "them for methods that declare Need.VIEWS; in your own loop, pass the views through the network as well"
             )
@@ -147,7 +148,7 @@ class Context:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.progress <= 1.0:
-            raise ValueError(f"{self.method}: progress {self.progress}; expected the share of training done, in [0, 1]")
+            raise InputError(f"{self.method}: progress {self.progress}; expected the share of training done, in [0, 1]")
 
     @property
     def model(self) -> nn.Module:
@@ -157,7 +158,7 @@ class Context:
             ValueError: the caller did not pass one.
         """
         if self.network is None:
-            raise ValueError(
+            raise InputError(
                 f"{self.method} passes inputs through the network and got none; call it with model=network"
             )
         return self.network
@@ -273,7 +274,7 @@ class Backbone(nn.Module):
         Raises:
             TypeError: the network has no such map.
         """
-        raise TypeError(f"{self.name} has no feature map; choose a convolutional backbone")
+        raise InputTypeError(f"{self.name} has no feature map; choose a convolutional backbone")
 
     def preprocess(self, items: Any) -> Any:
         """Turn raw items (uint8 images (B, H, W, C), strings, float arrays) into the input of ``forward``."""
@@ -298,7 +299,7 @@ class Backbone(nn.Module):
         """
         names = [group.name for group in self.layer_groups()]
         if until is not None and until not in names:
-            raise ValueError(f"{self.name} has no layer group {until!r}; it has {', '.join(names)}")
+            raise InputError(f"{self.name} has no layer group {until!r}; it has {', '.join(names)}")
         last = len(names) - 1 if until is None else names.index(until)
         for place, group in enumerate(self.layer_groups()):
             for module in group.modules:

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from tlzoo.errors import InputError
+
 __all__ = ["class_hash", "distribution_of", "find_file", "folder_of", "import_path", "module_hash", "object_hash"]
 
 _DIGITS = 16
@@ -74,7 +76,7 @@ def module_hash(module: str) -> str:
         return known[1]
     file = _loaded_or_found(module)
     if file is None or not file.is_file():
-        raise ValueError(f"the source of module {module!r} cannot be found")
+        raise InputError(f"the source of module {module!r} cannot be found")
     depth = 0 if module.endswith(".py") else module.count(".") + (file.stem == "__init__")
     file = file.absolute()
     root = file.parents[depth]

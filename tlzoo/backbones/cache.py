@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.backbones.extraction import OnProgress, extract, progress_bar
 from tlzoo.backbones.weights_fingerprint import fingerprint
+from tlzoo.errors import InputError
 from tlzoo.inputs import by_position
 from tlzoo.storage import home
 from tlzoo.storage.arrays import ArrayStore
@@ -111,7 +112,7 @@ class FeatureCache:
         """
         inputs = by_position(inputs, "features" if backbone.modality == "any" else backbone.modality)
         if not checksum or dtype not in _DTYPES or batch_size < 1:
-            raise ValueError(
+            raise InputError(
                 f"checksum {checksum!r}, dtype {dtype!r}, batch_size {batch_size}; expected a checksum that is not "
                 f"empty, one of {', '.join(_DTYPES)}, and at least 1"
             )
@@ -161,7 +162,7 @@ class FeatureCache:
             ValueError: the backbone takes another modality; see also :meth:`features`.
         """
         if backbone.modality not in (examples.modality, "any"):
-            raise ValueError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
+            raise InputError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
         inputs, indices, checksum = examples.base
         features = self.features(
             backbone, inputs, checksum=checksum, dtype=dtype, batch_size=batch_size, progress=progress

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.sentence import without_bars
+from tlzoo.errors import InputError, InputTypeError, MissingFileError, MissingPackageError
 from tlzoo.types import Backbone, LayerGroup
 
 __all__ = ["ImageTextEncoder", "Towers", "clip"]
@@ -61,7 +62,7 @@ class ImageTextEncoder(Backbone):
     def __init__(self, name: str, towers: Towers, *, batch_size: int = 32) -> None:
         super().__init__()
         if batch_size < 1:
-            raise ValueError(f"batch_size {batch_size}; expected at least 1")
+            raise InputError(f"batch_size {batch_size}; expected at least 1")
         self.name, self.towers, self.batch_size = name, towers, batch_size
         self.requires_grad_(False)
         self.eval()
@@ -100,7 +101,9 @@ class ImageTextEncoder(Backbone):
             return self.towers.pixels(_pictures(self.name, np.asarray(items)))
         texts = items.tolist() if isinstance(items, np.ndarray) else items
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"{self.name} takes uint8 images (B, H, W, C) or a list of strings, not {_spelled(items)}")
+            raise InputTypeError(
+                f"{self.name} takes uint8 images (B, H, W, C) or a list of strings, not {_spelled(items)}"
+            )
         return list(texts)
 
     @property
@@ -115,9 +118,9 @@ class ImageTextEncoder(Backbone):
 
 def _pictures(name: str, images: Any) -> list[Image.Image]:
     if images.dtype != np.uint8:
-        raise TypeError(f"{name} takes uint8 images in [0, 255], not {images.dtype}")
+        raise InputTypeError(f"{name} takes uint8 images in [0, 255], not {images.dtype}")
     if images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(f"{name} takes images (B, H, W, 1 or 3), not of shape {images.shape}")
+        raise InputError(f"{name} takes images (B, H, W, 1 or 3), not of shape {images.shape}")
     return [Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()) for image in images]
 
 
@@ -216,14 +219,14 @@ def clip(
     Source: Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020.
     """
     if not pretrained:
-        raise ValueError(f"clip:{name} has no untrained form; leave pretrained=True")
+        raise InputError(f"clip:{name} has no untrained form; leave pretrained=True")
     folder = Path(name).expanduser()
     if checkpoint_path is not None or (folder / _OPEN_CLIP_CONFIG).is_file():
         towers: Towers = _open_clip(name, checkpoint_path)
     elif folder.is_dir():
         towers = _of_sentence_transformers(folder)
     else:
-        raise ValueError(
+        raise InputError(
             f"clip:{name}: no such folder; expected one that sentence-transformers, transformers or open_clip saved, "
             "or an architecture of open_clip with checkpoint_path=FILE"
         )
@@ -237,9 +240,9 @@ def _of_sentence_transformers(folder: Path) -> Towers:
         with without_bars():
             encoder = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ValueError(f"clip:{folder} cannot be loaded ({error}); expected the folder of a CLIP") from error
+        raise InputError(f"clip:{folder} cannot be loaded ({error}); expected the folder of a CLIP") from error
     if not hasattr(getattr(encoder[0], "processor", None), "image_processor"):
-        raise ValueError(
+        raise InputError(
             f"clip:{folder} encodes texts alone; use it as sentence:{folder}, or give the folder of a CLIP"
         )
     return _SentenceTowers(encoder)
@@ -247,13 +250,13 @@ def _of_sentence_transformers(folder: Path) -> Towers:
 
 def _open_clip(name: str, checkpoint_path: str | Path | None) -> Towers:
     if checkpoint_path is not None and not Path(checkpoint_path).is_file():
-        raise FileNotFoundError(f"checkpoint_path {checkpoint_path} is no file")
+        raise MissingFileError(f"checkpoint_path {checkpoint_path} is no file")
     try:
         import open_clip
     except ModuleNotFoundError as error:
         if error.name != "open_clip":
             raise
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             f"clip:{name} is a network of open_clip, which is not installed: pip install 'tlzoo[clip]'",
             name="open_clip",
         ) from error
@@ -263,5 +266,5 @@ def _open_clip(name: str, checkpoint_path: str | Path | None) -> Towers:
     try:
         network, _, transform = open_clip.create_model_and_transforms(source, pretrained=weights, weights_only=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"clip:{name} cannot be loaded by open_clip: {error}") from error
+        raise InputError(f"clip:{name} cannot be loaded by open_clip: {error}") from error
     return _OpenClipTowers(network, transform, open_clip.get_tokenizer(source))

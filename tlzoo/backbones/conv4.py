@@ -6,6 +6,7 @@ from torch import nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.backbones.staged import ConvStaged
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["conv4"]
@@ -44,7 +45,7 @@ def conv4(
     """
     side = image_size // 16
     if side < 1:
-        raise ValueError(f"image_size {image_size}; expected at least 16, for four poolings")
+        raise InputError(f"image_size {image_size}; expected at least 16, for four poolings")
     sizes = [in_channels, width, width, width, width]
     return ConvStaged(
         "conv4",

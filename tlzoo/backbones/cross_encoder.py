@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tlzoo.backbones.sentence import without_bars
+from tlzoo.errors import InputError, MissingFileError
 
 __all__ = ["PairClassifier", "load_pair_classifier"]
 
@@ -56,14 +57,14 @@ def load_pair_classifier(folder: str | Path, *, batch_size: int = 64) -> PairCla
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
-        raise FileNotFoundError(f"no folder {path}; save a cross-encoder for natural language inference there")
+        raise MissingFileError(f"no folder {path}; save a cross-encoder for natural language inference there")
     from sentence_transformers import CrossEncoder
 
     try:
         with without_bars():
             encoder = CrossEncoder(str(path), device="cpu", local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} cannot be loaded ({error}); expected the folder of a sequence classifier that transformers or "
             "sentence-transformers saved"
         ) from error

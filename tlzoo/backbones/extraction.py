@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlzoo.backbones.evaluation import evaluation
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["OnProgress", "extract", "progress_bar"]
@@ -57,7 +58,7 @@ def _refuse_batch_statistics(backbone: Backbone) -> None:
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     for name, module in backbone.named_modules():
         if isinstance(module, kinds) and module.running_mean is None:
-            raise ValueError(
+            raise InputError(
                 f"{backbone.name}: {name} normalizes by the batch at hand, so features depend on how the set is "
                 "batched and cannot be cached; use running statistics, or run the network each time"
             )
@@ -66,14 +67,14 @@ def _refuse_batch_statistics(backbone: Backbone) -> None:
 def _checked(backbone: Backbone, features: Tensor, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
     expected = (len(rows), out.shape[1])
     if tuple(features.shape) != expected:
-        raise ValueError(f"{backbone.name} gave features of shape {tuple(features.shape)}; expected {expected}")
+        raise InputError(f"{backbone.name} gave features of shape {tuple(features.shape)}; expected {expected}")
     # NumPy has no bfloat16; a value beyond the range of float16 is reported below, not warned of here
     values = features.float() if features.dtype == torch.bfloat16 else features
     with np.errstate(over="ignore"):
         array = values.cpu().numpy().astype(out.dtype)
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
-        raise ValueError(
+        raise InputError(
             f"{backbone.name}: features of item {rows[bad][0]} (and {int(bad.sum()) - 1} more of its batch) are not "
             f"finite as {out.dtype}; look at that input, at the weights, or choose a wider dtype"
         )

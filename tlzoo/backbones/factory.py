@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from tlzoo.backbones.names import ADAPTERS, BUILT_IN, FROM_FOLDERS, loaded, refuse_path
+from tlzoo.errors import InputTypeError
 from tlzoo.functional.checks import check_counts, check_positive, check_shares
 from tlzoo.signatures import check_arguments
 from tlzoo.types import Backbone
@@ -48,7 +49,7 @@ def create_backbone(
         name = _compiled_in_place(name)
     if isinstance(name, Backbone):
         if settings:
-            raise TypeError(f"{name.name} is made already; settings {', '.join(settings)} come too late")
+            raise InputTypeError(f"{name.name} is made already; settings {', '.join(settings)} come too late")
         return name
     if isinstance(name, nn.Module):
         tried = {} if example is None else {"example": example}
@@ -92,7 +93,7 @@ def _own(name: str, make: Any, settings: dict[str, Any], example: Any) -> Backbo
     own = settings if open_ended else {key: value for key, value in settings.items() if key in taken}
     module = make(**own)
     if not isinstance(module, nn.Module):
-        raise TypeError(f"{name} made a {type(module).__name__}; expected a torch.nn.Module")
+        raise InputTypeError(f"{name} made a {type(module).__name__}; expected a torch.nn.Module")
     rest = {key: value for key, value in settings.items() if key not in own}
     if isinstance(module, Backbone):  # what it says of itself may be said again
         rest = {key: value for key, value in rest.items() if getattr(module, key, None) != value}
@@ -110,7 +111,7 @@ def _call(name: str, target: str, *arguments: Any, settings: dict[str, Any], pre
         signature.bind(*arguments, **settings)
     except TypeError as error:
         known = [_spelled(p) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        raise TypeError(f"{name}: {error}; its settings are {', '.join(known)}") from None
+        raise InputTypeError(f"{name}: {error}; its settings are {', '.join(known)}") from None
     check_arguments(function, arguments, settings)
     _check(settings)
     return function(*arguments, **settings)

@@ -10,6 +10,7 @@ import torch
 
 from tlzoo.backbones.factory import WIDTHS, create_backbone
 from tlzoo.backbones.names import EXTENSIONS, loaded
+from tlzoo.errors import InputError
 
 __all__ = ["dry_run", "settings_from"]
 
@@ -55,10 +56,10 @@ def dry_run(name: str, example: Any, settings: Mapping[str, Any] | None = None) 
             with evaluation(backbone):
                 features = backbone(backbone.preprocess(example))
         except Exception as error:  # of a network that is not ours: whatever goes wrong is its answer
-            raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
+            raise InputError(f"{name}: {type(error).__name__}: {error}") from error
     count = len(example)
     if tuple(features.shape) != (count, backbone.num_features):
-        raise ValueError(
+        raise InputError(
             f"{name} maps {count} items to {tuple(features.shape)}; expected ({count}, {backbone.num_features})"
         )
     return int(features.shape[1])

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone, LayerGroup
 
 __all__ = ["groups_by_name", "layerwise_groups"]
@@ -32,7 +33,7 @@ def layerwise_groups(backbone: Backbone, lr: float, decay: float) -> list[dict[s
     [('conv1', 0.025), ('conv2', 0.05), ('fc', 0.1)]
     """
     if not 0 < decay <= 1 or lr < 0:
-        raise ValueError(f"lr {lr} and decay {decay}; expected lr >= 0 and 0 < decay <= 1")
+        raise InputError(f"lr {lr} and decay {decay}; expected lr >= 0 and 0 < decay <= 1")
     groups = backbone.layer_groups()
     made = []
     for place, group in enumerate(groups):

@@ -6,6 +6,7 @@ from torch import nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.backbones.staged import ConvStaged
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["lenet"]
@@ -33,7 +34,7 @@ def lenet(
     """
     side = ((image_size - 4) // 2 - 4) // 2
     if side < 1:
-        raise ValueError(f"image_size {image_size}; expected at least 16, for two 5x5 convolutions and poolings")
+        raise InputError(f"image_size {image_size}; expected at least 16, for two 5x5 convolutions and poolings")
     return ConvStaged(
         "lenet",
         "image",

@@ -8,6 +8,7 @@ from torch import nn
 
 from tlzoo.backbones.preprocess import ArrayPreprocess
 from tlzoo.backbones.staged import Staged
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["mlp"]
@@ -34,7 +35,7 @@ def mlp(
         ValueError: ``hidden`` is empty.
     """
     if not hidden:
-        raise ValueError("hidden is empty; expected at least one width (the backbone 'identity' has no layers)")
+        raise InputError("hidden is empty; expected at least one width (the backbone 'identity' has no layers)")
     widths = [num_inputs, *hidden]
     return Staged(
         "mlp",

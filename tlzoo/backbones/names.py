@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import Extensions
 from tlzoo.spelling import nearest
 from tlzoo.storage.contents import content_hashes
@@ -127,11 +128,11 @@ def check_backbone(name: str) -> Modality | None:
             import timm
 
             if not timm.is_model(rest):
-                raise ValueError(nearest(rest, timm.list_models(), kind="network of timm"))
+                raise InputError(nearest(rest, timm.list_models(), kind="network of timm"))
         if prefix == "transformers":
             folder = Path(rest).expanduser()
             if not (folder / "config.json").is_file():
-                raise ValueError(f"{folder} has no config.json; expected a folder that save_pretrained wrote")
+                raise InputError(f"{folder} has no config.json; expected a folder that save_pretrained wrote")
             return "image" if (folder / "preprocessor_config.json").is_file() else "text"
         return MODALITIES.get(prefix)
     if name.casefold() in BUILT_IN:
@@ -168,7 +169,7 @@ def loaded(name: str) -> Any:
     made = own.load()
     if not callable(made) or (hasattr(made, "forward") and not isinstance(made, type)):
         given = type(made).__name__
-        raise TypeError(f"{name} is a {given}; expected a class of modules, or a function that makes one")
+        raise InputTypeError(f"{name} is a {given}; expected a class of modules, or a function that makes one")
     return made
 
 
@@ -178,13 +179,13 @@ def unknown_backbone(name: str) -> ValueError:
         refuse_path(name)
     except ValueError as error:
         return error
-    return ValueError(nearest(name, [*list_backbones(), *PATTERNS], kind="backbone"))
+    return InputError(nearest(name, [*list_backbones(), *PATTERNS], kind="backbone"))
 
 
 def refuse_path(name: str) -> None:
     """Reject a name that looks like a file, because a name alone never makes tlzoo load weights."""
     if name.startswith((".", "~")) or any(mark in name for mark in "/\\") or name.endswith(_WEIGHT_FILES):
-        raise ValueError(
+        raise InputError(
             f"{name!r} looks like a path; expected the name of a network. For your own weights, pass the module "
             "itself, timm:NAME with checkpoint_path=..., sentence:FOLDER, clip:FOLDER or transformers:FOLDER"
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.backbones.resize import Interpolation, resize
+from tlzoo.errors import InputError, InputTypeError
 
 __all__ = ["ArrayPreprocess", "ImagePreprocess"]
 
@@ -46,10 +47,10 @@ class ImagePreprocess:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise ValueError(f"{self.channels} channels; expected 1 or 3")
+            raise InputError(f"{self.channels} channels; expected 1 or 3")
         for name, value in (("mean", self.mean), ("std", self.std)):
             if not isinstance(value, int | float) and len(value) not in (1, self.channels):
-                raise ValueError(f"{name} has {len(value)} entries; expected 1 or {self.channels}, one per channel")
+                raise InputError(f"{name} has {len(value)} entries; expected 1 or {self.channels}, one per channel")
 
     @property
     def identity(self) -> str:
@@ -77,9 +78,9 @@ class ImagePreprocess:
 
     def _checked(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8:
-            raise TypeError(f"images of type {images.dtype}; expected uint8 pixels in [0, 255]")
+            raise InputTypeError(f"images of type {images.dtype}; expected uint8 pixels in [0, 255]")
         if images.dim() != 4 or images.shape[-1] not in (1, 3):
-            raise ValueError(
+            raise InputError(
                 f"images of shape {tuple(images.shape)}; expected (B, H, W, C) with 1 or 3 channels (flatten alpha "
                 "onto a background first)"
             )

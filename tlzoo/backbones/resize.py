@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["Interpolation", "resize"]
@@ -76,7 +77,7 @@ def resize(images: Tensor, size: int, interpolation: Interpolation = "bicubic") 
         ValueError: the interpolation is unknown.
     """
     if interpolation not in _FILTERS:
-        raise ValueError(nearest(interpolation, _FILTERS, kind="interpolation"))
+        raise InputError(nearest(interpolation, _FILTERS, kind="interpolation"))
     # Metal has no float64
     images = images.to(torch.float32 if images.device.type == "mps" else torch.float64)
     height, width = images.shape[-2:]

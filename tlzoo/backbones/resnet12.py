@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.backbones.staged import ConvStaged
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["resnet12"]
@@ -71,7 +72,7 @@ def resnet12(
     """
     rates = [float(drop_rate)] * len(widths) if isinstance(drop_rate, int | float) else list(drop_rate)
     if len(rates) != len(widths):
-        raise ValueError(f"{len(rates)} drop rates for {len(widths)} blocks; expected one for all or one each")
+        raise InputError(f"{len(rates)} drop rates for {len(widths)} blocks; expected one for all or one each")
     color = in_channels == 3
     preprocess = ImagePreprocess(
         in_channels,

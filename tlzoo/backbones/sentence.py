@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tlzoo import sources
 from tlzoo.backbones.layer_groups import groups_by_name
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.types import Backbone, LayerGroup
 
 __all__ = ["SentenceEncoder", "sentence", "without_bars"]
@@ -39,7 +40,7 @@ class SentenceEncoder(Backbone):
     ) -> None:
         super().__init__()
         if batch_size < 1 or (max_characters is not None and max_characters < 1):
-            raise ValueError(
+            raise InputError(
                 f"batch_size {batch_size}, max_characters {max_characters}; expected both to be at least 1"
             )
         self.name, self.encoder = name, encoder
@@ -106,7 +107,9 @@ class SentenceEncoder(Backbone):
             return items
         texts = items.tolist() if isinstance(items, np.ndarray) else items
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []")
+            raise InputTypeError(
+                f"{self.name} takes a list of strings, not {type(items).__name__}; wrap a single one in []"
+            )
         return [text[: self.max_characters] for text in texts]
 
     @property
@@ -155,9 +158,9 @@ def sentence(
     https://arxiv.org/abs/2002.10957 (MiniLM).
     """
     if not pretrained:
-        raise ValueError(f"sentence:{name} has no untrained form; leave pretrained=True")
+        raise InputError(f"sentence:{name} has no untrained form; leave pretrained=True")
     if not name:
-        raise ValueError("no encoder named after 'sentence:'; expected 'minilm', a folder, or a name on the model hub")
+        raise InputError("no encoder named after 'sentence:'; expected 'minilm', a folder, or a name on the model hub")
     from sentence_transformers import SentenceTransformer
 
     folder = sources.path("minilm") if name == "minilm" else Path(name).expanduser()
@@ -166,7 +169,7 @@ def sentence(
         with without_bars():
             encoder = SentenceTransformer(str(folder) if local else name, device="cpu", local_files_only=local)
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"sentence:{name} cannot be loaded ({error}); expected 'minilm', a folder that sentence-transformers "
             "saved, or a name on a model hub that can be reached"
         ) from error

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone, LayerGroup, Modality
 
 __all__ = ["ConvStaged", "Preprocess", "Staged"]
@@ -73,7 +74,7 @@ class Staged(Backbone):
             want not in (None, have) for have, want in zip(given, self._expects, strict=True)
         ):
             expected = ", ".join("any" if want is None else str(want) for want in self._expects)
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: inputs of shape {tuple(inputs.shape)}; expected (B, {expected}). Run preprocess() "
                 "on raw items first, or create the backbone with the settings that fit them"
             )

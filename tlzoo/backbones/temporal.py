@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.preprocess import ArrayPreprocess
 from tlzoo.backbones.staged import ConvStaged
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["temporal"]
@@ -45,9 +46,9 @@ def temporal(
     Source: Wang et al., IJCNN 2017, https://arxiv.org/abs/1611.06455, with fewer channels and odd kernels.
     """
     if len(widths) != len(kernels) or not widths:
-        raise ValueError(f"{len(widths)} widths and {len(kernels)} kernels; expected as many of each, at least one")
+        raise InputError(f"{len(widths)} widths and {len(kernels)} kernels; expected as many of each, at least one")
     if any(kernel % 2 == 0 for kernel in kernels):
-        raise ValueError(f"kernels {tuple(kernels)}; expected odd lengths, which keep the length of the series")
+        raise InputError(f"kernels {tuple(kernels)}; expected odd lengths, which keep the length of the series")
     sizes = [in_channels, *widths]
     layers = [
         nn.Sequential(

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.preprocess import ImagePreprocess
+from tlzoo.errors import InputError, MissingFileError
+from tlzoo.sources.errors import SourceError
 from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, LayerGroup
 
@@ -97,22 +99,22 @@ def timm_network(
     Raises:
         ValueError: timm has no such network; the message suggests the nearest names.
         FileNotFoundError: ``checkpoint_path`` does not exist.
-        RuntimeError: the weights are not available, or belong to another network.
+        SourceError: the weights are not available, or belong to another network.
     """
     import timm
     from timm.data.config import resolve_model_data_config
 
     if not timm.is_model(name):
-        raise ValueError(nearest(name, timm.list_models(), kind="network of timm"))
+        raise InputError(nearest(name, timm.list_models(), kind="network of timm"))
     if checkpoint_path is not None and not Path(checkpoint_path).is_file():
-        raise FileNotFoundError(f"checkpoint_path {checkpoint_path} is no file")
+        raise MissingFileError(f"checkpoint_path {checkpoint_path} is no file")
     from_hub = pretrained and checkpoint_path is None
     try:
         network = timm.create_model(name, pretrained=from_hub, num_classes=0, **settings)
     except (OSError, RuntimeError) as error:
         if not from_hub:
             raise
-        raise RuntimeError(
+        raise SourceError(
             f"timm:{name}: its weights cannot be loaded ({error}); pass checkpoint_path=FILE, or pretrained=False to "
             "start at random"
         ) from error
@@ -147,7 +149,7 @@ def _load_weights(network: nn.Module, path: Path) -> None:
     result = network.load_state_dict(state, strict=False)
     strange = [name for name in result.unexpected_keys if not name.startswith(classifiers)]
     if result.missing_keys or strange:
-        raise RuntimeError(
+        raise SourceError(
             f"{path} holds the weights of another network: missing {_listed(result.missing_keys)}; without a place "
             f"{_listed(strange)}"
         )

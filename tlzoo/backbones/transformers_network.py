@@ -15,6 +15,7 @@ from tlzoo.backbones.layer_groups import groups_by_name
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.backbones.resize import Interpolation
 from tlzoo.backbones.sentence import without_bars
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone, LayerGroup, Modality
 
 __all__ = ["TransformersNetwork", "transformers_network"]
@@ -71,7 +72,7 @@ class TransformersNetwork(Backbone):
         if self.pool == "pooler":
             pooled: Tensor | None = getattr(outputs, "pooler_output", None)
             if pooled is None:
-                raise ValueError(f"{self.name} has no pooler of its own; set pool='mean' or 'first'")
+                raise InputError(f"{self.name} has no pooler of its own; set pool='mean' or 'first'")
             return pooled.flatten(1)
         states: Tensor = outputs.last_hidden_state
         if states.dim() == 4:
@@ -123,10 +124,10 @@ def transformers_network(folder: str, *, pretrained: bool = True, pool: str = "m
         ValueError: the folder holds no such model, or ``pool`` is unknown.
     """
     if pool not in ("mean", "first", "pooler"):
-        raise ValueError(f"pool {pool!r}; expected 'mean', 'first' or 'pooler'")
+        raise InputError(f"pool {pool!r}; expected 'mean', 'first' or 'pooler'")
     path = Path(folder).expanduser()
     if not (path / "config.json").is_file():
-        raise ValueError(f"{path} has no config.json; expected a folder that save_pretrained wrote")
+        raise InputError(f"{path} has no config.json; expected a folder that save_pretrained wrote")
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     try:
@@ -140,7 +141,7 @@ def transformers_network(folder: str, *, pretrained: bool = True, pool: str = "m
             preprocess = _image_preprocess(json.loads(pictured.read_text())) if pictured.is_file() else None
             tokenizer: Any = None if preprocess else AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"transformers:{folder} cannot be loaded ({error}); save model and processor there") from error
+        raise InputError(f"transformers:{folder} cannot be loaded ({error}); save model and processor there") from error
     return TransformersNetwork(
         f"transformers:{folder}", network.eval(), preprocess=preprocess, tokenizer=tokenizer, pool=pool
     )

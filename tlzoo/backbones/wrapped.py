@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tlzoo import user_code
 from tlzoo.backbones.evaluation import evaluation
 from tlzoo.backbones.layer_groups import groups_by_name
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone, LayerGroup, Modality
 
 __all__ = ["Wrapped", "wrapped"]
@@ -117,7 +118,7 @@ def wrapped(
         ValueError: ``num_features`` cannot be determined, or ``preprocess`` has no name.
     """
     if preprocess is not None and preprocessing is None:
-        raise ValueError("preprocess without preprocessing; name it, so that cached features are not mistaken")
+        raise InputError("preprocess without preprocessing; name it, so that cached features are not mistaken")
     if preprocess is None:
         preprocess = getattr(module, "preprocess", None)
         preprocessing = preprocessing or (_USUAL if preprocess is None else _identity(module))
@@ -148,7 +149,7 @@ def picked(outputs: Any, output: str | int | None, *, what: str) -> Tensor:
         return outputs
     known = list(outputs) if isinstance(outputs, Mapping) else list(range(len(outputs)))
     if output not in known:
-        raise ValueError(
+        raise InputError(
             f"{what} returns a {type(outputs).__name__} of {', '.join(map(repr, known))}; say which are the features: "
             f"output={known[0]!r}"
         )
@@ -178,7 +179,7 @@ def _identity(module: nn.Module) -> str:
         return declared
     code = user_code.class_hash(type(module))
     if not code:
-        raise ValueError(
+        raise InputError(
             f"{type(module).__name__}.preprocess has no identity; give the module a string preprocessing, so that "
             "cached features are not mistaken"
         )
@@ -210,7 +211,7 @@ def _width(
     elif example is not None:
         inputs = preprocess(example)
     else:
-        raise ValueError(
+        raise InputError(
             f"{type(module).__name__}: the width of its features is unknown; pass num_features=D, or "
             "input_shape=(...) of one input to find out"
         )
@@ -219,7 +220,7 @@ def _width(
     if features.dim() not in (2, 4):
         shape = tuple(features.shape)
         count = len(inputs) if hasattr(inputs, "__len__") else "some"
-        raise ValueError(
+        raise InputError(
             f"{type(module).__name__} maps {count} inputs to {shape}; expected features ({count}, D). Pool and flatten "
             "them in a module around it"
         )

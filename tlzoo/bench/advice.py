@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tlzoo.data import load_task
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional import mmd
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.methods.adaptation import LinearClassifier
@@ -101,7 +102,7 @@ def advise(task: str | DomainTask, backbone: str = "efficientnet_lite0", *, root
     """
     loaded: Any = load_task(task, root=root) if isinstance(task, str) else task
     if not isinstance(loaded, DomainTask):
-        raise TypeError(f"{task} is a task of kind {loaded.kind}; advice is for domain adaptation")
+        raise InputTypeError(f"{task} is a task of kind {loaded.kind}; advice is for domain adaptation")
     given = loaded if backbone == "identity" else with_features(loaded, backbone)
     found = measures(given)
     method, gain, error, alike = recommended(found, [known for known in known_tasks() if known.task != loaded.name])
@@ -156,7 +157,7 @@ def recommended(found: Mapping[str, float], known: Sequence[Known]) -> tuple[str
         ValueError: no task is known.
     """
     if not known:
-        raise ValueError("no results to advise by; run benchmarks/advice.py")
+        raise InputError("no results to advise by; run benchmarks/advice.py")
     table = np.array([[task.measures[name] for name in COMPARED] for task in known])
     spread = table.std(axis=0)
     apart = (table - [found[name] for name in COMPARED]) / np.where(spread > 0, spread, 1.0)

@@ -15,6 +15,7 @@ from tlzoo.bench.execution.one_cell import reproducible
 from tlzoo.bench.protocols import protocol_of
 from tlzoo.bench.protocols.domain import DomainProtocol
 from tlzoo.data.example_set import ExampleSet
+from tlzoo.errors import InputTypeError
 from tlzoo.types import Sees, SupervisionError
 
 __all__ = ["audit"]
@@ -36,7 +37,9 @@ def audit(cell: Cell) -> None:
     """
     protocol = protocol_of(cell)
     if not issubclass(protocol, DomainProtocol):
-        raise TypeError(f"a cell of kind {cell.kind}; expected one of kind domain, which is measured at checkpoints")
+        raise InputTypeError(
+            f"a cell of kind {cell.kind}; expected one of kind domain, which is measured at checkpoints"
+        )
     plain = replace(cell, candidates={}, search={})
     with_test, with_noise = (_state(protocol, plain, noise=noise) for noise in (False, True))
     changed = [name for name, value in with_test.items() if not torch.equal(value, with_noise[name])]
@@ -64,7 +67,7 @@ def _noisy(examples: ExampleSet) -> ExampleSet:
     """Return the set with noise of the same kind and spread as its inputs."""
     values = np.asarray(examples.inputs[np.arange(len(examples))])
     if values.dtype.kind not in "fiu":
-        raise TypeError(f"inputs of {examples.modality}; give a frozen backbone, whose features can be noise")
+        raise InputTypeError(f"inputs of {examples.modality}; give a frozen backbone, whose features can be noise")
     random = np.random.default_rng(0)
     noise = values.mean() + values.std() * random.standard_normal(values.shape)
     return examples.with_inputs(noise.clip(values.min(), values.max()).astype(values.dtype), examples.modality)

@@ -13,6 +13,7 @@ from tlzoo.backbones import create_backbone
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Task, ZeroShotTask
+from tlzoo.errors import InputError
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.selection import TRANSFERABILITY
 from tlzoo.stats.comparison import average_ranks
@@ -66,11 +67,11 @@ def rank_backbones(
             examples.
     """
     if len(backbones) < 2:
-        raise ValueError(f"{len(backbones)} backbones; a ranking needs at least two")
+        raise InputError(f"{len(backbones)} backbones; a ranking needs at least two")
     names = list(TRANSFERABILITY if scores is None else scores)
     unknown = [name for name in names if name not in TRANSFERABILITY]
     if unknown or not names:
-        raise ValueError(f"unknown scores {unknown}; expected some of {', '.join(TRANSFERABILITY)}")
+        raise InputError(f"unknown scores {unknown}; expected some of {', '.join(TRANSFERABILITY)}")
     loaded = load_task(task, root=root) if isinstance(task, str) else task
     networks = [create_backbone(backbone) for backbone in backbones]
     found = [_scores(loaded, network, names) for network in networks]
@@ -113,7 +114,7 @@ def labelled_examples(task: Task) -> Iterator[tuple[NDArray[np.float32], NDArray
         examples = getattr(task, kinds[task.kind])
         columns = [] if examples is None or examples.labels is None else [examples.labels]
     if examples is None or not columns:
-        raise ValueError(f"{task.name} has no training examples with class labels to rank backbones by")
+        raise InputError(f"{task.name} has no training examples with class labels to rank backbones by")
     features = np.asarray(examples.inputs[np.arange(len(examples))], dtype=np.float32)
     for labels in columns:
         kept = labels >= 0

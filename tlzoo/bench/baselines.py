@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tlzoo.bench.cell import Cell
+from tlzoo.errors import InputError
 
 __all__ = [
     "MissingBaselineError",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 
-class MissingBaselineError(ValueError):
+class MissingBaselineError(InputError):
     """A table lacks a baseline row that its kind needs."""
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import printable
 
 __all__ = [
@@ -158,7 +159,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
+            raise InputError(f"cell of kind {self.kind!r}; expected one of {', '.join(KINDS)}")
         for name in ("settings", "module", "budget", "trainer", "candidates", "search", "revisions", "code", "data"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
         if not self.label:
@@ -236,9 +237,9 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if not self.metrics:
-            raise ValueError("an outcome without metrics; a protocol must return at least one")
+            raise InputError("an outcome without metrics; a protocol must return at least one")
         for name, columns in self.series.items():
             if len({len(column) for column in columns.values()}) > 1:
                 sizes = ", ".join(f"{key} {len(column)}" for key, column in columns.items())
-                raise ValueError(f"columns of series {name!r} differ in length: {sizes}")
+                raise InputError(f"columns of series {name!r} differ in length: {sizes}")
         object.__setattr__(self, "predictions", {k: np.asarray(v) for k, v in self.predictions.items()})

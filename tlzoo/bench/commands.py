@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlzoo.bench.comparison_commands import add_checking_commands
 from tlzoo.bench.suite_arguments import add_suite, planned
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     name = arguments.executor or "pool"
     if name not in EXECUTORS:
-        raise ValueError(nearest(name, EXECUTORS, kind="executor"))
+        raise InputError(nearest(name, EXECUTORS, kind="executor"))
     check_loggers(arguments.logger)
     given = arguments.workers, arguments.address
     executor = EXECUTORS[name](*given, arguments.cell_timeout or None)
@@ -146,7 +147,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     if arguments.format not in _FORMATS:
-        raise ValueError(nearest(arguments.format, _FORMATS, kind="format"))
+        raise InputError(nearest(arguments.format, _FORMATS, kind="format"))
     suite = planned(arguments)
     if arguments.format == "html":
         print(suite.report(arguments.output))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tlzoo.bench.report.lines import Line
 from tlzoo.bench.report.table_layout import number, span
 from tlzoo.bench.report.tables import Table
+from tlzoo.errors import InputError
 from tlzoo.registry import short_name
 from tlzoo.spelling import nearest
 from tlzoo.stats import (
@@ -87,12 +88,12 @@ def compare(tables: Sequence[Table], first: str, second: str) -> list[Comparison
     labels = sorted({line.label for table in tables for line in table.lines})
     for name in (first, second):
         if not any(_rows(table, name) for table in tables):
-            raise ValueError(nearest(name, labels, kind="row"))
+            raise InputError(nearest(name, labels, kind="row"))
     pairs = list(_pairs(tables, first, second))
     if not pairs:
-        raise ValueError(f"no group has one row {first!r} and one row {second!r}; rows are {', '.join(labels)}")
+        raise InputError(f"no group has one row {first!r} and one row {second!r}; rows are {', '.join(labels)}")
     if same := next((pair for pair in pairs if pair.lines[0] is pair.lines[1]), None):
-        raise ValueError(f"{first!r} and {second!r} are both the row {same.names[0]!r}; name two rows")
+        raise InputError(f"{first!r} and {second!r} are both the row {same.names[0]!r}; name two rows")
     return [Comparison(_title(pair), _answer(pair), tuple(_evidence(pair))) for pair in pairs]
 
 

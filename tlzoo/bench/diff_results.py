@@ -11,6 +11,7 @@ from typing import Any
 
 from tlzoo.bench.cell import canonical
 from tlzoo.bench.store import Store
+from tlzoo.errors import InputError, MissingFileError
 
 __all__ = ["Difference", "Figures", "difference", "read_figures"]
 
@@ -50,9 +51,9 @@ def read_figures(path: Path) -> Figures:
         try:
             cells = [(cell, _metrics(cell)) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise ValueError(f"{path} is no metrics file; tlzoo bench export SUITE --metrics writes one") from None
+            raise InputError(f"{path} is no metrics file; tlzoo bench export SUITE --metrics writes one") from None
     else:
-        raise FileNotFoundError(f"no results {path}; give a folder of results or a metrics file")
+        raise MissingFileError(f"no results {path}; give a folder of results or a metrics file")
     return {_run(cell): (cell, {name: _short(value) for name, value in metrics.items()}) for cell, metrics in cells}
 
 
@@ -66,7 +67,7 @@ def _metrics(cell: Mapping[str, Any]) -> dict[str, Any]:
     metrics: dict[str, Any] = cell["metrics"]
     numbers = all(value is None or type(value) in (int, float) for value in metrics.values())
     if not numbers or not all(isinstance(name, str) for name in names):
-        raise ValueError("no cell of a metrics file")
+        raise InputError("no cell of a metrics file")
     _run(cell)
     return metrics
 

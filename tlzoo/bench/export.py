@@ -16,6 +16,7 @@ from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.exchange_tables import as_data
 from tlzoo.bench.report.validators import judged
 from tlzoo.bench.store import Record, Store
+from tlzoo.errors import InputError
 from tlzoo.storage import replace_file
 
 __all__ = ["described", "write_metrics", "write_parquet"]
@@ -97,7 +98,7 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
 def _refuse_uncommitted(records: Mapping[Cell, Record]) -> None:
     dirty = [cell for cell, record in records.items() if str(record.provenance.get("commit") or "").endswith("+")]
     if dirty:
-        raise ValueError(
+        raise InputError(
             f"{len(dirty)} of {len(records)} cells ({dirty[0]} is the first) come from a checkout with uncommitted "
             "changes; commit them and run these cells again: results that are kept must be reproducible"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.bench.cell import Cell
+from tlzoo.errors import InputError, MissingPackageError
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def check_loggers(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in LOGGERS:
-            raise ValueError(nearest(name, LOGGERS, kind="logger"))
+            raise InputError(nearest(name, LOGGERS, kind="logger"))
         if importlib.util.find_spec(LOGGERS[name]) is None:
-            raise ImportError(f"the logger {name} needs another package: pip install tlzoo[{name}]")
+            raise MissingPackageError(f"the logger {name} needs another package: pip install tlzoo[{name}]")
 
 
 def make_loggers(cell: Cell) -> list[Logger]:

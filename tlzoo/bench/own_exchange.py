@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tlzoo.bench.suite_reader import find_suite
+from tlzoo.errors import InputError
 
 if TYPE_CHECKING:
     from tlzoo.data.tasks import Task
@@ -47,9 +48,9 @@ def exchange_suite(
     modality = few.novel.modality
     network = backbone or _BACKBONES.get(modality)
     if network is None:
-        raise ValueError(f"{task} holds {modality} items, for which there is no usual frozen network; give --backbone")
+        raise InputError(f"{task} holds {modality} items, for which there is no usual frozen network; give --backbone")
     if few.shot < 2:
-        raise ValueError(
+        raise InputError(
             f"{task} has {few.shot} labelled example of its smallest class; the curve needs two or more of each"
         )
     text = find_suite(EXCHANGE).read_text(encoding="utf-8").replace("style", "domain")

@@ -22,6 +22,7 @@ import tlzoo
 from tlzoo import registry
 from tlzoo.backbones import names
 from tlzoo.data import catalog
+from tlzoo.errors import InputError
 from tlzoo.registry import METHODS, family_of, method_class, resolve_name, short_name
 from tlzoo.space import described
 from tlzoo.storage import home, keep_file
@@ -44,7 +45,7 @@ def code_fingerprint(protocol: str = DEFAULT_PROTOCOL) -> str:
     if not protocol.startswith("tlzoo."):
         spec = importlib.util.find_spec(protocol)
         if spec is None or spec.origin is None:
-            raise ValueError(f"no protocol module {protocol!r}; give the name of an importable module")
+            raise InputError(f"no protocol module {protocol!r}; give the name of an importable module")
         files.append(Path(spec.origin))
     for file in files:
         digest.update(f"{file.name} {file.parent.name}\0".encode() + file.read_bytes())

@@ -17,6 +17,7 @@ from tlzoo.bench.execution.one_cell import execute, provenance
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.shared_extensions import changed_code
 from tlzoo.bench.store import Record, Store
+from tlzoo.errors import InputError
 
 __all__ = ["Reproduction", "find_cell", "reproduce"]
 
@@ -45,16 +46,16 @@ def find_cell(prefix: str, root: Path | None = None) -> tuple[Store, Record]:
         ValueError: there is no such cell, or there are several.
     """
     if not re.fullmatch("[0-9a-f]{1,16}", prefix):
-        raise ValueError(f"cell {prefix!r}; expected the beginning of a hash: up to 16 of the digits 0 to 9 and a to f")
+        raise InputError(f"cell {prefix!r}; expected the beginning of a hash: up to 16 of the digits 0 to 9 and a to f")
     folders = [root] if root is not None else sorted(path for path in Path("runs").glob("*") if path.is_dir())
     stems = {path.stem: folder for folder in folders for path in folder.glob(f"{prefix}*.json") if "." not in path.stem}
     found = [(Store(folder), record) for stem, folder in stems.items() if (record := Store(folder).read(stem))]
     where = ", ".join(map(str, folders)) or "runs/ (which is not here; give --store)"
     if not found:
-        raise ValueError(f"no finished cell {prefix!r} in {where}; the report lists the hashes of all cells")
+        raise InputError(f"no finished cell {prefix!r} in {where}; the report lists the hashes of all cells")
     if len(found) > 1:
         hashes = ", ".join(record.cell.hash for _, record in found)
-        raise ValueError(f"{prefix!r} is a prefix of several cells: {hashes}; give a longer one")
+        raise InputError(f"{prefix!r} is a prefix of several cells: {hashes}; give a longer one")
     return found[0]
 
 
@@ -97,7 +98,7 @@ def _check_revisions(cell: Cell, protocol: str) -> None:
         f"{name} {stored.get(name)} then, {value} now" for name, value in now.items() if stored.get(name) != value
     ]
     if changed := [*changed, *changed_code(cell)]:
-        raise ValueError(
+        raise InputError(
             f"cell {cell.hash} cannot be reproduced: {'; '.join(changed)}; check out the commit that made it"
         )
 

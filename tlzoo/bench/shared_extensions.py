@@ -10,6 +10,7 @@ from tlzoo import registry
 from tlzoo.backbones import names
 from tlzoo.bench.cell import Cell
 from tlzoo.data import catalog
+from tlzoo.errors import InputError
 from tlzoo.extensions import Extensions
 from tlzoo.user_code import import_path
 
@@ -65,7 +66,7 @@ def name_of(target: Any) -> str:
         return str(target.name)
     if name is None and (name := import_path(target)) is None:
         given = getattr(target, "__qualname__", repr(target))
-        raise ValueError(
+        raise InputError(
             f"{given} is defined in this session; register it and use its name: register_method(NAME, ...)"
         )
     return name
@@ -82,7 +83,7 @@ def changed_code(cell: Cell) -> list[str]:
         kind, _, name = used.partition(" ")
         now = (names.code_of(name) if kind == "backbone" else _KINDS[kind].code(name)).get(used)
         if now is None:
-            raise ValueError(f"cell {cell.hash} needs {used}, which no longer exists; register it first")
+            raise InputError(f"cell {cell.hash} needs {used}, which no longer exists; register it first")
         if now != then:
             changed.append(f"{used} {then} then, {now} now")
     return changed

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.bench.cell import Cell, Outcome, canonical_plain
+from tlzoo.errors import InputError, MissingFileError
 from tlzoo.spelling import printable
 from tlzoo.storage import claim, replace_file, sweep
 
@@ -156,7 +157,7 @@ class Store:
         """
         key = cell if isinstance(cell, str) else cell.hash
         if self.read(key) is None:
-            raise FileNotFoundError(f"no intact predictions of cell {key} in {self.root}; run it again")
+            raise MissingFileError(f"no intact predictions of cell {key} in {self.root}; run it again")
         with np.load(self.root / f"{key}.npz", allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
 
@@ -247,7 +248,7 @@ def _record(payload: Mapping[str, Any]) -> Record:
         and (seconds is None or isinstance(seconds, int | float))
     )
     if not well_formed:
-        raise ValueError("not written by this version of tlzoo")
+        raise InputError("not written by this version of tlzoo")
     return Record(
         cell=cell,
         metrics={name: float(value) for name, value in result["metrics"].items()},

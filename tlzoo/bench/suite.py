@@ -13,6 +13,7 @@ from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.search import Search
 from tlzoo.bench.yaml_lines import Located
 from tlzoo.data.catalog import task_revision
+from tlzoo.errors import InputError
 from tlzoo.space import Choice, read_distribution
 from tlzoo.spelling import nearest
 
@@ -335,6 +336,6 @@ class Suite:
         A group with one seed is deterministic, so more seeds would only repeat its results.
         """
         if not 1 <= count <= MOST_SEEDS:
-            raise ValueError(f"{count} seeds; expected 1 to {MOST_SEEDS:,}, the number of runs")
+            raise InputError(f"{count} seeds; expected 1 to {MOST_SEEDS:,}, the number of runs")
         groups = [replace(g, seeds=tuple(range(count))) if len(g.seeds) > 1 else g for g in self.groups]
         return replace(self, groups=tuple(groups))

@@ -19,6 +19,7 @@ from tlzoo.bench.suite import MOST_SEEDS, Group, Row, Suite
 from tlzoo.bench.trainer import read_trainer
 from tlzoo.bench.yaml_lines import Located, parse
 from tlzoo.data.specification_keys import KEYS
+from tlzoo.errors import InputError, MissingFileError
 from tlzoo.spelling import nearest
 
 __all__ = ["find_suite", "list_suites", "load_suite"]
@@ -50,10 +51,10 @@ def find_suite(name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         if not Path(name).is_file():
-            raise FileNotFoundError(f"no suite file {name}; give the path of a YAML file, or one of {list_suites()}")
+            raise MissingFileError(f"no suite file {name}; give the path of a YAML file, or one of {list_suites()}")
         return Path(name)
     if name not in list_suites():
-        raise ValueError(nearest(name, list_suites(), kind="suite"))
+        raise InputError(nearest(name, list_suites(), kind="suite"))
     return _SHIPPED / f"{name}.yaml"
 
 

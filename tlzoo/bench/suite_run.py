@@ -15,6 +15,7 @@ from tlzoo.bench.plan import Plan, make_plan
 from tlzoo.bench.planning_cache import DEFAULT_PROTOCOL
 from tlzoo.bench.store import Failure, Store
 from tlzoo.bench.suite_reader import load_suite
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def open_suite(
     """
     if task is not None:
         if suite != EXCHANGE:
-            raise ValueError(f"--task is for {EXCHANGE}; write a suite of your own to run other methods on {task}")
+            raise InputError(f"--task is for {EXCHANGE}; write a suite of your own to run other methods on {task}")
         read = load_suite(exchange_suite(task, backbone=backbone, root=root))
     else:
         read = load_suite(suite)
@@ -221,7 +222,7 @@ def choose_executor(
         return executor
     name = executor or ("in_process" if in_session(plan.cells) else "pool")
     if name not in EXECUTORS:
-        raise ValueError(nearest(name, EXECUTORS, kind="executor"))
+        raise InputError(nearest(name, EXECUTORS, kind="executor"))
     limit = plan.suite.cell_timeout if cell_timeout is None else cell_timeout
     return EXECUTORS[name](workers, address, limit or None)
 

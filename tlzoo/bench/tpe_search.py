@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tlzoo.bench.cell import Cell
+from tlzoo.errors import MissingPackageError
 from tlzoo.randomness import Stream, derived_seed
 from tlzoo.space import Choice, Distribution, read_distribution
 
@@ -31,7 +32,7 @@ def search_by_tpe(cell: Cell, evaluate: Callable[[dict[str, Any]], float]) -> No
     try:
         import optuna
     except ImportError:
-        raise ImportError("sampler: tpe needs Optuna: pip install tlzoo[optuna]") from None
+        raise MissingPackageError("sampler: tpe needs Optuna: pip install tlzoo[optuna]") from None
     space = {name: read_distribution(_listed(data)) for name, data in sorted(cell.candidates.items())}
     count = int(cell.search["trials"])
     seed = derived_seed(cell.seed, Stream.TPE, cell.method)

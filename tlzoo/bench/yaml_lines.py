@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest, printable
 
 __all__ = ["Located", "SuiteError", "parse"]
 
 
-class SuiteError(ValueError):
+class SuiteError(InputError):
     """A mistake in a suite; the message begins with file and line."""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
+
 __all__ = ["REVISION", "VIEWS", "augment"]
 
 VIEWS = ("weak", "strong")
@@ -48,7 +50,7 @@ def augment(item: Item, view: str, modality: str, random: np.random.Generator, *
         changed = _shifted(item, random, mirrored)
         return changed if view == "weak" else _cut(_operated(changed, random), random)
     if modality not in _ARRAYS:
-        raise ValueError(
+        raise InputError(
             f"no augmented views of {modality} items; use features of a frozen backbone, whose views are noise and "
             "dropout, or a method without views"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tlzoo.data.specification_keys import checked_specification, files_of
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import Extension, Extensions
 from tlzoo.spelling import nearest
 
@@ -71,7 +72,7 @@ def list_tasks(kind: Kind | None = None) -> list[str]:
     """
     kinds = {entry.kind for entry in _catalog().values()}
     if kind is not None and kind not in kinds:
-        raise ValueError(nearest(kind, kinds, kind="kind of task"))
+        raise InputError(nearest(kind, kinds, kind="kind of task"))
     if kind is None:
         return [*_catalog(), *EXTENSIONS.names()]
     return [name for name, entry in _catalog().items() if entry.kind == kind]
@@ -135,7 +136,7 @@ def load_task(name: _Named, root: _Root = None, *, kind: Kind | None = None) -> 
     task = _described(name, root) if isinstance(name, Mapping) else _derived(name, root) or _loaded(name, root)
     if kind not in (None, task.kind):
         called = name if isinstance(name, str) else task.name
-        raise ValueError(f"{called} is a task of kind {task.kind!r}; expected one of kind {kind!r}")
+        raise InputError(f"{called} is a task of kind {task.kind!r}; expected one of kind {kind!r}")
     return task
 
 
@@ -145,7 +146,7 @@ def _described(given: Mapping[str, Any], root: _Root) -> Task:
     folder = Path(root if root is not None else spec.pop("root", ".")).expanduser()
     task: Task = importlib.import_module("tlzoo.data.own.specification").task_of(spec, folder)
     if _named(task.name) is not None:
-        raise ValueError(f"{task.name!r} is a task of tlzoo; give yours a name of its own (name: ...)")
+        raise InputError(f"{task.name!r} is a task of tlzoo; give yours a name of its own (name: ...)")
     return task
 
 
@@ -159,7 +160,7 @@ def _loaded(name: str, root: _Root) -> Task:
     elif (own := EXTENSIONS.get(name)) is not None:
         return _made(own, root)
     else:
-        raise ValueError(nearest(name, [*list_tasks(), *ON_DISK], kind="task"))
+        raise InputError(nearest(name, [*list_tasks(), *ON_DISK], kind="task"))
     build = getattr(importlib.import_module(f"tlzoo.data.datasets.{entry.module}"), entry.function)
     task: Task = build(name, **entry.arguments)
     return replace(task, revision=task_revision(name))
@@ -209,10 +210,12 @@ def _made(own: Extension, root: _Root) -> Task:
         try:
             signature.bind(**given)
         except TypeError as error:
-            raise TypeError(f"{own.name}: {error}; expected a function without arguments, or with root only") from None
+            raise InputTypeError(
+                f"{own.name}: {error}; expected a function without arguments, or with root only"
+            ) from None
         made = made(**given)
     if not isinstance(made, base):
-        raise TypeError(f"{own.name} is a {type(made).__name__}; expected a task, or a function that returns one")
+        raise InputTypeError(f"{own.name} is a {type(made).__name__}; expected a task, or a function that returns one")
     task: Task = made
     return task
 
@@ -258,13 +261,13 @@ def _derived(name: str, root: _Root) -> Task | None:
     if found := _SHOTS.fullmatch(name):
         task: Any = load_task(found["task"], root)
         if task.kind != "domain":
-            raise ValueError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have shots (:Nshot)")
+            raise InputError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have shots (:Nshot)")
         few: Task = replace(task.semi_supervised(int(found["shots"])), name=name)
         return few
     if found := _LITERATURE.fullmatch(name):
         task = load_task(found["task"], root)
         if task.kind != "domain":
-            raise ValueError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have :literature")
+            raise InputError(f"{task.name} is a task of kind {task.kind!r}; only domain tasks have :literature")
         published: Task = replace(task.literature(source_draw=int(found["draws"] or 0)), name=name)
         return published
     found = _SEVERAL.fullmatch(name)
@@ -307,16 +310,16 @@ def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
     if not entry.folder_contents:
         return entry
     if root is None:
-        raise ValueError(f"{name} is read from disk; give root (--root), the folder that holds {entry.folder_contents}")
+        raise InputError(f"{name} is read from disk; give root (--root), the folder that holds {entry.folder_contents}")
     return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
 def _folder_entry(name: str, root: _Root) -> _Entry:
     source, arrow, target = name.removeprefix(_FOLDER).partition("->")
     if not (source and arrow and target) or source == target:
-        raise ValueError(f"{name!r} names no two domains; write {_FOLDER}SOURCE->TARGET")
+        raise InputError(f"{name!r} names no two domains; write {_FOLDER}SOURCE->TARGET")
     if root is None:
-        raise ValueError(f"{name} is read from disk; give root, the folder that holds {source}/ and {target}/")
+        raise InputError(f"{name} is read from disk; give root, the folder that holds {source}/ and {target}/")
     arguments = {"root": Path(root).expanduser(), "source": source, "target": target}
     return _Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
 
@@ -324,9 +327,9 @@ def _folder_entry(name: str, root: _Root) -> _Entry:
 def _xlsa17_entry(name: str, root: _Root) -> _Entry:
     dataset, _, protocol = name.removeprefix(_XLSA17).partition(":")
     if not dataset or protocol not in ("", "generalized"):
-        raise ValueError(f"{name!r} names no data set; write {_XLSA17}DATASET or {_XLSA17}DATASET:generalized")
+        raise InputError(f"{name!r} names no data set; write {_XLSA17}DATASET or {_XLSA17}DATASET:generalized")
     if root is None:
-        raise ValueError(f"{name} is read from disk; give root, the folder that holds {dataset}/res101.mat")
+        raise InputError(f"{name} is read from disk; give root, the folder that holds {dataset}/res101.mat")
     arguments = {"root": Path(root).expanduser(), "dataset": dataset, "generalized": bool(protocol)}
     return _Entry(kind="zeroshot", module="xlsa17", function="xlsa17", arguments=arguments)
 

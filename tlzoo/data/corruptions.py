@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.spelling import nearest
 
@@ -48,11 +49,11 @@ def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int = 
     [154, 154, 154]
     """
     if name not in CORRUPTIONS:
-        raise ValueError(nearest(name, CORRUPTIONS, kind="corruption"))
+        raise InputError(nearest(name, CORRUPTIONS, kind="corruption"))
     if severity not in SEVERITIES:
-        raise ValueError(f"severity {severity}; expected a whole number from 1 to 5")
+        raise InputError(f"severity {severity}; expected a whole number from 1 to 5")
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
-        raise ValueError(
+        raise InputError(
             f"pictures of shape {images.shape} and type {images.dtype}; expected uint8 (N, H, W, C), C being 1 or 3"
         )
     function, strengths = CORRUPTIONS[name]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.data.example_set import content_hash
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["EpisodeIndices", "EpisodeList", "EpisodeSampler"]
@@ -66,7 +67,7 @@ class EpisodeList:
             ValueError: ``shot`` is below 1 or more than there are.
         """
         if not 1 <= shot <= self.shot:
-            raise ValueError(f"{shot} shots of episodes with {self.shot}; expected 1 to {self.shot}")
+            raise InputError(f"{shot} shots of episodes with {self.shot}; expected 1 to {self.shot}")
         if shot == self.shot:
             return self
 
@@ -124,12 +125,12 @@ class EpisodeSampler:
         superclasses: NDArray[Any] | None = None,
     ) -> None:
         if way < 2 or shot < 1 or query < 1:
-            raise ValueError(f"way {way}, shot {shot}, query {query}; expected at least 2, 1 and 1")
+            raise InputError(f"way {way}, shot {shot}, query {query}; expected at least 2, 1 and 1")
         for what, column in (("domains", domains), ("superclasses", superclasses)):
             if column is not None and len(column) != len(labels):
-                raise ValueError(f"{len(column)} {what} for {len(labels)} labels; expected one each")
+                raise InputError(f"{len(column)} {what} for {len(labels)} labels; expected one each")
         if dirichlet is not None and dirichlet <= 0:
-            raise ValueError(f"dirichlet {dirichlet}; expected a number > 0, or None for balanced queries")
+            raise InputError(f"dirichlet {dirichlet}; expected a number > 0, or None for balanced queries")
         self.way, self.shot, self.query, self.seed, self.dirichlet = way, shot, query, seed, dirichlet
         self.stream = stream
         self._members, self._filled = _by_class(labels)
@@ -148,7 +149,7 @@ class EpisodeSampler:
     def stack(self, first: int, count: int) -> EpisodeIndices:
         """Return ``count`` episodes from step ``first`` on, as arrays with a leading dimension."""
         if count < 1:
-            raise ValueError(f"{count} episodes; expected at least one")
+            raise InputError(f"{count} episodes; expected at least one")
         blocks = range(first // _BLOCK, (first + count - 1) // _BLOCK + 1)
         skipped = first - blocks[0] * _BLOCK
         drawn = zip(*(self._block(block) for block in blocks), strict=True)
@@ -221,7 +222,7 @@ class EpisodeSampler:
             left = counts - support
         usable: NDArray[np.bool_] = (support >= self.shot) & (left >= self.query)
         if self.dirichlet is not None and usable.any() and left[usable].max() <= self.query:
-            raise ValueError(
+            raise InputError(
                 f"dirichlet {self.dirichlet} has no effect: a class has {self.query} examples for queries at most, and "
                 f"query {self.query} asks for all of them; lower query"
             )
@@ -234,7 +235,7 @@ class EpisodeSampler:
             wanted = f"{self.shot} + {self.query} examples"
             if self._domains is not None:
                 wanted = f"{self.shot} examples in one domain and {self.query} in the others"
-            raise ValueError(
+            raise InputError(
                 f"{self.way}-way episodes need {self.way} classes with {wanted}; "
                 f"{len(eligible)} of {len(self._members)} classes have them; lower way, shot or query"
             )
@@ -251,7 +252,7 @@ class EpisodeSampler:
         large = np.flatnonzero(counts >= self.way)
         if not len(large):
             most = names[counts.argmax()]
-            raise ValueError(
+            raise InputError(
                 f"{self.way}-way episodes within a superclass need {self.way} of its classes; the largest, {most}, has "
                 f"{counts.max()} with enough examples; lower way, shot or query"
             )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.inputs import Indices, Inputs, Parts, Rows, as_inputs, detached
 from tlzoo.labels import as_column, class_labels
 from tlzoo.types import Examples, Modality, is_withheld
@@ -103,7 +104,7 @@ class ExampleSet:
         """
         given = np.asarray(indices)
         if given.dtype == bool and given.shape != (len(self),):
-            raise ValueError(f"a mask of shape {given.shape} for {len(self)} examples; expected one entry each")
+            raise InputError(f"a mask of shape {given.shape} for {len(self)} examples; expected one entry each")
         indices = np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
 
         def pick(column: Any) -> Any:
@@ -134,7 +135,7 @@ class ExampleSet:
         Memory maps of at most 256 MiB are read into memory, because many steps on a slow file system would be slow.
         """
         if len(inputs) != len(self):
-            raise ValueError(f"{len(inputs)} inputs for {len(self)} examples; expected one each")
+            raise InputError(f"{len(inputs)} inputs for {len(self)} examples; expected one each")
         if isinstance(inputs, np.memmap) and inputs.nbytes <= _IN_MEMORY_BYTES:
             inputs = np.array(inputs)
         return self._changed(inputs=inputs, modality=modality)
@@ -157,7 +158,7 @@ class ExampleSet:
         for name in ("labels", "domains"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if (ours is None) != (theirs is None):
-                raise ValueError(f"only one of the two sets to join has {name}; give both or neither")
+                raise InputError(f"only one of the two sets to join has {name}; give both or neither")
             columns[name] = None if ours is None else np.concatenate([ours, theirs])
         for name in ("targets", "attributes"):
             ours, theirs = getattr(self, name), getattr(other, name)
@@ -246,7 +247,7 @@ def _column(column: Any, size: int, *, what: str) -> NDArray[Any]:
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if not column.ndim or len(column) != size:
-        raise ValueError(f"{what} has {column.size} entries for {size} inputs; expected one each")
+        raise InputError(f"{what} has {column.size} entries for {size} inputs; expected one each")
     array: NDArray[Any] = column
     return array
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, EpisodeTask, Task, ZeroShotTask
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["DRAWS", "MOST_SHOTS", "few_labels", "few_of", "names_of"]
@@ -37,7 +38,7 @@ def few_of(name: str, task: Task) -> EpisodeTask:
     elif isinstance(task, ZeroShotTask) and task.development is not None:
         pool, test, base = task.development, task.test, task.development
     else:
-        raise ValueError(
+        raise InputError(
             f"{name}: {task.name} is a task of kind {task.kind!r} without labelled examples beside its test; expected "
             "a domain task, or a zero-shot task with a development set"
         )
@@ -51,7 +52,7 @@ def names_of(name: str, task: Task) -> ZeroShotTask:
         ValueError: it is no domain task, or holds no texts.
     """
     if not isinstance(task, DomainTask) or task.target_test.modality != "text":
-        raise ValueError(f"{name}: {task.name} is no domain task of texts, whose classes names could describe alone")
+        raise InputError(f"{name}: {task.name} is no domain task of texts, whose classes names could describe alone")
     nothing = np.empty(0, dtype=np.int64)
     return ZeroShotTask(
         name=name,
@@ -93,12 +94,12 @@ def few_labels(
         ValueError: pool or test have no labels, or there is a class without an example in the pool.
     """
     if pool.labels is None or test.labels is None:
-        raise ValueError(f"{name}: {'the pool' if pool.labels is None else 'the test'} has no labels; give labels")
+        raise InputError(f"{name}: {'the pool' if pool.labels is None else 'the test'} has no labels; give labels")
     way = way or len(class_names)
     counts = np.bincount(pool.labels[pool.labels >= 0], minlength=way)
     if not counts.all():
         lacking = class_names[int(counts.argmin())]
-        raise ValueError(f"{name}: no labelled example of {lacking!r} to draw from; every class needs one")
+        raise InputError(f"{name}: no labelled example of {lacking!r} to draw from; every class needs one")
     shot = min(MOST_SHOTS, int(counts.min()))
     pool, test = _labelled(pool), _labelled(test)
     assert pool.labels is not None

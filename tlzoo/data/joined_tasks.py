@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.errors import InputError
 
 __all__ = ["united"]
 
@@ -33,7 +34,7 @@ def united(sets: Mapping[str, ExampleSet]) -> ExampleSet:
     """
     if len({examples.modality for examples in sets.values()}) != 1:
         kinds = ", ".join(f"{name} of {examples.modality}" for name, examples in sets.items()) or "no set"
-        raise ValueError(f"{kinds}; expected sets of one modality")
+        raise InputError(f"{kinds}; expected sets of one modality")
     names = list(dict.fromkeys(target for examples in sets.values() for target in examples.targets))
     whole = next(iter(sets.values()))
     return replace(
@@ -52,7 +53,7 @@ def _column(name: str, sets: Mapping[str, ExampleSet]) -> NDArray[Any]:
     shapes = {(column.dtype.kind == "f", column.shape[1:]) for column in known}
     if len(shapes) > 1:
         several = " and ".join(sorted({f"{column.dtype} {column.shape[1:]}" for column in known}))
-        raise ValueError(f"target {name!r} is of several types and shapes, {several}; expected one")
+        raise InputError(f"target {name!r} is of several types and shapes, {several}; expected one")
     ((are_values, shape),) = shapes
     wide = known[0].dtype if are_values else np.dtype(np.float64)
     parts = [

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask, Task
+from tlzoo.errors import InputError, InputTypeError
 
 __all__ = ["pooled_adaptation"]
 
@@ -31,13 +32,13 @@ def pooled_adaptation(
     """
     domains = [*sources, *targets]
     if twice := sorted({domain for domain in domains if domains.count(domain) > 1}):
-        raise ValueError(f"{name!r} names {', '.join(twice)} twice; a domain is one source or one target")
+        raise InputError(f"{name!r} names {', '.join(twice)} twice; a domain is one source or one target")
     of_source = [_checked(load(source, targets[0])) for source in sources]
     of_target = [of_source[0], *(_checked(load(sources[0], target)) for target in targets[1:])]
     first = of_source[0]
     for task in (*of_source, *of_target):
         if task.class_names != first.class_names:
-            raise ValueError(
+            raise InputError(
                 f"{first.name} and {task.name} differ in classes; only domains with the same classes can be pooled"
             )
 
@@ -59,5 +60,5 @@ def pooled_adaptation(
 
 def _checked(task: Task) -> DomainTask:
     if not isinstance(task, DomainTask):
-        raise TypeError(f"{task.name} is a task of kind {task.kind!r}; only domains of domain tasks can be pooled")
+        raise InputTypeError(f"{task.name} is a task of kind {task.kind!r}; only domains of domain tasks can be pooled")
     return task

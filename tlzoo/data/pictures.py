@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.storage.contents import content_hashes
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class ImageFiles:
     def _read(self, index: int) -> NDArray[np.uint8]:
         picture = np.asarray(fitted(open_picture(self.files[index]), self.size))
         if _stamp(self.files[index]) != self._stamps[index]:  # the checksum of the set no longer holds
-            raise ValueError(f"{self.files[index]} changed after the set was loaded; load it again")
+            raise InputError(f"{self.files[index]} changed after the set was loaded; load it again")
         return picture
 
     def take(self, indices: NDArray[np.int64]) -> ImageFiles:
@@ -141,7 +142,7 @@ def _opened(file: Path) -> Iterator[Image]:
         with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as opened:
             yield opened
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
+        raise InputError(f"{file} cannot be read as an image ({error}); replace or remove it") from error
 
 
 def colored(image: Image) -> Image:
@@ -153,7 +154,7 @@ def colored(image: Image) -> Image:
         deep = np.asarray(image, dtype=np.float64)
         return Image.fromarray(np.rint(deep / 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError(f"values of mode {image.mode} have no known range; store 8 or 16 bits per channel")
+        raise InputError(f"values of mode {image.mode} have no known range; store 8 or 16 bits per channel")
     if image.has_transparency_data:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
@@ -189,7 +190,7 @@ def subfolders(folder: Path) -> tuple[str, ...]:
         ValueError: it is not a folder, or a link in it is broken.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; expected root/domain/class/*.jpg")
+        raise InputError(f"{folder} is not a folder; expected root/domain/class/*.jpg")
     return tuple(sorted(path.name for path in _entries(folder) if path.is_dir()))
 
 
@@ -212,7 +213,7 @@ def _entries(folder: Path) -> Iterator[Path]:
         if path.name.startswith(".") or path.name.lower() in _JUNK:
             continue
         if path.is_symlink() and not path.exists():
-            raise ValueError(f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove it")
+            raise InputError(f"{path} is a link to {os.readlink(path)}, which does not exist; fix or remove it")
         yield path
 
 

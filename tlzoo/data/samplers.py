@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["BalancedSampler", "BatchSampler"]
@@ -29,7 +30,7 @@ class BatchSampler:
         self, size: int, batch_size: int, *, seed: int, stream: Stream = Stream.BATCHES, key: tuple[int, ...] = ()
     ) -> None:
         if size < 1 or batch_size < 1:
-            raise ValueError(f"{size} examples in batches of {batch_size}; expected at least one of each")
+            raise InputError(f"{size} examples in batches of {batch_size}; expected at least one of each")
         self.size, self.batch_size = size, min(batch_size, size)
         self.seed, self.stream, self.key = seed, stream, key
         self._pass, self._order = -1, np.empty(0, dtype=np.int64)
@@ -67,7 +68,7 @@ class BalancedSampler:
     ) -> None:
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         if batch_size < len(members):
-            raise ValueError(
+            raise InputError(
                 f"batches of {batch_size} for {len(members)} groups; expected at least one example of each"
             )
         shares = [len(part) for part in np.array_split(np.arange(batch_size), len(members))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["KEYS", "checked_specification", "files_of"]
@@ -37,11 +38,11 @@ def checked_specification(spec: Mapping[str, Any]) -> dict[str, Any]:
     kind = spec.get("kind")
     if kind not in KEYS:
         if kind is None:
-            raise ValueError(f"a task without kind; expected one of {', '.join(KEYS)}")
-        raise ValueError(nearest(str(kind), KEYS, kind="kind"))
+            raise InputError(f"a task without kind; expected one of {', '.join(KEYS)}")
+        raise InputError(nearest(str(kind), KEYS, kind="kind"))
     for key in spec:
         if key not in KEYS[kind]:
-            raise ValueError(nearest(str(key), KEYS[kind], kind=f"key of a {kind} task"))
+            raise InputError(nearest(str(key), KEYS[kind], kind=f"key of a {kind} task"))
     return {str(key): value for key, value in spec.items()}
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from tlzoo.data.episodes import EpisodeSampler
+from tlzoo.errors import InputError
 from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["VariedSampler"]
@@ -45,7 +46,7 @@ class VariedSampler:
     ) -> None:
         shapes = list(itertools.product(_several(ways), _several(shots)))
         if not shapes:
-            raise ValueError(f"ways {ways} and shots {shots}; expected at least one of each")
+            raise InputError(f"ways {ways} and shots {shots}; expected at least one of each")
         self.samplers, self.seed = [make(way, shot) for way, shot in shapes], seed
 
     def at(self, step: int) -> EpisodeSampler:

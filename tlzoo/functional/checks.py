@@ -9,6 +9,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
+from tlzoo.errors import InputError
 from tlzoo.functional.precision import at_least_float32
 
 __all__ = [
@@ -36,7 +37,7 @@ def check_choice(value: str, choices: Iterable[str], *, what: str) -> None:
     """
     choices = tuple(choices)
     if value not in choices:
-        raise ValueError(f"unknown {what} {value!r}; expected {', '.join(choices[:-1])} or {choices[-1]}")
+        raise InputError(f"unknown {what} {value!r}; expected {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "features") -> tuple[Tensor, Tensor]:
@@ -46,17 +47,17 @@ def check_pair(source: Tensor, target: Tensor, *, least: int = 1, what: str = "f
         ValueError: they are not two matrices, differ in width, or one has fewer than ``least`` rows.
     """
     if source.ndim != 2 or target.ndim != 2:
-        raise ValueError(
+        raise InputError(
             f"source and target {what} have shapes {tuple(source.shape)} and {tuple(target.shape)}; "
             "expected (N, D) and (M, D)"
         )
     if source.shape[1] != target.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"source and target {what} differ in width: {source.shape[1]} and {target.shape[1]}; "
             "use one backbone for both"
         )
     if min(len(source), len(target)) < least:
-        raise ValueError(
+        raise InputError(
             f"source and target {what} have {len(source)} and {len(target)} rows; expected {least} or more a side"
         )
     return at_least_float32(source), at_least_float32(target)
@@ -70,7 +71,7 @@ def check_positive_definite(values: Tensor, *, what: str = "the matrix") -> None
     """
     lowest, highest = float(values[0]), float(values[-1])
     if lowest <= len(values) * torch.finfo(values.dtype).eps * highest:
-        raise ValueError(
+        raise InputError(
             f"{what} is singular: its eigenvalues range from {lowest:.3g} to {highest:.3g}; add to its diagonal "
             "(regularization), or give more examples than dimensions"
         )
@@ -86,7 +87,7 @@ def check_counts(*, low: int = 1, **settings: object) -> None:
     """
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
-            raise ValueError(f"{name} {value!r}; expected at least {low}, an integer")
+            raise InputError(f"{name} {value!r}; expected at least {low}, an integer")
 
 
 def check_flags(**settings: object) -> None:
@@ -100,7 +101,7 @@ def check_flags(**settings: object) -> None:
     for name, value in settings.items():
         is_flag = isinstance(value, bool)
         if not is_flag:
-            raise ValueError(f"{name} {value!r}; expected True or False")
+            raise InputError(f"{name} {value!r}; expected True or False")
 
 
 def check_at_least(low: float, **settings: object) -> None:
@@ -144,7 +145,7 @@ def check_shares(*, above_zero: bool = False, below_one: bool = False, **setting
 def _check_numbers(settings: Mapping[str, object], holds: Callable[[float], bool], expected: str) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, Real) or not holds(float(value)):
-            raise ValueError(f"{name} {value!r}; expected {expected}")
+            raise InputError(f"{name} {value!r}; expected {expected}")
 
 
 def read_value(value: Tensor) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.lit.resuming import Resumable
 
@@ -34,7 +35,7 @@ class Answering(Resumable):
             ValueError: the module does not know its data, or items are of another kind.
         """
         if self.facts is None:
-            raise ValueError(
+            raise InputError(
                 f"{type(self).__name__} does not know what its inputs are: build it with for_data, train or test it "
                 "with a tlzoo data module, or set module.facts = tlzoo.lit.DataFacts(modality=...)"
             )
@@ -53,4 +54,6 @@ class Answering(Resumable):
         Raises:
             TypeError: the module needs more than inputs to answer.
         """
-        raise TypeError(f"{type(self).__name__} answers only with a support set; use predict, or export its backbone")
+        raise InputTypeError(
+            f"{type(self).__name__} answers only with a support set; use predict, or export its backbone"
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import is_import_path
 from tlzoo.methods.base import Method
 from tlzoo.registry import METHODS, accepted_settings, create_method, family_of, method_class, resolve_name
@@ -45,16 +46,16 @@ def as_method(
     """
     if isinstance(method, Method):
         if not isinstance(method, module.takes):
-            raise TypeError(_misplaced(type(method), method.name, module))
+            raise InputTypeError(_misplaced(type(method), method.name, module))
         return method
     if not isinstance(method, str):
         name = getattr(method, "__name__", type(method).__name__)
-        raise TypeError(f"method {name} is no name and no method; give an object, {name}(...), or 'module:{name}'")
+        raise InputTypeError(f"method {name} is no name and no method; give an object, {name}(...), or 'module:{name}'")
     full = "+".join(_in_families(part.strip(), module.families) for part in method.split("+"))
     cls = method_class(full)
     families = set(module.families) if is_import_path(full) else {family_of(part) for part in full.split("+")}
     if not issubclass(cls, module.takes) or not families & set(module.families):
-        raise ValueError(_misplaced(cls, full, module))
+        raise InputError(_misplaced(cls, full, module))
     return create_method(full, **accepted_settings(full, **shape) | dict(settings or {}))
 
 

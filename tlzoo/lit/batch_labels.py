@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.labels import class_labels
 from tlzoo.types import DomainBatch, Episode, Examples, Sees, is_withheld
 
@@ -48,7 +49,7 @@ def _checked(batch: Any, sees: Collection[Sees], num_classes: int | None) -> Any
         support, query = (_of_episodes(batch, name) for name in ("support", "query"))
         return replace(batch, support_labels=support, query_labels=query)
     expected = "a DomainBatch, Examples or an Episode of tlzoo.types"
-    raise TypeError(f"a batch of type {type(batch).__name__}; expected {expected}, as the data modules give")
+    raise InputTypeError(f"a batch of type {type(batch).__name__}; expected {expected}, as the data modules give")
 
 
 def _examples(part: Examples | None, what: str, num_classes: int | None) -> Examples | None:
@@ -61,9 +62,9 @@ def _examples(part: Examples | None, what: str, num_classes: int | None) -> Exam
 def _of_episodes(batch: Episode, part: str) -> Tensor:
     what, labels = f"{part}_labels", getattr(batch, f"{part}_labels")
     if labels is None:
-        raise ValueError(f"{what} are None, and training needs them; give an Episode its {what}")
+        raise InputError(f"{what} are None, and training needs them; give an Episode its {what}")
     labels = class_labels(labels, num_classes=batch.way, complete=True, dims=2, what=what)
     expected = tuple(getattr(batch, part).shape[:2])
     if tuple(labels.shape) != expected:
-        raise ValueError(f"{what} of shape {tuple(labels.shape)}; expected {expected}, one for each {part} item")
+        raise InputError(f"{what} of shape {tuple(labels.shape)}; expected {expected}, one for each {part} item")
     return labels

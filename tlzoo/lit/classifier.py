@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError
 from tlzoo.lit.module import TransferModule
 from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.scoring import ClassScores, scorer
@@ -79,5 +80,5 @@ class Classifier(TransferModule):
             ValueError: there are none.
         """
         if batch.labels is None:
-            raise ValueError("examples without labels cannot be scored; use trainer.predict to get predictions only")
+            raise InputError("examples without labels cannot be scored; use trainer.predict to get predictions only")
         return batch.labels

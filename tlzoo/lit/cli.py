@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
 from tlzoo import lit
+from tlzoo.errors import InputError
 from tlzoo.lit.data import MultitaskData, TaskData, ZeroShotData
 from tlzoo.lit.data.loaders import without_leaf_warning
 from tlzoo.lit.module import TransferModule
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``tlzoo``; by default those of the process.
 
     Raises:
-        ValueError: the user made a mistake; the message is one line.
+        InputError: the user made a mistake; the message is one line.
         SystemExit: after ``--help`` and ``--print_config``, with status 0.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -53,15 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "ignore", category=DeprecationWarning, module=r"pytorch_lightning\.cli|jsonargparse"
             )
             cli = _Command(words[1:] if words[:1] == ["fit"] else words)
-        trainer, module, data = cli.trainer, cli.model, cli.datamodule
-        with without_leaf_warning():
-            if module.learns:
-                trainer.fit(module, datamodule=data, ckpt_path=cli.config.get("ckpt_path"))
-            results = trainer.test(module, datamodule=data, verbose=False)
-    except (ArgumentError, TypeError, ValueError) as error:
-        if not isinstance(error, ArgumentError) and not _is_mistake(error):
-            raise
-        raise ValueError(_one_line(str(error))) from None
+    except (ArgumentError, TypeError, ValueError) as error:  # the parser, or a class, refuses what the config says
+        raise InputError(_one_line(str(error))) from error
+    trainer, module, data = cli.trainer, cli.model, cli.datamodule
+    with without_leaf_warning():
+        if module.learns:
+            trainer.fit(module, datamodule=data, ckpt_path=cli.config.get("ckpt_path"))
+        results = trainer.test(module, datamodule=data, verbose=False)
     metrics = {name: value for result in results for name, value in result.items()}
     width = max(map(len, metrics), default=0)
     for name, value in metrics.items():
@@ -129,12 +127,6 @@ _FROM_DATA: dict[str, Callable[[TaskData[Any]], Any]] = {
 
 
 _UNION = "Does not validate against any of the Union subtypes"
-
-
-def _is_mistake(error: Exception) -> bool:
-    """Return whether our own code raised an error, directly or inside the parser."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(frames[-1].f_globals.get("__name__", "")).startswith("tlzoo.") or str(error).startswith(_UNION)
 
 
 def _one_line(message: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from tlzoo.lit.module import TransferModule
@@ -44,11 +45,13 @@ def export(module: TransferModule, path: str | os.PathLike[str], example: Any) -
     """
     file = Path(path).expanduser()
     if file.suffix not in _SUFFIXES:
-        raise ValueError(f"{file.name} ends in {file.suffix!r}; expected one of {', '.join(_SUFFIXES)}")
+        raise InputError(f"{file.name} ends in {file.suffix!r}; expected one of {', '.join(_SUFFIXES)}")
     if file.exists():
         raise FileExistsError(f"{file} exists; choose a new file")
     if file.suffix == ".onnx" and (missing := [n for n in ("onnx", "onnxscript") if not importlib.util.find_spec(n)]):
-        raise ImportError(f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}; or write a .pt2 file")
+        raise MissingPackageError(
+            f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}; or write a .pt2 file"
+        )
     program, inputs = _program(module, example)
     shapes = ({0: torch.export.Dim("items", min=1)},)
     with torch.no_grad():
@@ -79,10 +82,10 @@ class _Program(nn.Module):
 def _program(module: TransferModule, example: Any) -> tuple[_Program, Tensor]:
     """Return the program and two raw items for a trace: with one, the number of items would be taken for a constant."""
     if module.facts is None:
-        raise ValueError(f"{type(module).__name__} does not know its data; train or test it with a data module first")
+        raise InputError(f"{type(module).__name__} does not know its data; train or test it with a data module first")
     inputs, modality = module.facts.inputs(example)
     if modality == "text" or not len(inputs):
-        raise ValueError("texts cannot be exported; expected pictures, series or features, at least one")
+        raise InputError("texts cannot be exported; expected pictures, series or features, at least one")
     frozen = None
     if module.facts.features is not None and modality != "features":
         frozen = create_backbone(module.facts.backbone_name()).eval().requires_grad_(False)

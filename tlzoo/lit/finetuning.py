@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.classifier import Classifier
@@ -99,7 +100,7 @@ class FineTuning(OnBackbone, Classifier):
             raise self._unfreezing()
 
     def _unfreezing(self) -> ValueError:
-        return ValueError(
+        return InputError(
             f"{self.method_name} changes which parameters train as training goes on, which DDP does not follow; train "
             "it on one device, or use finetuning/layerwise"
         )

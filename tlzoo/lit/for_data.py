@@ -9,6 +9,7 @@ from torch import nn
 
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.from_example import settings_from
+from tlzoo.errors import InputError
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.types import Backbone
 
@@ -59,7 +60,7 @@ def _backbone_of(
     examples = next(iter(data.task.sets().values()))
     if backbone is None:
         if examples.modality != "features":
-            raise ValueError(
+            raise InputError(
                 f"{data.task.name} has {examples.modality} items; give backbone=NAME for a network to train, or "
                 f"features=NAME to {type(data).__name__} for features of a frozen one"
             )

@@ -16,6 +16,7 @@ from tlzoo.data.augment import REVISION, VIEWS
 from tlzoo.data.augmented_views import AugmentedInputs
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import Task, ZeroShotTask
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.types import Backbone
 
 __all__ = ["encode_prompts", "mean_direction", "view_features", "with_features", "with_tokens"]
@@ -59,7 +60,7 @@ def view_features(
         ValueError: ``copies`` is below 1, or there are no views of this kind of examples.
     """
     if copies < 1:
-        raise ValueError(f"{copies} views of each kind; expected at least one")
+        raise InputError(f"{copies} views of each kind; expected at least one")
     network = _network(backbone, examples)
     store = cache or FeatureCache()
     raw, indices, checksum = examples.base
@@ -81,7 +82,7 @@ def with_tokens(task: T, encoder: Backbone) -> T:
         TypeError: the encoder has no tokens; only those of ``sentence:`` do.
     """
     if not isinstance(encoder, SentenceEncoder):
-        raise TypeError(f"{encoder.name} has no tokens; expected a backbone sentence:NAME or sentence:FOLDER")
+        raise InputTypeError(f"{encoder.name} has no tokens; expected a backbone sentence:NAME or sentence:FOLDER")
 
     def tokenized(examples: ExampleSet) -> ExampleSet:
         tokens = encoder.tokens(examples.inputs[np.arange(len(examples))])
@@ -106,9 +107,9 @@ def encode_prompts(
         ValueError: a template lacks ``{}``, there is no prompt, or the task does not have a wording.
     """
     if not templates or not wordings:
-        raise ValueError(f"{len(templates)} templates and {len(wordings)} wordings; expected at least one of each")
+        raise InputError(f"{len(templates)} templates and {len(wordings)} wordings; expected at least one of each")
     if bad := [template for template in templates if template.count("{}") != 1]:
-        raise ValueError(f"template {bad[0]!r}: expected one {{}} for the text of a class")
+        raise InputError(f"template {bad[0]!r}: expected one {{}} for the text of a class")
     network = create_backbone(backbone) if isinstance(backbone, str) else backbone
     store = cache or FeatureCache()
     found = {}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError
 from tlzoo.nn.network import Network
 from tlzoo.nn.preparation import Side
 from tlzoo.types import Examples, Prediction
@@ -59,7 +60,7 @@ def _together(parts: Mapping[str, Any]) -> Any:
         return [text for part in parts.values() for text in part]
     for name, inputs in others:
         if inputs.shape[1:] != whole.shape[1:]:
-            raise ValueError(
+            raise InputError(
                 f"{first} and {name} inputs differ in shape: {tuple(whole.shape[1:])} and {tuple(inputs.shape[1:])}; "
                 'resize them, or use batch_statistics="per_domain"'
             )

@@ -14,6 +14,7 @@ from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, Paralle
 from torch import Tensor, nn
 
 from tlzoo.data.tasks import Task
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional import gather_with_gradient
 from tlzoo.lit.answering import Answering
 from tlzoo.lit.batch_labels import with_checked_labels
@@ -81,7 +82,7 @@ class TransferModule(Answering):
             ValueError: the module has no network that could hold it.
         """
         if not (networks := self._networks()):
-            raise ValueError(
+            raise InputError(
                 f"{type(self).__name__} has no network that could hold a transform or a scale of features; prepare the "
                 "features of the task, or give the module a tlzoo.nn.Network"
             )
@@ -154,7 +155,7 @@ class TransferModule(Answering):
             if not missing or "missing" not in str(error):
                 raise
             again = ", ".join(f"{name}=..." for name in missing)
-            raise TypeError(
+            raise InputTypeError(
                 f"the checkpoint was written by a {cls.__name__} that was built from objects, and holds their weights "
                 f"alone; pass the same objects again: load_from_checkpoint(path, {again})"
             ) from error
@@ -202,7 +203,7 @@ class TransferModule(Answering):
         """
         groups = self.parameter_groups()
         if not groups:
-            raise ValueError(
+            raise InputError(
                 f"{type(self).__name__} has nothing to train: neither the backbone nor {self.method_name} has "
                 "trainable parameters; call trainer.test without trainer.fit"
             )
@@ -221,7 +222,7 @@ class TransferModule(Answering):
         if self._total_steps is None:
             self._total_steps = float(self.trainer.estimated_stepping_batches)
             if self._total_steps == float("inf"):
-                raise ValueError("schedules need the length of the training; give the Trainer max_steps or max_epochs")
+                raise InputError("schedules need the length of the training; give the Trainer max_steps or max_epochs")
         return min(step / self._total_steps, 1.0)
 
     def on_fit_start(self) -> None:
@@ -240,7 +241,7 @@ class TransferModule(Answering):
         shards = isinstance(strategy, ParallelStrategy) and not replicates
         if shards:
             name = getattr(strategy, "strategy_name", None) or type(strategy).__name__
-            raise ValueError(
+            raise InputError(
                 f"strategy {name!r} shards the parameters, and {type(self).__name__} needs all of them in every "
                 'process; give the Trainer strategy="ddp", or one device'
             )

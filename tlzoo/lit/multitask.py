@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tlzoo.data.tasks import Target
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_choice, check_flags
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.for_data import OnBackbone
@@ -87,14 +88,14 @@ class Multitask(OnBackbone, TransferModule):
         check_flags(monitor=monitor)
         check_choice(space, ("parameters", "features"), what="space")
         if sharing not in SHARING:
-            raise ValueError(nearest(sharing, SHARING, kind="sharing architecture"))
+            raise InputError(nearest(sharing, SHARING, kind="sharing architecture"))
         self.method = as_method(method, type(self), method_settings, num_tasks=len(targets))
         self.space, self.monitor = space, monitor
         self.sharing = SHARING[sharing](
             as_backbone(backbone, backbone_settings), self.tasks, **dict(sharing_settings or {})
         )
         if self.method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
-            raise ValueError(
+            raise InputError(
                 f"{self.method_name} weights the gradients of shared parameters, but with sharing={sharing!r} on this "
                 "backbone the tasks share nothing that trains; set sharing_settings={'bottleneck': 256}, or choose "
                 "another architecture"
@@ -218,7 +219,7 @@ class Multitask(OnBackbone, TransferModule):
             losses[task] = head.loss(output[present], labels[present]) if bool(present.any()) else None
         by_task = {task: loss for task, loss in losses.items() if loss is not None}
         if not by_task:
-            raise ValueError("no task has a label in this batch; drop such inputs from the training set")
+            raise InputError("no task has a label in this batch; drop such inputs from the training set")
         return by_task
 
     def _head(self, task: str) -> TaskHead:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.sentence import SentenceEncoder
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional import mean_over_processes
 from tlzoo.functional.checks import check_choice, check_counts
 from tlzoo.lit.arguments import as_backbone, as_method, objects
@@ -87,7 +88,7 @@ class OneShot(OnBackbone, TransferModule):
         self.method = as_method(method, type(self), method_settings, **shape)
         if isinstance(self.method, MetaLearner):
             if way is None:
-                raise ValueError(f"{type(self.method).__name__} adapts a head with one output per class; set way")
+                raise InputError(f"{type(self.method).__name__} adapts a head with one output per class; set way")
             self.head = nn.Linear(self.backbone.num_features, way)
             self.method.prepare(self.network)
         self.scores = EpisodeScores()
@@ -276,7 +277,7 @@ class OneShot(OnBackbone, TransferModule):
         if isinstance(batch, Tensor):
             return batch
         if not isinstance(self.backbone, SentenceEncoder):
-            raise TypeError(
+            raise InputTypeError(
                 f"{self.backbone.name} takes no texts; train on features of a text encoder, or with a backbone "
                 "sentence:NAME"
             )

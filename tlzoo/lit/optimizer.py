@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_at_least, check_flags, check_positive, check_shares
 from tlzoo.spelling import nearest
 
@@ -43,9 +44,9 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         if self.name not in _OPTIMIZERS:
-            raise ValueError(nearest(self.name, _OPTIMIZERS, kind="optimizer"))
+            raise InputError(nearest(self.name, _OPTIMIZERS, kind="optimizer"))
         if self.schedule not in _SCHEDULES:
-            raise ValueError(nearest(self.schedule, _SCHEDULES, kind="schedule"))
+            raise InputError(nearest(self.schedule, _SCHEDULES, kind="schedule"))
         check_positive(lr=self.lr)
         check_at_least(0, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay)
         check_shares(below_one=True, momentum=self.momentum)
@@ -64,7 +65,7 @@ class OptimizerSettings:
         known = [f.name for f in fields(cls)]
         for name in given:
             if name not in known:
-                raise ValueError(nearest(name, known, kind="optimizer setting"))
+                raise InputError(nearest(name, known, kind="optimizer setting"))
         return cls(**given)
 
     def build(self, groups: list[dict[str, Any]]) -> Optimizer:

@@ -17,6 +17,7 @@ from tlzoo.backbones import create_backbone
 from tlzoo.backbones.extraction import extract
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.pictures import ImageFiles
+from tlzoo.errors import InputError
 from tlzoo.functional.precision import at_least_float32
 from tlzoo.inputs import Indices, Inputs, as_inputs
 from tlzoo.types import Modality
@@ -133,7 +134,7 @@ class DataFacts:
             ValueError: it was given as an object.
         """
         if not self.features:
-            raise ValueError(
+            raise InputError(
                 "the frozen backbone was given as an object, which is not stored with the module; pass its features "
                 "(N, D), or train on features=NAME"
             )

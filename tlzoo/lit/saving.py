@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import tlzoo
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.wrapped import Wrapped
+from tlzoo.errors import InputError, MissingFileError
 from tlzoo.methods.base import Method
 from tlzoo.nn.network import Network
 from tlzoo.storage.files import commit, draft_name
@@ -53,7 +54,7 @@ def save(module: TransferModule, path: str | os.PathLike[str]) -> Path:
     try:
         description = json.dumps({**_described(module), "state": state}, indent=2)
     except TypeError as error:
-        raise ValueError(
+        raise InputError(
             f"{type(module).__name__} has settings that JSON does not hold ({error}); give names and plain numbers"
         ) from None
     draft = draft_name(folder)
@@ -80,13 +81,13 @@ def load(path: str | os.PathLike[str], **objects: nn.Module) -> Any:
 
     folder = Path(path).expanduser()
     if not (folder / _DESCRIPTION).is_file():
-        raise FileNotFoundError(f"{folder} holds no {_DESCRIPTION}; give a folder that save(path) made")
+        raise MissingFileError(f"{folder} holds no {_DESCRIPTION}; give a folder that save(path) made")
     stored = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
     if stored["format"] > FORMAT:
-        raise ValueError(f"{folder} was saved by tlzoo {stored['tlzoo']}; this is {tlzoo.__version__}, update it")
+        raise InputError(f"{folder} was saved by tlzoo {stored['tlzoo']}; this is {tlzoo.__version__}, update it")
     if missing := [name for name in stored["objects"] if name not in objects]:
         given = ", ".join(f"{name}=..." for name in missing)
-        raise ValueError(f"{folder} was saved with objects that it does not hold; call load({str(path)!r}, {given})")
+        raise InputError(f"{folder} was saved with objects that it does not hold; call load({str(path)!r}, {given})")
     if isinstance(own := objects.get("backbone"), nn.Module) and not isinstance(own, Backbone):
         objects["backbone"] = create_backbone(own, **stored.get("wrapping", {}))
     arguments = {name: _remade(value) for name, value in stored["arguments"].items()} | objects

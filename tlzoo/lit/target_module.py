@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputTypeError
 from tlzoo.functional.precision import at_least_float32
 from tlzoo.lit.classifier import Classifier
 from tlzoo.lit.joint_forward import view_part
@@ -101,7 +102,7 @@ class TargetModule(Classifier):
         if isinstance(inputs, Tensor):
             return join(inputs)
         if self.distributed and join is not _same:
-            raise TypeError(
+            raise InputTypeError(
                 f"{self.method_name} needs the model, and raw texts cannot be joined over processes; set gather=False"
             )
         return inputs

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.data.tasks import Target
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.labels import target_labels
 from tlzoo.types import TaskBatch
 
@@ -54,12 +55,12 @@ def _parts(batch: Any, targets: Mapping[str, Target]) -> list[TaskBatch]:
         elif isinstance(part, tuple | list) and len(part) == 2 and key in targets:
             parts.append(TaskBatch(inputs=part[0], targets={key: part[1]}))
         elif part is not None:
-            raise TypeError(
+            raise InputTypeError(
                 f"a batch of type {type(part).__name__} under {key!r}; expected a TaskBatch, or under the name of a "
                 f"task ({', '.join(targets)}) a pair (inputs, labels)"
             )
     if not parts:
-        raise TypeError(
+        raise InputTypeError(
             f"a batch of type {type(batch).__name__}; expected a TaskBatch, or a mapping or sequence of them"
         )
     return parts
@@ -78,7 +79,7 @@ def _own_labels(batch: TaskBatch, task: str, target: Target) -> Tensor:
     what, given = f"labels of task {task!r}", batch.targets[task]
     if isinstance(given, Tensor) and given.ndim == 2 and given.shape[1] == 1:
         # a column suggests a comparison with outputs (B, 1)
-        raise ValueError(f"{what} of shape {tuple(given.shape)}; expected ({len(given)},): give labels.squeeze(1)")
+        raise InputError(f"{what} of shape {tuple(given.shape)}; expected ({len(given)},): give labels.squeeze(1)")
     labels = target_labels(given, kind=str(target.kind), classes=target.classes, size=batch.size, what=what)
     return _marked(labels, batch.present[task]) if task in batch.present else labels
 
@@ -121,6 +122,6 @@ def _one_below_the_other(parts: list[Any]) -> Any:
     if all(isinstance(part, list | tuple) for part in parts):
         return [item for part in parts for item in part]
     said = ", ".join(str(tuple(p.shape)) if isinstance(p, Tensor) else type(p).__name__ for p in parts)
-    raise TypeError(
+    raise InputTypeError(
         f"inputs of several loaders cannot be one batch: {said}; expected tensors whose items have one shape, or lists"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from torch import Tensor, nn
 
+from tlzoo.errors import InputTypeError
 from tlzoo.functional.checks import check_counts
 from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.classifier import Classifier
@@ -75,7 +76,7 @@ class TestTimeAdaptation(Classifier):
         Raises:
             TypeError: always.
         """
-        raise TypeError(
+        raise InputTypeError(
             f"{type(self).__name__} changes with every batch; export the source model, or adapt to a target first"
         )
 

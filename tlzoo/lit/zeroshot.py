@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.candidates import Candidates
@@ -116,7 +117,7 @@ class ZeroShot(OnBackbone, TransferModule):
             ValueError: the numbers of candidates, names and entries of ``seen`` differ.
         """
         if names and len(names) != len(candidates):
-            raise ValueError(f"{len(names)} names for {len(candidates)} candidates; expected one each")
+            raise InputError(f"{len(names)} names for {len(candidates)} candidates; expected one each")
         known = torch.zeros(len(candidates), dtype=torch.bool) if seen is None else torch.as_tensor(seen)
         embeddings = None if self.reads else as_tensor(candidates, what="candidates").to(self.device)
         texts = [str(text) for text in candidates] if self.reads else []

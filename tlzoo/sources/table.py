@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["SOURCES", "Source", "find_source"]
@@ -229,5 +230,5 @@ def find_source(name: str) -> Source:
         ValueError: there is no source of that name; the message suggests the nearest.
     """
     if name not in SOURCES:
-        raise ValueError(nearest(name, SOURCES, kind="source"))
+        raise InputError(nearest(name, SOURCES, kind="source"))
     return SOURCES[name]

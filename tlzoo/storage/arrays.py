@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError
 from tlzoo.storage.files import commit, file_sha256, has_hash
 from tlzoo.storage.locks import made_once
 
@@ -122,9 +123,9 @@ class ArrayStore:
     def _opened(self, described: Mapping[str, Any]) -> NDArray[Any]:
         data = self.root / described["file"]
         if data.stat().st_size != described["size"] or not has_hash(data, described["sha256"]):
-            raise ValueError(f"{data.name} does not hold what was written")
+            raise InputError(f"{data.name} does not hold what was written")
         # copy on write: the file stays as it is, and torch.from_numpy has no read-only array to warn of
         array: NDArray[Any] = np.load(data, mmap_mode="c", allow_pickle=False)
         if list(array.shape) != described["shape"] or array.dtype.name != described["dtype"]:
-            raise ValueError(f"{data.name} is {array.dtype} {array.shape}, not what was written")
+            raise InputError(f"{data.name} is {array.dtype} {array.shape}, not what was written")
         return array

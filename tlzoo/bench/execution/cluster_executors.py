@@ -16,6 +16,7 @@ from tlzoo.bench.execution.resources import import_path
 from tlzoo.bench.loggers import FOLDER, NAMES
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
+from tlzoo.errors import InputError, MissingPackageError
 
 __all__ = ["RayCluster", "Slurm"]
 
@@ -25,7 +26,7 @@ _POLL_SECONDS = 1.0
 
 def _check_workers(workers: int | None) -> None:
     if workers is not None and workers < 1:
-        raise ValueError(f"{workers} workers; expected at least 1")
+        raise InputError(f"{workers} workers; expected at least 1")
 
 
 class RayCluster:
@@ -52,7 +53,7 @@ class RayCluster:
         try:
             import ray
         except ImportError:
-            raise ImportError("the executor ray needs Ray: pip install tlzoo[ray]") from None
+            raise MissingPackageError("the executor ray needs Ray: pip install tlzoo[ray]") from None
         self.workers, self.address, self.cell_timeout = workers, address, cell_timeout
         self._ray: Any = ray
 
@@ -158,11 +159,11 @@ class Slurm:
     ) -> None:
         _check_workers(workers)
         if cluster not in (None, "slurm", "local", "debug"):
-            raise ValueError(f"a cluster {cluster!r}; expected slurm, local or debug")
+            raise InputError(f"a cluster {cluster!r}; expected slurm, local or debug")
         try:
             import submitit
         except ImportError:
-            raise ImportError("the executor slurm needs submitit: pip install tlzoo[slurm]") from None
+            raise MissingPackageError("the executor slurm needs submitit: pip install tlzoo[slurm]") from None
         self.workers, self.cluster, self.cell_timeout = workers, cluster or "slurm", cell_timeout
         self._submitit: Any = submitit
 

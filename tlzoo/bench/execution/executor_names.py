@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tlzoo.bench.execution.local_executors import Executor, InProcess, Pool
+from tlzoo.errors import InputError
 
 __all__ = ["EXECUTORS"]
 
@@ -12,7 +13,7 @@ __all__ = ["EXECUTORS"]
 def _in_process(_: int | None, address: str | None, cell_timeout: float | None) -> Executor:
     _refuse_address("in_process", address)
     if cell_timeout is not None:
-        raise ValueError(
+        raise InputError(
             f"in_process cannot stop a cell after {cell_timeout:g} s; use the executor pool, or cell_timeout 0"
         )
     return InProcess()
@@ -37,7 +38,7 @@ def _slurm(workers: int | None, address: str | None, cell_timeout: float | None)
 
 def _refuse_address(name: str, address: str | None) -> None:
     if address is not None:
-        raise ValueError(f"{name} runs on this machine; --address {address} is for ray and slurm")
+        raise InputError(f"{name} runs on this machine; --address {address} is for ray and slurm")
 
 
 EXECUTORS: dict[str, Callable[[int | None, str | None, float | None], Executor]] = {

@@ -21,6 +21,7 @@ from tlzoo.bench.execution.resources import Room, worker_environment
 from tlzoo.bench.execution.waiting_cells import WaitingCells
 from tlzoo.bench.shared_extensions import require_shared
 from tlzoo.bench.store import Store
+from tlzoo.errors import InputError
 
 __all__ = ["Executor", "InProcess", "Listener", "Pool", "execute_within"]
 
@@ -79,9 +80,9 @@ class Pool:
 
     def __init__(self, workers: int | None = None, cell_timeout: float | None = None) -> None:
         if workers is not None and workers < 1:
-            raise ValueError(f"{workers} workers; expected at least 1")
+            raise InputError(f"{workers} workers; expected at least 1")
         if cell_timeout is not None and not 0 < cell_timeout < math.inf:
-            raise ValueError(f"cell_timeout {cell_timeout}; expected seconds > 0, or none for no limit")
+            raise InputError(f"cell_timeout {cell_timeout}; expected seconds > 0, or none for no limit")
         self.workers, self.cell_timeout = workers, cell_timeout
 
     def run(self, cells: Sequence[Cell], store: Store, protocol: str, listener: Listener) -> None:

@@ -22,6 +22,7 @@ from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.execution.multi_device import execute_together
 from tlzoo.bench.planning_cache import dependency_versions
 from tlzoo.bench.store import Store
+from tlzoo.errors import InputTypeError
 from tlzoo.spelling import printable
 
 __all__ = ["execute", "execute_alone", "provenance", "reproducible", "undisturbed"]
@@ -54,7 +55,7 @@ def execute_alone(cell: Cell, store: Store, protocol: str, on_progress: OnProgre
         with reproducible(cell.seed, cell.threads):
             outcome = loaded.run(cell, on_progress)
         if not isinstance(outcome, Outcome):
-            raise TypeError(f"{protocol}.run returned {type(outcome).__name__}; expected an Outcome")  # noqa: TRY301
+            raise InputTypeError(f"{protocol}.run returned {type(outcome).__name__}; expected an Outcome")  # noqa: TRY301
         store.write(cell, outcome, {**notes, "seconds": round(time.perf_counter() - clock, 3)})
     except Exception as error:
         text = traceback.format_exc()

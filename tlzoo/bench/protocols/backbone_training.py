@@ -18,6 +18,7 @@ from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.errors import InputError
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.lit.classical_oneshot import ClassicalOneShot
 from tlzoo.methods.episode_classifier import EpisodeClassifier
@@ -65,10 +66,10 @@ def train_backbone(
     """
     kind = cell.module["training"]
     if kind not in _WAYS:
-        raise ValueError(nearest(str(kind), _WAYS, kind="training"))
+        raise InputError(nearest(str(kind), _WAYS, kind="training"))
     steps = int(cell.budget.get("backbone_steps", 0))
     if steps < 1:
-        raise ValueError(f"training: {kind} needs backbone_steps in the budget, the steps to train the backbone for")
+        raise InputError(f"training: {kind} needs backbone_steps in the budget, the steps to train the backbone for")
     raw = episode_data(
         cell,
         task,

@@ -27,6 +27,7 @@ from tlzoo.bench.protocols.skeleton import (
 from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.example_set import ExampleSet, split_hash
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.methods.alignment import Alignment
@@ -104,14 +105,14 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
     def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         super().__init__(cell, on_progress)
         if self.task.target_test.labels is None:
-            raise ValueError(f"target_test of {self.task.name} has no labels, which a cell is measured by; give labels")
+            raise InputError(f"target_test of {self.task.name} has no labels, which a cell is measured by; give labels")
         if self.task.shots is not None and not issubclass(method_class(cell.method), (Alignment, FeatureMethod)):
-            raise ValueError(
+            raise InputError(
                 f"{self.task.name} has labelled target examples, which {cell.method} does not learn from beside the "
                 "source; take the task without its shots, or a method of one loss"
             )
         if not self.transformed and (cell.module.get("transform") or cell.candidates.get("transform")):
-            raise ValueError(
+            raise InputError(
                 f"{cell.method} takes no transform: it adapts a source model without the source, or transforms "
                 "features itself; put the transform before a method that trains on both domains"
             )

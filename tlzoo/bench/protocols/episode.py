@@ -26,6 +26,7 @@ from tlzoo.bench.tuning import Settings
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.lit import EpisodeData, OneShot
 from tlzoo.lit.frozen_features import with_tokens
 from tlzoo.methods.episode_answers import EpisodeAnswers
@@ -59,7 +60,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
     def load(cls, cell: Cell, task: EpisodeTask) -> EpisodeData:
         """Return the data of a cell: frozen features, or raw inputs if the backbone is trained."""
         if cell.budget.get("new"):
-            raise ValueError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
+            raise InputError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
         return episode_data(cell, task, features=None if "training" in cell.module else frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> EpisodeRun:
@@ -94,7 +95,9 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         backbone = create_backbone(network_name(cell), **network_settings(cell, self.task))
         module = OneShot(backbone.requires_grad_(True), cell.method, way=self.data.way, method_settings=settings).eval()
         if isinstance(module.method, EpisodeClassifier):
-            raise TypeError(f"training: none adapts the backbone, {cell.method} takes its features; leave training out")
+            raise InputTypeError(
+                f"training: none adapts the backbone, {cell.method} takes its features; leave training out"
+            )
         data = self.data
         if isinstance(backbone, SentenceEncoder):
             data = episode_data(cell, with_tokens(self.task, backbone))

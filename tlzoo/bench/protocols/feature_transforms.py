@@ -11,6 +11,7 @@ from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import ExampleSet
+from tlzoo.errors import InputError
 from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.methods.transforms import AlignedClassifier
 from tlzoo.nn.preparation import Side
@@ -31,7 +32,7 @@ class TransformProtocol(DomainProtocol):
 
     def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         if not cell.module.get("frozen"):
-            raise ValueError(f"{cell.method} takes features; set frozen: true and name the backbone that extracts them")
+            raise InputError(f"{cell.method} takes features; set frozen: true and name the backbone that extracts them")
         super().__init__(cell, on_progress)
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:

@@ -21,6 +21,7 @@ from tlzoo.bench.tuning import Settings
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError
 from tlzoo.lit import DomainAdaptation, DomainData, FineTuning
 from tlzoo.scoring import ClassScores
 from tlzoo.types import Backbone, Prediction, Sees
@@ -41,7 +42,7 @@ class FineTuningProtocol(DomainProtocol):
 
     def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         if cell.candidates and not cell.module.get("validation_shots"):
-            raise ValueError(
+            raise InputError(
                 "fine-tuning chooses candidates on labelled target examples that it does not train on; set "
                 "module: {validation_shots: N}, or give settings in place of candidates"
             )
@@ -68,14 +69,14 @@ class FineTuningProtocol(DomainProtocol):
         if not further:
             return None
         if shots is None:
-            raise ValueError(f"{further} validation shots beside the whole target; set shots as well")
+            raise InputError(f"{further} validation shots beside the whole target; set shots as well")
         drawn = [self.task.target_shots(count, seed=cell.seed) for count in (shots, shots + further)]
         return self.task.target_train.subset(np.setdiff1d(drawn[1], drawn[0]))
 
     def _elsewhere(self, name: str) -> ExampleSet:
         task: Any = load_task(name, root=self.cell.root)
         if not isinstance(task, DomainTask) or task.class_names != self.task.class_names:
-            raise ValueError(f"module: elsewhere names {name}, whose classes are not those of {self.task.name}")
+            raise InputError(f"module: elsewhere names {name}, whose classes are not those of {self.task.name}")
         return task.target_test
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:

@@ -20,6 +20,7 @@ from tlzoo.bench.tuning import Settings, plain
 from tlzoo.data.episodes import EpisodeIndices
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.errors import InputError
 from tlzoo.functional import AlignedSpace, aligned_space, harmonic_mean
 from tlzoo.functional.checks import check_choice
 from tlzoo.lit import EpisodeData
@@ -94,7 +95,7 @@ class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
             lack = (
                 "a text encoder: set module: {texts: NAME}" if encoder is None else f"names of classes of {task.name}"
             )
-            raise ValueError(f"{cell.method} compares pictures with class texts and lacks {lack}")
+            raise InputError(f"{cell.method} compares pictures with class texts and lacks {lack}")
         episodes = episode_data(cell, task, features=frozen_backbone(cell))
         texts = _encoded(task, str(encoder), plain(cell.module.get("templates", ("{}",))))
         space = None
@@ -109,7 +110,7 @@ class ImageTextProtocol(Protocol[EpisodeTask, _Aligned, _Holder]):
         """The number of classes of an episode with a text alone."""
         new = int(self.cell.budget.get("new", 0))
         if not 0 <= new <= self.data.episodes.way - 2:
-            raise ValueError(f"{new} new classes of {self.data.episodes.way}; leave two or more with support")
+            raise InputError(f"{new} new classes of {self.data.episodes.way}; leave two or more with support")
         return new
 
     def build(self, cell: Cell, settings: Settings) -> Run[_Aligned, _Holder]:
@@ -206,7 +207,7 @@ def _labelled(examples: ExampleSet, texts: Tensor) -> tuple[Tensor, Tensor]:
 def _encoded(task: EpisodeTask, encoder: str, templates: tuple[str, ...]) -> Tensor:
     """Return the embeddings (C, A) of all class names, averaged over templates."""
     if bad := [template for template in templates if template.count("{}") != 1]:
-        raise ValueError(f"template {bad[0]!r}: expected one {{}} for the name of a class")
+        raise InputError(f"template {bad[0]!r}: expected one {{}} for the name of a class")
     network, store = create_backbone(encoder), FeatureCache()
     found = []
     for template in templates:

@@ -23,6 +23,7 @@ from tlzoo.bench.tuning import Settings, choose, plain, settings_of
 from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import Task
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.scoring import ClassScores
 
 __all__ = ["Protocol", "Run", "class_tables", "example_figures", "logged_figures", "trained_parameters"]
@@ -81,9 +82,9 @@ class Protocol(ABC, Generic[T, D, M]):
         with undisturbed():  # extracting features must not draw from the run's random numbers: the cache would not
             task: Any = load_task(cell.given_task, root=cell.root)
             if cell.data and task.checksum != cell.task_checksum:
-                raise ValueError(f"the files of {cell.task} changed after the suite was planned; run it again")
+                raise InputError(f"the files of {cell.task} changed after the suite was planned; run it again")
             if not isinstance(task, self.takes):
-                raise TypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
+                raise InputTypeError(f"{cell.task} is of kind {task.kind}; expected a task of kind {self.takes.kind}")
             taken: Any = task  # mypy knows no bound for a class variable
             self.task: T = self.for_cell(cell, taken)
             self.data = self.load(cell, self.task)

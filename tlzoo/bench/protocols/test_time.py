@@ -15,6 +15,7 @@ from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.protocols.source_free import source_model
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import ExampleSet
+from tlzoo.errors import InputError
 from tlzoo.lit import TestTimeAdaptation
 from tlzoo.scoring import ClassScores
 from tlzoo.types import Prediction
@@ -38,7 +39,7 @@ class TestTimeProtocol(DomainProtocol):
     def __init__(self, cell: Cell, on_progress: OnProgress) -> None:
         super().__init__(cell, on_progress)
         if cell.candidates:
-            raise ValueError(
+            raise InputError(
                 "test-time methods answer once and have no validation data to choose candidates by; give settings"
             )
 

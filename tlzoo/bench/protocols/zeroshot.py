@@ -23,6 +23,7 @@ from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, example_
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import split_hash
 from tlzoo.data.tasks import ZeroShotTask
+from tlzoo.errors import InputError
 from tlzoo.lit import ZeroShot, ZeroShotData
 from tlzoo.registry import method_class
 from tlzoo.scoring import ClassScores, ZeroShotScores, scorer
@@ -61,7 +62,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
         if not set(_PROMPTS) & set(self.cell.candidates):
             return self.data
         if not self.data.prompts:
-            raise ValueError(
+            raise InputError(
                 f"{self.task.name} has embeddings of its own, so prompts have no effect; drop the candidates"
             )
         return _described(cell, replace(self.data.task, embeddings=None))
@@ -74,7 +75,7 @@ class ZeroShotProtocol(Protocol[ZeroShotTask, ZeroShotData, ZeroShot]):
     def _fit(self, run: ZeroShotRun) -> None:
         module, budget = run.module, run.cell.budget
         if module.trained and "steps" not in budget:
-            raise ValueError(f"{run.cell.method} is trained step by step; give steps and batch_size in the budget")
+            raise InputError(f"{run.cell.method} is trained step by step; give steps and batch_size in the budget")
         if Sees.SOURCE_INPUTS in run.method.sees:
             steps = int(budget["steps"]) if module.trained else -1
             fit(module, run.data, run.cell, steps=steps, on_progress=self.on_progress)
@@ -153,7 +154,7 @@ def _run(cell: Cell, data: ZeroShotData, settings: Settings, notes: dict[str, An
     """Return a run of a method that was not fitted yet."""
     reads = Need.TEXTS in method_class(cell.method).needs
     if reads and cell.backbone:
-        raise ValueError(f"{cell.method} takes raw texts, but {cell.backbone} would encode them; give no backbone")
+        raise InputError(f"{cell.method} takes raw texts, but {cell.backbone} would encode them; give no backbone")
     module = ZeroShot(
         "identity",
         cell.method,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from tlzoo.bench.report.table_layout import Entry, Layout, Row, layout
 from tlzoo.bench.report.tables import Table
 from tlzoo.bench.report.terminal import plain
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest, printable
 
 __all__ = ["FORMATS", "render"]
@@ -25,7 +26,7 @@ def render(tables: Sequence[Table], format: str, auxiliary: Sequence[Layout] = (
         ValueError: there is no such format.
     """
     if format not in FORMATS:
-        raise ValueError(nearest(format, FORMATS, kind="format"))
+        raise InputError(nearest(format, FORMATS, kind="format"))
     if format == "csv":
         return comma_separated(tables)
     if format == "csv-auxiliary":

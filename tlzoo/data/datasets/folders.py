@@ -10,6 +10,7 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.pictures import REVISION, SIZE, ImageFiles, find_pictures, picture_hashes, subfolders, usual_size
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["folder_adaptation", "read_domain"]
@@ -27,7 +28,7 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
     others = _class_names(root, target)
     if classes != others:
         only = sorted(set(classes) ^ set(others))
-        raise ValueError(
+        raise InputError(
             f"{source} and {target} in {root} differ in classes: {', '.join(only[:5])} in one alone; "
             "both need the same class folders"
         )
@@ -78,22 +79,22 @@ def _files(root: Path, domain: str) -> list[list[Path]]:
     classes, folder = _class_names(root, domain), _class_folder(root, domain)
     files = [find_pictures(folder / name) for name in classes]
     if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
-        raise ValueError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
+        raise InputError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
     return files
 
 
 def _class_names(root: Path, domain: str) -> tuple[str, ...]:
     domains = subfolders(root)
     if not domains:
-        raise ValueError(f"{root} has no folders; expected root/domain/class/*.jpg")
+        raise InputError(f"{root} has no folders; expected root/domain/class/*.jpg")
     if domain not in domains:
-        raise ValueError(f"{nearest(domain, domains, kind='domain')} (in {root})")
+        raise InputError(f"{nearest(domain, domains, kind='domain')} (in {root})")
     folder = _class_folder(root, domain)
     classes = subfolders(folder)
     if not classes:
-        raise ValueError(f"{folder} has no folders; expected a folder of images for each class")
+        raise InputError(f"{folder} has no folders; expected a folder of images for each class")
     if stray := find_pictures(folder, deep=False):
-        raise ValueError(f"{stray[0]} is in no class folder; move it into one, or remove it")
+        raise InputError(f"{stray[0]} is in no class folder; move it into one, or remove it")
     return classes
 
 

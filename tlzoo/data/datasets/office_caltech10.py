@@ -14,6 +14,7 @@ from tlzoo.data.datasets.xlsa17 import read_matlab
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError
 
 __all__ = ["DOMAINS", "office_caltech10", "read_domain"]
 
@@ -57,13 +58,13 @@ def read_domain(root: Path, domain: str) -> ExampleSet:
     """
     file = root / f"{domain}_SURF_L10.mat"
     if not file.is_file():
-        raise ValueError(f"{file} is missing; Office-Caltech10's files {_wanted()} are to be had from {_FROM}")
+        raise InputError(f"{file} is missing; Office-Caltech10's files {_wanted()} are to be had from {_FROM}")
     content = read_matlab(file, ("fts", "labels"))
     counts, labels = content["fts"].astype(np.float64), content["labels"].ravel().astype(np.int64) - 1
     if counts.ndim != 2 or len(counts) != len(labels) or not len(labels):
-        raise ValueError(f"{file}: fts of shape {counts.shape} and {len(labels)} labels; expected (N, D) and one each")
+        raise InputError(f"{file}: fts of shape {counts.shape} and {len(labels)} labels; expected (N, D) and one each")
     if labels.min() < 0 or labels.max() >= len(_CLASS_NAMES):
-        raise ValueError(f"{file}: labels from {labels.min() + 1} to {labels.max() + 1}; expected 1 to 10")
+        raise InputError(f"{file}: labels from {labels.min() + 1} to {labels.max() + 1}; expected 1 to 10")
     level = counts.mean(axis=1, keepdims=True)
     features = (counts / np.where(level > 0, level, 1)).astype(np.float32)
     return ExampleSet(inputs=features, modality="features", labels=labels, checksum=content_hash(features, labels))

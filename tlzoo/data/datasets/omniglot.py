@@ -18,6 +18,7 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.pictures import find_pictures, open_picture, subfolders
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.errors import InputError
 
 __all__ = ["SIZE", "omniglot", "omniglot_oneshot", "read_alphabets"]
 
@@ -89,9 +90,9 @@ def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[s
     characters = [folder / alphabet / name for alphabet in subfolders(folder) for name in subfolders(folder / alphabet)]
     files = [find_pictures(character) for character in characters]
     if not any(files):
-        raise ValueError(f"{folder} has no alphabet/character/*.png; give the folder of Lake's images_background")
+        raise InputError(f"{folder} has no alphabet/character/*.png; give the folder of Lake's images_background")
     if not all(files):
-        raise ValueError(f"{characters[files.index([])]} has no images; unpack the alphabet again")
+        raise InputError(f"{characters[files.index([])]} has no images; unpack the alphabet again")
     counts = [len(members) for members in files]
     labels = first + np.repeat(np.arange(len(characters)), counts)
     alphabets = np.repeat([character.parent.name for character in characters], counts)
@@ -110,7 +111,7 @@ def _folder(root: Path, name: str) -> Path:
     """Return ``root/name``, or the folder ``name`` one level deeper."""
     found = [path for path in (root / name, *sorted(root.glob(f"*/{name}"))) if path.is_dir()]
     if not found:
-        raise ValueError(f"{root} has no folder {name}; give the folder in which Lake's Omniglot was unpacked")
+        raise InputError(f"{root} has no folder {name}; give the folder in which Lake's Omniglot was unpacked")
     return found[0]
 
 
@@ -118,13 +119,13 @@ def _runs(root: Path) -> Runs:
     """Return for each run the training files, the test files and the position of each test file's class."""
     lists = sorted(root.rglob(_LABELS))
     if not lists:
-        raise ValueError(
+        raise InputError(
             f"{root} has no {_LABELS}; unpack the one-shot classification runs (run01, run02 ...) in this folder"
         )
     runs = [_run(file) for file in lists]
     sizes = {(len(training), len(test)) for training, test, _ in runs}
     if len(sizes) > 1 or any(len(training) != len(test) for training, test, _ in runs):
-        raise ValueError(
+        raise InputError(
             f"runs in {root} have {sorted(sizes)} training and test images; expected the same number in each"
         )
     return runs
@@ -133,11 +134,11 @@ def _runs(root: Path) -> Runs:
 def _run(file: Path) -> tuple[list[Path], list[Path], list[int]]:
     pairs = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"{file}: expected lines with a test and a training image, run01/test/item01.png ...")
+        raise InputError(f"{file}: expected lines with a test and a training image, run01/test/item01.png ...")
     # paths begin with the name of the run's folder
     resolved = [tuple(file.parent / PurePosixPath(*PurePosixPath(path).parts[1:]) for path in pair) for pair in pairs]
     if missing := [path for pair in resolved for path in pair if not path.is_file()]:
-        raise ValueError(f"{file} names {missing[0]}, which does not exist; unpack the runs again")
+        raise InputError(f"{file} names {missing[0]}, which does not exist; unpack the runs again")
     training = sorted({pair[1] for pair in resolved})
     return training, [pair[0] for pair in resolved], [training.index(pair[1]) for pair in resolved]
 

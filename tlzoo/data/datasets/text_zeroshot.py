@@ -13,6 +13,7 @@ from tlzoo import sources
 from tlzoo.data.example_set import ExampleSet, content_hash, texts_of
 from tlzoo.data.near_copies import are_copies
 from tlzoo.data.tasks import ZeroShotTask
+from tlzoo.errors import InputError
 
 __all__ = ["CHARACTERS", "ClassTexts", "LabelledTexts", "read_tab", "tab_zeroshot", "text_zeroshot"]
 
@@ -73,7 +74,7 @@ def text_zeroshot(
         return known.subset(~are_copies(texts_of(known), texts_of(test)))
 
     if unknown := sorted(set(categories.tolist()) - set(names)):
-        raise ValueError(f"{name}: no description of {', '.join(unknown)}")
+        raise InputError(f"{name}: no description of {', '.join(unknown)}")
     test = examples(texts, categories, name)
     return ZeroShotTask(
         name=name,
@@ -121,5 +122,5 @@ def read_tab(file: Path, *, characters: int) -> LabelledTexts:
     rows = [line.rstrip("\r").split("\t") for line in lines if line.strip()]
     for number, row in enumerate(rows, start=_HEADER_LINES + 1):
         if len(row) != 2:
-            raise ValueError(f"{file.name}, line {number}: {len(row)} columns; expected category and text")
+            raise InputError(f"{file.name}, line {number}: {len(row)} columns; expected category and text")
     return np.array([text[:characters] for _, text in rows]), np.array([category for category, _ in rows])

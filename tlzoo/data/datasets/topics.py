@@ -15,6 +15,7 @@ from tlzoo.data.example_set import ExampleSet, content_hash, texts_of
 from tlzoo.data.near_copies import are_copies
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import MultitaskTask, Target
+from tlzoo.errors import InputError
 
 __all__ = ["SENTIMENTS", "TOPICS", "read_tweets", "topics"]
 
@@ -92,7 +93,7 @@ def read_tweets(file: Path) -> tuple[NDArray[np.int64], list[str]]:
     with file.open(encoding="latin-1", newline="") as lines:
         header, *rows = csv.reader(lines)
     if header != ["sentiment", "confidence", "text"]:
-        raise ValueError(f"{file.name} has the columns {', '.join(header)}; expected sentiment, confidence, text")
+        raise InputError(f"{file.name} has the columns {', '.join(header)}; expected sentiment, confidence, text")
     return np.array([SENTIMENTS.index(row[0]) for row in rows]), [row[2] for row in rows]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks import ZeroShotTask
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["read_matlab", "xlsa17"]
@@ -76,7 +77,7 @@ def _folder(root: Path, dataset: str) -> Path:
     there = sorted(path.parent.name for path in root.glob(f"*/{_SPLITS}"))
     if dataset not in there:
         holds = f"it has {', '.join(there)}" if there else f"expected DATASET/{_FEATURES} and DATASET/{_SPLITS} in it"
-        raise ValueError(f"{nearest(dataset, there, kind='data set') if there else dataset} in {root}: {holds}")
+        raise InputError(f"{nearest(dataset, there, kind='data set') if there else dataset} in {root}: {holds}")
     return root / dataset
 
 
@@ -91,9 +92,9 @@ def read_matlab(file: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     try:
         content: dict[str, NDArray[Any]] = loadmat(str(file))
     except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise ValueError(f"{file} cannot be read as a MATLAB file ({error}); fetch it again") from error
+        raise InputError(f"{file} cannot be read as a MATLAB file ({error}); fetch it again") from error
     if missing := [name for name in wanted if name not in content]:
-        raise ValueError(f"{file} has no {' and no '.join(missing)}; it holds {', '.join(_entries(content))}")
+        raise InputError(f"{file} has no {' and no '.join(missing)}; it holds {', '.join(_entries(content))}")
     return content
 
 
@@ -105,17 +106,17 @@ def _check(
     folder: Path, features: NDArray[Any], labels: Indices, attributes: NDArray[Any], places: dict[str, Indices]
 ) -> None:
     if len(features) != len(labels):
-        raise ValueError(f"{folder / _FEATURES}: {len(features)} features and {len(labels)} labels; expected one each")
+        raise InputError(f"{folder / _FEATURES}: {len(features)} features and {len(labels)} labels; expected one each")
     if labels.min() < 0 or labels.max() >= len(attributes):
-        raise ValueError(
+        raise InputError(
             f"{folder}: labels from {labels.min() + 1} to {labels.max() + 1} for {len(attributes)} rows of attributes"
         )
     for name, indices in places.items():
         if not len(indices) or indices.min() < 0 or indices.max() >= len(labels):
-            raise ValueError(f"{folder / _SPLITS}: {name} is empty or points beyond the {len(labels)} images")
+            raise InputError(f"{folder / _SPLITS}: {name} is empty or points beyond the {len(labels)} images")
     tested = np.unique(labels[places["test_unseen_loc"]])
     if len(both := np.intersect1d(labels[places["trainval_loc"]], tested)):
-        raise ValueError(f"{folder / _SPLITS}: classes {(both[:5] + 1).tolist()} are both seen and unseen")
+        raise InputError(f"{folder / _SPLITS}: classes {(both[:5] + 1).tolist()} are both seen and unseen")
 
 
 def _class_names(splits: dict[str, NDArray[Any]], count: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.labels import as_column
 from tlzoo.spelling import nearest
 
@@ -58,7 +59,7 @@ def class_column(labels: Any, *, size: int | None = None, complete: bool = False
     """
     values, order = _listed(labels, what=what)
     if size is not None and len(values) != size:
-        raise ValueError(f"{what}: {len(values)} labels for {size} items; expected one each")
+        raise InputError(f"{what}: {len(values)} labels for {size} items; expected one each")
     spelled = [_spelled(value, row, what=what) for row, value in enumerate(values)]
     names = np.array([name for name, _ in spelled] or [], dtype=object)
     numbers = [number for name, number in spelled if name is not None]
@@ -66,7 +67,7 @@ def class_column(labels: Any, *, size: int | None = None, complete: bool = False
         negative = any(isinstance(values[row], int | float) and values[row] < 0 for row in missing)
         why = "negative numbers mark missing labels; give names or numbers from 0" if negative else "drop those rows"
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ValueError(f"{what}: none in row {missing[0]}{more}; {why}")
+        raise InputError(f"{what}: none in row {missing[0]}{more}; {why}")
     return ClassColumn(names, order, bool(numbers) and all(numbers))
 
 
@@ -97,7 +98,7 @@ def with_class_names(
         return dict(columns), class_order(columns.values())
     names = tuple(map(str, class_names))
     if len(set(names)) < len(names):
-        raise ValueError(f"class_names {list(names)} repeat a class; name each once")
+        raise InputError(f"class_names {list(names)} repeat a class; name each once")
     return {key: _named(column, names) for key, column in columns.items()}, names
 
 
@@ -105,9 +106,9 @@ def _named(column: ClassColumn, names: tuple[str, ...]) -> ClassColumn:
     if column.known <= set(names):
         return column
     if not column.numeric:
-        raise ValueError(nearest(min(column.known - set(names)), names, kind="class"))
+        raise InputError(nearest(min(column.known - set(names)), names, kind="class"))
     if (highest := max(map(int, column.known))) >= len(names):
-        raise ValueError(f"class number {highest} for {len(names)} class_names; expected 0 to {len(names) - 1}")
+        raise InputError(f"class number {highest} for {len(names)} class_names; expected 0 to {len(names) - 1}")
     spelled = [None if name is None else names[int(name)] for name in column.names.tolist()]
     return ClassColumn(np.array(spelled, dtype=object))
 
@@ -127,10 +128,10 @@ def places_of(classes: Sequence[str], names: Sequence[Any], what: str) -> NDArra
         TypeError: the names are not a list.
     """
     if isinstance(names, str):
-        raise TypeError(f"{what} is {names!r}; expected a list of classes")
+        raise InputTypeError(f"{what} is {names!r}; expected a list of classes")
     known = {name: place for place, name in enumerate(classes)}
     if strange := [str(each) for each in names if str(each) not in known]:
-        raise ValueError(f"{what}: {nearest(strange[0], classes, kind='class')}")
+        raise InputError(f"{what}: {nearest(strange[0], classes, kind='class')}")
     return np.array([known[str(each)] for each in names], dtype=np.int64)
 
 
@@ -154,11 +155,11 @@ def _listed(labels: Any, *, what: str) -> tuple[list[Any], tuple[str, ...]]:
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim == 2 and column.dtype.kind in "biuf" and column.shape[1] > 1:
-        raise ValueError(
+        raise InputError(
             f"{what} of shape {column.shape}; expected one class a row, (N,): of one-hot rows give labels.argmax(1)"
         )
     if column.ndim != 1:
-        raise ValueError(f"{what} of shape {column.shape}; expected one class a row, (N,)")
+        raise InputError(f"{what} of shape {column.shape}; expected one class a row, (N,)")
     return column.tolist(), ()
 
 
@@ -172,7 +173,7 @@ def _spelled(value: Any, row: int, *, what: str) -> tuple[str | None, bool]:
         return (str(value), True) if value >= 0 else (None, True)
     if isinstance(value, float):
         if not math.isfinite(value) or value != int(value):
-            raise ValueError(
+            raise InputError(
                 f"{what}: {value!r} in row {row}; classes are names or whole numbers (a measured value is a target of "
                 "tlzoo.tasks.multitask)"
             )

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tlzoo.data.own.pictured import as_pictures, fitted_array, is_picture
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.types import Modality
 
 __all__ = ["DatasetItems", "Found", "is_dataset", "read_dataset"]
@@ -30,7 +31,7 @@ class Found:
 def is_dataset(items: Any) -> bool:
     """Return whether an object has items by number and is no array, table or list."""
     if isinstance(items, torch.utils.data.IterableDataset):
-        raise TypeError(
+        raise InputTypeError(
             f"{type(items).__name__} has no items by number; give a map-style data set, or its items in a list"
         )
     arrays = isinstance(items, np.ndarray | torch.Tensor | Sequence | Mapping) or hasattr(items, "__array__")
@@ -44,12 +45,12 @@ def read_dataset(dataset: Any, *, size: int | None, what: str) -> Found:
         ValueError: it is empty, items differ in shape or from one reading to the next, or are of no known kind.
     """
     if not len(dataset):
-        raise ValueError(f"{what}: the data set has no items; expected at least one")
+        raise InputError(f"{what}: the data set has no items; expected at least one")
     first, again = (_split(dataset[0], what) for _ in range(2))
     paired = first[1] is not _NOTHING
     item = _array(first[0], size, 0, what)
     if not np.array_equal(item, _array(again[0], size, 0, what)):
-        raise ValueError(
+        raise InputError(
             f"{what}: item 0 differs from one reading to the next; give the data set without random transforms"
         )
     reader = DatasetItems(dataset, size=size, shape=item.shape, what=what)
@@ -109,7 +110,7 @@ class DatasetItems:
         array = _array(item, self.size, row, self.what)
         if array.shape != self.shape:
             advice = "; size=... brings pictures to one size" if array.ndim == 3 else ""
-            raise ValueError(
+            raise InputError(
                 f"{self.what}: item {row} is {array.shape}, item 0 is {self.shape}; expected one shape{advice}"
             )
         return array
@@ -121,14 +122,14 @@ _NOTHING = object()
 def _split(item: Any, what: str) -> tuple[Any, Any]:
     """Return an item and its label."""
     if isinstance(item, Mapping):
-        raise TypeError(
+        raise InputTypeError(
             f"{what}: items are mappings with {', '.join(map(repr, item))}; give the columns as a pair, such as "
             "(dataset['image'], dataset['label'])"
         )
     if not isinstance(item, tuple | list):
         return item, _NOTHING
     if not 1 <= len(item) <= 2:
-        raise ValueError(f"{what}: items are tuples of {len(item)}; expected x or (x, label)")
+        raise InputError(f"{what}: items are tuples of {len(item)}; expected x or (x, label)")
     return item[0], item[1] if len(item) == 2 else _NOTHING
 
 
@@ -144,7 +145,7 @@ def _array(item: Any, size: int | None, row: int, what: str) -> NDArray[Any]:
         return fitted_array(item, size, row, what=what)
     values = item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
     if values.dtype.kind not in "biuf" or values.ndim > 3:
-        raise ValueError(f"{what}: item {row} is a {type(item).__name__}; expected a picture, an array or a text")
+        raise InputError(f"{what}: item {row} is a {type(item).__name__}; expected a picture, an array or a text")
     if values.ndim == 3 or (values.ndim == 2 and values.dtype == np.uint8):
         (picture,) = as_pictures(values[None], what=f"{what}, item {row}")
         return np.asarray(picture)

@@ -14,6 +14,7 @@ from tlzoo.data.own.items import Part, read_parts
 from tlzoo.data.splits import stratified_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.data.tasks.domain import Metric
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 from tlzoo.types import Modality
 
@@ -76,7 +77,7 @@ def domain(
     parts = read_parts({key: each for key, each in given.items() if each is not None}, modality=modality, size=size)
     columns = _columns(parts, complete={*sources, "source_test"})
     if lacking := [key for key in (*sources, "source_test") if key in parts and key not in columns]:
-        raise ValueError(f"{lacking[0]} has no labels, which methods learn from; give a pair (X, y)")
+        raise InputError(f"{lacking[0]} has no labels, which methods learn from; give a pair (X, y)")
     columns, every = with_class_names(columns, class_names)
     classes, unknown, found = _classes(columns, [*sources, "source_test"], every, setting)
     sets = {key: _labelled(part, columns.get(key), classes, unknown) for key, part in parts.items()}
@@ -133,7 +134,7 @@ def fine_tuning(
     parts = read_parts({key: each for key, each in given.items() if each is not None}, modality=modality, size=size)
     for key in ("train", "pretraining"):
         if key in parts and parts[key].labels is None:
-            raise ValueError(f"{key} has no labels, which the network learns from; give a pair (X, y)")
+            raise InputError(f"{key} has no labels, which the network learns from; give a pair (X, y)")
     columns = _columns(parts, complete={"train", "pretraining"})
     others = columns.pop("pretraining", None)
     columns, answered = with_class_names(columns, class_names)
@@ -162,9 +163,9 @@ def _several(given: Any, side: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         return {side: given}
     if not given:
-        raise ValueError(f"{side} is an empty mapping; expected name -> (X, y)")
+        raise InputError(f"{side} is an empty mapping; expected name -> (X, y)")
     if reserved := sorted({"test", "source_test"} & set(map(str, given))):
-        raise ValueError(f"a domain of {side} is called {reserved[0]!r}, which names another set; rename it")
+        raise InputError(f"a domain of {side} is called {reserved[0]!r}, which names another set; rename it")
     return {str(name): each for name, each in given.items()}
 
 
@@ -176,7 +177,7 @@ def _columns(parts: Mapping[str, Part], *, complete: set[str]) -> dict[str, Clas
         if part.labels is not None
     }
     if unknown := [key for key, column in columns.items() if not column.known]:
-        raise ValueError(f"{unknown[0]} labels: all are missing; give X alone where no label is known")
+        raise InputError(f"{unknown[0]} labels: all are missing; give X alone where no label is known")
     return columns
 
 
@@ -189,25 +190,25 @@ def _classes(
 ) -> tuple[tuple[str, ...], int | None, Setting]:
     """Return the classes of the task, which one is unknown, and the setting that they make."""
     if setting not in (None, *get_args(Setting)):
-        raise ValueError(nearest(str(setting), get_args(Setting), kind="setting"))
+        raise InputError(nearest(str(setting), get_args(Setting), kind="setting"))
     known = set().union(*(column.known for key, column in columns.items() if key in sources))
     others = [column for key, column in columns.items() if key not in sources]
     seen = set().union(*(column.known for column in others)) if others else known
     missing, strange = sorted(known - seen), sorted(seen - known)
     if len(missing) == len(known):
         each = f"{few(sorted(known))} and {few(sorted(seen))}"
-        raise ValueError(f"source and target share no class: {each}; name classes alike in both")
+        raise InputError(f"source and target share no class: {each}; name classes alike in both")
     found: Setting = "universal" if missing and strange else "partial" if missing else "open" if strange else "closed"
     if setting is not None and setting != found:
         said = [f"{side} alone has {few(names)}" for side, names in (("source", missing), ("target", strange)) if names]
-        raise ValueError(
+        raise InputError(
             f"the classes make a task that is {found}, not {setting}: {'; '.join(said) or 'they are the same'}"
         )
     classes = tuple(name for name in every if name in known)
     if not strange:
         return classes, None, found
     if _UNKNOWN in classes:
-        raise ValueError(f"a source class is called {_UNKNOWN!r}, the name of target classes that the source lacks")
+        raise InputError(f"a source class is called {_UNKNOWN!r}, the name of target classes that the source lacks")
     return (*classes, _UNKNOWN), len(classes), found
 
 
@@ -235,12 +236,12 @@ def _blank(examples: ExampleSet) -> ExampleSet:
 def _split(examples: ExampleSet, share: float) -> tuple[ExampleSet, ExampleSet]:
     """Return a training and a test set; examples without label are for training."""
     if not 0 < share < 1:
-        raise ValueError(f"train_share {share}; expected a share between 0 and 1")
+        raise InputError(f"train_share {share}; expected a share between 0 and 1")
     assert examples.labels is not None
     labelled = np.flatnonzero(examples.labels >= 0)
     tested = labelled[stratified_split(examples.labels[labelled], share)[1]]
     if not len(tested):
-        raise ValueError(f"{len(labelled)} labelled examples are too few to split off a test; give a test set")
+        raise InputError(f"{len(labelled)} labelled examples are too few to split off a test; give a test set")
     return examples.subset(np.setdiff1d(np.arange(len(examples)), tested)), examples.subset(tested)
 
 

@@ -13,6 +13,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.own.class_names import class_column, class_order, few, indices_of, places_of
 from tlzoo.data.own.items import read_parts
 from tlzoo.data.tasks import EpisodeTask
+from tlzoo.errors import InputError
 from tlzoo.labels import class_labels
 from tlzoo.types import Modality
 
@@ -67,7 +68,7 @@ def episodes(
     """
     part = read_parts({"X": X if y is None else (X, y)}, modality=modality, size=size)["X"]
     if part.labels is None:
-        raise ValueError("y is missing; expected a class name or number for each item")
+        raise InputError("y is missing; expected a class name or number for each item")
     column = class_column(part.labels, size=len(part), complete=True, what="y")
     classes = class_order([column])
     labels = indices_of(column, classes)
@@ -108,7 +109,7 @@ def _split(
     for place, one in enumerate(kinds):
         for other in kinds[place + 1 :]:
             if len(both := np.intersect1d(found[one], found[other])):
-                raise ValueError(f"classes {few(classes[index] for index in both)} are both {one} and {other}")
+                raise InputError(f"classes {few(classes[index] for index in both)} are both {one} and {other}")
     order = np.random.default_rng(0).permutation(len(classes))
     left = order[~np.isin(order, np.concatenate([*found.values(), np.empty(0, dtype=np.int64)]))]
     if "novel" not in found:

@@ -16,6 +16,7 @@ from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.own.dataset_items import is_dataset, read_dataset
 from tlzoo.data.own.pictured import as_pictures, fitted_array, is_picture
 from tlzoo.data.pictures import REVISION, SUFFIXES, ImageFiles, usual_size
+from tlzoo.errors import InputError
 from tlzoo.inputs import by_position
 from tlzoo.spelling import nearest
 from tlzoo.storage.contents import content_hashes
@@ -61,10 +62,10 @@ def read_parts(
         TypeError: the items cannot be read by position.
     """
     if modality not in (None, *get_args(Modality)):
-        raise ValueError(nearest(str(modality), get_args(Modality), kind="modality"))
+        raise InputError(nearest(str(modality), get_args(Modality), kind="modality"))
     split = {name: _pair(given, name) for name, given in parts.items()}
     if empty := [name for name, (items, _) in split.items() if hasattr(items, "__len__") and not len(items)]:
-        raise ValueError(f"{empty[0]} has no items; expected at least one")
+        raise InputError(f"{empty[0]} has no items; expected at least one")
     read = {name: _items(items, modality, size, name) for name, (items, _) in split.items()}
     every = [file for found, _, _ in read.values() if isinstance(found, _Files) for file in found.files]
     height = (size or usual_size(every)) if every else None
@@ -85,7 +86,7 @@ def _pair(given: Any, name: str) -> tuple[Any, Any]:
     if not isinstance(given, tuple):
         return given, None
     if len(given) != 2:
-        raise ValueError(f"{name} is a tuple of {len(given)}; expected X, or a pair (X, y)")
+        raise InputError(f"{name} is a tuple of {len(given)}; expected X, or a pair (X, y)")
     return given
 
 
@@ -110,7 +111,7 @@ def _items(items: Any, modality: Modality | None, size: int | None, name: str) -
         raise type(error)(f"{name}: {error}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{name}: inputs are {given}; expected numbers, texts or pictures")
+        raise InputError(f"{name}: inputs are {given}; expected numbers, texts or pictures")
     return _numbers(array, modality, name), modality, None
 
 
@@ -153,7 +154,7 @@ def listed_items(names: Sequence[str], folder: Path, *, what: str) -> list[Path]
     paths = [folder / Path(name).expanduser() for name in names]
     for row, path in enumerate(paths):
         if not path.is_file():
-            raise ValueError(f"{what}: there is no file {path} (row {row}); paths are relative to {folder.absolute()}")
+            raise InputError(f"{what}: there is no file {path} (row {row}); paths are relative to {folder.absolute()}")
     return paths
 
 
@@ -162,13 +163,13 @@ def _table(table: Any, modality: Modality | None, name: str) -> Any:
     if table.shape[1] == 1 and (modality == "text" or not _is_number(table.dtypes.iloc[0])):
         return table.iloc[:, 0]
     if odd := [column for column, dtype in table.dtypes.items() if not _is_number(dtype)]:
-        raise ValueError(
+        raise InputError(
             f"{name}: column {odd[0]!r} is {table[odd[0]].dtype}, not numbers; drop it, or encode it as numbers"
         )
     values = table.to_numpy(dtype=np.float32, na_value=np.nan)
     if len(bad := np.argwhere(~np.isfinite(values))):
         row, column = bad[0]
-        raise ValueError(
+        raise InputError(
             f"{name}: {values[row, column]} in row {row}, column {table.columns[column]!r}; drop or fill missing "
             "numbers"
         )
@@ -186,7 +187,7 @@ def _numbers(array: NDArray[Any], modality: Modality | None, name: str) -> NDArr
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim not in (2, 3):
-        raise ValueError(
+        raise InputError(
             f"{name}: inputs of shape {array.shape}; expected features (N, D), series (N, time, channels) or pictures "
             "(N, H, W, C)"
         )
@@ -206,7 +207,7 @@ def _set(array: Any, kind: Modality | None, name: str) -> ExampleSet:
     try:
         return ExampleSet(inputs=array, modality=kind)
     except (ValueError, FloatingPointError) as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
 
 
 def _pictures(files: tuple[Path, ...], size: int) -> ExampleSet:

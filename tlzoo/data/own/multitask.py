@@ -17,6 +17,7 @@ from tlzoo.data.own.items import read_parts
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import MultitaskTask, Target
 from tlzoo.data.tasks.multitask import Kind
+from tlzoo.errors import InputError
 from tlzoo.labels import as_column, target_labels
 from tlzoo.spelling import nearest
 from tlzoo.types import Modality
@@ -68,7 +69,7 @@ def multitask(
     parts = read_parts({key: items for key, (items, _) in pairs.items()}, modality=modality, size=size)
     for mentioned in (kinds or {}, class_names or {}):
         if strange := [each for each in mentioned if each not in targets]:
-            raise ValueError(nearest(str(strange[0]), targets, kind="target"))
+            raise InputError(nearest(str(strange[0]), targets, kind="target"))
     found: dict[str, Target] = {}
     columns: dict[str, dict[str, NDArray[Any]]] = {key: {} for key in pairs}
     for target in targets:
@@ -90,16 +91,16 @@ def multitask(
 
 def _checked(pair: Any, key: str, targets: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
     if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[1], Mapping) or not len(pair[1]):
-        raise ValueError(f"{key}: expected X and a mapping of target -> labels")
+        raise InputError(f"{key}: expected X and a mapping of target -> labels")
     if lacking := [target for target in targets if target not in pair[1]]:
-        raise ValueError(f"{key} has no target {lacking[0]!r}; it has {', '.join(map(str, pair[1]))}")
+        raise InputError(f"{key} has no target {lacking[0]!r}; it has {', '.join(map(str, pair[1]))}")
     return pair
 
 
 def _split(examples: ExampleSet, share: float) -> tuple[ExampleSet, ExampleSet]:
     kept, rest = random_split(len(examples), 1 - share)
     if not len(kept) or not len(rest):
-        raise ValueError(f"{len(examples)} items cannot be split; give test and validation")
+        raise InputError(f"{len(examples)} items cannot be split; give test and validation")
     return examples.subset(kept), examples.subset(rest)
 
 
@@ -108,7 +109,7 @@ def _target(
 ) -> tuple[Target, dict[str, NDArray[Any]]]:
     """Return a target, and its labels in each set."""
     if kind not in (None, *get_args(Kind)):
-        raise ValueError(f"{target}: {nearest(str(kind), get_args(Kind), kind='kind of target')}")
+        raise InputError(f"{target}: {nearest(str(kind), get_args(Kind), kind='kind of target')}")
     kind = kind or ("class" if order is not None else _kind(by_set["train"], target))
     if kind in ("class", "ordinal"):
         columns = {
@@ -150,7 +151,7 @@ def _kind(labels: Any, target: str) -> Kind:
     values = array.ravel().tolist()
     known = [each for each in values if each is not None and each == each]
     if not known:
-        raise ValueError(f"target {target!r} has no label")
+        raise InputError(f"target {target!r} has no label")
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in known):
         return "class"
     missing = len(known) < len(values)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tlzoo.data.own.items import listed_items
 from tlzoo.data.readers import Columns
 from tlzoo.data.readers.picture_folders import SPLITS
+from tlzoo.errors import InputError
 from tlzoo.types import Modality
 
 __all__ = ["INPUTS", "Rows", "named_arrays", "rows_of", "taken"]
@@ -99,7 +100,7 @@ def rows_of(columns: Columns, spec: Mapping[str, Any], *, used: Sequence[str] = 
         items = items.T  # MATLAB keeps an example in a column
     for role, column in (("labels", labels), ("domain", domains), ("split", splits)):
         if column is not None and len(column) != len(items):
-            raise ValueError(
+            raise InputError(
                 f"{columns.path.name}: {len(column)} entries of {role} {roles[role]!r} for {len(items)} items; "
                 "expected one each"
             )
@@ -112,7 +113,7 @@ def _names(column: Any) -> NDArray[Any]:
 
 def _splits(column: NDArray[Any], columns: Columns) -> NDArray[Any]:
     if strange := sorted({name for name in column.tolist() if name.lower() not in SPLITS}):
-        raise ValueError(
+        raise InputError(
             f"{columns.path.name}: split {strange[0]!r} in row {column.tolist().index(strange[0])}; expected "
             "train, validation or test"
         )
@@ -122,7 +123,7 @@ def _splits(column: NDArray[Any], columns: Columns) -> NDArray[Any]:
 def _items(columns: Columns, spec: Mapping[str, Any], used: set[str]) -> Any:
     given = [key for key in INPUTS if key in spec]
     if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} both name the items; keep one")
+        raise InputError(f"{' and '.join(given)} both name the items; keep one")
     if not given and "path" in columns.roles:
         return _paths(columns[columns.roles["path"]], columns, spec)
     if not given:
@@ -141,19 +142,19 @@ def _usual(columns: Columns, used: set[str]) -> Any:
     if not columns.is_table:
         name = next((name for name in _ARRAYS["items"] if name in columns.columns), None)
         if name is None:
-            raise ValueError(
+            raise InputError(
                 f"{columns.path.name} holds {', '.join(columns.columns) or 'nothing'}; say which array holds the "
                 "items: features: NAME"
             )
         return columns[name]
     rest = {name: column for name, column in columns.columns.items() if name not in used}
     if odd := [name for name, column in rest.items() if not _is_number(column)]:
-        raise ValueError(
+        raise InputError(
             f"{columns.path.name}: column {odd[0]!r} is not of numbers; say which columns hold the items: text: NAME, "
             "path: NAME or features: [NAME, ...]"
         )
     if not rest:
-        raise ValueError(f"{columns.path.name} has no column left for the items; it has {', '.join(columns.columns)}")
+        raise InputError(f"{columns.path.name} has no column left for the items; it has {', '.join(columns.columns)}")
     return _table(rest)
 
 
@@ -190,7 +191,7 @@ def named_arrays(columns: Columns, names: Any, usual: Sequence[str], *, key: str
         names = [name for name in usual if name in columns.columns]
     names = [names] if isinstance(names, str) else list(names)
     if not 1 <= len(names) <= 2:
-        raise ValueError(f"{key}: {names}; expected the name of an array, or of two: [X, y]")
+        raise InputError(f"{key}: {names}; expected the name of an array, or of two: [X, y]")
     items = columns[str(names[0])]
     labels = columns[str(names[1])] if len(names) == 2 else None
     if columns.path.suffix == ".mat" and labels is not None and len(items) != len(labels) == items.shape[-1]:

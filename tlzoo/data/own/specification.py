@@ -15,6 +15,7 @@ from tlzoo.data.own.selection import INPUTS, Rows, named_arrays, rows_of, taken
 from tlzoo.data.own.zero_shot import zero_shot
 from tlzoo.data.readers import Columns, read_columns
 from tlzoo.data.tasks import Task
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.spelling import nearest
 
 __all__ = ["task_of"]
@@ -46,7 +47,7 @@ class _Files:
 
     def columns(self, name: Any, key: str = "from") -> Columns:
         if not isinstance(name, str):
-            raise TypeError(f"{key} is {name!r}; expected the path of a file or folder")
+            raise InputTypeError(f"{key} is {name!r}; expected the path of a file or folder")
         path = self.root / Path(name).expanduser()
         if path not in self._read:
             self._read[path] = read_columns(path)
@@ -86,7 +87,7 @@ def _domain(spec: Spec, root: Path) -> Task:
     files, options = _Files(spec, root), _options(spec, _DOMAIN)
     if "from" not in spec:
         if lacking := [side for side in ("source", "target") if side not in spec]:
-            raise ValueError(f"a domain task without from and without {lacking[0]}; give the file of each domain")
+            raise InputError(f"a domain task without from and without {lacking[0]}; give the file of each domain")
         several = {side: _listed(spec[side]) for side in _SIDES if side in spec}
         sides = {
             side: _one_or_all({Path(str(name)).stem: _pair(*files.whole(name, side)) for name in names})
@@ -120,7 +121,7 @@ def _arrays(columns: Columns, spec: Spec) -> dict[str, Any]:
     found = {side: named_arrays(columns, spec.get(side), usual[side], key=side) for side in _SIDES}
     for side in ("source", "target"):
         if found[side] is None:
-            raise ValueError(
+            raise InputError(
                 f"{columns.path.name} has no array X_{side}; it has {', '.join(columns.columns)}. Name the arrays of "
                 f"the {side}, {side}: [X, y], or the column of domains, domain: NAME"
             )
@@ -147,10 +148,10 @@ def _by_domain(rows: Rows, spec: Spec) -> dict[str, Any]:
     sides: dict[str, Any] = {}
     for side in ("source", "target"):
         if side not in spec:
-            raise ValueError(f"{side} is missing; expected one or several of the domains {', '.join(known)}")
+            raise InputError(f"{side} is missing; expected one or several of the domains {', '.join(known)}")
         names = [str(name) for name in _listed(spec[side])]
         if strange := [name for name in names if name not in known]:
-            raise ValueError(nearest(strange[0], known, kind="domain"))
+            raise InputError(nearest(strange[0], known, kind="domain"))
         inside = {name: rows.domains == name for name in names}
         sides[side] = _one_or_all({name: _pair(*rows.of(rows.part("train", mask))) for name, mask in inside.items()})
         tested = rows.part("test", np.logical_or.reduce(list(inside.values())))
@@ -173,7 +174,7 @@ def _fine_tuning(spec: Spec, root: Path) -> Task:
             arrays = {key: rows.of(rows.part(key)) for key in ("train", "test") if rows.part(key).any()}
         sets = {key: _pair(*pair) for key, pair in arrays.items() if pair is not None}
     elif "train" not in spec:
-        raise ValueError("a fine-tuning task without from and without train; give the file of the training set")
+        raise InputError("a fine-tuning task without from and without train; give the file of the training set")
     else:
         sets = {key: _pair(*files.whole(spec[key], key)) for key in _FIT if key in spec}
     return fine_tuning(**sets, **options, name=_named(spec, spec.get("from") or spec["train"]))
@@ -203,7 +204,7 @@ def _episodes(spec: Spec, root: Path) -> Task:
 def _multitask(spec: Spec, root: Path) -> Task:
     given = spec.get("targets")
     if not given:
-        raise ValueError("targets are missing; expected the names of their columns, or name: kind")
+        raise InputError("targets are missing; expected the names of their columns, or name: kind")
     names = [str(name) for name in given]
     kinds = {str(name): kind for name, kind in given.items()} if isinstance(given, Mapping) else {}
     rows = _single({**spec, "labels": names[0]}, root, used=names)
@@ -246,10 +247,10 @@ def _descriptions(path: Path) -> dict[str, Any]:
         import yaml
 
         if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+            raise InputError(f"there is no file {path}")
         found = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(found, dict):
-            raise ValueError(f"{path.name} holds a {type(found).__name__}; expected class: description")
+            raise InputError(f"{path.name} holds a {type(found).__name__}; expected class: description")
         return {str(name): value for name, value in found.items()}
     (_, names), *others = read_columns(path).columns.items()
     columns = [np.asarray(column) for _, column in others]
@@ -261,10 +262,10 @@ def _descriptions(path: Path) -> dict[str, Any]:
 def _single(spec: Spec, root: Path, *, used: Sequence[str] = ()) -> Rows:
     """Return the rows of the one file of a task."""
     if "from" not in spec:
-        raise ValueError("from is missing; expected the path of a file or folder")
+        raise InputError("from is missing; expected the path of a file or folder")
     rows = _Files(spec, root).rows(spec["from"], "from", used=used)
     if rows.labels is None:
-        raise ValueError(
+        raise InputError(
             f"{Path(spec['from']).name}: labels are missing; expected labels: NAME of their {rows.columns.noun}"
         )
     return rows

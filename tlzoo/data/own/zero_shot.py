@@ -12,6 +12,7 @@ from tlzoo.data.own.class_names import class_column, few, indices_of, places_of,
 from tlzoo.data.own.items import read_parts
 from tlzoo.data.splits import stratified_split
 from tlzoo.data.tasks import ZeroShotTask
+from tlzoo.errors import InputError
 from tlzoo.types import Modality
 
 __all__ = ["zero_shot"]
@@ -60,9 +61,9 @@ def zero_shot(
     """
     part = read_parts({"X": X if y is None else (X, y)}, modality=modality, size=size)["X"]
     if part.labels is None:
-        raise ValueError("y is missing; expected a class name or number for each item")
+        raise InputError("y is missing; expected a class name or number for each item")
     if descriptions is None:
-        raise ValueError("descriptions are missing; expected class -> text or vector")
+        raise InputError("descriptions are missing; expected class -> text or vector")
     column = class_column(part.labels, size=len(part), complete=True, what="y")
     described = list(map(str, descriptions)) if isinstance(descriptions, Mapping) else []
     columns, classes = with_class_names({"y": column}, class_names or _order(column.known, described))
@@ -73,7 +74,7 @@ def zero_shot(
     whole = part.examples.with_labels(labels)
     train, tested = np.flatnonzero(np.isin(labels, split["seen"])), np.empty(0, dtype=np.int64)
     if generalized and not len(train):
-        raise ValueError("generalized zero-shot learning needs seen classes; name the unseen ones")
+        raise InputError("generalized zero-shot learning needs seen classes; name the unseen ones")
     if generalized:
         kept, rest = stratified_split(labels[train], _SEEN_TRAIN)
         train, tested = train[kept], train[rest]
@@ -104,18 +105,18 @@ def _described(descriptions: Any, classes: tuple[str, ...]) -> tuple[tuple[str, 
     if isinstance(descriptions, Mapping):
         by_name = {str(key): value for key, value in descriptions.items()}
         if lacking := [each for each in classes if each not in by_name]:
-            raise ValueError(f"classes without a description: {few(lacking)}; describe every class")
+            raise InputError(f"classes without a description: {few(lacking)}; describe every class")
         rows = [by_name[each] for each in classes]
     else:
         rows = list(descriptions)
         if len(rows) != len(classes):
-            raise ValueError(f"{len(rows)} descriptions for {len(classes)} classes ({few(classes)}); expected one each")
+            raise InputError(f"{len(rows)} descriptions for {len(classes)} classes ({few(classes)}); expected one each")
     if all(isinstance(row, str) for row in rows):
         return tuple(rows), None
     try:
         vectors = np.stack([np.asarray(row, dtype=np.float32) for row in rows])
     except (TypeError, ValueError):
-        raise ValueError("descriptions are neither all texts nor all vectors of one width; expected one kind") from None
+        raise InputError("descriptions are neither all texts nor all vectors of one width; expected one kind") from None
     return classes, np.ascontiguousarray(vectors)
 
 
@@ -126,16 +127,16 @@ def _split(
     here = np.unique(labels)
     tested = here if unseen is None else places_of(classes, unseen, "unseen")
     if not len(tested):
-        raise ValueError("no unseen classes, so nothing to test; name one or more in unseen=[...]")
+        raise InputError("no unseen classes, so nothing to test; name one or more in unseen=[...]")
     if len(empty := np.setdiff1d(tested, here)):
-        raise ValueError(
+        raise InputError(
             f"unseen classes without an example: {few(classes[place] for place in empty)}; test what is there"
         )
     others = np.setdiff1d(here, tested)
     if held_out is not None:
         kept = places_of(classes, held_out, "held_out")
         if len(both := np.setdiff1d(kept, others)):
-            raise ValueError(f"held_out: {few(classes[place] for place in both)} is no seen class with examples")
+            raise InputError(f"held_out: {few(classes[place] for place in both)} is no seen class with examples")
     else:
         count = max(1, round(_HELD_OUT * len(others))) if len(others) >= 5 else 0
         kept = np.random.default_rng(0).permutation(others)[:count]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlzoo.data.readers.columns import Columns
+from tlzoo.errors import InputError, MissingPackageError
 
 __all__ = ["read_mat", "read_npz"]
 
@@ -29,7 +30,7 @@ def read_npz(path: Path) -> Columns:
             for name in archive.files:
                 arrays[name] = _array(archive, name, path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} cannot be read as an .npz file ({error}); save it again") from error
+        raise InputError(f"{path.name} cannot be read as an .npz file ({error}); save it again") from error
     return Columns(path, arrays, is_table=False)
 
 
@@ -37,7 +38,7 @@ def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = archive[name]
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"{path.name}: array {name!r} holds Python objects, which may run code when they are loaded; save it as "
             f"strings or numbers: {name}.astype(str)"
         ) from error
@@ -58,7 +59,7 @@ def read_mat(path: Path) -> Columns:
     except NotImplementedError:
         content = dict(_hdf5(path))
     except Exception as error:  # SciPy raises whatever a damaged file leads it to
-        raise ValueError(f"{path.name} cannot be read as a MATLAB file ({error}); save it again") from error
+        raise InputError(f"{path.name} cannot be read as a MATLAB file ({error}); save it again") from error
     arrays = {name: _plain(value) for name, value in content.items() if not name.startswith(("__", "#"))}
     return Columns(path, arrays, is_table=False)
 
@@ -78,7 +79,7 @@ def _hdf5(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{path.name} is a MATLAB file of version 7.3, which h5py reads: pip install tlzoo[mat73] (or save it with "
             "-v7)"
         ) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 __all__ = ["Columns", "read_columns"]
@@ -50,7 +51,7 @@ class Columns:
             ValueError: there is none of this name.
         """
         if name not in self.columns:
-            raise ValueError(f"{self.path.name}: {nearest(str(name), self.columns, kind=self.noun)}")
+            raise InputError(f"{self.path.name}: {nearest(str(name), self.columns, kind=self.noun)}")
         return self.columns[name]
 
     @property
@@ -69,11 +70,11 @@ def read_columns(path: Path) -> Columns:
         saved = any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))
         return _reader("saved_datasets:read_saved" if saved else "picture_folders:read_folder")(path)
     if not path.is_file():
-        raise ValueError(f"there is no file or folder {path}")
+        raise InputError(f"there is no file or folder {path}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if suffix not in _READERS:
-        raise ValueError(
+        raise InputError(
             f"{path.name} has a format that tlzoo does not read; expected {', '.join(_READERS)} or a folder"
         )
     return _reader(_READERS[suffix])(path)

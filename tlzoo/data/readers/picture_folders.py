@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlzoo.data.pictures import find_pictures, subfolders
 from tlzoo.data.readers.columns import Columns
+from tlzoo.errors import InputError
 
 __all__ = ["SPLITS", "read_folder"]
 
@@ -25,14 +26,14 @@ def read_folder(path: Path) -> Columns:
     """
     first = subfolders(path)
     if not first:
-        raise ValueError(f"{path} has no folders; expected a folder of pictures for each class")
+        raise InputError(f"{path} has no folders; expected a folder of pictures for each class")
     deep = all(subfolders(path / name) and not find_pictures(path / name, deep=False) for name in first)
     groups = [(name, part) for name in first for part in subfolders(path / name)] if deep else [("", n) for n in first]
     files, labels, tops = [], [], []
     for top, name in groups:
         found = find_pictures(path / top / name)
         if not found:
-            raise ValueError(f"{path / top / name} has no images; fill it, or remove the folder")
+            raise InputError(f"{path / top / name} has no images; fill it, or remove the folder")
         files += found
         labels += [name] * len(found)
         tops += [top] * len(found)

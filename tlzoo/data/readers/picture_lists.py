@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlzoo.data.readers.columns import Columns
+from tlzoo.errors import InputError
 
 __all__ = ["read_list"]
 
@@ -22,11 +23,11 @@ def read_list(path: Path) -> Columns:
             continue
         parts = text.rsplit(maxsplit=1)
         if len(parts) != 2:
-            raise ValueError(f"{path.name}:{number}: {text!r}; expected a path and a label: photos/1.jpg cat")
+            raise InputError(f"{path.name}:{number}: {text!r}; expected a path and a label: photos/1.jpg cat")
         files.append(parts[0])
         labels.append(parts[1])
     if not files:
-        raise ValueError(f"{path.name} has no lines; expected a path and a label in each: photos/1.jpg cat")
+        raise InputError(f"{path.name} has no lines; expected a path and a label in each: photos/1.jpg cat")
     numbers = all(label.lstrip("-").isdecimal() for label in labels)
     columns = {"path": files, "label": [int(label) for label in labels] if numbers else labels}
     return Columns(path, columns, roles={"path": "path", "labels": "label"})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlzoo.data.readers.columns import Columns
+from tlzoo.errors import MissingPackageError
 
 __all__ = ["SavedColumn", "read_saved"]
 
@@ -36,7 +37,9 @@ def read_saved(path: Path) -> Columns:
     try:
         import datasets
     except ImportError as error:
-        raise ImportError(f"{path.name} was saved by datasets, which reads it: pip install tlzoo[datasets]") from error
+        raise MissingPackageError(
+            f"{path.name} was saved by datasets, which reads it: pip install tlzoo[datasets]"
+        ) from error
     found = datasets.load_from_disk(str(path))
     splits = dict(found) if isinstance(found, datasets.DatasetDict) else {}
     whole = datasets.concatenate_datasets(list(splits.values())) if splits else found

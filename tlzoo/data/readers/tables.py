@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlzoo.data.readers.columns import Columns
+from tlzoo.errors import InputError
 
 __all__ = ["read_table"]
 
@@ -23,8 +24,8 @@ def read_table(path: Path) -> Columns:
         else:
             table = pd.read_csv(path, sep="\t" if ".tsv" in path.suffixes else ",")
     except (OSError, ValueError) as error:  # errors of pandas and pyarrow are either
-        raise ValueError(f"{path.name} cannot be read as a table ({error}); save it again") from error
+        raise InputError(f"{path.name} cannot be read as a table ({error}); save it again") from error
     if table.empty:
-        raise ValueError(f"{path.name} has no rows")
+        raise InputError(f"{path.name} has no rows")
     names = [str(name) for name in table.columns]
     return Columns(path, {name: table.iloc[:, place] for place, name in enumerate(names)})

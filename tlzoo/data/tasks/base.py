@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.errors import InputError
 from tlzoo.labels import class_labels
 from tlzoo.types import Sees, withheld
 
@@ -51,12 +52,12 @@ class Task:
         sets = self.sets()
         for name, examples in sets.items():
             if not len(examples) and name not in self._may_be_empty:
-                raise ValueError(f"{self.name}: {name} is empty; expected at least one example")
+                raise InputError(f"{self.name}: {name} is empty; expected at least one example")
         self._check_alike({name: examples for name, examples in sets.items() if len(examples)})
         for name, examples in sets.items():
             if examples.labels is None:
                 if name in self._labelled:
-                    raise ValueError(f"{self.name}: {name} has no labels, which the task is made of; give labels")
+                    raise InputError(f"{self.name}: {name} has no labels, which the task is made of; give labels")
                 continue
             class_labels(
                 examples.labels,
@@ -75,11 +76,11 @@ class Task:
         kinds = {name: (examples.modality, _width(examples)) for name, examples in sets.items()}
         for (one, first), (other, second) in pairwise(kinds.items()):
             if first[0] != second[0]:
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: {one} holds {first[0]} items, {other} {second[0]}; expected one modality"
                 )
             if None not in (first[1], second[1]) and first[1] != second[1]:
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: {one} has {first[0]} of width {first[1]}, {other} of width {second[1]}; expected one"
                 )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.types import Sees
@@ -102,7 +103,7 @@ class DomainTask(Task):
             ValueError: the task has shots or several domains a side, or is one already.
         """
         if self.shots is not None or self.transductive or self.source_names or self.target_names:
-            raise ValueError(f"{self.name} has no protocol of the literature beside its own; load it without suffixes")
+            raise InputError(f"{self.name} has no protocol of the literature beside its own; load it without suffixes")
         target = ExampleSet.pooled([self.target_train, self.target_test]).without_domains()
         return replace(
             self,
@@ -145,7 +146,7 @@ class DomainTask(Task):
             ValueError: ``shots`` is below 1, the task already has shots, there are no labels, or no example is left.
         """
         if shots < 1 or self.shots is not None:
-            raise ValueError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
+            raise InputError(f"{shots} shots of {self.name}; expected at least one, and of a task without shots")
         fixed = np.random.default_rng(_SHOT_SEED)
         chosen = self._drawn(shots, fixed if seed is None else numpy_generator(seed, Stream.TARGET_SHOTS))
         assert self.target_train.labels is not None
@@ -153,7 +154,7 @@ class DomainTask(Task):
         chosen = chosen[np.isin(self.target_train.labels[chosen], self.source_train.labels)]
         rest = np.setdiff1d(np.arange(len(self.target_train)), chosen)
         if not len(rest):
-            raise ValueError(f"{shots} shots leave {self.name} no unlabelled target example; draw fewer")
+            raise InputError(f"{shots} shots leave {self.name} no unlabelled target example; draw fewer")
         return replace(self, shots=self.target_train.subset(chosen), target_train=self.target_train.subset(rest))
 
     @property
@@ -165,6 +166,6 @@ class DomainTask(Task):
         """Return the sorted indices of at most ``shots`` target training examples per class."""
         labels = self.target_train.labels
         if labels is None:
-            raise ValueError(f"{self.name} has no target labels to draw shots from")
+            raise InputError(f"{self.name} has no target labels to draw shots from")
         order = random.permutation(len(labels))
         return np.sort(np.concatenate([order[labels[order] == c][:shots] for c in range(self.num_classes)]))

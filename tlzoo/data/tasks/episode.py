@@ -11,6 +11,7 @@ import numpy as np
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.randomness import Stream
 from tlzoo.types import Sees
@@ -63,7 +64,7 @@ class EpisodeTask(Task):
         check_counts(way=self.way, shot=self.shot, query=self.query)
         lacking = [name for name, part in self.sets().items() if self.within not in (None, *part.attributes)]
         if lacking:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: no attribute {self.within!r}, which episodes share, in {', '.join(lacking)}"
             )
         if self.listed is not None:
@@ -83,7 +84,7 @@ class EpisodeTask(Task):
                 wrong = f"item {both[0]} is both support and query; its answer would be known"
             else:
                 continue
-            raise ValueError(f"{self.name}: listed episode {place}: {wrong}")
+            raise InputError(f"{self.name}: listed episode {place}: {wrong}")
 
     @property
     def checksum(self) -> str:
@@ -121,7 +122,7 @@ class EpisodeTask(Task):
         """
         examples: ExampleSet = getattr(self, split)
         if examples.labels is None:
-            raise ValueError(f"{split} of {self.name} has no labels; episodes are drawn by class")
+            raise InputError(f"{split} of {self.name} has no labels; episodes are drawn by class")
         try:
             return EpisodeSampler(
                 examples.labels,
@@ -133,4 +134,4 @@ class EpisodeTask(Task):
                 **{"way": self.way, "shot": self.shot, "query": self.query, **shape},
             )
         except ValueError as error:
-            raise ValueError(f"{split} classes of {self.name}: {error}") from error
+            raise InputError(f"{split} classes of {self.name}: {error}") from error

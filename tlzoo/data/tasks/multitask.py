@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.errors import InputError
 from tlzoo.labels import target_labels
 from tlzoo.types import Sees
 
@@ -61,15 +62,15 @@ class Target:
             object.__setattr__(self, "kind", "class" if self.classes else "value")
         least, most = _CLASSES.get(str(self.kind), (1, 0))
         if not least <= self.classes <= most:
-            raise ValueError(
+            raise InputError(
                 f"{self.classes} classes for a target of kind {self.kind!r}; expected one of {', '.join(_CLASSES)}, "
                 "with classes for all but values and normals"
             )
         object.__setattr__(self, "names", tuple(self.names))
         if not (math.isfinite(self.center) and 0 < self.spread < math.inf):
-            raise ValueError(f"a target with center {self.center} and spread {self.spread}; expected a spread above 0")
+            raise InputError(f"a target with center {self.center} and spread {self.spread}; expected a spread above 0")
         if self.names and len(self.names) != self.classes:
-            raise ValueError(f"{len(self.names)} names for {self.classes} classes of a target; expected one each")
+            raise InputError(f"{len(self.names)} names for {self.classes} classes of a target; expected one each")
 
     def __repr__(self) -> str:
         # part of a task's identity: what follows from the classes is not said
@@ -116,10 +117,10 @@ class MultitaskTask(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.targets:
-            raise ValueError(f"{self.name} has no targets; expected name -> Target")
+            raise InputError(f"{self.name} has no targets; expected name -> Target")
         for name, examples in self.sets().items():
             if lacking := [task for task in self.targets if task not in examples.targets]:
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: {name} has no target {lacking[0]!r}; it has {', '.join(examples.targets) or 'none'}"
                 )
             columns = {task: self._column(examples, task, f"{self.name}: {name}: {task}") for task in self.targets}
@@ -131,7 +132,7 @@ class MultitaskTask(Task):
         given, target = examples.targets[task], self.targets[task]
         taken: NDArray[Any] = target_labels(given, kind=str(target.kind), classes=target.classes, what=what).numpy()
         if (taken < 0).all() if target.classes else np.isnan(taken).all():
-            raise ValueError(f"{what} has no label; leave the target out, or give labels of it")
+            raise InputError(f"{what} has no label; leave the target out, or give labels of it")
         # at every position, small integers stay so on the way to the module, which takes labels in as well
         same = target.kind in ("dense", "normals") or (
             taken.dtype == given.dtype and np.array_equal(taken, given, equal_nan=taken.dtype.kind == "f")

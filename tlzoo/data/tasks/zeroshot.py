@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.tasks.base import Task, close, restricted
+from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 from tlzoo.types import Sees
 
@@ -89,12 +90,12 @@ class ZeroShotTask(Task):
         kinds = {"seen": self.seen, "held_out": self.held_out, "unseen": self.unseen}
         for one, other in itertools.combinations(kinds, 2):
             if len(both := np.intersect1d(kinds[one], kinds[other])):
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: classes {self._spelled(both)} are both {one} and {other}; a class is one of them"
                 )
         for kind, classes in kinds.items():
             if len(np.unique(classes)) < len(classes) or not np.isin(classes, np.arange(self.num_classes)).all():
-                raise ValueError(
+                raise InputError(
                     f"{self.name}: {kind} classes {classes.tolist()}; expected each once, out of {self.num_classes}"
                 )
         kinds["seen or held_out"] = np.union1d(self.seen, self.held_out)
@@ -113,7 +114,7 @@ class ZeroShotTask(Task):
         """
         known = {**self.wordings, "description": self.descriptions, "name": self.class_names}
         if kind not in known:
-            raise ValueError(f"{self.name}: {nearest(kind, known, kind='wording')}")
+            raise InputError(f"{self.name}: {nearest(kind, known, kind='wording')}")
         return known[kind]
 
     @property
@@ -140,7 +141,7 @@ class ZeroShotTask(Task):
             ValueError: there are no held-out classes.
         """
         if self.train is None or self.validation is None:
-            raise ValueError(f"{self.name} has no training and held-out classes to rehearse on")
+            raise InputError(f"{self.name} has no training and held-out classes to rehearse on")
         train, test_seen = self.train, None
         if self.test_seen is not None:
             assert train.labels is not None
@@ -163,7 +164,7 @@ class ZeroShotTask(Task):
             ValueError: there is none.
         """
         if self.development is None:
-            raise ValueError(
+            raise InputError(
                 f"{self.name} has neither held-out classes nor a development set to choose on; give settings instead "
                 "of candidates"
             )
@@ -179,7 +180,7 @@ class ZeroShotTask(Task):
         if examples is None or examples.labels is None:
             return
         if len(others := np.setdiff1d(examples.labels, [*classes, -1])):
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: {part} has examples of {self._spelled(others)}, which {kind} does not name; leave them "
                 "out, or name the class"
             )
@@ -187,24 +188,24 @@ class ZeroShotTask(Task):
     def _check_texts(self, kind: str) -> None:
         texts = self.texts(kind)
         if len(texts) != self.num_classes:
-            raise ValueError(f"{self.name}: {len(texts)} texts of kind {kind!r} for {self.num_classes} classes")
+            raise InputError(f"{self.name}: {len(texts)} texts of kind {kind!r} for {self.num_classes} classes")
         if empty := [place for place, text in enumerate(texts) if not text.strip()]:
-            raise ValueError(f"{self.name}: classes {self._spelled(empty)} have no {kind}; each class needs one")
+            raise InputError(f"{self.name}: classes {self._spelled(empty)} have no {kind}; each class needs one")
         if twice := [text for text, count in Counter(texts).items() if count > 1]:
             same = [place for place, text in enumerate(texts) if text == twice[0]]
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: classes {self._spelled(same)} have the same {kind} {twice[0]!r}; "
                 "nothing could tell them apart"
             )
 
     def _check_embeddings(self, embeddings: NDArray[np.float32]) -> None:
         if embeddings.ndim != 2 or len(embeddings) != self.num_classes:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: embeddings of shape {embeddings.shape} for {self.num_classes} classes; "
                 "expected a row each"
             )
         if len(bad := np.flatnonzero(~np.isfinite(embeddings).all(axis=1))):
-            raise ValueError(f"{self.name}: NaN or Inf in the embeddings of classes {self._spelled(bad)}; repair them")
+            raise InputError(f"{self.name}: NaN or Inf in the embeddings of classes {self._spelled(bad)}; repair them")
 
     def _spelled(self, classes: Iterable[int]) -> str:
         places = list(classes)
@@ -218,7 +219,7 @@ class ZeroShotTask(Task):
             ValueError: there are no held-out classes, or nothing is trained.
         """
         if self.train is None or self.validation is None:
-            raise ValueError(f"{self.name} has no training and held-out classes to join")
+            raise InputError(f"{self.name} has no training and held-out classes to join")
         return replace(
             self,
             seen=np.union1d(self.seen, self.held_out),
@@ -230,9 +231,9 @@ class ZeroShotTask(Task):
     def training_data(self, sees: Collection[Sees], *, by: str) -> ZeroShotTrainingData:
         """Return training examples and seen descriptions as ``by`` may see them, with renumbered labels."""
         if self.embeddings is None:
-            raise ValueError(f"{self.name}: class descriptions are not encoded yet; set embeddings first")
+            raise InputError(f"{self.name}: class descriptions are not encoded yet; set embeddings first")
         if self.train is None and Sees.SOURCE_INPUTS in sees:
-            raise ValueError(f"{self.name} has no training examples, which {by} wants; choose an untrained method")
+            raise InputError(f"{self.name} has no training examples, which {by} wants; choose an untrained method")
         examples = self.test.subset(np.empty(0, dtype=np.int64)) if self.train is None else self.train
         assert examples.labels is not None  # zero-shot sets are labelled: the test needs it
         labels = self.places(examples.labels, self.seen)

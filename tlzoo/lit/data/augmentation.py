@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.randomness import Stream, derived_seed
 from tlzoo.types import Examples
 
@@ -41,14 +42,14 @@ class Augmentation:
         """
         inputs = examples.inputs
         if not isinstance(inputs, Tensor) or inputs.dtype != torch.uint8 or inputs.ndim != 4:
-            raise TypeError(
+            raise InputTypeError(
                 "augment changes pictures, and batches hold no uint8 pictures (B, H, W, C); of other inputs, change "
                 "them in the backbone's preprocess"
             )
         with _seeded(derived_seed(self.seed, Stream.AUGMENTATION, step, side)):
             changed = [self._changed(picture) for picture in inputs.numpy()]
         if len(sizes := {picture.shape for picture in changed}) > 1:
-            raise ValueError(
+            raise InputError(
                 f"augment returns pictures of sizes {sorted(sizes)}; end it with one that resizes or crops"
             )
         return replace(examples, inputs=torch.from_numpy(np.stack(changed)))
@@ -61,7 +62,9 @@ class Augmentation:
         if isinstance(found, Tensor):
             return _pixels(found)
         if not isinstance(found, Image.Image):
-            raise TypeError(f"augment returned a {type(found).__name__}; expected a PIL image or a tensor (C, H, W)")
+            raise InputTypeError(
+                f"augment returned a {type(found).__name__}; expected a PIL image or a tensor (C, H, W)"
+            )
         pixels: NDArray[np.uint8] = np.array(found, dtype=np.uint8)
         return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
@@ -85,7 +88,7 @@ def _pixels(picture: Tensor) -> NDArray[np.uint8]:
     """Return a tensor (C, H, W) as uint8 pixels (H, W, C)."""
     if picture.is_floating_point():
         if picture.min() < 0 or picture.max() > 1:
-            raise ValueError(
+            raise InputError(
                 f"augment returned numbers from {picture.min():.3g} to {picture.max():.3g}; expected pixels: leave "
                 "normalization out, networks do it themselves"
             )

@@ -14,6 +14,7 @@ from tlzoo.data import load_task
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import Task
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional.checks import check_counts
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.lit.frozen_features import with_features
@@ -108,7 +109,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
     def _check_kind(self, task: object) -> None:
         if not isinstance(task, self.takes):
             given = f"{task.name} is {_a(task.kind)} task" if isinstance(task, Task) else f"got a {type(task).__name__}"
-            raise TypeError(f"{given}; {type(self).__name__} takes {_a(self.takes.kind)} task")
+            raise InputTypeError(f"{given}; {type(self).__name__} takes {_a(self.takes.kind)} task")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training set; Lightning stores that of a loader but does not always restore it."""
@@ -139,7 +140,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         """
         inputs = next(examples for examples in self.task.sets().values() if len(examples)).inputs[np.arange(1)]
         if getattr(inputs, "ndim", 0) != 2:
-            raise ValueError(f"{self.task.name}: batches hold raw inputs; set features=BACKBONE to get features")
+            raise InputError(f"{self.task.name}: batches hold raw inputs; set features=BACKBONE to get features")
         return int(inputs.shape[1])
 
     def _module(self) -> TransferModule:
@@ -150,7 +151,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
             )
         module: Any = self.trainer.lightning_module
         if not isinstance(module, TransferModule):
-            raise TypeError(
+            raise InputTypeError(
                 f"{type(module).__name__} declares no supervision; {type(self).__name__} needs a module of tlzoo"
             )
         return module
@@ -175,7 +176,7 @@ class TaskData(pl.LightningDataModule, Generic[T]):
         share = self._share(indices)
         if not len(share):
             world = self.trainer.world_size if self.trainer is not None else 1
-            raise ValueError(f"a batch of {len(indices)} for {world} processes; raise batch_size")
+            raise InputError(f"a batch of {len(indices)} for {world} processes; raise batch_size")
         return share
 
     def _stream(self, batch_at: Callable[[int], Batch], *samplers: BatchSampler | BalancedSampler) -> StepLoader[Batch]:

@@ -16,6 +16,7 @@ from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainTrainingData
+from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.lit.data.base import TaskData
@@ -97,7 +98,7 @@ class DomainData(TaskData[DomainTask]):
             )
         self.scale, self.stored_views = scale, stored_views
         if augment is not None and features is not None:
-            raise ValueError(
+            raise InputError(
                 "augment changes pictures in every step, and the frozen backbone of features reads each once; drop "
                 "features and give the module the backbone"
             )
@@ -118,7 +119,7 @@ class DomainData(TaskData[DomainTask]):
     def _show(self, module: TransferModule) -> None:
         sees, by = module.method.sees, module.method_name
         if self.task.shots is not None and not module.takes_shots:
-            raise ValueError(
+            raise InputError(
                 f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
                 "from them besides the source; load the task without its shots, or use a method with a single loss"
             )
@@ -161,7 +162,7 @@ class DomainData(TaskData[DomainTask]):
         if self.transform is None and not self.scale:
             return
         if module.keeps_preparation and module.preparation is not None:
-            raise ValueError(
+            raise InputError(
                 f"the network of {type(module).__name__} brings the transform and scale that it was trained with; drop "
                 "transform and scale"
             )
@@ -306,5 +307,5 @@ def _as_transform(
     )
     if not isinstance(made, FeatureTransform):
         known = [short_name(name) for name in METHODS if issubclass(method_class(name), FeatureTransform)]
-        raise TypeError(f"{made.name} is not a feature transform; expected one of {', '.join(known)}")
+        raise InputTypeError(f"{made.name} is not a feature transform; expected one of {', '.join(known)}")
     return made

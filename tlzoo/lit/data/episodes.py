@@ -16,6 +16,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.data.varying_episodes import VariedSampler
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
@@ -101,7 +102,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         given = (self.way, self.shot, self.query, self.dirichlet)
         if listed is not None and (self.shot > listed.shot or given != (listed.way, self.shot, listed.query, None)):
             own = listed.way, listed.shot, listed.query
-            raise ValueError(
+            raise InputError(
                 f"{self.task.name} lists its test episodes: way {own[0]}, shot {own[1]} or fewer, query {own[2]}, "
                 f"balanced; got way {given[0]}, shot {given[1]}, query {given[2]}, dirichlet {given[3]}; leave them out"
             )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import ZeroShotTask, ZeroShotTrainingData
+from tlzoo.errors import InputError
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import encode_prompts, mean_direction
@@ -132,7 +133,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         """Return the examples of a split, with labels among its candidates; unseen classes come first."""
         examples = self.task.validation if split == "validation" else self.task.test
         if examples is None:
-            raise ValueError(f"{self.task.name} has no held-out classes")
+            raise InputError(f"{self.task.name} has no held-out classes")
         if split == "test" and self.task.test_seen is not None:
             examples = examples.joined(self.task.test_seen)
         assert examples.labels is not None
