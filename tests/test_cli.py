@@ -1,12 +1,14 @@
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import tlzoo
-from tlzoo import cli, listing
+from tlzoo import cli, errors, listing
 from tlzoo.registry import METHODS
 
 SUITE = """\
@@ -144,14 +146,53 @@ def test_a_users_mistake_is_one_line(capsys, words, message):
     assert refused(capsys, *words).startswith(message)
 
 
-@pytest.mark.parametrize("error", [KeyError("name"), AttributeError("x"), RuntimeError("a bug of ours")])
-def test_a_bug_shows_its_traceback(monkeypatch, error):
+BUGS = (KeyError("name"), AttributeError("x"), RuntimeError("a bug of ours"), ValueError("of all but one"), TypeError())
+
+
+@pytest.mark.parametrize("error", BUGS)
+def test_a_bug_shows_its_traceback_and_a_sentence(monkeypatch, error):
     def broken(family):  # noqa: ARG001
         raise error
 
     monkeypatch.setattr(listing, "list_methods", broken)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as caught:
         cli.main(["list"])
+    assert caught.value.__notes__[-1].startswith("This is a bug of tlzoo, or of your own code that it runs; please")
+
+
+def every_class_of(base):
+    return [base, *(each for child in base.__subclasses__() for each in every_class_of(child))]
+
+
+@pytest.mark.parametrize("kind", every_class_of(errors.UserError))
+def test_each_kind_of_mistake_is_one_line_and_a_python_error(monkeypatch, capsys, kind):
+    def broken(family):  # noqa: ARG001
+        raise kind("a mistake\nof two lines")
+
+    monkeypatch.setattr(listing, "list_methods", broken)
+    assert refused(capsys, "list") == "tlzoo: a mistake of two lines\n"
+    python = (ValueError, TypeError, FileNotFoundError, ImportError, RuntimeError)
+    assert kind is errors.UserError or issubclass(kind, python)
+
+
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(listing, "list_methods", lambda family: open(os.curdir))  # noqa: ARG005, SIM115
+    assert "Is a directory" in refused(capsys, "list")
+
+
+PURE = ("functional", "nn", "methods", "selection", "scoring", "stats", "estimators", "interop")
+
+
+def test_commands_and_data_raise_mistakes_as_such():
+    """Below the command line, no ValueError and the like is raised that it would take for a bug."""
+    root = Path(tlzoo.__file__).parent
+    plain = re.compile(r"\b(?:raise|return) (?:Value|Type|FileNotFound|Import|ModuleNotFound)Error\(")
+    found = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if path.relative_to(root).parts[0] not in PURE and plain.search(path.read_text(encoding="utf-8"))
+    ]
+    assert not found
 
 
 def test_an_error_from_inside_a_library_is_a_bug(monkeypatch):

@@ -16,7 +16,7 @@ from tlzoo import lazy, moved
 __version__ = "0.1.0"
 
 _PACKAGES = (
-    *("backbones", "bench", "data", "estimators", "functional", "interop", "lit", "methods", "nn"),
+    *("backbones", "bench", "data", "errors", "estimators", "functional", "interop", "lit", "methods", "nn"),
     *("registry", "selection", "sources", "stats", "tasks", "types"),
 )
 _NAMES = {
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tlzoo import backbones as backbones
     from tlzoo import bench as bench
     from tlzoo import data as data
+    from tlzoo import errors as errors
     from tlzoo import estimators as estimators
     from tlzoo import functional as functional
     from tlzoo import interop as interop

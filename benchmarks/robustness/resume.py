@@ -317,7 +317,8 @@ def main() -> int:
         print("| family | methods | " + " | ".join(PLACES) + " |")
         print("|---" * (len(PLACES) + 2) + "|")
     for family, counts in table.items():
-        cells = [f"{equal} of {total}" for equal, total in counts.values()]
+        family = {"oneshot": "one-shot", "zeroshot": "zero-shot", "finetuning": "fine-tuning"}.get(family, family)
+        cells = [f"{equal} of {total}" if total else "none" for equal, total in counts.values()]
         print(f"| {family} | {' | '.join(cells)} |" if options.markdown else f"{family}: {', '.join(cells)}")
     return int(any(equal < total for counts in table.values() for equal, total in counts.values()))
 
