@@ -9,8 +9,8 @@ import torch
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.lit import DomainAdaptation, DomainData
 from tlzoo.lit.frozen_features import view_features
-from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.methods.adaptation import LinearOT, Standardization
+from tlzoo.nn.joint_forward import through, with_views
 from tlzoo.types import Examples
 
 WIDTH = {"num_features": 8}

@@ -17,12 +17,12 @@ from tlzoo.lit.alternation import alternate
 from tlzoo.lit.arguments import as_backbone, as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
 from tlzoo.lit.for_data import OnBackbone
-from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Method
+from tlzoo.nn.joint_forward import through, with_views
 from tlzoo.nn.network import Network
 from tlzoo.scoring import ClassScores
 from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld

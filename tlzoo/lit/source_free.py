@@ -12,12 +12,12 @@ from torch import Tensor
 from tlzoo.functional.checks import check_counts
 from tlzoo.lit.arguments import as_method, objects
 from tlzoo.lit.feature_gradients import FeatureWatch
-from tlzoo.lit.joint_forward import through, with_views
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import DataFacts
 from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.base import Method
 from tlzoo.methods.source_free import SourceFree
+from tlzoo.nn.joint_forward import through, with_views
 from tlzoo.nn.network import Network
 from tlzoo.types import DomainBatch, Examples, Sees
 

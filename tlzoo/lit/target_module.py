@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tlzoo.errors import InputTypeError
 from tlzoo.functional.precision import at_least_float32
 from tlzoo.lit.classifier import Classifier
-from tlzoo.lit.joint_forward import view_part
 from tlzoo.methods.domain_method import DomainMethod
+from tlzoo.nn.joint_forward import view_part
 from tlzoo.nn.network import Network
 from tlzoo.nn.preparation import Side
 from tlzoo.selection import scores

@@ -23,6 +23,8 @@ from .m3sda import M3SDA as M3SDA
 from .fixmatch import FixMatch as FixMatch
 from .self_ensembling import SelfEnsembling as SelfEnsembling
 from .atdoc import ATDOC as ATDOC
+from .cst import CST as CST
+from .sdat import SDAT as SDAT
 from .swd import SWD as SWD
 from .unaligned import Unaligned as Unaligned
 from .standardization import Standardization as Standardization

@@ -13,6 +13,7 @@ from torch.optim import SGD, Optimizer
 from tlzoo.functional import entropy
 from tlzoo.functional.checks import check_at_least, check_positive, check_shares
 from tlzoo.methods.test_time import Online
+from tlzoo.nn.sharpness import uphill
 from tlzoo.paper import Paper
 from tlzoo.types import Prediction
 
@@ -95,13 +96,8 @@ class SAR(Online):
 
         They are functions of the parameters as they are, by the gradient there.
         """
-        gradients = torch.autograd.grad(loss, self.trained, allow_unused=True, materialize_grads=True)
-        length = torch.stack([gradient.norm() for gradient in gradients]).norm().clamp_min(1e-12)
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        moved = {
-            names[id(parameter)]: parameter + self.radius * gradient / length
-            for parameter, gradient in zip(self.trained, gradients, strict=True)
-        }
+        moved = uphill(loss, {names[id(parameter)]: parameter for parameter in self.trained}, self.radius)
         prediction: Prediction = torch.func.functional_call(self.model, moved, (inputs,))
         return entropy(prediction.logits)
 

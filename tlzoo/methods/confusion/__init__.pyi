@@ -6,6 +6,7 @@ from .cdan import CDAN as CDAN
 from .domain_confusion import DomainConfusionLoss as DomainConfusionLoss
 from .mdd import MDD as MDD
 from .daln import DALN as DALN
+from .to_align import ToAlign as ToAlign
 from .symnets import SymNets as SymNets
 from .gvb import GVB as GVB
 from .pada import PADA as PADA
