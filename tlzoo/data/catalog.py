@@ -38,6 +38,12 @@ Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
 _PLACES = ("amazon", "movies", "news", "tweets")
 _OFFICE_CALTECH10 = ("amazon", "Caltech10", "dslr", "webcam")
+_DIGIT_FILES = {
+    "mnist": "MNIST/raw/train-images-idx3-ubyte",
+    "usps": "usps.bz2",
+    "svhn": "train_32x32.mat",
+}
+"""Collection of digits on disk -> one of its files below ``root``."""
 _FOLDER, _XLSA17 = "folder:", "xlsa17:"
 ON_DISK: dict[str, Kind] = {
     f"{_FOLDER}SOURCE->TARGET": "domain",
@@ -365,6 +371,10 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
                 yield name, between("emoji_partial_open", f"emoji_{variant}", source, target, classes=classes)
     for source, target in permutations(("mnist5k", "optdigits")):
         yield f"digits:{source}->{target}", between("digits", "digits_adaptation", source, target)
+    for source, target in (*permutations(_DIGIT_FILES, 2), ("mnist5k", "usps"), ("usps", "mnist5k")):
+        files = " and ".join(_DIGIT_FILES[name] for name in (source, target) if name in _DIGIT_FILES)
+        entry = between("digit_files", "digit_files", source, target)
+        yield f"digits:{source}->{target}", replace(entry, folder_contents=files)
     for source, target in permutations(_PLACES, 2):
         yield f"sentiment:{source}->{target}", between("sentiment", "sentiment_adaptation", source, target)
     for collection in ("mnist5k", "optdigits", "emoji"):
