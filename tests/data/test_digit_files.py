@@ -20,7 +20,9 @@ def idx(array):
 
 def digits(part, size, channels=()):
     random = np.random.default_rng(len(part) + size)
-    return random.integers(256, size=(COUNTS[part], size, size, *channels), dtype=np.uint8), np.arange(COUNTS[part]) % 10
+    return random.integers(256, size=(COUNTS[part], size, size, *channels), dtype=np.uint8), np.arange(
+        COUNTS[part]
+    ) % 10
 
 
 @pytest.fixture

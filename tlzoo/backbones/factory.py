@@ -121,6 +121,7 @@ _CHECKS: dict[str, Callable[..., None]] = {
     **dict.fromkeys(("num_inputs", "num_features", "width", "image_size", "in_channels", "channels"), check_counts),
     "hidden": check_counts,
     "dropout": partial(check_shares, below_one=True),
+    "crop": partial(check_shares, above_zero=True),
     "std": check_positive,
 }
 """Setting of a network -> what each of its values must be."""

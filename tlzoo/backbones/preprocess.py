@@ -37,6 +37,8 @@ class ImagePreprocess:
         mean: mean of pixels in [0, 1], one per channel or one for all.
         std: standard deviation of pixels in [0, 1], one per channel or one for all.
         interpolation: how to resize; the result equals Pillow's.
+        crop: the share of height and width, around the center, that is kept of images of another size before they are
+            resized: 0.875 for the usual 224 pixels of 256.
     """
 
     channels: int
@@ -44,6 +46,7 @@ class ImagePreprocess:
     mean: float | Sequence[float] = 0.5
     std: float | Sequence[float] = 0.5
     interpolation: Interpolation = "bicubic"
+    crop: float = 1.0
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -56,7 +59,8 @@ class ImagePreprocess:
     def identity(self) -> str:
         """All of the settings."""
         size = "as is" if self.size is None else f"{self.size} {self.interpolation}"
-        return f"image: {self.channels} channels, {size}, mean {_spelled(self.mean)}, std {_spelled(self.std)}"
+        cropped = "" if self.crop == 1 else f"center {self.crop:g}, "
+        return f"image: {self.channels} channels, {cropped}{size}, mean {_spelled(self.mean)}, std {_spelled(self.std)}"
 
     def __call__(self, items: Any) -> Tensor:
         """Turn images (B, H, W, C) into a tensor (B, channels, size, size), channels last in memory.
@@ -69,12 +73,19 @@ class ImagePreprocess:
         """
         images = self._colored(self._checked(_as_tensor(items)).permute(0, 3, 1, 2))
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
+            images = self._cropped(images)
+        if self.size is not None and images.shape[-2:] != (self.size, self.size):
             images = resize(images, self.size, self.interpolation)
         # convolutions on CPU and GPU are faster so
         layout = torch.channels_last if self.channels > 1 else torch.contiguous_format
         pixels = images.to(torch.float32).contiguous(memory_format=layout)
         normalized = pixels.sub(_column(self.mean).to(pixels)).div_(_column(self.std).to(pixels))
         return normalized.to(torch.get_default_dtype())
+
+    def _cropped(self, images: Tensor) -> Tensor:
+        height, width = (round(side * self.crop) for side in images.shape[-2:])
+        top, left = ((side - kept) // 2 for side, kept in zip(images.shape[-2:], (height, width), strict=True))
+        return images[..., top : top + height, left : left + width]
 
     def _checked(self, images: Tensor) -> Tensor:
         if images.dtype != torch.uint8:

@@ -80,12 +80,12 @@ def timm_network(
     pretrained: bool = True,
     checkpoint_path: str | Path | None = None,
     image_size: int | None = None,
+    crop: float = 1.0,
     **settings: Any,
 ) -> Backbone:
     """Make a network from timm by its name there.
 
-    Raw images are resized without a crop to the square that the network was trained on, then normalized as in its
-    training.
+    Raw images are resized to the square that the network was trained on, then normalized as in its training.
 
     Args:
         name: such as ``resnet18`` or ``vit_small_patch16_224.augreg_in1k``.
@@ -94,6 +94,7 @@ def timm_network(
             ``weights_only=True``) in timm's own layout. The file must have all weights of the network; it may also have
             those of the classifier, but nothing else.
         image_size: height and width of the input; by default the network's own.
+        crop: share of height and width around the center that is kept of images of another size.
         **settings: settings of ``timm.create_model``.
 
     Raises:
@@ -127,6 +128,7 @@ def timm_network(
         tuple(trained["mean"]),
         tuple(trained["std"]),
         trained["interpolation"],
+        crop,
     )
     return TimmNetwork(f"timm:{name}", network, preprocess)
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from tlzoo.data.image_sets import IMAGE_SETS
 from tlzoo.data.specification_keys import checked_specification, files_of
 from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import Extension, Extensions
@@ -388,6 +389,14 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
         entry = between("office_caltech10", "office_caltech10", source, target)
         files = f"{source}_SURF_L10.mat and {target}_SURF_L10.mat"
         yield f"office_caltech10:{source}->{target}", replace(entry, folder_contents=files)
+    for dataset, known in IMAGE_SETS.items():
+        variants = ("", *(["partial"] if known.partial else []), *(["open"] if known.known else []))
+        for variant, (source, target) in product(variants, known.pairs or permutations(known.domains, 2)):
+            entry = between("image_domains", "image_domains", source, target, dataset=dataset, variant=variant)
+            yield (
+                f"{dataset}:{source}->{target}" + (f":{variant}" if variant else ""),
+                replace(entry, folder_contents=f"{source}/ and {target}/ of {known.title}"),
+            )
     for first in range(1, 10, 2):
         yield f"watch:{first}->{first + 1}", between("watch", "watch_adaptation", first, first + 1)
 

@@ -29,6 +29,7 @@ __all__ = [
     "open_picture",
     "picture_hashes",
     "short_sides",
+    "squeezed",
     "subfolders",
     "usual_size",
 ]
@@ -58,13 +59,14 @@ class ImageFiles:
     Args:
         files: one per image.
         size: height and width.
+        whole: squeeze the whole image into the square instead of cropping it.
 
     Raises:
         OSError: a file does not exist.
     """
 
-    def __init__(self, files: Sequence[Path], *, size: int = SIZE) -> None:
-        self.files, self.size = tuple(files), size
+    def __init__(self, files: Sequence[Path], *, size: int = SIZE, whole: bool = False) -> None:
+        self.files, self.size, self.whole = tuple(files), size, whole
         self._stamps = tuple(map(_stamp, self.files))
 
     def __len__(self) -> int:
@@ -77,14 +79,15 @@ class ImageFiles:
         return np.stack([self._read(index) for index in indices])
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        picture = np.asarray(fitted(open_picture(self.files[index]), self.size))
+        fit = squeezed if self.whole else fitted
+        picture = np.asarray(fit(open_picture(self.files[index]), self.size))
         if _stamp(self.files[index]) != self._stamps[index]:  # the checksum of the set no longer holds
             raise InputError(f"{self.files[index]} changed after the set was loaded; load it again")
         return picture
 
     def take(self, indices: NDArray[np.int64]) -> ImageFiles:
         """Return a reader of these files only."""
-        return ImageFiles([self.files[index] for index in indices], size=self.size)
+        return ImageFiles([self.files[index] for index in indices], size=self.size, whole=self.whole)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -169,6 +172,13 @@ def fitted(image: Image, size: int) -> Image:
     width, height = (max(size, round(side * scale)) for side in image.size)
     left, top = (width - size) // 2, (height - size) // 2
     return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def squeezed(image: Image, size: int) -> Image:
+    """Return a whole picture as a square of ``size`` pixels a side, bilinear as in torchvision."""
+    from PIL import Image
+
+    return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def find_pictures(folder: Path, *, deep: bool = True) -> list[Path]:

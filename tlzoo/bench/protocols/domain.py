@@ -14,6 +14,7 @@ from torch import Tensor
 from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
 from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.protocols.augmentation import augmentation
 from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import (
@@ -58,6 +59,7 @@ def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
         "transform": cell.module.get("transform"),
         "transform_settings": plain(cell.module.get("transform_settings")),
         "scale": bool(cell.module.get("scale", False)),
+        "augment": augmentation(cell),
         "batch_size": int(cell.budget["batch_size"]),
         "seed": cell.seed,
         "steps_per_epoch": steps_per_checkpoint(int(cell.budget["steps"])),

@@ -21,6 +21,7 @@ from tlzoo.data.datasets.xlsa17 import read_matlab
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
+from tlzoo.errors import InputError, MissingPackageError
 
 __all__ = ["DIGIT_FILES", "digit_files", "read_digit_files"]
 
@@ -88,7 +89,7 @@ def read_digit_files(name: str, root: Path) -> dict[str, Digits]:
         places = [root / folder / each for folder in collection.folders for each in names]
         found = next((path for path in places if path.is_file()), None)
         if found is None:
-            raise ValueError(
+            raise InputError(
                 f"{root} has no {' or '.join(names)} of {collection.title}, here or in {collection.folders[-1]}; it is "
                 f"to be had from {collection.source}"
             )
@@ -139,7 +140,7 @@ def _idx(file: Path) -> NDArray[np.uint8]:
     rank = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
     shape = tuple(np.frombuffer(content, dtype=">u4", count=rank, offset=4).tolist()) if rank else ()
     if not rank or len(content) != 4 + 4 * rank + int(np.prod(shape)):
-        raise ValueError(f"{file} is not a whole idx file of bytes; fetch it again")
+        raise InputError(f"{file} is not a whole idx file of bytes; fetch it again")
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
@@ -153,7 +154,7 @@ def _read_usps(part: str, find: _Find) -> Digits:
         labels = np.array([int(row[0]) - 1 for row in rows])
         values = (np.array([[entry.partition(":")[2] for entry in row[1:]] for row in rows], dtype=np.float64) + 1) / 2
     if values.shape != (len(labels), 256):
-        raise ValueError(f"{file}: values of shape {values.shape} and {len(labels)} labels; expected (N, 256)")
+        raise InputError(f"{file}: values of shape {values.shape} and {len(labels)} labels; expected (N, 256)")
     pictures = np.rint(values * 255).clip(0, 255).astype(np.uint8)
     return pictures.reshape(-1, 16, 16, 1), labels.astype(np.int64)
 
@@ -162,7 +163,7 @@ def _hdf5(file: Path, *names: str) -> list[NDArray[np.float64]]:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{file} is HDF5, which h5py reads: pip install tlzoo[mat73] (or use usps.bz2 and usps.t.bz2)"
         ) from error
     with h5py.File(file, "r") as content:

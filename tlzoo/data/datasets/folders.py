@@ -1,4 +1,4 @@
-"""Image sets on disk with folders ``domain/class``, such as Office-31, Office-Home, PACS, DomainNet and VisDA."""
+"""Image sets of your own on disk, with folders ``domain/class``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tlzoo.data.example_set import ExampleSet, content_hash
-from tlzoo.data.pictures import REVISION, SIZE, ImageFiles, find_pictures, picture_hashes, subfolders, usual_size
+from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.picture_sets import picture_set
+from tlzoo.data.pictures import SIZE, find_pictures, subfolders, usual_size
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
-__all__ = ["folder_adaptation", "read_domain"]
+__all__ = ["class_files", "folder_adaptation", "read_domain"]
 
 _TRAIN_SHARE = 0.7
 
@@ -32,7 +33,7 @@ def folder_adaptation(name: str, *, root: Path, source: str, target: str) -> Dom
             f"{source} and {target} in {root} differ in classes: {', '.join(only[:5])} in one alone; "
             "both need the same class folders"
         )
-    files = [file for domain in (source, target) for members in _files(root, domain) for file in members]
+    files = [file for domain in (source, target) for members in class_files(root, domain).values() for file in members]
     size = usual_size(files)
     first, second = read_domain(root, source, size=size), read_domain(root, target, size=size)
     source_parts, target_parts = random_split(len(first), _TRAIN_SHARE), random_split(len(second), _TRAIN_SHARE)
@@ -58,29 +59,23 @@ def read_domain(root: Path, domain: str, *, size: int = SIZE) -> ExampleSet:
         ValueError: the domain is missing, a class has no images, images lie outside the class folders, a link is
             broken, or a file is not an image.
     """
-    folder, files = _class_folder(root, domain), _files(root, domain)
+    files = list(class_files(root, domain).values())
     every = [file for members in files for file in members]
-    reader = ImageFiles(every, size=size)  # first, so that it notices files that change from here on
-    hashes = picture_hashes(folder, every)
-    return ExampleSet(
-        inputs=reader,
-        modality="image",
-        labels=np.repeat(np.arange(len(files)), [len(members) for members in files]),
-        checksum=content_hash(domain, hashes, size, REVISION),
-    )
+    labels = np.repeat(np.arange(len(files)), [len(members) for members in files])
+    return picture_set(_class_folder(root, domain), every, labels, domain, size=size)
 
 
-def _files(root: Path, domain: str) -> list[list[Path]]:
-    """Return the images of each class.
+def class_files(root: Path, domain: str) -> dict[str, list[Path]]:
+    """Return the images of each class of a domain, by its name.
 
     Raises:
-        ValueError: a class has none.
+        ValueError: the domain is missing, or a class has no images.
     """
     classes, folder = _class_names(root, domain), _class_folder(root, domain)
     files = [find_pictures(folder / name) for name in classes]
     if empty := [name for name, members in zip(classes, files, strict=True) if not members]:
         raise InputError(f"{folder / empty[0]} has no images; fill it, or remove the folder from all domains")
-    return files
+    return dict(zip(classes, files, strict=True))
 
 
 def _class_names(root: Path, domain: str) -> tuple[str, ...]:
