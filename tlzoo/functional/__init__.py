@@ -37,6 +37,7 @@ from tlzoo.functional.prototypes import (
     negative_squared_distances,
     prototypes,
 )
+from tlzoo.functional.regression import inverse_gram_distance, subspace_distance
 from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
 from tlzoo.functional.transfer_components import mean_contrasts, transfer_components
 from tlzoo.functional.transport import regularized_plan, sinkhorn_plan, sliced_wasserstein, transport_plan
@@ -69,6 +70,7 @@ __all__ = [
     "higher_order_moment_loss",
     "information_maximization",
     "interpolate_weights",
+    "inverse_gram_distance",
     "joint_mmd",
     "local_mmd",
     "margin_disparity",
@@ -91,6 +93,7 @@ __all__ = [
     "spectral_penalty",
     "standardization",
     "stepwise_norm_loss",
+    "subspace_distance",
     "symmetric_power",
     "task_arithmetic",
     "ties",
