@@ -105,7 +105,8 @@ def inverse_gram_distance(
     ours, theirs = (_pseudo_inverse(gram, own.detach(), rank) for gram, own in zip(grams, values, strict=True))
     angle = (1 - F.cosine_similarity(ours, theirs, dim=0, eps=1e-6)).abs().mean()
     scale = torch.linalg.vector_norm(values[0][:rank] - values[1][:rank]) / rank
-    return (angle_weight * angle + scale_weight * scale).to(source.dtype)
+    total: Tensor = angle_weight * angle + scale_weight * scale
+    return total.to(source.dtype)
 
 
 def _last_within(values: Tensor, threshold: float) -> int:
