@@ -1,7 +1,7 @@
 """How much longer a cell takes than its bare steps: python benchmarks/speed/cell_cost.py [--steps 400] [--rounds 3].
 
 A cell of cached features loads its task, trains through Lightning, measures test, transductive and source accuracy and
-all label-free validators at ten checkpoints, and states its receipt. The bare loop takes the same number of steps of
+all label-free validators at five checkpoints, and states its receipt. The bare loop takes the same number of steps of
 the same network and method on the same batches (:mod:`lightning_step`). Both run in turn in one process with one
 thread; times are the process's CPU time, the median over rounds after a first cell, which imports and extracts.
 ``--profile`` prints where the time of a cell goes.

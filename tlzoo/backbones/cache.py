@@ -54,7 +54,8 @@ class FeatureRows:
     """
 
     def __init__(self, features: NDArray[Any], indices: NDArray[np.int64]) -> None:
-        self._features, self._indices = features, indices
+        # as a plain array: a memory map makes an object with a file and an offset of every batch
+        self._features, self._indices = np.asarray(features), indices
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -90,6 +91,7 @@ class FeatureCache:
         dtype: Dtype = "float32",
         batch_size: int = 64,
         progress: bool | OnProgress = True,
+        weights: str | None = None,
     ) -> NDArray[Any]:
         """Return the features (N, D) of all inputs; compute and store them if necessary.
 
@@ -102,6 +104,7 @@ class FeatureCache:
             dtype: stored type: ``float16``, ``float32`` or ``float64``.
             batch_size: number of items that pass through the backbone at once.
             progress: True for a progress bar after two seconds; or a function of (done, total).
+            weights: the backbone's :func:`~tlzoo.backbones.weights_fingerprint.fingerprint`, if it is known.
 
         Returns:
             An array mapped from the file, copied on write.
@@ -122,7 +125,7 @@ class FeatureCache:
         described = {
             "format": _FORMAT,
             "backbone": backbone.name,
-            "fingerprint": fingerprint(backbone),
+            "fingerprint": weights or fingerprint(backbone),
             "checksum": checksum,
             "sample": _sample_hash(inputs),
             "dtype": dtype,
@@ -145,6 +148,7 @@ class FeatureCache:
         dtype: Dtype = "float32",
         batch_size: int = 64,
         progress: bool | OnProgress = True,
+        weights: str | None = None,
     ) -> S:
         """Return a set with its raw inputs replaced by their features.
 
@@ -157,6 +161,7 @@ class FeatureCache:
             dtype: as in :meth:`features`.
             batch_size: as in :meth:`features`.
             progress: as in :meth:`features`.
+            weights: as in :meth:`features`.
 
         Raises:
             ValueError: the backbone takes another modality; see also :meth:`features`.
@@ -165,7 +170,13 @@ class FeatureCache:
             raise InputError(f"{backbone.name} takes {backbone.modality} items, and the set holds {examples.modality}")
         inputs, indices, checksum = examples.base
         features = self.features(
-            backbone, inputs, checksum=checksum, dtype=dtype, batch_size=batch_size, progress=progress
+            backbone,
+            inputs,
+            checksum=checksum,
+            dtype=dtype,
+            batch_size=batch_size,
+            progress=progress,
+            weights=weights,
         )
         return examples.with_inputs(FeatureRows(features, indices))
 

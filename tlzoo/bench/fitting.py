@@ -1,4 +1,4 @@
-"""Training a module with Lightning, and measuring it at ten checkpoints on the way."""
+"""Training a module with Lightning, and measuring it at five checkpoints on the way."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
 from tlzoo.bench.tuning import plain
 from tlzoo.lit.data.base import TaskData
 
-__all__ = ["CHECKPOINTS", "fit", "steps_per_checkpoint"]
+__all__ = ["CHECKPOINTS", "EPOCHS", "fit", "steps_per_epoch"]
 
-CHECKPOINTS = 10
-"""Points of a run at which it is measured, and among which selection chooses."""
+EPOCHS = 10
+"""Epochs of a run, for what methods do once an epoch."""
+
+CHECKPOINTS = 5
+"""Points of a run at which it is measured, and among which selection chooses: the end of every second epoch."""
 
 Measure = Callable[[int], Mapping[str, float]]
 
 
-def steps_per_checkpoint(steps: int) -> int:
-    """Return the number of steps between two checkpoints, which Lightning treats as an epoch."""
-    return max(steps // CHECKPOINTS, 1)
+def steps_per_epoch(steps: int) -> int:
+    """Return the number of steps that Lightning calls an epoch."""
+    return max(steps // EPOCHS, 1)
 
 
 def fit(
@@ -66,7 +69,7 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
             limit_val_batches=0,
-            log_every_n_steps=steps_per_checkpoint(steps),
+            log_every_n_steps=steps_per_epoch(steps),
             callbacks=[_Progress(steps, on_progress, measure, data)],
         )
         try:
@@ -92,7 +95,9 @@ class _Progress(pl.Callback):
             self.on_progress(trainer.global_step / self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.measure is not None:
+        finished = trainer.current_epoch + 1
+        last = trainer.global_step >= self.steps >= 0
+        if self.measure is not None and (last or self.steps < EPOCHS or finished % (EPOCHS // CHECKPOINTS) == 0):
             self.data.open()
             module.eval()
             with torch.no_grad():

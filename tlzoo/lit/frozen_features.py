@@ -12,6 +12,7 @@ from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone
 from tlzoo.backbones.sentence import SentenceEncoder
+from tlzoo.backbones.weights_fingerprint import fingerprint
 from tlzoo.data.augment import REVISION, VIEWS
 from tlzoo.data.augmented_views import AugmentedInputs
 from tlzoo.data.example_set import ExampleSet, content_hash
@@ -34,9 +35,9 @@ def with_features(task: T, backbone: str | nn.Module, *, cache: FeatureCache | N
     if backbone == "identity" and examples.modality == "features":
         return task
     network = _network(backbone, examples)
-    store = cache or FeatureCache()
+    store, weights = cache or FeatureCache(), fingerprint(network)
 
-    return task.map_sets(lambda examples: store.apply(network, examples))
+    return task.map_sets(lambda examples: store.apply(network, examples, weights=weights))
 
 
 def _network(backbone: str | nn.Module, examples: ExampleSet) -> Backbone:

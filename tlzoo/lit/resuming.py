@@ -22,12 +22,10 @@ _RESUME = "tlzoo_resume"
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """Return the states of the global generators of Python, NumPy and torch, as ``torch.load`` reads them safely."""
-    numpy = np.random.get_state(legacy=False)  # noqa: NPY002 - the state of the user's run, nothing is drawn
-    assert isinstance(numpy, dict)
+    """Return the states of the global generators of Python, NumPy and torch."""
     states = {
         "python": random.getstate(),
-        "numpy": {**numpy, "state": {**numpy["state"], "key": numpy["state"]["key"].tolist()}},
+        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - the state of the user's run, nothing is drawn
         "torch": torch.get_rng_state(),
     }
     return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
@@ -79,7 +77,7 @@ class Resumable(pl.LightningModule):
         in_batch = progress.processed != progress.completed  # as in a callback that saves at the end of a batch
         now = random_states(self.device) if in_batch or self._random is None else self._random
         checkpoint[_RESUME] = {
-            "random": _of_all_processes(now),
+            "random": _of_all_processes(_safe(now)),
             "gradients": self._accumulated_gradients(),
             **self.resume_state(),
         }
@@ -134,6 +132,12 @@ class Resumable(pl.LightningModule):
         if ready % self.trainer.accumulate_grad_batches == 0 or ready >= self.trainer.num_training_batches:
             return {}
         return {name: p.grad.detach().clone() for name, p in self.named_parameters() if p.grad is not None}
+
+
+def _safe(states: Mapping[str, Any]) -> dict[str, Any]:
+    """Return random states in types that ``torch.load`` reads safely."""
+    numpy = states["numpy"]
+    return {**states, "numpy": {**numpy, "state": {**numpy["state"], "key": list(map(int, numpy["state"]["key"]))}}}
 
 
 def _of_all_processes(states: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ __all__ = ["COLLAPSED", "effective_rank", "health", "prediction_diversity", "pro
 COLLAPSED = 0.1
 """A model with a :func:`prediction_diversity` below this has collapsed: it predicts one class nearly everywhere."""
 
-_MOST = 512
-"""Number of rows used per side: enough for two digits, at a hundredth of the cost of a measuring pass."""
+_MOST = 256
+"""Number of rows used per side: enough for two digits, at a small part of the cost of a measuring pass."""
 
 
 def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) -> float:
@@ -23,7 +23,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) ->
 
     with the error of a linear domain classifier, each domain counting one half (Ben-David et al., NIPS 2006,
     https://papers.nips.cc/paper/2983-analysis-of-representations-for-domain-adaptation). The classifier is a ridge
-    regression on standardized features, in closed form. It is fitted on every other row of at most 512 per domain, and
+    regression on standardized features, in closed form. It is fitted on every other row of at most 256 per domain, and
     the rest measures the error. By chance the error can exceed 1/2, which counts as 0. Fewer than four rows per domain
     give NaN.
 
@@ -44,7 +44,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) ->
     mean, deviation = rows.mean(dim=0), rows.std(dim=0).clamp_min(torch.finfo(rows.dtype).eps)
     signs = torch.cat([torch.full((len(side),), sign).to(rows) for side, sign in zip(fitted, (1.0, -1.0), strict=True)])
     balance = torch.cat([rows.new_full((len(side),), 1 / len(side)) for side in fitted]).sqrt()
-    # the dual problem: at most 512 equations, however wide the features are
+    # the dual problem: at most 256 equations, however wide the features are
     inputs = torch.cat([(rows - mean) / deviation, rows.new_ones(len(rows), 1)], dim=1) * balance[:, None]
     kernel = inputs @ inputs.T + penalty / len(rows) * torch.eye(len(rows)).to(rows)
     weights = inputs.T @ torch.linalg.solve(kernel, signs * balance)
@@ -54,7 +54,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, *, penalty: float = 1.0) ->
 
 
 def effective_rank(features: Tensor) -> float:
-    r"""Return the effective rank of centered features (N, D), from at most 512 rows; 0 if all rows are equal.
+    r"""Return the effective rank of centered features (N, D), from at most 256 rows; 0 if all rows are equal.
 
     .. math:: \exp\left( -\sum_i p_i \log p_i \right), \qquad p_i = \frac{\sigma_i}{\sum_j \sigma_j}
 
@@ -107,7 +107,7 @@ def health(features: Tensor, logits: Tensor, source: Tensor | None = None) -> di
 
 
 def _spread_rows(rows: Tensor) -> Tensor:
-    """Return at most 512 rows, spread evenly over the set, because sets are often sorted by class."""
+    """Return at most 256 rows, spread evenly over the set, because sets are often sorted by class."""
     if len(rows) <= _MOST:
         return rows
     return rows[torch.linspace(0, len(rows) - 1, _MOST, device=rows.device).round().long()]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlzoo.backbones.extraction import extract
 from tlzoo.bench.cell import Cell, OnProgress
-from tlzoo.bench.fitting import fit, steps_per_checkpoint
+from tlzoo.bench.fitting import fit, steps_per_epoch
 from tlzoo.bench.protocols.networks import network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run
@@ -75,7 +75,7 @@ def train_backbone(
         task,
         **{name: plain(cell.module[name]) for name in _SHAPES if name in cell.module},
         batch_size=int(cell.budget.get("backbone_batch_size", 4)),
-        steps_per_epoch=steps_per_checkpoint(steps),
+        steps_per_epoch=steps_per_epoch(steps),
     )
     module = _module(cell, raw, settings, classical=kind == "classical")
     best: dict[str, Tensor] = {}

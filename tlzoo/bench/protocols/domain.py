@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
-from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.fitting import steps_per_epoch
 from tlzoo.bench.protocols.augmentation import augmentation
 from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
@@ -62,7 +62,7 @@ def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
         "augment": augmentation(cell),
         "batch_size": int(cell.budget["batch_size"]),
         "seed": cell.seed,
-        "steps_per_epoch": steps_per_checkpoint(int(cell.budget["steps"])),
+        "steps_per_epoch": steps_per_epoch(int(cell.budget["steps"])),
     }
     return DomainData(task, **{**given, **settings})
 
@@ -90,7 +90,7 @@ def scored(counted: ClassScores, logits: Tensor, examples: ExampleSet) -> dict[s
 
 
 class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
-    """Trains one network on both domains and measures it at ten checkpoints.
+    """Trains one network on both domains and measures it at five checkpoints.
 
     Candidates are chosen at the last step by a label-free score on target training inputs, the information score where
     the suite names no other; those of a method that sees no target input by the headline on held-out source data.

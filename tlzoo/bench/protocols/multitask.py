@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.fitting import steps_per_checkpoint
+from tlzoo.bench.fitting import steps_per_epoch
 from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, logged_figures, trained_parameters
@@ -41,7 +41,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
             features=frozen_backbone(cell) if cell.module.get("frozen") else None,
             batch_size=int(cell.budget["batch_size"]),
             seed=cell.seed,
-            steps_per_epoch=steps_per_checkpoint(int(cell.budget["steps"])),
+            steps_per_epoch=steps_per_epoch(int(cell.budget["steps"])),
         )
 
     def build(self, cell: Cell, settings: Settings) -> MultitaskRun:

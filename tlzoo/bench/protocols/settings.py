@@ -8,7 +8,7 @@ from tlzoo.bench.cell import Cell
 
 __all__ = ["ALLOWED", "METHODS_IN", "NOT_OF", "REVISIONS", "SEARCH", "optimizer_settings"]
 
-REVISIONS = {"domain": 3, "multitask": 3, "episode": 4, "zeroshot": 4, "finetuning": 3}
+REVISIONS = {"domain": 4, "multitask": 4, "episode": 5, "zeroshot": 4, "finetuning": 4}
 """Kind -> revision of its protocol, raised when numbers change."""
 
 _OPTIMIZER = ("name", "lr", "backbone_lr", "momentum", "nesterov", "weight_decay", "schedule")

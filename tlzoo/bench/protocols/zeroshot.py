@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.fitting import CHECKPOINTS, fit, steps_per_checkpoint
+from tlzoo.bench.fitting import EPOCHS, fit, steps_per_epoch
 from tlzoo.bench.protocols.networks import frozen_backbone
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, example_figures
@@ -146,7 +146,7 @@ def _batches(cell: Cell) -> dict[str, Any]:
     return {
         "batch_size": int(cell.budget.get("batch_size", 256)),
         "seed": cell.seed,
-        "steps_per_epoch": steps_per_checkpoint(int(cell.budget.get("steps", CHECKPOINTS))),
+        "steps_per_epoch": steps_per_epoch(int(cell.budget.get("steps", EPOCHS))),
     }
 
 
