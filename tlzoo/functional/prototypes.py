@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tlzoo.functional.checks import read_value
 from tlzoo.functional.norms import directions
-from tlzoo.functional.precision import at_least_float32
+from tlzoo.functional.precision import at_least_float32, matmul
 
 __all__ = [
     "check_support_labels",
@@ -105,10 +105,13 @@ def nearest_neighbors(closeness: Tensor, count: int) -> Tensor:
 def negative_squared_distances(query: Tensor, centers: Tensor) -> Tensor:
     """Return the negative squared distances (E, Q, W) between queries (E, Q, D) and centers (E, W, D).
 
+    They are float32 at least, because a square of float16 overflows above 255, and differences of squares lose digits.
+
     >>> negative_squared_distances(torch.tensor([[[1.0]]]), torch.tensor([[[0.0], [3.0]]])).tolist()
     [[[-1.0, -4.0]]]
     """
+    query, centers = at_least_float32(query), at_least_float32(centers)
     shift = centers.mean(dim=1, keepdim=True).detach()  # distances do not change; float32 keeps more digits
     query, centers = query - shift, centers - shift
-    products = query @ centers.transpose(1, 2)
+    products = matmul(query, centers.transpose(1, 2))
     return 2 * products - query.square().sum(-1, keepdim=True) - centers.square().sum(-1).unsqueeze(1)
