@@ -36,6 +36,7 @@ def run(cell, report):
 def bench(tmp_path, monkeypatch, capsys):
     """Run ``tlzoo bench`` on a tiny suite in an empty folder; returns status, output and error."""
     monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tlzoo.bench.execution.one_cell._commit", lambda: None)  # of a checkout that may have changes
     monkeypatch.chdir(tmp_path)
     task = SimpleNamespace(kind="domain", checksum="sum", sources=("emoji",), sets=dict)
     monkeypatch.setattr(tlzoo, "load_task", lambda name: task, raising=False)  # noqa: ARG005

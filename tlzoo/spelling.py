@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["nearest", "printable"]
+__all__ = ["nearest", "printable", "shortened"]
 
 _FEW = 16
 """So many known names are listed where none is near; more would bury the message."""
@@ -26,6 +26,7 @@ def nearest(name: str, known: Iterable[str], *, kind: str, related: Iterable[str
     >>> nearest("mmd", ["dan", "mme"], kind="method", related=["dan"])
     "unknown method 'mmd'; did you mean 'dan' or 'mme'?"
     """
+    name = shortened(name)
     spelled = {each.casefold(): each for each in sorted(known)}
     alike = difflib.get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)
     close = list(dict.fromkeys([*related, *(spelled[each] for each in alike)]))[:3]
@@ -47,3 +48,12 @@ def printable(text: str) -> str:
     'a\\x1b[31mb\\nc'
     """
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """Return text of at most ``length`` characters, the last of them dots if it was cut.
+
+    >>> shortened("abcdefgh", 6)
+    'abc...'
+    """
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import json
 import os
@@ -27,7 +28,8 @@ from typing import Any
 import yaml
 
 import tlzoo
-from tlzoo.bench import Cell
+from tlzoo.bench import Cell, planning_cache
+from tlzoo.bench.execution import one_cell
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import list_suites
 from tlzoo.cli import main as cli
@@ -267,6 +269,7 @@ def world() -> Iterator[Path]:
         return metric(kind=kinds.get(name, "domain"), checksum=f"sum of {name}", sources=("emoji",), sets=dict)
 
     before, home, path, here = tlzoo.load_task, os.environ.get("TLZOO_HOME"), list(sys.path), Path.cwd()
+    fingerprint, commit = planning_cache.code_fingerprint, one_cell._commit
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "fuzzed_protocol.py").write_text(PROTOCOL)
@@ -274,12 +277,15 @@ def world() -> Iterator[Path]:
         sys.path.insert(0, name)
         sys.modules.pop("fuzzed_protocol", None)
         tlzoo.load_task = load_task  # type: ignore[assignment]
+        planning_cache.code_fingerprint = functools.cache(fingerprint)  # the code stays as it is while it is fuzzed
+        one_cell._commit = lambda: None  # a checkout with changes has no metrics file
         os.chdir(folder)
         try:
             yield folder
         finally:
             os.chdir(here)
             tlzoo.load_task = before
+            planning_cache.code_fingerprint, one_cell._commit = fingerprint, commit
             sys.path[:] = path
             os.environ.pop("TLZOO_HOME")
             os.environ |= {} if home is None else {"TLZOO_HOME": home}

@@ -28,6 +28,7 @@ HURTS = {
     "no timestamp": (b"suite: !!timestamp abc\n", "1: 'abc' is no timestamp"),
     "code": (b"suite: !!python/name:os.system\n", "1: not valid YAML: could not determine a constructor"),
     "5,000 digits": (b"suite: " + b"1" * 5000, r"1: '1{77}...' is no int"),
+    "an alias of 5,000 digits": (b"suite: *" + b"1" * 5000, r"1: not valid YAML: found undefined alias '1+\.\.\."),
     "40 digits": (b"suite: " + b"1" * 40, "1: '1{40}' is a whole number of more than 64 bits"),
     "hexadecimal": (
         b"suite: a\nseeds: 0xffffffff\ngroups: [1]\n",
@@ -51,6 +52,15 @@ def test_files_made_to_hurt_are_refused_with_their_line(name, tmp_path):
         load_suite(str(tmp_path / "small.yaml"))
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(("value", "shown"), [(".nan", "nan"), ("-.inf", "-inf"), ("1e400", "inf")])
+@pytest.mark.parametrize("part", ["settings: {weight: %s}", "candidates: {weight: [1, %s]}", "budget: {steps: %s}"])
+def test_numbers_of_a_row_are_finite(part, value, shown, tmp_path):
+    row = f"{{method: dan, {part % value}}}"
+    (tmp_path / "small.yaml").write_text(NOTHING.replace("methods: [dan]", f"methods: [{row}]"))
+    with pytest.raises(SuiteError, match=f"^small.yaml:6: {shown} is no finite number$"):
+        load_suite(str(tmp_path / "small.yaml"))
 
 
 @pytest.mark.parametrize("value", ["5", "abc", "{a: 1}", "null", "2020-01-01", "[]"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from tlzoo.errors import InputError
-from tlzoo.spelling import nearest, printable
+from tlzoo.spelling import nearest, printable, shortened
 
 __all__ = ["Located", "SuiteError", "parse"]
 
@@ -69,7 +70,9 @@ class Located:
         return self.value.strip() if isinstance(self.value, str) else self.value
 
     def plain(self) -> Any:
-        """Return the value without locations."""
+        """Return the value without locations; its numbers are finite."""
+        if isinstance(self.value, float) and not math.isfinite(self.value):
+            raise self.error(f"{self.value} is no finite number")
         if isinstance(self.value, dict):
             return {key: item.plain() for key, item in self.value.items()}
         if isinstance(self.value, list):
@@ -109,7 +112,8 @@ def parse(text: str | bytes, file: str) -> Located:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise SuiteError(f"{file}:{line}: not valid YAML: {printable(str(error.problem or error.context))}") from None
+        problem = printable(shortened(str(error.problem or error.context), 200))
+        raise SuiteError(f"{file}:{line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise SuiteError(f"{file}:1: lists and mappings are nested too deeply; a suite needs {_DEEPEST}") from None
     finally:
@@ -187,7 +191,4 @@ class _Reader:
 
 def _short(text: str) -> str:
     """Return quoted text, shortened for a message."""
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}...")
-
-
-_SHOWN = 80
+    return repr(shortened(text))
