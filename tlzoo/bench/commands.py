@@ -26,6 +26,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, handler, text in (
         ("run", _run, "run what is missing, then show the tables and write the HTML report"),
+        ("plan", _plan, "say what a suite has to run, and what that costs; its data need not be there"),
         ("status", _status, "say what is finished, failed and missing"),
         ("report", _report, "show the tables of what is stored, or write them in another format"),
         ("export", _export, "write all figures as Parquet, or the compact metrics file"),
@@ -74,8 +75,16 @@ def _export_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", type=Path, help="file to write (default: results.parquet in the store)")
 
 
+def _plan_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--accelerator", default="cpu", help="measured on cpu (one thread; the default) or cuda")
+    command.add_argument(
+        "--throughput", type=float, metavar="N", help="pictures a second that another machine trains on; not measured"
+    )
+
+
 _OPTIONS = {
     "run": _run_options,
+    "plan": _plan_options,
     "status": lambda command: None,  # noqa: ARG005
     "report": _report_options,
     "export": _export_options,
@@ -129,6 +138,18 @@ def _show(suite: SuiteRun, console: object = None) -> None:
         shown.print(terminal(each), soft_wrap=True)
     for family in as_data(suite.exchange()):
         shown.print(exchange_table(family), soft_wrap=True)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from tlzoo.bench.price import prices
+    from tlzoo.bench.suite_reader import load_suite
+
+    suite = load_suite(arguments.suite)
+    suite = suite if arguments.seeds is None else suite.with_seeds(arguments.seeds)
+    suite = suite if arguments.root is None else suite.with_root(str(arguments.root))
+    for price in prices(suite, accelerator=arguments.accelerator, throughput=arguments.throughput):
+        print(price, flush=True)
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:

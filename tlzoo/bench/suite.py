@@ -339,3 +339,8 @@ class Suite:
             raise InputError(f"{count} seeds; expected 1 to {MOST_SEEDS:,}, the number of runs")
         groups = [replace(g, seeds=tuple(range(count))) if len(g.seeds) > 1 else g for g in self.groups]
         return replace(self, groups=tuple(groups))
+
+    def with_root(self, root: str) -> Suite:
+        """Return the suite with the data of all groups in the folder ``root``."""
+        absolute = str(Path(root).expanduser().resolve())  # workers may start elsewhere
+        return replace(self, groups=tuple(replace(group, root=absolute) for group in self.groups))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +143,7 @@ def open_suite(
         read = read.with_seeds(seeds)
         words += ["--seeds", str(seeds)]
     if root is not None:
-        absolute = str(Path(root).expanduser().resolve())  # workers may start elsewhere
-        read = replace(read, groups=tuple(replace(group, root=absolute) for group in read.groups))
+        read = read.with_root(os.fspath(root))
         words += ["--root", str(root)]
     where = Store(Path("runs") / read.name if store is None else store)
     return SuiteRun(make_plan(read, protocol), where, protocol=protocol, command=shlex.join(words))
