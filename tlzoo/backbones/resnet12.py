@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
 from tlzoo.backbones.staged import ConvStaged
-from tlzoo.errors import InputError
+from tlzoo.errors import InputError, MissingFileError
 from tlzoo.types import Backbone
 
 __all__ = ["resnet12"]
@@ -51,6 +54,8 @@ def resnet12(
     drop_rate: float | Sequence[float] = 0.0,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
+    crop: float = 1.0,
+    checkpoint_path: str | Path | None = None,
 ) -> Backbone:
     """Make the ResNet-12 of few-shot learning: four residual blocks of three convolutions, 640 features.
 
@@ -61,9 +66,13 @@ def resnet12(
         drop_rate: dropout rate at the end of each block, one for all or one each (MetaOptNet: 0.1).
         mean: mean of pixels in [0, 1]; by default ImageNet's for 3 channels, 0.5 for 1.
         std: standard deviation of pixels in [0, 1]; by default ImageNet's for 3 channels, 0.5 for 1.
+        crop: share of height and width around the center that is kept of images of another size.
+        checkpoint_path: weights to start from, in the layout of FEAT's authors (``layer1.0.conv1.weight`` ..., below
+            ``params`` and ``encoder.`` if they are), read with ``weights_only=True``.
 
     Raises:
-        ValueError: ``drop_rate`` and ``widths`` differ in length.
+        ValueError: ``drop_rate`` and ``widths`` differ in length, or the weights are those of another network.
+        FileNotFoundError: ``checkpoint_path`` does not exist.
 
     Differs from the papers: plain dropout in all blocks; MetaOptNet has DropBlock in the last two.
 
@@ -79,9 +88,10 @@ def resnet12(
         image_size,
         mean if mean is not None else _IMAGENET_MEAN if color else 0.5,
         std if std is not None else _IMAGENET_STD if color else 0.5,
+        crop=crop,
     )
     inputs = [in_channels, *widths[:-1]]
-    return ConvStaged(
+    network = ConvStaged(
         "resnet12",
         "image",
         preprocess,
@@ -92,3 +102,30 @@ def resnet12(
         },
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     )
+    if checkpoint_path is not None:
+        _load(network, Path(checkpoint_path))
+    return network
+
+
+_LAYERS = {"conv1": "convolutions.0.0", "conv2": "convolutions.2.0", "conv3": "convolutions.4.0"} | {
+    **{"bn1": "convolutions.0.1", "bn2": "convolutions.2.1", "bn3": "convolutions.4.1"},
+    **{"downsample.0": "shortcut.0", "downsample.1": "shortcut.1"},
+}
+"""Layers of a block in FEAT's files -> ours."""
+
+
+def _load(network: nn.Module, file: Path) -> None:
+    """Load weights in the layout of FEAT's authors; others of the file, such as its attention's, are left."""
+    if not file.is_file():
+        raise MissingFileError(f"checkpoint_path {file} is no file")
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    state = {}
+    for name, value in content.get("params", content).items():
+        found = re.fullmatch(r"(?:encoder\.|module\.)*layer(\d)\.0\.(conv\d|bn\d|downsample\.\d)\.(\w+)", name)
+        if found is not None and found[2] in _LAYERS:
+            state[f"body.block{found[1]}.{_LAYERS[found[2]]}.{found[3]}"] = value
+    counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
+    try:
+        network.load_state_dict({**counters, **state})  # old files have no counters
+    except RuntimeError as error:
+        raise InputError(f"{file} holds no weights of this ResNet-12 in FEAT's layout ({error})") from error

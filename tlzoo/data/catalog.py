@@ -428,6 +428,10 @@ def _episode_entries() -> Iterator[tuple[str, _Entry]]:
     ):
         entry = _Entry(kind="episode", module=module, function=function, folder_contents=omniglot.get(function, ""))
         yield function.replace("_", "-"), entry
+    for name in ("mini-imagenet", "tiered-imagenet", "cub-fewshot", "cifar-fs", "fc100"):
+        arguments, contents = {"dataset": name}, f"the pictures of {name} and the lists of its splits"
+        entry = _Entry(kind="episode", module="few_shot_files", function="few_shot_files", arguments=arguments)
+        yield name, replace(entry, folder_contents=contents)
 
 
 def _zeroshot_entries() -> Iterator[tuple[str, _Entry]]:
