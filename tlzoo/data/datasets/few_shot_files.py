@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,11 +179,11 @@ def _listed_classes(root: Path, split: str) -> Iterator[str]:
             return
 
 
-def _numbered(root: Path, known: FewShotSet, place: int) -> Sequence[str]:
+def _numbered(root: Path, known: FewShotSet, place: int) -> list[str]:
     """Return the folders whose numbers are in a split of a set that needs no list."""
     folder = next((root / each for each in _PLACES if (root / each).is_dir()), root)
     if known.numbers is None:
-        return ()
+        return []
     wanted = {number for part in known.numbers[place].split() for number in _range(part)}
     return [label for label in subfolders(folder) if label.partition(".")[0].isdecimal() and int(label[:3]) in wanted]
 
