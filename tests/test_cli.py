@@ -140,6 +140,7 @@ def test_info_says_all_of_a_method(capsys):
         (["bench", "status", "no/such.yaml"], "tlzoo: no suite file no/such.yaml"),
         (["bench", "run", "x", "--executor", "poool"], "tlzoo: unknown executor 'poool'; did you mean 'pool'"),
         (["bench", "report", "x", "--format", "latx"], "tlzoo: unknown format 'latx'; did you mean 'latex'"),
+        (["bench", "export", "x", "--root", "\0"], "tlzoo: '\\\\x00' holds a NUL character"),
         (["bench", "run", "x", "--workers", "0"], "tlzoo: 0 workers; expected at least 1"),
     ],
 )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import tlzoo
-from tlzoo.errors import UserError
+from tlzoo.errors import InputError, UserError
 from tlzoo.listing import add_commands
 from tlzoo.spelling import printable
 
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # "mymodule:Mine" in the current folder, which a console script does not see
     try:
+        _check_words(words)
         if words[:1] == ["fit"]:
             return _fit(words)
         parser = _parser()
@@ -56,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         raise
     return status
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse words that no system passes, though a program may."""
+    if odd := [word for word in words if "\0" in word]:
+        raise InputError(f"{printable(odd[0])!r} holds a NUL character; remove it")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,6 +33,8 @@ from tlzoo.bench.execution import one_cell
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite_reader import list_suites
 from tlzoo.cli import main as cli
+from tlzoo.errors import InputError
+from tlzoo.spelling import nearest
 
 COUNTS = {"suites": 10_000, "results": 2_000, "commands": 2_000}
 SECONDS = 10.0
@@ -264,7 +266,7 @@ def world() -> Iterator[Path]:
     def load_task(name: str, root: str | None = None) -> Any:  # noqa: ARG001
         kinds = {"episodes": "episode", "unseen": "zeroshot", "two-digits": "multitask"}
         if not isinstance(name, str) or name not in ("a->b", "c->d", *kinds):
-            raise ValueError(f"unknown task {name!r}; did you mean 'a->b'?")
+            raise InputError(nearest(str(name), ["a->b", "c->d", *kinds], kind="task"))
         metric = types.SimpleNamespace
         return metric(kind=kinds.get(name, "domain"), checksum=f"sum of {name}", sources=("emoji",), sets=dict)
 

@@ -1,13 +1,19 @@
 """Mutated suites, results and command lines end in a result or in one clear line: a sample of robustness/fuzz.py."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from tlzoo import cli
+from tlzoo.bench.plan import make_plan
+from tlzoo.bench.store import _sealed
 from tlzoo.bench.suite_reader import load_suite
 from tlzoo.bench.yaml_lines import SuiteError, parse
+from tlzoo.errors import InputError
+from tlzoo.registry import method_class
 
 SPEC = importlib.util.spec_from_file_location("fuzz", Path(__file__).parents[2] / "benchmarks/robustness/fuzz.py")
 fuzz = importlib.util.module_from_spec(SPEC)
@@ -75,6 +81,39 @@ def test_aliases_within_reason_are_kept():
     found = parse("a: &a [1, 2]\nb: *a\nc: {<<: {d: 1}, e: 2020-01-01}\n", "x.yaml").plain()
     assert found == {"a": [1, 2], "b": [1, 2], "c": {"d": 1, "e": "2020-01-01"}}
     assert parse("\ufeffa: 1\n".encode(), "x.yaml").plain() == {"a": 1}
+
+
+def test_a_long_name_is_cut(tmp_path):
+    (tmp_path / "small.yaml").write_text(NOTHING.replace("small", "s" * 5000))
+    with pytest.raises(SuiteError, match=r"^small.yaml:1: suite is 's{77}\.\.\.'; expected a name of letters"):
+        load_suite(str(tmp_path / "small.yaml"))
+    with pytest.raises(ValueError, match=r"^unknown method 'd{77}\.\.\.'; none of the"):
+        method_class("d" * 5000)
+
+
+@pytest.mark.parametrize("words", [["run", "x", "--html"], ["report", "x", "--output"], ["export", "x", "--output"]])
+@pytest.mark.parametrize("folder", ["/", ".", ""])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_runs(words, folder, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["bench", *words, folder])
+    assert f"{words[-1]}: {folder!r} is a folder; give a file" in capsys.readouterr().err
+
+
+def test_a_module_that_is_no_protocol_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path))
+    (tmp_path / "small.yaml").write_text(NOTHING)
+    with pytest.raises(InputError, match=r"^json is no protocol: it has no REVISIONS, prepare, run$"):
+        make_plan(load_suite(str(tmp_path / "small.yaml")), "json")
+
+
+def test_results_whose_provenance_is_of_another_form_count_as_missing():
+    with fuzz.world() as folder:
+        store, files = fuzz._store(folder)
+        path = next(path for path in files if path.suffix == ".json" and store.read(path.stem) is not None)
+        payload = json.loads(path.read_text())["payload"]
+        payload["provenance"]["versions"] = [payload["provenance"]["versions"]]
+        path.write_bytes(_sealed(payload))
+        assert store.read(path.stem) is None
 
 
 @pytest.mark.parametrize(("kind", "count"), [("suites", 100), ("results", 39), ("commands", 60)])

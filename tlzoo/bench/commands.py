@@ -41,6 +41,13 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add_checking_commands(commands)
 
 
+def _file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; give a file")
+    return path
+
+
 def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--executor", help="in_process, pool (default: worker processes), ray or slurm")
     command.add_argument("--workers", type=int, help="cells at a time (default: one per core; ray, slurm: no limit)")
@@ -58,12 +65,12 @@ def _run_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also log to tensorboard, wandb or mlflow (an extra each); may be repeated",
     )
-    command.add_argument("--html", type=Path, help="file for the report (default: report.html in the store)")
+    command.add_argument("--html", type=_file, help="file for the report (default: report.html in the store)")
 
 
 def _report_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", default="terminal", help=f"one of {', '.join(_FORMATS)} (default: terminal)")
-    command.add_argument("--output", type=Path, help="file to write (default: print; html: report.html in the store)")
+    command.add_argument("--output", type=_file, help="file to write (default: print; html: report.html in the store)")
 
 
 def _export_options(command: argparse.ArgumentParser) -> None:
@@ -72,7 +79,7 @@ def _export_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the compact metrics file (default: benchmarks/results/SUITE.json) instead of Parquet",
     )
-    command.add_argument("--output", type=Path, help="file to write (default: results.parquet in the store)")
+    command.add_argument("--output", type=_file, help="file to write (default: results.parquet in the store)")
 
 
 def _plan_options(command: argparse.ArgumentParser) -> None:

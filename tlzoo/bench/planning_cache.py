@@ -183,7 +183,9 @@ class Facts:
         """
 
         def establish() -> dict[str, Any]:
-            module = importlib.import_module(self.protocol)
+            module: Any = importlib.import_module(self.protocol)
+            if lacking := [name for name in ("REVISIONS", "prepare", "run") if not hasattr(module, name)]:
+                raise InputError(f"{self.protocol} is no protocol: it has no {', '.join(lacking)}")
             allowed = module.allowed(kind) if hasattr(module, "allowed") else {}
             search = getattr(module, "SEARCH", {}).get(kind, {})
             return {

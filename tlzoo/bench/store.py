@@ -237,7 +237,8 @@ def _record(payload: Mapping[str, Any]) -> Record:
         ValueError: an entry that tables read is of another type than this version writes; likewise other errors.
     """
     result, cell = payload["result"], Cell.from_json(payload["cell"])
-    receipt, seconds = dict(result["receipt"]), payload["provenance"].get("seconds")
+    receipt, provenance = dict(result["receipt"]), dict(payload["provenance"])
+    seconds = provenance.get("seconds")
     sees = receipt.get("sees", [])
     well_formed = (
         all(isinstance(text, str) for text in (cell.label, cell.task, cell.method))
@@ -245,6 +246,7 @@ def _record(payload: Mapping[str, Any]) -> Record:
         and all(isinstance(each, str) for each in sees)
         and isinstance(receipt.get("declared", True), bool)
         and all(isinstance(receipt.get(name, 0), int | float) for name in ("trials", "parameters"))
+        and isinstance(provenance.get("versions", {}), dict)
         and (seconds is None or isinstance(seconds, int | float))
     )
     if not well_formed:
@@ -259,7 +261,7 @@ def _record(payload: Mapping[str, Any]) -> Record:
             for name, columns in result["series"].items()
         },
         splits=dict(result["splits"]),
-        provenance=dict(payload["provenance"]),
+        provenance=provenance,
     )
 
 

@@ -93,7 +93,7 @@ def _file_name(place: Located) -> str:
     expected = "a name of letters, digits and . _ + -, such as my-suite"
     name: str = place.scalar(str, what="suite", expected=expected)
     if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
-        raise place.error(f"suite is {name!r}; expected {expected}: results are stored under it")
+        raise place.error(f"suite is {place.spelled}; expected {expected}: results are stored under it")
     return name
 
 

@@ -38,7 +38,9 @@ class TargetMemory(SourceFree):
         """Fill the memory with the whole target, once."""
         if not len(self.memory):
             logits = at_least_float32(target.logits)
-            self.memory.fill(F.normalize(target.features, dim=1), logits.softmax(dim=1), target.indices)
+            self.memory.fill(
+                F.normalize(at_least_float32(target.features), dim=1), logits.softmax(dim=1), target.indices
+            )
 
     @torch.no_grad()
     def remember(self, target: Prediction, probabilities: Tensor) -> tuple[Tensor, Tensor]:

@@ -78,7 +78,8 @@ class ATDOC(WeightedAlignment):
     def on_epoch(self, target: Prediction) -> None:
         """Fill the memory with the whole target, once."""
         if not len(self.memory):
-            self.memory.fill(F.normalize(target.features, dim=1), _sharpened(target.logits), target.indices)
+            features = F.normalize(at_least_float32(target.features), dim=1)
+            self.memory.fill(features, _sharpened(target.logits), target.indices)
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted cross-entropy of ``target.logits`` (M, C) to the labels of the neighbors.

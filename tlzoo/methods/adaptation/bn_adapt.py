@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tlzoo.functional.checks import check_at_least
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.test_time import TestTime
 from tlzoo.nn.normalization import normalization_layers
 from tlzoo.paper import Paper
@@ -58,9 +59,10 @@ class BNAdapt(TestTime):
         share = len(inputs) / (self.prior + len(inputs))
 
         def blend(layer: _BatchNorm, source: _BatchNorm, values: Tensor) -> None:
-            flat = values.transpose(0, 1).flatten(1)
+            flat = at_least_float32(values).transpose(0, 1).flatten(1)
             for name, found in (("running_mean", flat.mean(dim=1)), ("running_var", flat.var(dim=1, unbiased=False))):
-                layer.get_buffer(name).copy_(torch.lerp(source.get_buffer(name), found, share))
+                start = source.get_buffer(name)
+                layer.get_buffer(name).copy_(torch.lerp(start, found.to(start), share))
 
         hooks = [
             layer.register_forward_pre_hook(lambda own, values, source=source: blend(own, source, values[0]))

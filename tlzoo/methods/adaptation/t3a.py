@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional import entropy
 from tlzoo.functional.checks import check_counts
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.test_time import TestTime
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
@@ -53,7 +54,7 @@ class T3A(TestTime):
         """Start again from the rows of the head's weights."""
         super().reset()
         head: Any = self.model.head
-        self.memory.features = F.normalize(head.weight, dim=1)
+        self.memory.features = F.normalize(at_least_float32(head.weight), dim=1)
         answers = head(head.weight)
         self.memory.classes, self.memory.entropies = answers.argmax(dim=1), entropy(answers)
 
@@ -63,11 +64,11 @@ class T3A(TestTime):
         self._add(prediction.features, prediction.logits)
         features, classes = self.memory.get_buffer("features"), self.memory.get_buffer("classes")
         members = F.one_hot(classes, prediction.logits.shape[1]).to(features)
-        return prediction.features @ F.normalize(members.T @ features, dim=1).T
+        return prediction.features.to(features) @ F.normalize(members.T @ features, dim=1).T
 
     def _add(self, features: Tensor, logits: Tensor) -> None:
         stored = [self.memory.get_buffer(name) for name in ("features", "classes", "entropies")]
-        fresh = F.normalize(features, dim=1), logits.argmax(dim=1), entropy(logits)
+        fresh = F.normalize(at_least_float32(features), dim=1), logits.argmax(dim=1), entropy(logits)
         points, classes, entropies = (torch.cat(pair) for pair in zip(stored, fresh, strict=True))
         if self.keep is not None:
             order = entropies.argsort(stable=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts, check_positive
+from tlzoo.functional.precision import at_least_float32
 from tlzoo.methods.alignment import WeightedAlignment
 from tlzoo.methods.checks import required
 from tlzoo.nn.memory_bank import Memory
@@ -84,7 +85,8 @@ class DANCE(WeightedAlignment):
         held = self.memory.get_buffer("features")
         if not len(held):
             order = slice(None) if target.indices is None else target.indices.argsort()
-            self.memory.features = F.normalize(target.features.detach(), dim=1)[order].to(held).clone()
+            features = F.normalize(at_least_float32(target.features.detach()), dim=1)
+            self.memory.features = features[order].to(held).clone()
 
     def term(self, source: Prediction, target: Prediction, context: Context) -> Losses:
         """Return the weighted loss of target features (M, D), and store them.
