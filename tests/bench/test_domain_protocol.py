@@ -9,6 +9,7 @@ import torch
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execution.one_cell import reproducible
+from tlzoo.bench.fitting import CHECKPOINTS
 from tlzoo.bench.protocols import source_free
 from tlzoo.data import DomainTask, ExampleSet
 from tlzoo.methods.adaptation import CORAL
@@ -67,7 +68,7 @@ def test_accuracy_at_the_end_and_by_every_validator(method):
     assert outcome.metrics["test/accuracy"] > 0.5
     seen = {"source"} if method.endswith("source_only") else {"source", *SCORES, *SOURCE_SCORES}
     assert {name.removeprefix("selected/") for name in outcome.metrics if name.startswith("selected/")} == seen
-    assert len(outcome.curves["test"]) == 10
+    assert len(outcome.curves["test"]) == CHECKPOINTS
 
 
 def test_settings_of_each_part_reach_it():
@@ -277,7 +278,7 @@ def test_signs_of_health_at_every_checkpoint(method):
     expected |= set() if method == "adaptation/source_only" else {"health/feature_gradient"}
     expected |= {"health/domain_accuracy"} if method == "confusion/dann" else set()
     assert signs == expected
-    assert all(len(outcome.curves[name]) == 10 and np.isfinite(outcome.curves[name]).all() for name in signs)
+    assert all(len(outcome.curves[name]) == CHECKPOINTS and np.isfinite(outcome.curves[name]).all() for name in signs)
     assert not any(name.endswith("/feature_gradient") for name in outcome.curves if name.startswith("train/"))
 
 

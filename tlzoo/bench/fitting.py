@@ -86,6 +86,7 @@ class _Progress(pl.Callback):
 
     def __init__(self, steps: int, on_progress: OnProgress, measure: Measure | None, data: TaskData[Any]) -> None:
         self.steps, self.on_progress, self.measure, self.data = steps, on_progress, measure, data
+        self.measured = -1
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.data.close(by=_name(module))
@@ -95,15 +96,22 @@ class _Progress(pl.Callback):
             self.on_progress(trainer.global_step / self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        finished = trainer.current_epoch + 1
-        last = trainer.global_step >= self.steps >= 0
-        if self.measure is not None and (last or self.steps < EPOCHS or finished % (EPOCHS // CHECKPOINTS) == 0):
-            self.data.open()
-            module.eval()
-            with torch.no_grad():
-                log_measured(trainer.loggers, self.measure(trainer.global_step), trainer.global_step)
-            module.train()
-            self.data.close(by=_name(module))
+        if self.steps < EPOCHS or (trainer.current_epoch + 1) % (EPOCHS // CHECKPOINTS) == 0:
+            self._measure(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._measure(trainer, module)  # a training can end itself, or between two checkpoints
+
+    def _measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.measure is None or trainer.global_step == self.measured:
+            return
+        self.measured = trainer.global_step
+        self.data.open()
+        module.eval()
+        with torch.no_grad():
+            log_measured(trainer.loggers, self.measure(trainer.global_step), trainer.global_step)
+        module.train()
+        self.data.close(by=_name(module))
 
 
 def _name(module: pl.LightningModule) -> str:
