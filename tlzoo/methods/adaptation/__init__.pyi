@@ -20,6 +20,11 @@ from .information_maximization import InformationMaximization as InformationMaxi
 from .deep_jdot import DeepJDOT as DeepJDOT
 from .pseudo_label import PseudoLabel as PseudoLabel
 from .m3sda import M3SDA as M3SDA
+from .group_dro import GroupDRO as GroupDRO
+from .vrex import VREx as VREx
+from .irm import IRM as IRM
+from .source_coral import SourceCORAL as SourceCORAL
+from .mixup import Mixup as Mixup
 from .fixmatch import FixMatch as FixMatch
 from .self_ensembling import SelfEnsembling as SelfEnsembling
 from .atdoc import ATDOC as ATDOC
