@@ -16,6 +16,7 @@ LIGHT = {
     "pixels": {"image_size": 6},
     "resnet12": {"widths": (4, 6, 8, 10)},
     "temporal": {"in_channels": 3},
+    "wide_resnet": {"depth": 10, "width": 1},
 }
 
 

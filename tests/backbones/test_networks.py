@@ -16,6 +16,7 @@ CASES = {
     "conv4": ("conv4", {}, "gray", (64, 1, 1)),
     "conv4-84": ("conv4", {"in_channels": 3, "image_size": 84, "width": 8}, "color", (8, 5, 5)),
     "resnet12": ("resnet12", {"widths": (4, 6, 8, 10), "image_size": 40}, "color", (10, 2, 2)),
+    "wide_resnet": ("wide_resnet", {"depth": 10, "width": 1}, "color", (64, 8, 8)),
     "mlp": ("mlp", {"num_inputs": 5, "hidden": (6, 4), "dropout": 0.3}, "features", None),
     "identity": ("identity", {"num_features": 5}, "features", None),
     "pixels": ("pixels", {"image_size": 6}, "gray", None),
@@ -148,6 +149,15 @@ def test_resnet12_drop_rates():
     assert rates == [0.0, 0.1, 0.2, 0.3]
     with pytest.raises(ValueError, match="2 drop rates for 4 blocks"):
         create_backbone("resnet12", drop_rate=(0.1, 0.2))
+
+
+def test_wide_resnet_28_10_has_its_size():
+    """36.5 million weights, as in the paper's table, classifier included."""
+    backbone = create_backbone("wide_resnet")
+    classifier = 641 * 10 - 10 + 10
+    assert sum(p.numel() for p in backbone.parameters()) + classifier == 36_479_194
+    with pytest.raises(ValueError, match="depth is 12; expected 6 n"):
+        create_backbone("wide_resnet", depth=12)
 
 
 def test_resnet12_has_twelve_layers_and_640_features():

@@ -44,6 +44,7 @@ BUILT_IN: dict[str, str] = {
     "pixels": "pixels:pixels",
     "resnet12": "resnet12:resnet12",
     "temporal": "temporal:temporal",
+    "wide_resnet": "wide_resnet:wide_resnet",
 }
 """Name -> ``module:function`` in this package."""
 
@@ -57,7 +58,8 @@ ADAPTERS: dict[str, str] = {
 
 MODALITIES: dict[str, Modality] = {
     **dict.fromkeys(
-        ("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "timm"), "image"
+        ("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "timm", "wide_resnet"),
+        "image",
     ),
     **dict.fromkeys(("identity", "mlp"), "features"),
     "sentence": "text",

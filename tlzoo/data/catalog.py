@@ -39,6 +39,7 @@ Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 _VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
 _PLACES = ("amazon", "movies", "news", "tweets")
 _OFFICE_CALTECH10 = ("amazon", "Caltech10", "dslr", "webcam")
+_STREAMS = ("reset", "continual", "gradual", "mixed", "correlated")
 _DIGIT_FILES = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte",
     "usps": "usps.bz2",
@@ -378,8 +379,16 @@ def _domain_entries() -> Iterator[tuple[str, _Entry]]:
         yield f"digits:{source}->{target}", replace(entry, folder_contents=files)
     for source, target in permutations(_PLACES, 2):
         yield f"sentiment:{source}->{target}", between("sentiment", "sentiment_adaptation", source, target)
+    for collection, stream in product(("cifar10", "cifar100", "imagenet"), _STREAMS):
+        function, titled = ("imagenet_c", "ImageNet-C/ and val/")
+        arguments = {"stream": stream}
+        if collection != "imagenet":
+            function, titled = "cifar_c", f"CIFAR-{collection[5:]}-C/ and CIFAR-{collection[5:]} in torchvision's files"
+            arguments |= {"collection": collection}
+        entry = _Entry(kind="domain", module="corruption_files", function=function, arguments=arguments)
+        yield f"{collection}-c:{stream}", replace(entry, folder_contents=titled)
     for collection in ("mnist5k", "optdigits", "emoji"):
-        for stream in ("reset", "continual", "gradual", "mixed", "correlated"):
+        for stream in _STREAMS:
             arguments = {"collection": collection, "stream": stream}
             entry = _Entry(
                 kind="domain", module="corruption_streams", function="corruption_stream", arguments=arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -19,7 +19,7 @@ from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.functional.checks import check_choice
 
-__all__ = ["COLLECTIONS", "STREAMS", "StreamKind", "corruption_stream"]
+__all__ = ["COLLECTIONS", "STREAMS", "StreamKind", "corrupted_training_set", "corruption_stream", "in_stream"]
 
 StreamKind = Literal["reset", "continual", "gradual", "mixed", "correlated"]
 STREAMS: tuple[StreamKind, ...] = get_args(StreamKind)
@@ -81,23 +81,37 @@ def corruption_stream(name: str, *, collection: str, stream: StreamKind) -> Doma
         _gradual(shown) if stream == "gradual" else [_Block(each, _SEVERITY, shown[:_TEST]) for each in CORRUPTIONS]
     )
     test = _corrupted(f"{collection}-test", clean.test, blocks)
-    segment = np.repeat(np.arange(len(blocks)), [len(block.places) for block in blocks])
-    place = np.full(len(test), -1, dtype=np.int64)
-    if stream == "mixed":
-        segment = np.zeros_like(segment)
-    elif stream == "correlated":
-        assert test.labels is not None
-        place = _bursts(test.labels, segment, random)
-    columns = {"segment": segment, "place": place, "restart": np.full(len(test), stream == "reset")}
     return DomainTask(
         name=name,
         class_names=clean.class_names,
         sources=clean.sources,
         source_train=clean.train,
         source_test=clean.test,
-        target_train=_target_train(collection, clean.train),
-        target_test=_with_attributes(test, columns),
+        target_train=corrupted_training_set(collection, clean.train, severity=_SEVERITY),
+        target_test=in_stream(test, stream, [len(block.places) for block in blocks], random),
     )
+
+
+def in_stream(
+    examples: ExampleSet, stream: StreamKind, sizes: Sequence[int], random: np.random.Generator
+) -> ExampleSet:
+    """Return the pictures of blocks that come one after the other, with the attributes of their order.
+
+    Args:
+        examples: all blocks in order.
+        stream: how they come.
+        sizes: pictures of each block.
+        random: of the bursts.
+    """
+    segment = np.repeat(np.arange(len(sizes)), sizes)
+    place = np.full(len(examples), -1, dtype=np.int64)
+    if stream == "mixed":
+        segment = np.zeros_like(segment)
+    elif stream == "correlated":
+        assert examples.labels is not None
+        place = _bursts(examples.labels, segment, random)
+    columns = {"segment": segment, "place": place, "restart": np.full(len(examples), stream == "reset")}
+    return _with_attributes(examples, columns)
 
 
 def _gradual(shown: Indices) -> list[_Block]:
@@ -111,11 +125,11 @@ def _gradual(shown: Indices) -> list[_Block]:
     return blocks
 
 
-def _target_train(collection: str, train: ExampleSet) -> ExampleSet:
+def corrupted_training_set(collection: str, train: ExampleSet, *, severity: int) -> ExampleSet:
     """Return training pictures with one corruption each, in turn."""
     chosen = np.random.default_rng((_SEED, 1)).permutation(len(train))[:_TRAIN]
     parts = np.array_split(chosen, len(CORRUPTIONS))
-    blocks = [_Block(corruption, _SEVERITY, part) for corruption, part in zip(CORRUPTIONS, parts, strict=True)]
+    blocks = [_Block(corruption, severity, part) for corruption, part in zip(CORRUPTIONS, parts, strict=True)]
     return _corrupted(f"{collection}-train", train, blocks)
 
 

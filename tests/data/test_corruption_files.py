@@ -1,0 +1,108 @@
+"""CIFAR-10-C and ImageNet-C on small generated copies of their layouts; and a suite, in small."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torchvision.datasets.cifar
+import yaml
+from PIL import Image
+
+import tlzoo
+from tlzoo.bench.suite_reader import find_suite
+from tlzoo.data import load_task
+from tlzoo.data.corruptions import CORRUPTIONS
+
+COUNT = 20
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """CIFAR-10 of 20 pictures a file; torchvision is told not to compare them with the real ones."""
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_, **__: True)
+    random, labels = np.random.default_rng(0), np.arange(COUNT) % 10
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in (*(f"data_batch_{place}" for place in range(1, 6)), "test_batch"):
+        pixels = random.integers(256, size=(COUNT, 3072), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    corrupted = tmp_path / "CIFAR-10-C"
+    corrupted.mkdir()
+    np.save(corrupted / "labels.npy", np.tile(labels, 5))
+    for place, name in enumerate(CORRUPTIONS):
+        pictures = np.zeros((5 * COUNT, 32, 32, 3), dtype=np.uint8)
+        pictures[..., 0], pictures[..., 1] = place, (1 + np.arange(5 * COUNT) // COUNT)[:, None, None]
+        pictures[..., 2] = (np.arange(5 * COUNT) % COUNT)[:, None, None]
+        np.save(corrupted / f"{name}.npy", pictures)
+    return tmp_path
+
+
+def shown(task):
+    """Return corruption, severity and number of each picture in the order of the stream."""
+    order = tlzoo.DomainData(task).order_of(task.target_test)
+    return task.target_test.inputs[order][:, 0, 0].T, task.target_test.labels[order]
+
+
+def test_all_test_pictures_under_each_corruption_at_severity_5(cifar):
+    task = load_task("cifar10-c:continual", root=cifar)
+    assert [len(part) for part in task.sets().values()] == [100, 20, 100, 300]
+    assert task.class_names == tuple("abcdefghij")
+    (corruptions, severities, numbers), labels = shown(task)
+    assert corruptions.tolist() == np.repeat(np.arange(15), COUNT).tolist()
+    assert set(severities) == {5}
+    np.testing.assert_array_equal(labels, numbers % 10)
+    (mixed, _, _), _ = shown(load_task("cifar10-c:mixed", root=cifar))
+    assert len(set(mixed[:40].tolist())) > 5
+
+
+def test_corruptions_grow_and_wane(cifar):
+    (corruptions, severities, numbers), _ = shown(load_task("cifar10-c:gradual", root=cifar))
+    first = severities[corruptions == 0]
+    assert first[np.diff(first, prepend=0) != 0].tolist() == [1, 2, 3, 4, 5, 4, 3, 2, 1]
+    assert sorted(numbers[corruptions == 0].tolist()) == list(range(COUNT))
+
+
+def test_what_is_missing_is_named_with_the_place_to_get_it(cifar, monkeypatch):
+    (cifar / "CIFAR-10-C/fog.npy").unlink()
+    with pytest.raises(ValueError, match=r"fog\.npy is missing; CIFAR-10-C is to be had from https://zenodo"):
+        load_task("cifar10-c:reset", root=cifar)
+    np.save(cifar / "CIFAR-10-C/fog.npy", np.zeros((3, 32, 32, 3), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"fog\.npy: uint8 of shape \(3, 32, 32, 3\); expected uint8 \(100, H, W, 3\)"):
+        load_task("cifar10-c:reset", root=cifar)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"no whole CIFAR10; torchvision\.datasets\.CIFAR10"):
+        load_task("cifar10-c:reset", root=cifar)
+
+
+def test_imagenet_c(tmp_path):
+    for label in ("n01", "n02"):
+        for number in range(11):
+            folders = ["val", *(f"ImageNet-C/{name}/5" for name in CORRUPTIONS if number < 10)]
+            for place, folder in enumerate(folders):
+                file = tmp_path / folder / label / f"ILSVRC2012_val_{number:08}.JPEG"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (8, 8), (10 * place, 0, 0)).save(file, quality=95)
+    task = load_task("imagenet-c:continual", root=tmp_path)
+    assert [len(part) for part in task.sets().values()] == [12, 10, 10, 150]
+    names = {name: {f.name for f in part.detached().inputs.files} for name, part in list(task.sets().items())[:3]}
+    assert not names["source_train"] & names["source_test"]
+    assert not names["target_train"] & names["source_test"]
+    assert task.target_test.labels.tolist() == [0] * 5 + [1] * 5 + task.target_test.labels.tolist()[10:]
+    with pytest.raises(ValueError, match=r"ImageNet-C.*1/n01.*is missing; ImageNet-C is to be had from"):
+        load_task("imagenet-c:gradual", root=tmp_path)
+
+
+def test_the_suite_runs_in_small(cifar):
+    suite = yaml.safe_load(find_suite("cifar10-c").read_text(encoding="utf-8"))
+    suite["groups"], suite["seeds"] = suite["groups"][:1], 1
+    (group,) = suite["groups"]
+    rows = {row if isinstance(row, str) else row["method"]: row for row in group["methods"]}
+    group["methods"] = [rows[name] for name in ("source_only", "bn_adapt", "target_only")]
+    group["budget"] |= {"steps": 1, "batch_size": 8, "stream_batch": 50}
+    group["module"]["backbone_settings"] = {"depth": 10, "width": 1}
+    run = tlzoo.run_suite(suite, store=cifar / "store", root=cifar, executor="in_process", progress=False)
+    assert not run.failures()
+    assert len(run.to_dataframe()) == 3
+    assert "online test-time adaptation" in run.render("markdown")
