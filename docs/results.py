@@ -18,7 +18,7 @@ from tlzoo.bench.report.tables import compared_by
 from tlzoo.data.catalog import task_revision
 from tlzoo.stats import mean_of_known, paired_difference, summary
 
-__all__ = ["FOLDER", "results"]
+__all__ = ["FOLDER", "measured_by_today", "results"]
 
 FOLDER = Path(__file__).parent.parent / "benchmarks" / "results"
 Table = Callable[..., str]
@@ -50,6 +50,11 @@ class _Row:
         """Return a figure by seed, in percent; NaN where it is undefined."""
         own = {seed: cell["metrics"].get(metric) for (at, seed), cell in self.cells.items() if at == task}
         return {seed: 100 * _known(value) for seed, value in own.items()}
+
+    @property
+    def name(self) -> str:
+        """The label without its mark."""
+        return self.label.removesuffix(f" {_TUNED}")
 
     @property
     def cell(self) -> Cell:
@@ -88,6 +93,12 @@ class _Group:
     rows: list[_Row]
     metric: str = _METRIC
     literature: tuple[Published, ...] = ()
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the file says of the group's rows; empty in files of older versions."""
+
+    def said(self, row: _Row) -> dict[str, Any]:
+        """Return what the file says of a row."""
+        return next((each for each in self.summary.get("rows", ()) if each["label"] == row.name), {})
 
     @cached_property
     def reference(self) -> tuple[_Row, str] | None:
@@ -96,6 +107,9 @@ class _Group:
             Rival(row.cell, row.held_out(self.tasks, self.metric), mean_of_known(row.means(self.tasks, self.metric)))
             for row in self.rows
         ]
+        if self.summary.get("reference"):
+            named = next(row for row in self.rows if row.name == self.summary["reference"])
+            return named, str(self.summary["chosen"])
         found = reference(rivals[0].cell.kind, rivals)
         return None if found is None else (self.rows[found[0]], found[1])
 
@@ -124,6 +138,7 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
     for group in _groups(suite["cells"]):
         own = str(metrics.get(group.title, _METRIC))
         group.metric = own if own.endswith("accuracy") else _METRIC
+        group.summary = _summary(group, suite.get("tables", []))
         group.literature = tuple(each for each in published(suite["suite"]) if each.group == group.title)
         several = len(group.tasks) > 1
         names = ", ".join(f"`{task}`" for task in group.tasks)
@@ -143,9 +158,12 @@ def _suite(suite: dict[str, Any], table: Table, *, alone: bool) -> Iterator[str]
 
 def _about_gains(group: _Group) -> Iterator[str]:
     """Say what gains are measured against, and which baselines are missing."""
-    if group.reference is not None and len(group.tasks) > 1:
+    if group.summary:
+        covered = {row["over"] for row in group.summary["rows"]}
+        yield f"Intervals cover {' or '.join(sorted(covered))}; those of gains are of paired differences."
+    if group.reference is not None and (group.summary or len(group.tasks) > 1):
         row, rule = group.reference
-        yield f"Gains (*better on*, *gap closed*) are over {row.label}: {rule}."
+        yield f"Gains are over {row.label}: {rule}."
     cells = [row.cell for row in group.rows]
     if lacking := absent_baselines(cells[0].kind, cells):
         missing = " and no row ".join(f"`{each}`" for each in lacking)
@@ -172,6 +190,15 @@ def _of_older_revisions(group: _Group) -> Iterator[str]:
         )
 
 
+def measured_by_today(cells: Sequence[dict[str, Any]]) -> bool:
+    """Return whether all cells are of today's revisions of their protocols and tasks."""
+    return all(
+        cell.get("revisions", {}).get("protocol", 0) == REVISIONS[cell["kind"]]
+        and cell["revisions"].get("task", 1) == task_revision(cell["task"])
+        for cell in cells
+    )
+
+
 def _groups(cells: list[dict[str, Any]]) -> list[_Group]:
     """Return the groups of a suite: tasks on one backbone that the same rows answer stand together."""
     found: dict[tuple[str, str, str], dict[tuple[str, str], _Row]] = {}
@@ -194,7 +221,9 @@ def _groups(cells: list[dict[str, Any]]) -> list[_Group]:
 
 
 def _header(group: _Group) -> tuple[str, ...]:
-    header: tuple[str, ...] = ("what methods see", "method", "mean", "95 % interval over seeds", "runs")
+    interval = "95 % interval" if group.summary else "95 % interval over seeds"
+    header: tuple[str, ...] = ("what methods see", "method", "mean", interval, "runs")
+    header += ("gain",) if group.summary.get("reference") else ()
     header += ("published",) if group.literature else ()
     further = tuple(name.removeprefix("test/").replace("/", " ").replace("_", " ") for name in _further(group))
     if len(group.tasks) < 2:
@@ -239,13 +268,33 @@ def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
         else:
             half = next(iter(row.cells.values()))["metrics"].get("test/interval")
             interval = "one run" if half is None or several else f"± {100 * half:.1f}, within the run"
-        line = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, runs
+        said = group.said(row)
+        if said:
+            interval = _bounds(said)
+        line: tuple[str, ...] = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, runs
+        if group.summary.get("reference"):
+            line = (*line, _bounds(said["gain"], signed=True) if "gain" in said else "")
         if group.literature:
             line = (*line, _published(group, row.label))
         apart = [f"{mean_of_known(row.of(task, group.metric).values()):.1f}" for task in group.tasks] if several else []
         others = [_figure(_overall(row, group, name)) for name in _further(group)]
         yield (*line, *others, *(_gap(group, row) if several else ()), *apart)
         before = row.sees
+
+
+def _bounds(said: dict[str, Any], *, signed: bool = False) -> str:
+    """Return the interval of a row in percent, or its gain with the interval of that."""
+    if said["mean"] is None or said["low"] is None:
+        return "one run"
+    mean, low, high = (100 * said[name] for name in ("mean", "low", "high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if signed else f"{low:.1f} to {high:.1f}"
+
+
+def _summary(group: _Group, tables: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the file says of a group; nothing where several tables have its title."""
+    own = [each for each in tables if each["group"] == group.title]
+    labels = {row.name for row in group.rows}
+    return own[0] if len(own) == 1 and labels == {row["label"] for row in own[0]["rows"]} else {}
 
 
 def _published(group: _Group, label: str) -> str:

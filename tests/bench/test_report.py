@@ -398,6 +398,22 @@ def test_the_metrics_file_is_small_and_always_the_same(planned, store, tmp_path)
     assert len(texts[0]) < 15 * 1000
 
 
+def test_the_metrics_file_says_of_each_row_what_its_table_says(planned, store, tmp_path):
+    plan = planned()
+    write(store, plan)
+    write_metrics(tmp_path / "small.json", plan, store)
+    (said,) = json.loads((tmp_path / "small.json").read_text())["tables"]
+    (table,) = build_tables(plan, store)
+    assert (said["group"], said["reference"]) == (table.group.title, table.reference)
+    assert [row["label"] for row in said["rows"]] == [line.label for line in table.lines]
+    for row, line in zip(said["rows"], table.lines, strict=True):
+        assert row["mean"] == pytest.approx(line.summary.mean, rel=1e-5)
+        assert (row["low"], row["high"]) == pytest.approx((line.summary.low, line.summary.high), rel=1e-5)
+        if line.gain is not None:
+            assert row["gain"]["mean"] == pytest.approx(line.gain.difference.mean, rel=1e-5)
+    assert {row["label"]: row["role"] for row in said["rows"] if row["role"] != "method"}[table.reference] == "baseline"
+
+
 def test_results_of_uncommitted_code_are_not_exported(planned, store, tmp_path):
     plan = planned()
     write(store, plan)

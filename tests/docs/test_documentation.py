@@ -21,7 +21,7 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "docs")
         yield importlib.import_module("tables")
-        for name in {"tables", "results", "rates", "figures", "generated_part", "verdicts"} & set(sys.modules):
+        for name in {"tables", "results", "rates", "figures", "gains", "generated_part", "verdicts"} & set(sys.modules):
             del sys.modules[name]
 
 
@@ -63,9 +63,30 @@ def test_agreement_of_targets_is_a_rank_correlation():
     assert rates._spearman(one, other) == pytest.approx(spearmanr(*places).statistic)
 
 
+@pytest.mark.usefixtures("tables")
+def test_readmes_table_of_gains_is_of_the_committed_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert importlib.import_module("gains").refreshed(text) == text, "run python docs/gains.py"
+
+
+@pytest.mark.usefixtures("tables")
+def test_gains_count_rows_whose_interval_leaves_zero_out(tmp_path):
+    def row(label, role, low, high):
+        return {"label": label, "role": role, "mean": 0.5, "gain": {"mean": (low + high) / 2, "low": low, "high": high}}
+
+    rows = [{"label": "linear", "role": "baseline", "mean": 0.5}, row("weak", "baseline", -0.2, -0.1)]
+    rows += [row("a", "method", 0.01, 0.03), row("b", "method", -0.01, 0.03), row("c", "method", -0.03, -0.01)]
+    suite = {"suite": "toy", "cells": [], "tables": [{"group": "G", "reference": "linear", "rows": rows}]}
+    (tmp_path / "toy.json").write_text(json.dumps(suite), encoding="utf-8")
+    *_, line = importlib.import_module("gains").gains(tmp_path).splitlines()
+    assert line == "| [toy](docs/results/toy.md): G | linear 50.0 | 3 | 1 | 1 | a | +2.0 (+1.0 to +3.0) |"
+
+
 def test_a_page_without_marks_is_refused(tables):
     with pytest.raises(ValueError, match="put both lines where the table goes"):
         tables.refreshed("# tlzoo\n")
+    with pytest.raises(ValueError, match="put both lines where the table goes"):
+        importlib.import_module("gains").refreshed("# tlzoo\n")
 
 
 def test_every_method_is_in_the_tables_with_its_paper(tables):

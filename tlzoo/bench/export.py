@@ -14,6 +14,8 @@ from tlzoo.bench.cell import Cell
 from tlzoo.bench.exchange import exchange_of, has_exchange
 from tlzoo.bench.plan import Plan
 from tlzoo.bench.report.exchange_tables import as_data
+from tlzoo.bench.report.summaries import summaries
+from tlzoo.bench.report.tables import build_tables
 from tlzoo.bench.report.validators import judged
 from tlzoo.bench.store import Record, Store
 from tlzoo.errors import InputError
@@ -87,6 +89,8 @@ def write_metrics(path: Path, plan: Plan, store: Store) -> int:
         head["metrics"] = metrics
     if judgements := _judgements(plan, store):
         head["judgements"] = judgements
+    if tables := summaries(build_tables(plan, store)):
+        head["tables"] = tables
     if has_exchange(plan) and (rates := as_data(exchange_of(plan, store))):
         head["exchange"] = rates
     opening = json.dumps(head, sort_keys=True, ensure_ascii=False)[:-1]
