@@ -26,7 +26,8 @@ _SIDE = 256
 """Height and width of the noise that a network is measured on; its preprocessing brings it to its own size."""
 
 _ADAPTS_A_MODEL = ("SourceFree", "TestTime")
-_MEASURED = ("source_test", "target_train", "target_test")
+_MEASURED = {"domain": ("source_test", "target_train", "target_test"), "multitask": ("test",)}
+"""Kind of group that is priced -> sets that are answered at each checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def _spelled(seconds: float) -> str:
 def prices(suite: Suite, *, accelerator: str = "cpu", throughput: float | None = None) -> Iterator[Price]:
     """Yield the price of each group of a suite.
 
-    A cell of a domain group passes a batch of each domain that its method sees through the network in every step; one
-    that adapts a source model also has the steps of that model, shared by a task's rows of one seed. Pictures that are
-    answered at ten checkpoints are counted where the group has a ``root``. What a method adds is left out:
-    discriminators, second passes, the reading of files.
+    A cell of a domain group passes a batch of each domain that its method sees through the network in every step, one
+    of a multitask group a batch; one that adapts a source model also has the steps of that model, shared by a task's
+    rows of one seed. Pictures that are answered at ten checkpoints are counted where the data are at hand. What a
+    method adds is left out: discriminators, further passes, the reading of files.
 
     Args:
         suite: read, not planned: its data need not be there.
@@ -99,7 +100,7 @@ def prices(suite: Suite, *, accelerator: str = "cpu", throughput: float | None =
     facts, known = Facts(), dict[str, PassTimes]()
     for group in suite.groups:
         times: dict[str, PassTimes] = {}
-        if group.kind == "domain" and all(_trains(row) for row in group.rows):
+        if group.kind in _MEASURED and all(_trains(row) for row in group.rows):
             for name in (str(each.value) for each in group.backbones):
                 if name not in known and (found := _measured(name, group.rows[0], accelerator, throughput)):
                     known[name] = found
@@ -111,7 +112,7 @@ def _price(group: Group, facts: Facts, times: dict[str, PassTimes]) -> Price:
     runs = _runs(group)
     if len(times) < len(group.backbones):
         return Price(group=group, runs=runs, times={})
-    trained = sum(_trained(row, facts) for row in group.rows) + _shared(group, facts)
+    trained = sum(_trained(group, row, facts) for row in group.rows) + _shared(group, facts)
     answered = _answered(group)
     of_a_seed = sum(
         len(group.tasks) * trained * each.train + _CHECKPOINTS * len(group.rows) * (answered or 0) * each.answer
@@ -132,9 +133,11 @@ def _trains(row: Row) -> bool:
     return not row.module.get("frozen") and "steps" in row.budget
 
 
-def _trained(row: Row, facts: Facts) -> int:
+def _trained(group: Group, row: Row, facts: Facts) -> int:
     """Return the pictures that a run of a row trains on."""
     method = facts.method(row.method.value)
+    if group.kind == "multitask":
+        return int(row.budget["steps"]) * int(row.budget["batch_size"])
     if "TestTime" in method["kinds"]:
         return 0
     sides = {str(Sees.SOURCE_INPUTS), str(Sees.TARGET_INPUTS)} & {*method["sees"]}
@@ -154,10 +157,10 @@ def _answered(group: Group) -> int | None:
     from tlzoo.data import load_task
 
     try:
-        tasks = [load_task(task.value, root=group.root, kind="domain") for task in group.tasks]
+        tasks = [load_task(task.value, root=group.root) for task in group.tasks]
     except UserError:
         return None
-    return sum(len(getattr(task, name)) for task in tasks for name in _MEASURED)
+    return sum(len(getattr(task, name)) for task in tasks for name in _MEASURED[group.kind])
 
 
 def _measured(name: str, row: Row, accelerator: str, throughput: float | None) -> PassTimes | None:

@@ -418,6 +418,14 @@ def _multitask_entries() -> Iterator[tuple[str, _Entry]]:
         ("topics", "topics", "topics"),
     ):
         yield name, _Entry(kind="multitask", module=module, function=function)
+    for name, module, dataset, contents in (
+        ("nyuv2", "dense_maps", "nyuv2", "train/ and val/ of NYUv2 as LibMTL has it"),
+        ("cityscapes", "dense_maps", "cityscapes", "train/ and val/ of Cityscapes as LibMTL has it"),
+        ("office31-tasks", "office_multitask", "office31", "the domains of Office-31"),
+        ("office_home-tasks", "office_multitask", "office_home", "the domains of Office-Home"),
+    ):
+        entry = _Entry(kind="multitask", module=module, function=module, arguments={"dataset": dataset})
+        yield name, replace(entry, folder_contents=contents)
 
 
 def _episode_entries() -> Iterator[tuple[str, _Entry]]:

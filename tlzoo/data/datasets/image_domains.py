@@ -25,7 +25,7 @@ from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.errors import InputError
 
-__all__ = ["SIZE", "image_domains"]
+__all__ = ["SIZE", "Files", "domain_files", "image_domains"]
 
 SIZE = 256
 """Height and width that pictures are squeezed to, as in published code, which crops 224 pixels of them."""
@@ -50,7 +50,11 @@ def image_domains(name: str, *, root: Path, dataset: str, source: str, target: s
         ValueError: a domain or a list is missing, which the message says where to get; or classes differ.
     """
     known = IMAGE_SETS[dataset]
-    first, second = (_parts(known, root, domain) for domain in (source, target))
+    lists = ["{}_train.txt", "{}_test.txt"] if known.official else []
+    first, second = (
+        domain_files(known, root, domain, [each.format(domain) for each in lists], needed=known.official)
+        for domain in (source, target)
+    )
     classes = _classes(known, root, first, second)
     made = [[_examples(root, part, classes) for part in domain] for domain in (first, second)]
     if not known.official:
@@ -70,10 +74,23 @@ def image_domains(name: str, *, root: Path, dataset: str, source: str, target: s
     return opened(task, _chosen(known.known, classes, title=known.title)) if variant == "open" else task
 
 
-def _parts(known: ImageSet, root: Path, domain: str) -> list[Files]:
-    """Return the files of a domain: all in one part, or training and test where lists divide them."""
-    if known.official:
-        return [_listed(root, _needed(known, root, f"{domain}_{part}.txt")) for part in ("train", "test")]
+def domain_files(
+    known: ImageSet, root: Path, domain: str, lists: Sequence[str] = (), *, needed: bool = False
+) -> list[Files]:
+    """Return the files of a domain: of each of the ``lists`` if they are there, otherwise all in one.
+
+    Args:
+        known: the set.
+        root: its folder.
+        domain: name of the domain.
+        lists: names of lists that divide it.
+        needed: whether these must be there.
+
+    Raises:
+        ValueError: the domain or a list is missing.
+    """
+    if lists and (needed or _list_file(root, lists) is not None):
+        return [_listed(root, _needed(known, root, name)) for name in lists]
     if (file := _list_file(root, [f"{domain}{ending}.txt" for ending in _WHOLE])) is not None:
         return [_kept(_listed(root, file), known)]
     there = next((each for each in (domain, *known.spelled.get(domain, ())) if (root / each).is_dir()), None)
