@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import literature as published_suites
 import verdicts
 from rates import exchange_tables
 from results import results
@@ -156,6 +157,11 @@ def committed(suite: str | None = None) -> str:
     return results(_table, suite=suite)
 
 
+def literature() -> str:
+    """Return the suites of published tables: data, protocol, command, state and published rows."""
+    return published_suites.literature(_table)
+
+
 def exchange() -> str:
     """Return the tables of the committed exchange rates."""
     return exchange_tables(_table)
@@ -166,7 +172,7 @@ GENERATED: dict[str, Callable[..., str]] = {
     for function in (
         *(methods, family, settings, classes),
         *(tasks, sources, licenses, backbones),
-        *(baselines, committed, exchange),
+        *(baselines, committed, exchange, literature),
     )
 }
 """What a page may ask for, by name."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tlzoo
+from tlzoo.bench.published import published
 from tlzoo.data import list_tasks
 from tlzoo.registry import FAMILIES, METHODS, method_class
 from tlzoo.sources import list_sources
@@ -278,3 +279,16 @@ def test_rows_that_were_tuned_on_validation_labels_are_marked_and_not_set_apart(
     assert second.startswith("|  | tuned † |")
     assert note == "† settings chosen on validation labels"
     assert lacking == "*No row `zeroshot/ridge`: a gain over a weaker baseline says less.*"
+
+
+def test_the_page_of_published_benchmarks_has_every_suite_and_no_recalled_value(tables):
+    page = tables.GENERATED["literature"]()
+    folder = ROOT / "tlzoo" / "bench" / "published_values"
+    for file in folder.glob("*.yaml"):
+        assert f"### {file.stem}\n" in page, "docs/literature.py lacks a suite with published values"
+    recalled = [each for file in folder.glob("*.yaml") for each in published(file.stem) if not each.confirmed]
+    assert recalled
+    assert not any(each.read_in in page for each in recalled)
+    assert "`tlzoo bench run office31 --root FOLDER`" in page
+    assert "DANN 86.1" in page
+    assert "306 cells, 96 hours at 1,000 pictures a second" in page

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlzoo.backbones.names import check_backbone
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.errors import UserError
@@ -82,7 +83,9 @@ def _spelled(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.0f} hours"
 
 
-def prices(suite: Suite, *, accelerator: str = "cpu", throughput: float | None = None) -> Iterator[Price]:
+def prices(
+    suite: Suite, *, accelerator: str = "cpu", throughput: float | None = None, answers: bool = True
+) -> Iterator[Price]:
     """Yield the price of each group of a suite.
 
     A cell of a domain group passes a batch of each domain that its method sees through the network in every step, one
@@ -94,6 +97,7 @@ def prices(suite: Suite, *, accelerator: str = "cpu", throughput: float | None =
         suite: read, not planned: its data need not be there.
         accelerator: ``cpu``, one thread as in cells, or ``cuda``.
         throughput: pictures a second that another machine trains on, instead of measuring this one.
+        answers: whether to look for the data, to count what is answered at checkpoints.
     """
     if throughput is not None:
         check_positive(throughput=throughput)
@@ -105,15 +109,16 @@ def prices(suite: Suite, *, accelerator: str = "cpu", throughput: float | None =
                 if name not in known and (found := _measured(name, group.rows[0], accelerator, throughput)):
                     known[name] = found
             times = {str(each.value): known[each.value] for each in group.backbones if each.value in known}
-        yield _price(group, facts, times)
+        yield _price(group, facts, times, answers=answers)
+    facts.save()
 
 
-def _price(group: Group, facts: Facts, times: dict[str, PassTimes]) -> Price:
+def _price(group: Group, facts: Facts, times: dict[str, PassTimes], *, answers: bool) -> Price:
     runs = _runs(group)
     if len(times) < len(group.backbones):
         return Price(group=group, runs=runs, times={})
     trained = sum(_trained(group, row, facts) for row in group.rows) + _shared(group, facts)
-    answered = _answered(group)
+    answered = _answered(group) if answers else None
     of_a_seed = sum(
         len(group.tasks) * trained * each.train + _CHECKPOINTS * len(group.rows) * (answered or 0) * each.answer
         for each in times.values()
@@ -165,6 +170,10 @@ def _answered(group: Group) -> int | None:
 
 def _measured(name: str, row: Row, accelerator: str, throughput: float | None) -> PassTimes | None:
     """Return the times of a network on noise, or of another machine; None where it takes no pictures."""
+    if check_backbone(name) != "image":
+        return None
+    if throughput is not None:
+        return PassTimes(train=1 / throughput, answer=_ANSWER / throughput)
     import torch
 
     from tlzoo.backbones import create_backbone
@@ -173,10 +182,6 @@ def _measured(name: str, row: Row, accelerator: str, throughput: float | None) -
     settings: dict[str, Any] = plain(row.module.get("backbone_settings", {}))
     settings.pop("checkpoint_path", None)
     network = create_backbone(name, **{**settings, "pretrained": False} if ":" in name else settings)
-    if network.modality != "image":
-        return None
-    if throughput is not None:
-        return PassTimes(train=1 / throughput, answer=_ANSWER / throughput)
     threads = torch.get_num_threads()
     if accelerator == "cpu":
         torch.set_num_threads(1)
