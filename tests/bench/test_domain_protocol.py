@@ -9,8 +9,8 @@ import torch
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execution.one_cell import reproducible
-from tlzoo.bench.fitting import CHECKPOINTS
 from tlzoo.bench.protocols import source_free
+from tlzoo.bench.protocols.settings import CHECKPOINTS
 from tlzoo.data import DomainTask, ExampleSet
 from tlzoo.methods.adaptation import CORAL
 from tlzoo.registry import method_class

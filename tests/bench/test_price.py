@@ -66,7 +66,7 @@ def test_the_command_needs_no_data(capsys):
     assert "6 tasks x 1 backbone x 11 rows x 3 seeds = 198 cells; 64 hours" in first
     assert "108 cells" in second
     assert main(["bench", "plan", "emoji-oneshot"]) == 0
-    assert "not priced: no network is trained on pictures" in capsys.readouterr().out
+    assert "not priced: only groups of kind domain and multitask" in capsys.readouterr().out
     assert main(["bench", "plan", "office31", "--throughput", "0"]) == 2
 
 

@@ -15,16 +15,11 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.execution.one_cell import undisturbed
 from tlzoo.bench.loggers import close_loggers, log_measured, make_loggers
+from tlzoo.bench.protocols.settings import CHECKPOINTS, EPOCHS
 from tlzoo.bench.tuning import plain
 from tlzoo.lit.data.base import TaskData
 
-__all__ = ["CHECKPOINTS", "EPOCHS", "fit", "steps_per_epoch"]
-
-EPOCHS = 10
-"""Epochs of a run, for what methods do once an epoch."""
-
-CHECKPOINTS = 5
-"""Points of a run at which it is measured, and among which selection chooses: the end of every second epoch."""
+__all__ = ["fit", "steps_per_epoch"]
 
 Measure = Callable[[int], Mapping[str, float]]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlzoo.backbones.names import check_backbone
 from tlzoo.bench.planning_cache import Facts
+from tlzoo.bench.protocols.settings import CHECKPOINTS
 from tlzoo.bench.suite import Group, Row, Suite
 from tlzoo.errors import UserError
 from tlzoo.functional.checks import check_positive
@@ -19,7 +20,6 @@ from tlzoo.types import Backbone, Sees
 
 __all__ = ["PassTimes", "Price", "prices"]
 
-_CHECKPOINTS = 10
 _REPEATS = 3
 _ANSWER = 1 / 3
 """Share of a training step that the forward pass takes, roughly: the backward pass takes two of it."""
@@ -46,7 +46,7 @@ class Price:
     Attributes:
         group: the group.
         runs: its runs: cells, and the further settings that a search may try.
-        seconds: of all its passes; None where no network is trained on pictures, so that the price is another.
+        seconds: of all its passes; None where it is not priced: it is of another kind, or trains no network on pictures.
         times: backbone -> its times.
         counted_answers: whether the passes at checkpoints are in it, for which the data must be at hand.
     """
@@ -70,7 +70,7 @@ class Price:
         searched = f", with their search up to {self.runs:,} runs" if self.runs > self.cells else ""
         text = f"{group.title}: {counts} = {self.cells:,} cells{searched}"
         if self.seconds is None:
-            return f"{text}; not priced: no network is trained on pictures"
+            return f"{text}; not priced: only groups of kind domain and multitask that train a network on pictures are"
         each = ", ".join(
             f"{1000 * own.train:.3g} ms a picture to train {name}, {1000 * own.answer:.3g} to answer"
             for name, own in self.times.items()
@@ -90,7 +90,7 @@ def prices(
 
     A cell of a domain group passes a batch of each domain that its method sees through the network in every step, one
     of a multitask group a batch; one that adapts a source model also has the steps of that model, shared by a task's
-    rows of one seed. Pictures that are answered at ten checkpoints are counted where the data are at hand. What a
+    rows of one seed. Pictures that are answered at the checkpoints are counted where the data are at hand. What a
     method adds is left out: discriminators, further passes, the reading of files.
 
     Args:
@@ -120,7 +120,7 @@ def _price(group: Group, facts: Facts, times: dict[str, PassTimes], *, answers: 
     trained = sum(_trained(group, row, facts) for row in group.rows) + _shared(group, facts)
     answered = _answered(group) if answers else None
     of_a_seed = sum(
-        len(group.tasks) * trained * each.train + _CHECKPOINTS * len(group.rows) * (answered or 0) * each.answer
+        len(group.tasks) * trained * each.train + CHECKPOINTS * len(group.rows) * (answered or 0) * each.answer
         for each in times.values()
     )
     found = Price(group=group, runs=runs, times=times, counted_answers=answered is not None)

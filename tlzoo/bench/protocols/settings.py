@@ -6,7 +6,13 @@ from typing import Any
 
 from tlzoo.bench.cell import Cell
 
-__all__ = ["ALLOWED", "METHODS_IN", "NOT_OF", "REVISIONS", "SEARCH", "optimizer_settings"]
+__all__ = ["ALLOWED", "CHECKPOINTS", "EPOCHS", "METHODS_IN", "NOT_OF", "REVISIONS", "SEARCH", "optimizer_settings"]
+
+EPOCHS = 10
+"""Epochs of a run, for what methods do once an epoch."""
+
+CHECKPOINTS = 5
+"""Points of a run at which it is measured, and among which selection chooses: the end of every second epoch."""
 
 REVISIONS = {"domain": 4, "multitask": 4, "episode": 5, "zeroshot": 4, "finetuning": 4}
 """Kind -> revision of its protocol, raised when numbers change."""

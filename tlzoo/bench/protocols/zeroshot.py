@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from tlzoo.bench.cell import Cell, Outcome
-from tlzoo.bench.fitting import EPOCHS, fit, steps_per_epoch
+from tlzoo.bench.fitting import fit, steps_per_epoch
 from tlzoo.bench.protocols.networks import frozen_backbone
-from tlzoo.bench.protocols.settings import optimizer_settings
+from tlzoo.bench.protocols.settings import EPOCHS, optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables, example_figures
 from tlzoo.bench.tuning import Settings
 from tlzoo.data.example_set import split_hash
