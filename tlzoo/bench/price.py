@@ -46,7 +46,7 @@ class Price:
     Attributes:
         group: the group.
         runs: its runs: cells, and the further settings that a search may try.
-        seconds: of all its passes; None where it is not priced: it is of another kind, or trains no network on pictures.
+        seconds: of all its passes; None where it is not priced: it is of another kind, or trains nothing on pictures.
         times: backbone -> its times.
         counted_answers: whether the passes at checkpoints are in it, for which the data must be at hand.
     """
