@@ -123,10 +123,10 @@ LITERATURE = {
     ),
     "cub-fewshot": _few_shot("cub-fewshot", "`images/CLASS/*.jpg`; easyfsl's split comes with tlzoo"),
     "xlsa17": _Entry(
-        data="AWA2, CUB, SUN: ResNet-101 features, attributes and the proposed splits",
+        data="AWA2, CUB, SUN, aPY: ResNet-101 features, attributes and the proposed splits",
         layout="`AWA2/res101.mat`, `AWA2/att_splits.mat`, and so on",
         source="https://www.mpi-inf.mpg.de/departments/computer-vision-and-machine-learning/research/zero-shot-learning",
-        protocol="the proposed split; accuracy as the mean over classes",
+        protocol="the proposed split; the mean over classes; generalized: the harmonic mean without calibration",
     ),
     "nyuv2": _Entry(
         data="NYUv2: 795 + 654 pictures, 288 x 384, with 13 classes, depth and normals at every position",

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
+import tlzoo
+from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import load_task
 
 LABELS = np.repeat(np.arange(1, 7), 5)
@@ -102,3 +105,22 @@ def test_damaged_files_and_wrong_names(root):
     (root / "TOY" / "res101.mat").write_bytes(b"<html>not found</html>" * 20)
     with pytest.raises(ValueError, match=r"res101\.mat cannot be read as a MATLAB file"):
         load_task("xlsa17:TOY", root=root)
+
+
+def test_the_suite_runs_in_small_beside_published_values(root, tmp_path):
+    suite = yaml.safe_load(find_suite("xlsa17").read_text(encoding="utf-8"))
+    for group, suffix in zip(suite["groups"], ("", ":generalized"), strict=True):
+        group["tasks"] = [f"xlsa17:TOY{suffix}"]
+        group["methods"] = [row for row in group["methods"] if row in ("sje", "ale") or "ridge" in str(row)]
+        group["budget"] = {"steps": 2, "batch_size": 4}
+    run = tlzoo.run_suite(
+        {**suite, "seeds": 1}, store=tmp_path / "store", root=root, executor="in_process", progress=False
+    )
+    assert not run.failures()
+    first, second = run.plan.suite.groups
+    assert (first.metric, second.metric) == ("test/per_class", "test/harmonic")
+    frame = run.to_dataframe()
+    assert len(frame) == 6
+    generalized = frame[frame["task"] == "xlsa17:TOY:generalized"]
+    assert generalized[["test/harmonic", *second.columns]].notna().all(axis=None)
+    assert "Xian et al., TPAMI 2018" in run.render("markdown")
