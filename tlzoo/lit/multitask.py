@@ -21,10 +21,11 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.lit.task_batches import task_batch
 from tlzoo.methods.base import Method
+from tlzoo.methods.merging import Merging
 from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import GradientSpace, TaskTape, conflicts
 from tlzoo.nn.named_modules import NamedModules
-from tlzoo.nn.sharing import SHARING
+from tlzoo.nn.sharing import SHARING, MergedNetworks
 from tlzoo.nn.task_heads import HEADS, TaskHead, ValueHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
@@ -50,7 +51,8 @@ class Multitask(OnBackbone, TransferModule):
         targets: task name -> :class:`~tlzoo.data.tasks.Target`, a mapping of its arguments, or its number of classes (0
             for a value).
         sharing: a name in :data:`tlzoo.nn.sharing.SHARING`. ``"hard"``: one backbone for all tasks; ``"none"``: one per
-            task, which is single-task learning.
+            task, which is single-task learning. Methods that merge (:class:`~tlzoo.methods.merging.Merging`) train one
+            per task whatever it says, and answer by the merged one.
         sharing_settings: settings of that architecture, such as ``{"bottleneck": 256}``.
         space: where to take task gradients: at the shared ``"parameters"``, or at the shared ``"features"``, an upper
             bound that costs next to nothing.
@@ -91,7 +93,10 @@ class Multitask(OnBackbone, TransferModule):
             raise InputError(nearest(sharing, SHARING, kind="sharing architecture"))
         self.method = as_method(method, type(self), method_settings, num_tasks=len(targets))
         self.space, self.monitor = space, monitor
-        self.sharing = SHARING[sharing](
+        merges = isinstance(self.method, Merging)
+        if merges and sharing != "hard":
+            raise InputError(f"{self.method_name} merges one network a task; leave out sharing={sharing!r}")
+        self.sharing = (MergedNetworks if merges else SHARING[sharing])(
             as_backbone(backbone, backbone_settings), self.tasks, **dict(sharing_settings or {})
         )
         if self.method.order != "losses" and not any(p.requires_grad for p in self.sharing.shared_parameters()):
@@ -118,7 +123,10 @@ class Multitask(OnBackbone, TransferModule):
 
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         """Map raw inputs (B, ...) to one output per task: logits (B, C) or a value (B, 1)."""
-        features = self.sharing(inputs)
+        if isinstance(self.method, Merging) and isinstance(self.sharing, MergedNetworks) and not self.training:
+            features = dict.fromkeys(self.tasks, self.sharing.answer(inputs, self.method.merged))
+        else:
+            features = self.sharing(inputs)
         return {task: self.heads[task](features[task]) for task in self.tasks}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

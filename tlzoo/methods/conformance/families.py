@@ -11,6 +11,7 @@ from tlzoo.methods.conformance.alternating import AlternatingScenario
 from tlzoo.methods.conformance.compatibility import CompatibilityScenario
 from tlzoo.methods.conformance.episodes import EpisodeScenario
 from tlzoo.methods.conformance.image_text import ImageTextScenario
+from tlzoo.methods.conformance.merging import MergingScenario
 from tlzoo.methods.conformance.meta import MetaScenario
 from tlzoo.methods.conformance.scenario import Scenario
 from tlzoo.methods.conformance.source_free import SourceFreeScenario
@@ -21,6 +22,7 @@ from tlzoo.methods.conformance.transforms import FitScenario, TransformScenario
 from tlzoo.methods.conformance.weighting import WeightingScenario
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.methods.image_text_classifier import ImageTextClassifier
+from tlzoo.methods.merging import Merging
 from tlzoo.methods.meta_learning import MetaLearner
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.source_weighting import SourceWeighting
@@ -45,6 +47,7 @@ _KINDS: tuple[tuple[type[Method], type[Scenario]], ...] = (
     (EpisodeClassifier, EpisodeScenario),
     (ImageTextClassifier, ImageTextScenario),
     (MetaLearner, MetaScenario),
+    (Merging, MergingScenario),
     (Weighting, WeightingScenario),
     (TextCompatibility, TextScenario),
     (Compatibility, CompatibilityScenario),

@@ -28,3 +28,6 @@ from .fairgrad import FairGrad as FairGrad
 from .sdmgrad import SDMGrad as SDMGrad
 from .excess_mtl import ExcessMTL as ExcessMTL
 from .db_mtl import DBMTL as DBMTL
+from .task_arithmetic import TaskArithmetic as TaskArithmetic
+from .ties import TIES as TIES
+from .dare import DARE as DARE

@@ -8,6 +8,7 @@ from tlzoo.nn.sharing.base import Sharing
 from tlzoo.nn.sharing.cross_stitch import CrossStitch
 from tlzoo.nn.sharing.dselect_k import DSelectK
 from tlzoo.nn.sharing.hard import HardSharing
+from tlzoo.nn.sharing.merged import MergedNetworks
 from tlzoo.nn.sharing.mmoe import MMoE
 from tlzoo.nn.sharing.mtan import MTAN
 from tlzoo.nn.sharing.none import NoSharing
@@ -22,6 +23,7 @@ __all__ = [
     "DSelectK",
     "HardSharing",
     "MMoE",
+    "MergedNetworks",
     "NoSharing",
     "Sharing",
 ]
