@@ -26,7 +26,7 @@ class MergingScenario(WeightingScenario):
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
         """Return the weighted total and the squared length of the merged weights."""
         states = [{"weight": state} for state in inputs["states"]]
-        merged = subject.method.merged({"weight": inputs["start"]}, states)["weight"]
+        merged: Tensor = subject.method.merged({"weight": inputs["start"]}, states)["weight"]
         require_shape(self, merged, tuple(inputs["start"].shape))
         return super().loss(subject, inputs) + merged.square().sum()
 
