@@ -147,6 +147,8 @@ def _numbers(items: NDArray[Any], modality: Modality) -> NDArray[Any]:
         raise InputError(
             f"{modality} inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}"
         )
+    if not items.size and len(items):
+        raise InputError(f"{modality} inputs of shape {items.shape}; expected at least one number an item")
     if modality == "image" and (items.dtype != np.uint8 or _channels_first(items)):
         raise InputError(f"image inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}")
     for first, block in _blocks(items) if items.dtype.kind == "f" else ():

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["nearest", "printable", "shortened"]
+__all__ = ["is_line", "nearest", "printable", "shortened"]
 
 _FEW = 16
 """So many known names are listed where none is near; more would bury the message."""
@@ -48,6 +48,15 @@ def printable(text: str) -> str:
     'a\\x1b[31mb\\nc'
     """
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def is_line(value: object) -> bool:
+    r"""Return whether a value is text, not empty, in one line without control characters.
+
+    >>> is_line("age.group"), is_line("age\n"), is_line(5)
+    (True, False, False)
+    """
+    return isinstance(value, str) and bool(value.strip()) and printable(value) == value
 
 
 def shortened(text: str, length: int = 80) -> str:

@@ -131,7 +131,7 @@ def test_files_that_change_after_planning_are_an_error(folder):
     save(folder / "labs.npz", shift=2.0)
     run.run(InProcess())
     assert {failure.last_line for failure in run.failures()} == {
-        "ValueError: the files of labs changed after the suite was planned; run it again"
+        "tlzoo.errors.InputError: the files of labs changed after the suite was planned; run it again"
     }
 
 

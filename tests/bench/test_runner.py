@@ -89,7 +89,9 @@ def test_a_protocol_that_returns_no_outcome_is_named(tmp_path):
     said = io.StringIO()
     console = Console(file=said, width=200)
     summary = run_cells(cells(1), Store(tmp_path / "runs"), protocol="forgetful", console=console)
-    assert list(summary.failed.values()) == ["TypeError: forgetful.run returned dict; expected an Outcome"]
+    assert list(summary.failed.values()) == [
+        "tlzoo.errors.InputTypeError: forgetful.run returned dict; expected an Outcome"
+    ]
     assert "preparing failed (OSError: no disk); cells go on alone" in said.getvalue()
     assert "1/1 cells" in said.getvalue()
 

@@ -1,6 +1,7 @@
 """Tasks of a user's own data in Python: what goes in, what is inferred, and what is refused."""
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -15,6 +17,7 @@ from torchvision.datasets import ImageFolder
 from tlzoo import tasks
 from tlzoo.data import ExampleSet
 from tlzoo.data.tasks import Target
+from tlzoo.errors import UserError
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 4)).astype(np.float32)
@@ -336,3 +339,53 @@ def test_no_items_and_no_known_labels_are_named():
         tasks.domain(source=(X, Y), target=X, test=(X, [None] * 40))
     with pytest.raises(ValueError, match=r"^target labels: all are missing"):
         tasks.domain(source=(X, Y), target=(X, np.full(40, -1)))
+
+
+FOUR = np.repeat(list("abcd"), 10)
+VECTORS = dict(zip("abcd", np.eye(4), strict=True))
+TEXTS = {name: f"a {name}" for name in "abcd"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tasks.domain(({"x": X}, Y), X), "source: inputs are a dict; expected an array or a list of items"),
+        (lambda: tasks.domain((set(Y), Y), X), "source: inputs are a set; expected an array or a list"),
+        (lambda: tasks.domain((csr_matrix(X), Y), X), "source: inputs are a sparse matrix; give a dense array"),
+        (lambda: tasks.domain((X[:, :0], Y), X), "source: features inputs of shape (40, 0); expected at least one"),
+        (
+            lambda: tasks.domain((X, np.arange(40) % 2 + 0j), X),
+            "source labels: 0j in row 0; classes are names or whole",
+        ),
+        (lambda: tasks.domain((X, Y), X, class_names="ab"), "class_names is 'ab'; expected a list of classes"),
+        (lambda: tasks.domain((X, Y), X, train_share="half"), "train_share 'half'; expected a number in (0, 1)"),
+        (lambda: tasks.domain((X, Y), X, metric="f1"), "unknown metric 'f1'; expected accuracy, balanced_accuracy"),
+        (lambda: tasks.domain((X, Y), X, mirrored="yes"), "mirrored 'yes'; expected True or False"),
+        (lambda: tasks.domain((X, Y), X, size=0), "size 0; expected at least 1, an integer"),
+        (lambda: tasks.domain((X, Y), X, name=""), "the name of a task is ''; expected text in one line"),
+        (lambda: tasks.domain((X, Y), X, name="a\nb"), r"the name of a task is 'a\nb'; expected text in one line"),
+        (lambda: tasks.domain((X, Y), X, name=5), "the name of a task is 5; expected text in one line"),
+        (lambda: tasks.episodes(X, FOUR, way="two"), "way 'two'; expected at least 1, an integer"),
+        (lambda: tasks.episodes(X, FOUR, way=2.0), "way 2.0; expected at least 1, an integer"),
+        (lambda: tasks.episodes(X, FOUR, way=2, query=0), "query 0; expected at least 1, an integer"),
+        (lambda: tasks.multitask(X, {"": Y}), "own: a target is called ''; expected text in one line"),
+        (lambda: tasks.multitask(X, {5: Y}), "own: a target is called 5; expected text in one line"),
+        (lambda: tasks.zero_shot(X, FOUR, TEXTS, generalized="yes"), "generalized 'yes'; expected True or False"),
+        (lambda: tasks.zero_shot(X, FOUR, 5), "0 descriptions for 4 classes (a, b, c, d); expected one each"),
+        (
+            lambda: tasks.zero_shot(X, FOUR, {**VECTORS, "b": VECTORS["a"]}, unseen=["a", "b"]),
+            "classes 'a' and 'b' have the same vector; nothing could tell them apart",
+        ),
+        (
+            lambda: tasks.zero_shot(X, FOUR, np.eye(4) + 0j),
+            "descriptions are neither all texts nor all vectors of one width; expected one kind",
+        ),
+        (
+            lambda: tasks.zero_shot(X, FOUR, np.eye(4) * 1e300, unseen=["d"]),
+            "own: NaN or Inf in the embeddings of classes 'a' (0), 'b' (1), 'c' (2) and 1 more; repair them",
+        ),
+    ],
+)
+def test_odd_calls_are_refused_by_name(call, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        call()

@@ -23,9 +23,13 @@ def as_tensor(values: Any, *, what: str) -> Tensor:
     """Return numbers as a tensor of their dtype; a tensor is returned unchanged with its graph.
 
     Raises:
-        ValueError: they are not numbers.
+        ValueError: they are not real numbers.
     """
-    return values if isinstance(values, Tensor) else as_column(values, what=what)
+    if not isinstance(values, Tensor):
+        return as_column(values, what=what)
+    if values.is_complex():
+        raise ValueError(f"{what} are complex numbers; expected real ones")
+    return values
 
 
 def check_output(

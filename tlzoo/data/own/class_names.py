@@ -96,6 +96,8 @@ def with_class_names(
     """
     if class_names is None:
         return dict(columns), class_order(columns.values())
+    if isinstance(class_names, str):
+        raise InputTypeError(f"class_names is {class_names!r}; expected a list of classes")
     names = tuple(map(str, class_names))
     if len(set(names)) < len(names):
         raise InputError(f"class_names {list(names)} repeat a class; name each once")
@@ -178,6 +180,8 @@ def _spelled(value: Any, row: int, *, what: str) -> tuple[str | None, bool]:
                 "tlzoo.tasks.multitask)"
             )
         return (str(int(value)), True) if value >= 0 else (None, True)
+    if isinstance(value, complex):
+        raise InputError(f"{what}: {value!r} in row {row}; classes are names or whole numbers")
     if isinstance(value, bytes):
         return value.decode(), False
     return str(value).strip() or None, False

@@ -15,6 +15,7 @@ from tlzoo.data.splits import stratified_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.data.tasks.domain import Metric
 from tlzoo.errors import InputError
+from tlzoo.functional.checks import check_shares
 from tlzoo.spelling import nearest
 from tlzoo.types import Modality
 
@@ -235,8 +236,7 @@ def _blank(examples: ExampleSet) -> ExampleSet:
 
 def _split(examples: ExampleSet, share: float) -> tuple[ExampleSet, ExampleSet]:
     """Return a training and a test set; examples without label are for training."""
-    if not 0 < share < 1:
-        raise InputError(f"train_share {share}; expected a share between 0 and 1")
+    check_shares(above_zero=True, below_one=True, train_share=share)
     assert examples.labels is not None
     labelled = np.flatnonzero(examples.labels >= 0)
     tested = labelled[stratified_split(examples.labels[labelled], share)[1]]

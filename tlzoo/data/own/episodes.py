@@ -14,6 +14,7 @@ from tlzoo.data.own.class_names import class_column, class_order, few, indices_o
 from tlzoo.data.own.items import read_parts
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
+from tlzoo.functional.checks import check_counts
 from tlzoo.labels import class_labels
 from tlzoo.types import Modality
 
@@ -66,6 +67,7 @@ def episodes(
     >>> len(task.base), task.class_names, task.query
     (20, ('a', 'b', 'c', 'd'), 9)
     """
+    check_counts(way=way, shot=shot, **({} if query is None else {"query": query}))
     part = read_parts({"X": X if y is None else (X, y)}, modality=modality, size=size)["X"]
     if part.labels is None:
         raise InputError("y is missing; expected a class name or number for each item")

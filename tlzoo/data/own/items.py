@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ from tlzoo.data.own.dataset_items import is_dataset, read_dataset
 from tlzoo.data.own.pictured import as_pictures, fitted_array, is_picture
 from tlzoo.data.pictures import REVISION, SUFFIXES, ImageFiles, usual_size
 from tlzoo.errors import InputError
+from tlzoo.functional.checks import check_counts
 from tlzoo.inputs import by_position
 from tlzoo.spelling import nearest
 from tlzoo.storage.contents import content_hashes
@@ -63,9 +64,9 @@ def read_parts(
     """
     if modality not in (None, *get_args(Modality)):
         raise InputError(nearest(str(modality), get_args(Modality), kind="modality"))
+    if size is not None:
+        check_counts(size=size)
     split = {name: _pair(given, name) for name, given in parts.items()}
-    if empty := [name for name, (items, _) in split.items() if hasattr(items, "__len__") and not len(items)]:
-        raise InputError(f"{empty[0]} has no items; expected at least one")
     read = {name: _items(items, modality, size, name) for name, (items, _) in split.items()}
     every = [file for found, _, _ in read.values() if isinstance(found, _Files) for file in found.files]
     height = (size or usual_size(every)) if every else None
@@ -77,6 +78,8 @@ def read_parts(
             continue
         examples = _pictures(found.files, height or 0) if isinstance(found, _Files) else _set(found, kind, name)
         made[name] = Part(examples, own_labels if labels is None else labels)
+    if empty := [name for name, part in made.items() if not len(part)]:
+        raise InputError(f"{empty[0]} has no items; expected at least one")
     return made
 
 
@@ -94,6 +97,8 @@ def _items(items: Any, modality: Modality | None, size: int | None, name: str) -
     """Return an example set, files or an array; its modality; and labels that a data set brings."""
     if isinstance(items, ExampleSet):
         return items, items.modality, None
+    if isinstance(items, Mapping | Set) or hasattr(items, "toarray"):  # which have no order, or no length
+        return _array(items, modality, name), None, None
     if is_dataset(items):
         found = read_dataset(items, size=size, what=name)
         return (found.items, modality or found.modality, found.labels)
@@ -105,14 +110,18 @@ def _items(items: Any, modality: Modality | None, size: int | None, name: str) -
         items = _table(items, modality, name)
     if modality == "text" or _is_text(items):
         return by_position(items, "text"), "text", None
-    try:
-        array = by_position(items, modality or "features")
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+    array = _array(items, modality, name)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
         raise InputError(f"{name}: inputs are {given}; expected numbers, texts or pictures")
     return _numbers(array, modality, name), modality, None
+
+
+def _array(items: Any, modality: Modality | None, name: str) -> Any:
+    try:
+        return by_position(items, modality or "features")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _is_text(items: Any) -> bool:

@@ -13,6 +13,8 @@ from tlzoo.data.own.items import read_parts
 from tlzoo.data.splits import stratified_split
 from tlzoo.data.tasks import ZeroShotTask
 from tlzoo.errors import InputError
+from tlzoo.functional.checks import check_flags
+from tlzoo.labels import as_column
 from tlzoo.types import Modality
 
 __all__ = ["zero_shot"]
@@ -59,6 +61,7 @@ def zero_shot(
     >>> task.class_names, task.unseen.tolist(), task.embeddings.shape
     (('cat', 'dog', 'frog'), [2], (3, 2))
     """
+    check_flags(generalized=generalized)
     part = read_parts({"X": X if y is None else (X, y)}, modality=modality, size=size)["X"]
     if part.labels is None:
         raise InputError("y is missing; expected a class name or number for each item")
@@ -71,6 +74,8 @@ def zero_shot(
     labels = indices_of(column, classes)
     texts, embeddings = _described(descriptions, classes)
     split: dict[str, Any] = _split(classes, labels, unseen, held_out)
+    if embeddings is not None and np.isfinite(embeddings).all():  # the task names classes that are not finite
+        _check_told_apart(embeddings, classes, split["unseen"])
     whole = part.examples.with_labels(labels)
     train, tested = np.flatnonzero(np.isin(labels, split["seen"])), np.empty(0, dtype=np.int64)
     if generalized and not len(train):
@@ -108,16 +113,26 @@ def _described(descriptions: Any, classes: tuple[str, ...]) -> tuple[tuple[str, 
             raise InputError(f"classes without a description: {few(lacking)}; describe every class")
         rows = [by_name[each] for each in classes]
     else:
-        rows = list(descriptions)
+        rows = list(descriptions) if hasattr(descriptions, "__iter__") and not isinstance(descriptions, str) else []
         if len(rows) != len(classes):
             raise InputError(f"{len(rows)} descriptions for {len(classes)} classes ({few(classes)}); expected one each")
     if all(isinstance(row, str) for row in rows):
         return tuple(rows), None
     try:
-        vectors = np.stack([np.asarray(row, dtype=np.float32) for row in rows])
+        with np.errstate(over="ignore"):  # a number beyond float32 is reported with its class
+            vectors = np.stack([as_column(row, what="descriptions").numpy().astype(np.float32) for row in rows])
     except (TypeError, ValueError):
         raise InputError("descriptions are neither all texts nor all vectors of one width; expected one kind") from None
     return classes, np.ascontiguousarray(vectors)
+
+
+def _check_told_apart(embeddings: NDArray[np.float32], classes: tuple[str, ...], unseen: NDArray[np.int64]) -> None:
+    """Refuse unseen classes of one vector."""
+    first: dict[bytes, str] = {}
+    for place in unseen.tolist():
+        name = classes[place]
+        if (other := first.setdefault(embeddings[place].tobytes(), name)) != name:
+            raise InputError(f"classes {other!r} and {name!r} have the same vector; nothing could tell them apart")
 
 
 def _split(

@@ -12,6 +12,8 @@ import numpy as np
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.errors import InputError
 from tlzoo.labels import class_labels
+from tlzoo.signatures import check_arguments
+from tlzoo.spelling import is_line
 from tlzoo.types import Sees, withheld
 
 __all__ = ["Task", "close", "restricted"]
@@ -30,8 +32,9 @@ class Task:
         sources: names of its sources in ``tlzoo data list``.
 
     Raises:
-        ValueError: a set is empty, sets differ in modality or width, a set lacks labels that it needs, or a label is
-            missing or out of range; the message names set and row.
+        ValueError: the name is no text in one line, a setting is of another kind, a set is empty, sets differ in
+            modality or width, a set lacks labels that it needs, or a label is missing or out of range; the message
+            names set and row.
     """
 
     kind: ClassVar[str]
@@ -49,6 +52,9 @@ class Task:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not is_line(self.name):
+            raise InputError(f"the name of a task is {self.name!r}; expected text in one line")
+        check_arguments(type(self), [], {field.name: getattr(self, field.name) for field in fields(self)})
         sets = self.sets()
         for name, examples in sets.items():
             if not len(examples) and name not in self._may_be_empty:

@@ -15,6 +15,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.errors import InputError
 from tlzoo.labels import target_labels
+from tlzoo.spelling import is_line
 from tlzoo.types import Sees
 
 __all__ = ["Kind", "MultitaskTask", "MultitaskTrainingData", "Target", "mean_metric"]
@@ -118,6 +119,8 @@ class MultitaskTask(Task):
         super().__post_init__()
         if not self.targets:
             raise InputError(f"{self.name} has no targets; expected name -> Target")
+        if odd := [task for task in self.targets if not is_line(task)]:
+            raise InputError(f"{self.name}: a target is called {odd[0]!r}; expected text in one line")
         for name, examples in self.sets().items():
             if lacking := [task for task in self.targets if task not in examples.targets]:
                 raise InputError(
