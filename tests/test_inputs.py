@@ -182,6 +182,8 @@ def test_memory_maps_are_looked_at_in_parts_and_stay_on_disk(tmp_path, monkeypat
     broken = X.copy()
     broken[3, 2] = np.nan
     np.save(tmp_path / "broken.npy", broken)
+    with pytest.raises(FloatingPointError, match=r"1e\+39 in row 1, column 0"):  # beyond float32, which batches hold
+        ExampleSet(inputs=np.where(np.arange(12).reshape(4, 3) == 3, 1e39, X), modality="features")
     with pytest.raises(FloatingPointError, match="row 3, column 2"):
         as_inputs(np.load(tmp_path / "broken.npy", mmap_mode="r"), "features")
 

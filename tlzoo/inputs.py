@@ -152,7 +152,8 @@ def _numbers(items: NDArray[Any], modality: Modality) -> NDArray[Any]:
     if modality == "image" and (items.dtype != np.uint8 or _channels_first(items)):
         raise InputError(f"image inputs are {items.dtype} {items.shape}; expected {expected}{_advice(items, modality)}")
     for first, block in _blocks(items) if items.dtype.kind == "f" else ():
-        finite = np.isfinite(block)
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(block.astype(np.float32, copy=False))  # as batches hold them
         if not finite.all():
             wrong = np.argwhere(~finite)[0]
             inside = ", ".join(map(str, wrong[1:].tolist()))

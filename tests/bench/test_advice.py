@@ -58,6 +58,26 @@ def test_a_task_of_arrays_without_target_labels():
     assert 0 <= advice.measures["label_shift"] < 0.2
     assert len(advice.alike) == 5
     assert "points" in str(advice).splitlines()[-1]
+    nobody = task.source_test.subset(np.arange(0))
+    for few in (
+        {"source_test": nobody},
+        {"source_train": nobody},
+        {"target_train": task.target_train.subset(np.arange(3))},
+    ):
+        (name,) = few
+        size = len(few[name])
+        with pytest.raises(ValueError, match=f"^mine: {name} has {size} examples; advice needs 4 or more"):
+            advise(replace(task, **few), backbone="identity")
+    with pytest.raises(TypeError, match=r"^got 5; advice is for domain adaptation"):
+        advise(5)
+    texts = {
+        name: ExampleSet(inputs=["a"] * len(part), modality="text", labels=part.labels)
+        for name, part in task.sets().items()
+    }
+    with pytest.raises(ValueError, match=r"^mine holds text items; name a backbone for them"):
+        advise(replace(task, **texts), backbone="identity")
+    flat = {name: part.with_inputs(np.zeros((len(part), 6), np.float32)) for name, part in task.sets().items()}
+    assert np.isfinite(list(advise(replace(task, **flat), backbone="identity").measures.values())).all()
     blind = replace(task, target_train=task.target_train.with_labels(np.full(80, -1)))
     assert advise(blind, backbone="identity").measures == advice.measures
 

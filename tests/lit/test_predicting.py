@@ -171,7 +171,7 @@ def picture_module():
 
 def test_a_program_answers_as_predict_does(picture_module, tmp_path):
     items = pictures(5).inputs
-    file = picture_module.export(tmp_path / "module.pt2", items[:1])
+    file = picture_module.export(tmp_path / "a" / "new" / "module.pt2", items[:1])
     program = torch.export.load(file).module()
     for count in (1, 5):
         np.testing.assert_allclose(
@@ -232,7 +232,9 @@ def test_what_cannot_be_exported_says_so(picture_module, episode_task, tmp_path)
         adapting.export(tmp_path / "module.pt2", items)
     reading = FineTuning(nn.Identity(), "linear_probe", num_classes=2, backbone_settings={"num_features": 2})
     reading.facts = DataFacts(modality="text")
-    with pytest.raises(ValueError, match="texts cannot be exported"):
+    with pytest.raises(ValueError, match="the example is empty; expected at least one item"):
+        picture_module.export(tmp_path / "module.pt2", items[:0])
+    with pytest.raises(ValueError, match="modules on texts cannot be exported"):
         reading.export(tmp_path / "module.pt2", ["some", "words"])
 
 

@@ -202,6 +202,17 @@ def test_mistakes_are_named(tmp_path):
     (folder / "module.json").write_text(json.dumps({**stored, "format": 99, "tlzoo": "9.0"}))
     with pytest.raises(ValueError, match=r"saved by tlzoo 9\.0; this is .*, update it"):
         tlzoo.load(folder)
+    for damaged in ("{", "{}", "[]", '{"format": 1}'):
+        (folder / "module.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"module is damaged \(.*\); save the module again$"):
+            tlzoo.load(folder)
+    (folder / "module.json").write_text(json.dumps(stored))
+    (folder / "weights.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"module is damaged \("):
+        tlzoo.load(folder)
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"module is damaged \("):
+        tlzoo.load(folder)
 
 
 def test_predict_leaves_the_mode_and_takes_nothing(domain_task, make_trainer):

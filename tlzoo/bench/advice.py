@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tlzoo.data import load_task
-from tlzoo.data.tasks import DomainTask
+from tlzoo.data.tasks import DomainTask, Task
 from tlzoo.errors import InputError, InputTypeError
 from tlzoo.functional import mmd
 from tlzoo.lit.frozen_features import with_features
@@ -34,6 +34,7 @@ COMPARED = ("probe", "drop", "nuclear_norm")
 
 _NEAREST = 5
 _POINTS = 500
+_MEASURED, _FEWEST = ("source_train", "source_test", "target_train"), 4
 _FILE = Path(__file__).parent / "advice.json"
 
 
@@ -99,12 +100,19 @@ def advise(task: str | DomainTask, backbone: str = "efficientnet_lite0", *, root
 
     Raises:
         TypeError: the task is of another kind.
+        ValueError: it has no source, no held-out source examples or too few examples, or no features.
     """
     loaded: Any = load_task(task, root=root) if isinstance(task, str) else task
     if not isinstance(loaded, DomainTask):
-        raise InputTypeError(f"{task} is a task of kind {loaded.kind}; advice is for domain adaptation")
-    given = loaded if backbone == "identity" else with_features(loaded, backbone)
-    found = measures(given)
+        what = f"{loaded.name} is a task of kind {loaded.kind}" if isinstance(loaded, Task) else f"got {loaded!r}"
+        raise InputTypeError(f"{what}; advice is for domain adaptation")
+    if few := [name for name in _MEASURED if len(loaded.sets()[name]) < _FEWEST]:
+        size = len(loaded.sets()[few[0]])
+        raise InputError(f"{loaded.name}: {few[0]} has {size} examples; advice needs {_FEWEST} or more")
+    if backbone == "identity" and loaded.target_train.modality != "features":
+        raise InputError(f"{loaded.name} holds {loaded.target_train.modality} items; name a backbone for them")
+    extracted = loaded if backbone == "identity" else with_features(loaded, backbone)
+    found = measures(extracted)
     method, gain, error, alike = recommended(found, [known for known in known_tasks() if known.task != loaded.name])
     return Advice(found, method, (gain, error), alike)
 
@@ -123,7 +131,7 @@ def measures(task: DomainTask) -> dict[str, float]:
     shares = torch.from_numpy(np.bincount(task.source_train.labels, minlength=task.num_classes)).double()
     accuracy = float((ours.argmax(dim=1) == labels).double().mean())
     estimate = average_threshold(ours, labels, theirs)
-    scale = source.std()
+    scale = source.std() or 1.0
     return {
         "probe": domain_probe(source[:_POINTS], target[:_POINTS]),
         "mmd": float(mmd(source[:_POINTS] / scale, target[:_POINTS] / scale)),

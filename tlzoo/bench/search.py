@@ -132,8 +132,9 @@ def _tuned_on(place: Located) -> dict[str, Any]:
 
 
 def _distribution(place: Located, name: str) -> Distribution:
+    data = place.plain()
     try:
-        return read_distribution(place.plain())
+        return read_distribution(data)
     except ValueError as error:
         raise place.error(f"space of {name}: {error}") from error
 

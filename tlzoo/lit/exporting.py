@@ -54,6 +54,7 @@ def export(module: TransferModule, path: str | os.PathLike[str], example: Any) -
         )
     program, inputs = _program(module, example)
     shapes = ({0: torch.export.Dim("items", min=1)},)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         program(inputs)  # what is computed once and kept must not be kept from the trace
         if file.suffix == ".onnx":
@@ -84,8 +85,10 @@ def _program(module: TransferModule, example: Any) -> tuple[_Program, Tensor]:
     if module.facts is None:
         raise InputError(f"{type(module).__name__} does not know its data; train or test it with a data module first")
     inputs, modality = module.facts.inputs(example)
-    if modality == "text" or not len(inputs):
-        raise InputError("texts cannot be exported; expected pictures, series or features, at least one")
+    if modality == "text":
+        raise InputError("modules on texts cannot be exported; texts have no fixed form as tensors")
+    if not len(inputs):
+        raise InputError("the example is empty; expected at least one item")
     frozen = None
     if module.facts.features is not None and modality != "features":
         frozen = create_backbone(module.facts.backbone_name()).eval().requires_grad_(False)

@@ -75,14 +75,20 @@ def load(path: str | os.PathLike[str], **objects: nn.Module) -> Any:
 
     Raises:
         FileNotFoundError: no module was stored there.
-        ValueError: a newer version stored it, or objects are missing.
+        ValueError: a newer version stored it, it is damaged, or objects are missing.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(path).expanduser()
     if not (folder / _DESCRIPTION).is_file():
         raise MissingFileError(f"{folder} holds no {_DESCRIPTION}; give a folder that save(path) made")
-    stored = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+    try:
+        stored = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        tensors = load_file(folder / _WEIGHTS)
+        _ = stored["format"], stored["arguments"], stored["state"]
+    except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+        raise InputError(f"{folder} is damaged ({error!r}); save the module again") from error
     if stored["format"] > FORMAT:
         raise InputError(f"{folder} was saved by tlzoo {stored['tlzoo']}; this is {tlzoo.__version__}, update it")
     if missing := [name for name in stored["objects"] if name not in objects]:
@@ -94,7 +100,6 @@ def load(path: str | os.PathLike[str], **objects: nn.Module) -> Any:
     cls = getattr(importlib.import_module(stored["module"]), stored["class"])
     module = cls(**arguments)
     module.on_load_checkpoint(stored["checkpoint"])
-    tensors = load_file(folder / _WEIGHTS)
     module.load_state_dict({name: _unpacked(value, tensors) for name, value in stored["state"].items()})
     return module.eval()
 

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import as_tensor
 from tlzoo.methods.source_free import SourceFree
 from tlzoo.methods.test_time import TestTime
 from tlzoo.nn.network import Network
+from tlzoo.nn.normalization import batch_layers
 from tlzoo.nn.plain_classifier import Features, PlainClassifier
 from tlzoo.registry import accepted_settings, create_method, method_class, resolve_name
 from tlzoo.types import Prediction
@@ -84,8 +86,9 @@ def adapt(
         **settings: settings of a method given by name.
 
     Raises:
-        ValueError: there is no item, or no such layer.
-        TypeError: the method needs source data, a batch has no inputs, or the model returns no logits.
+        ValueError: there is no item, no such layer, a setting is out of range, or the network has batch normalization
+            and all batches to train on hold one item.
+        TypeError: the model is no module or returns no logits, the method needs source data, or a batch has no inputs.
 
     >>> _ = torch.manual_seed(0)
     >>> classifier = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
@@ -93,6 +96,11 @@ def adapt(
     >>> adapted.logits.shape, adapted(torch.randn(2, 4)).shape
     (torch.Size([100, 3]), torch.Size([2, 3]))
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"the model is a {type(model).__name__}; expected a torch.nn.Module")
+    check_counts(batch_size=batch_size)
+    check_counts(low=0, epochs=epochs, seed=seed)
+    check_positive(lr=lr)
     own: nn.Module = copy.deepcopy(model)
     if not isinstance(own, Network | PlainClassifier):
         own = PlainClassifier(own, features=features, head=head)
@@ -157,14 +165,17 @@ def _source_free(
     method.start(network, (batches[place] for place in order))
     trained = [p for p in [*network.parameters(), *method.parameters()] if p.requires_grad]
     if method.learns:
-        steps, total = optimizer(trained), epochs * len(batches)
+        usable = [index for index, batch in enumerate(batches) if len(batch) > 1 or not batch_layers(network)]
+        if not usable:
+            raise ValueError("a batch of one item has no statistics for batch normalization; give larger batches")
+        steps, total = optimizer(trained), epochs * len(usable)
         places = torch.split(torch.arange(sum(map(len, batches))), [len(batch) for batch in batches])
         for epoch in range(epochs):
             method.on_epoch(_whole(network, batches))
-            for number, index in enumerate(torch.randperm(len(batches)).tolist()):
+            for number, index in enumerate(usable[place] for place in torch.randperm(len(usable)).tolist()):
                 network.train()
                 said = replace(network(batches[index]), indices=places[index], inputs=batches[index])
-                progress = (epoch * len(batches) + number) / total
+                progress = (epoch * len(usable) + number) / total
                 loss = method.loss(said, progress=progress, model=network)["loss"]
                 steps.zero_grad()
                 torch.autograd.backward(loss)
@@ -194,7 +205,7 @@ def _inputs(loader: Any, batch_size: int, network: nn.Module) -> Iterator[Any]:
     if isinstance(loader, Tensor) or hasattr(loader, "__array__"):
         values = as_tensor(loader, what="inputs")
         loader = torch.split(values.to(like.dtype) if values.is_floating_point() else values, batch_size)
-    if not isinstance(loader, Iterable):
+    if not isinstance(loader, Iterable) or isinstance(loader, str):
         raise TypeError(f"got a {type(loader).__name__}; expected batches of inputs, a tensor or an array")
     for batch in loader:
         inputs = batch[0] if isinstance(batch, tuple | list) and batch and not isinstance(batch[0], str) else batch

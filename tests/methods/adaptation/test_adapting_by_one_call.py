@@ -109,3 +109,19 @@ def test_mistakes_are_named(problem):
         tlzoo.adapt(model, "shot", [])
     with pytest.raises(TypeError, match="batches are mappings"):
         tlzoo.adapt(model, "tent", [{"pixels": np.zeros(3)}])
+    with pytest.raises(TypeError, match=r"the model is a function; expected a torch\.nn\.Module"):
+        tlzoo.adapt(lambda x: x, "tent", target)
+    with pytest.raises(TypeError, match="got a str; expected batches of inputs"):
+        tlzoo.adapt(model, "tent", "target")
+    for name, value in {"batch_size": 0, "epochs": -1, "seed": -1, "lr": float("nan")}.items():
+        with pytest.raises(ValueError, match=f"^{name} {value}; expected "):
+            tlzoo.adapt(model, "shot", target, **{name: value})
+
+
+@pytest.mark.parametrize("method", ["shot", "nrc"])
+def test_a_last_batch_of_one_item_is_answered_and_not_trained_on(method, problem):
+    model, target, _ = problem
+    adapted = tlzoo.adapt(model, method, target[:49], batch_size=48, epochs=1)
+    assert adapted.logits.shape == (49, 3)
+    with pytest.raises(ValueError, match="a batch of one item has no statistics for batch normalization"):
+        tlzoo.adapt(model, method, target[:3], batch_size=1)
