@@ -102,6 +102,12 @@ LITERATURE = {
         source="https://zenodo.org/records/2535967; " + _TORCHVISION,
         protocol="one pass over the stream in batches of 200, answered on the way",
     ),
+    "imagenet-c": _Entry(
+        data="ImageNet-C: 15 corruptions of 5,000 pictures at severity 5, and ImageNet's 50,000 validation pictures",
+        layout="`ImageNet-C/CORRUPTION/5/CLASS/*.JPEG`, `val/CLASS/*.JPEG`",
+        source="https://zenodo.org/records/2235448; https://image-net.org",
+        protocol="torchvision's ResNet-50 as it comes; one pass over the stream in batches of 64",
+    ),
     "corruption-streams": _Entry(
         data="5,000 digits of MNIST under the fifteen corruptions, made on the spot",
         layout="none: the data come with tlzoo",

@@ -20,7 +20,7 @@ def test_all_vendor_pairs_and_variants_are_listed():
 
 
 def test_listing_by_kind():
-    assert list_tasks("multitask") == ["multidigits", "emoji-tasks", "people", "topics"]
+    assert list_tasks("multitask")[:4] == ["multidigits", "emoji-tasks", "people", "topics"]
     assert {"emoji-unseen", "emoji-unseen:generalized", "newsgroups", "reuters-r8", "reuters-r52"} <= set(
         list_tasks("zeroshot")
     )

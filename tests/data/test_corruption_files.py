@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+import timm
+import torch
 import torchvision.datasets.cifar
 import yaml
 from PIL import Image
@@ -76,7 +78,9 @@ def test_what_is_missing_is_named_with_the_place_to_get_it(cifar, monkeypatch):
         load_task("cifar10-c:reset", root=cifar)
 
 
-def test_imagenet_c(tmp_path):
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
     for label in ("n01", "n02"):
         for number in range(11):
             folders = ["val", *(f"ImageNet-C/{name}/5" for name in CORRUPTIONS if number < 10)]
@@ -84,14 +88,18 @@ def test_imagenet_c(tmp_path):
                 file = tmp_path / folder / label / f"ILSVRC2012_val_{number:08}.JPEG"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 Image.new("RGB", (8, 8), (10 * place, 0, 0)).save(file, quality=95)
-    task = load_task("imagenet-c:continual", root=tmp_path)
+    return tmp_path
+
+
+def test_imagenet_c(imagenet):
+    task = load_task("imagenet-c:continual", root=imagenet)
     assert [len(part) for part in task.sets().values()] == [12, 10, 10, 150]
     names = {name: {f.name for f in part.detached().inputs.files} for name, part in list(task.sets().items())[:3]}
     assert not names["source_train"] & names["source_test"]
     assert not names["target_train"] & names["source_test"]
     assert task.target_test.labels.tolist() == [0] * 5 + [1] * 5 + task.target_test.labels.tolist()[10:]
     with pytest.raises(ValueError, match=r"ImageNet-C.*1/n01.*is missing; ImageNet-C is to be had from"):
-        load_task("imagenet-c:gradual", root=tmp_path)
+        load_task("imagenet-c:gradual", root=imagenet)
 
 
 def test_the_suite_runs_in_small(cifar):
@@ -106,3 +114,36 @@ def test_the_suite_runs_in_small(cifar):
     assert not run.failures()
     assert len(run.to_dataframe()) == 3
     assert "online test-time adaptation" in run.render("markdown")
+
+
+def test_the_source_model_may_be_the_network_as_it_comes(imagenet):
+    """Source only and BN-1 start from the classifier of the weights' file, and nothing is trained."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", num_classes=2)
+    torch.save(network.state_dict(), imagenet / "weights.pth")
+    suite = yaml.safe_load(find_suite("imagenet-c").read_text(encoding="utf-8"))
+    suite["groups"], suite["seeds"] = suite["groups"][:1], 1
+    (group,) = suite["groups"]
+    rows = {row if isinstance(row, str) else row["method"]: row for row in group["methods"]}
+    group |= {"methods": [rows[name] for name in ("source_only", "bn_adapt", "target_only")]}
+    group |= {"backbones": ["timm:test_resnet"], "budget": {"steps": 1, "batch_size": 30}}
+    settings = {"checkpoint_path": str(imagenet / "weights.pth"), "image_size": 32}
+    group["module"]["backbone_settings"] = settings
+    store, arguments = imagenet / "store", {"root": imagenet, "executor": "in_process", "progress": False}
+    run = tlzoo.run_suite(suite, store=store, **arguments)
+    assert not run.failures(), run.failures()[0].traceback
+    frame = run.to_dataframe().set_index("label")
+    task = load_task("imagenet-c:continual", root=imagenet)
+    prepared = tlzoo.create_backbone("timm:test_resnet", **settings).preprocess(task.target_test.whole().inputs.numpy())
+    with torch.no_grad():
+        answers = network.eval()(prepared).argmax(dim=1).numpy()
+    expected = (answers == task.target_test.labels).mean()
+    assert frame.loc["source only", "test/accuracy"] == pytest.approx(expected)
+    assert frame.loc["BN-1", "source_model/accuracy"] == pytest.approx(expected)
+    assert "online test-time adaptation" in run.render("markdown")
+    group["module"]["bottleneck"] = 4
+    group["methods"] = ["source_only", "target_only"]
+    (failure, _) = tlzoo.run_suite(suite, store=store, **arguments).failures()
+    assert "the classifier of timm:test_resnet is 2 x 96 (classes x features), and that of the cell 2 x 4" in (
+        failure.traceback
+    )

@@ -15,7 +15,7 @@ from tlzoo.sources.errors import SourceError
 from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, LayerGroup
 
-__all__ = ["TimmNetwork", "timm_network"]
+__all__ = ["TimmNetwork", "pretrained_classifier", "timm_network"]
 
 
 class TimmNetwork(Backbone):
@@ -133,22 +133,52 @@ def timm_network(
     return TimmNetwork(f"timm:{name}", network, preprocess)
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
-    """Load a state dict, or a checkpoint that holds one under ``state_dict``.
+def pretrained_classifier(name: str, *, checkpoint_path: str | Path | None = None) -> tuple[Tensor, Tensor]:
+    """Return weight (C, D) and bias (C,) of the classifier that a network of timm was published with.
 
-    timm itself accepts any file if the classifier is left out, and keeps random weights if names do not match.
+    Args:
+        name: its name in timm.
+        checkpoint_path: a file of its weights, as of :func:`timm_network`; None for the model hub.
+
+    Raises:
+        RuntimeError: the weights are not available, or have no single linear classifier.
     """
+    import timm
+
+    if checkpoint_path is None:
+        network: Any = timm.create_model(name, pretrained=True)
+        state, config = network.state_dict(), network.pretrained_cfg
+    else:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        config = {} if config is None else config.to_dict()
+        state = _state(Path(checkpoint_path))
+    classifier = config.get("classifier")
+    try:
+        return state[f"{classifier}.weight"], state[f"{classifier}.bias"]
+    except KeyError as error:
+        raise SourceError(f"timm:{name}: its weights have no classifier {classifier!r} with weight and bias") from error
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, or a checkpoint that holds one under ``state_dict``."""
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
+        return load_file(path)
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state: dict[str, Tensor] = content.get("state_dict", content)
+    return state
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    """Load a file of weights.
+
+    timm itself accepts any file if the classifier is left out, and keeps random weights if names do not match.
+    """
     config: Any = network.pretrained_cfg
     names = config.get("classifier") or ()
     classifiers = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
-    result = network.load_state_dict(state, strict=False)
+    result = network.load_state_dict(_state(path), strict=False)
     strange = [name for name in result.unexpected_keys if not name.startswith(classifiers)]
     if result.missing_keys or strange:
         raise SourceError(

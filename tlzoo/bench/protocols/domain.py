@@ -13,9 +13,15 @@ from torch import Tensor
 
 from tlzoo.bench.cell import Cell, OnProgress, Outcome
 from tlzoo.bench.embedding import EMBEDDED_SEED, embedding
-from tlzoo.bench.fitting import steps_per_epoch
+from tlzoo.bench.fitting import fit, steps_per_epoch
 from tlzoo.bench.protocols.augmentation import augmentation
-from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
+from tlzoo.bench.protocols.networks import (
+    frozen_backbone,
+    has_pretrained_head,
+    load_pretrained_head,
+    network_name,
+    network_settings,
+)
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import (
     Protocol,
@@ -48,6 +54,9 @@ _MODULES: dict[str, type[DomainModule]] = {"adaptation": DomainAdaptation, "conf
 _COLUMNS = {"source_test": "source", "target_train": "transductive", "target_test": "test"}
 """Measured set -> curve of its headline figure. The source comes first because scores of the target use it."""
 
+_AS_IT_COMES = "adaptation/source_only"
+"""The method that adds nothing to a network."""
+
 _WATCHED = ("feature_gradient", "domain_accuracy")
 """Logged figures that are signs of the health of the training."""
 
@@ -70,7 +79,7 @@ def domain_data(cell: Cell, task: DomainTask, **settings: Any) -> DomainData:
 def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainModule:
     """Return the module of a cell, before training."""
     frozen = cell.module.get("frozen")
-    return _MODULES[family_of(cell.method)](
+    module = _MODULES[family_of(cell.method)](
         "identity" if frozen else network_name(cell),
         cell.method,
         num_classes=data.num_classes,
@@ -80,6 +89,9 @@ def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainMod
         backbone_settings={"num_features": data.num_features} if frozen else network_settings(cell, data.task),
         method_settings=settings,
     )
+    if has_pretrained_head(cell):
+        load_pretrained_head(cell, module.network)
+    return module
 
 
 def scored(counted: ClassScores, logits: Tensor, examples: ExampleSet) -> dict[str, float]:
@@ -134,6 +146,15 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         """Return data and module, before training."""
         data = self.load(cell, self.task) if "transform" in self.cell.candidates else self.data
         return Run(cell=cell, data=data, module=domain_module(cell, data, settings))
+
+    def train(self, run: DomainRun) -> None:
+        """Train for the budget's steps; ``source_only`` with the classifier of its backbone is answered as it comes."""
+        if not has_pretrained_head(run.cell) or run.cell.method != _AS_IT_COMES:
+            super().train(run)
+            return
+        fit(run.module, run.data, run.cell, steps=0, on_progress=self.on_progress)
+        with torch.no_grad():
+            self.checkpoint(run, 0)
 
     def measure(self, run: DomainRun) -> Mapping[str, float]:
         """Return headline figures, label-free scores, signs of health, and the last logged figures.

@@ -6,14 +6,25 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from torch import nn
+
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.from_example import settings_from
+from tlzoo.backbones.timm_network import pretrained_classifier
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.tuning import plain
 from tlzoo.data.tasks import Task
+from tlzoo.errors import InputError
+from tlzoo.nn import Network
 from tlzoo.types import Backbone
 
-__all__ = ["frozen_backbone", "network_name", "network_settings"]
+__all__ = [
+    "frozen_backbone",
+    "has_pretrained_head",
+    "load_pretrained_head",
+    "network_name",
+    "network_settings",
+]
 
 
 def network_name(cell: Cell) -> str:
@@ -41,3 +52,29 @@ def frozen_backbone(cell: Cell) -> Backbone | str | None:
 @lru_cache(maxsize=2)
 def _made_once(name: str, settings: str) -> Backbone:
     return create_backbone(name, **json.loads(settings))
+
+
+def has_pretrained_head(cell: Cell) -> bool:
+    """Return whether a cell answers with the classifier that its backbone was published with."""
+    return bool(cell.module.get("pretrained_head", False))
+
+
+def load_pretrained_head(cell: Cell, network: Network) -> None:
+    """Give a network the classifier that its backbone was published with; its classes are those of the task in order.
+
+    Raises:
+        ValueError: the backbone is not of timm, or the classifier has another shape.
+    """
+    family, _, name = network_name(cell).partition(":")
+    if family != "timm":
+        raise InputError(f"pretrained_head takes the classifier of a network of timm; {network_name(cell)} has none")
+    path = plain(cell.module.get("backbone_settings", {})).get("checkpoint_path")
+    weight, bias = pretrained_classifier(name, checkpoint_path=path)
+    head = network.head
+    if not isinstance(head, nn.Linear) or head.weight.shape != weight.shape:
+        wanted = f"{head.out_features} x {head.in_features}" if isinstance(head, nn.Linear) else type(head).__name__
+        raise InputError(
+            f"the classifier of {network_name(cell)} is {weight.shape[0]} x {weight.shape[1]} (classes x features), "
+            f"and that of the cell {wanted}; expected the classes that it was trained on, and no bottleneck"
+        )
+    head.load_state_dict({"weight": weight, "bias": bias})

@@ -24,7 +24,8 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "domain": {
         "module": (
             *("frozen", "transform", "transform_settings", "scale", "bottleneck", "batch_statistics"),
-            *("backbone_settings", "augment", "adaptation_lr", "classifier", "penalty", "shots"),
+            *("backbone_settings", "augment", "pretrained_head"),
+            *("adaptation_lr", "classifier", "penalty", "shots"),
             *_OPTIMIZER,
         ),
         "budget": (*_TRAINING, "source_steps", "stream_batch"),

@@ -11,6 +11,7 @@ import torch
 from tlzoo.bench.cell import Cell, OnProgress, canonical
 from tlzoo.bench.fitting import fit
 from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, domain_module
+from tlzoo.bench.protocols.networks import has_pretrained_head
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.tuning import Settings, plain
@@ -51,12 +52,16 @@ def source_model(cell: Cell, task: DomainTask, on_progress: OnProgress) -> tuple
 
     All cells of a task, backbone, budget and seed share it: it is read from the store, or trained and stored. Training
     again would give the same numbers, including the scale of the features. Its settings are those of the cell, except
-    for the method; ``budget.source_steps`` is the length of its training (default ``steps``).
+    for the method; ``budget.source_steps`` is the length of its training (default ``steps``). With
+    ``module.pretrained_head`` it is the backbone with the classifier that it was published with, as it comes.
     """
     own = _source_cell(cell)
     data = domain_data(own, task)
     torch.manual_seed(cell.seed)
     module = domain_module(own, data, {})
+    if has_pretrained_head(own):
+        torch.manual_seed(cell.seed)
+        return module.network.eval(), domain_data(cell, task.without_source(), scale=False)
 
     def trained(draft: Path) -> None:
         fit(module, data, own, steps=int(own.budget["steps"]), on_progress=lambda share: on_progress(0.5 * share))
