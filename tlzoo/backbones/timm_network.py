@@ -149,8 +149,7 @@ def pretrained_classifier(name: str, *, checkpoint_path: str | Path | None = Non
         network: Any = timm.create_model(name, pretrained=True)
         state, config = network.state_dict(), network.pretrained_cfg
     else:
-        config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-        config = {} if config is None else config.to_dict()
+        config = {"classifier": timm.get_pretrained_cfg_value(name, "classifier")}
         state = _state(Path(checkpoint_path))
     classifier = config.get("classifier")
     try:
