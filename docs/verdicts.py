@@ -61,7 +61,8 @@ def _of_file(path: Path, folder: Path) -> Iterator[Verdict]:
     if "mark.verdict(" not in text:
         return
     for node in ast.walk(ast.parse(text)):
-        for mark in getattr(node, "decorator_list", ()):
+        decorators = getattr(node, "decorator_list", ())
+        for mark in (part for each in decorators for part in ast.walk(each)):  # marks of parameters, too
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.verdict":
                 name = f"{path.relative_to(folder).as_posix()}::{node.name}"  # type: ignore[attr-defined]  # has marks
                 yield Verdict(method=_written(mark.args[0], name), test=name, **_settings(mark, name))

@@ -124,19 +124,20 @@ def written_out_loss(discriminator, source, target, weights=None):
     return total / sum(weights)
 
 
-def test_dann_reverses_the_gradient_of_a_written_out_loss(features, predictions):
+@pytest.mark.verdict("confusion/dann", against="the formula, example by example, and its gradient", within=1e-12)
+def test_dann_reverses_the_gradient_of_a_written_out_loss(features, predictions, equal):
     torch.manual_seed(0)
     dann = DANN(3, 3, hidden=8).double()
     plain = written_out_loss(dann.discriminator, *features)
     expected = torch.autograd.grad(plain, [*features, *dann.parameters()])
     loss = dann(*predictions, progress=0.3)["loss"]
     found = torch.autograd.grad(loss, [*features, *dann.parameters()])
-    assert loss.item() == pytest.approx(plain.item(), abs=1e-12)
+    equal(loss.item(), plain.item())
     coefficient = 2 / (1 + math.exp(-3)) - 1
     for ours, theirs in zip(found[:2], expected[:2], strict=True):
-        torch.testing.assert_close(ours, -coefficient * theirs, rtol=1e-9, atol=1e-12)
+        equal(ours, -coefficient * theirs)
     for ours, theirs in zip(found[2:], expected[2:], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+        equal(ours, theirs)
 
 
 def test_dann_counts_each_domain_one_half_at_unequal_sizes(predictions):
@@ -150,7 +151,8 @@ def test_dann_counts_each_domain_one_half_at_unequal_sizes(predictions):
 
 @pytest.mark.parametrize("normalization", ["per_domain", "joint"])
 @pytest.mark.parametrize("rows", [4, 2])
-def test_cdan_with_entropy_equals_a_written_out_loss(predictions, normalization, rows):
+@pytest.mark.verdict("confusion/cdan", against="the formula, example by example", within=1e-12)
+def test_cdan_with_entropy_equals_a_written_out_loss(predictions, normalization, rows, equal):
     torch.manual_seed(0)
     source, target = predictions
     target = Prediction(features=target.features[:rows], logits=target.logits[:rows])
@@ -168,7 +170,7 @@ def test_cdan_with_entropy_equals_a_written_out_loss(predictions, normalization,
         for s in (source, target)
     ]
     expected = written_out_loss(cdan.discriminator, *maps, weights)
-    assert cdan(source, target)["loss"].item() == pytest.approx(expected.item(), abs=1e-12)
+    equal(cdan(source, target)["loss"].item(), expected.item())
 
 
 def test_the_two_normalizations_of_cdan_differ(predictions):

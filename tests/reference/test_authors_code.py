@@ -89,7 +89,8 @@ def test_atdoc_fills_and_updates_its_memory_on_one_scale():
 # --- PADA and IWAN
 
 
-def test_pada_as_in_the_authors_code():
+@pytest.mark.verdict("confusion/pada", against="the authors' code, restated", within=1e-12)
+def test_pada_as_in_the_authors_code(equal):
     method, source, target = PADA(D, C, hidden=8, weighting="code").double(), side(6, 1), side(6, 2)
     method.on_epoch(target)
     g = target.logits.detach().softmax(dim=1).mean(dim=0)
@@ -98,11 +99,11 @@ def test_pada_as_in_the_authors_code():
     logits = method.discriminator(torch.cat([source.features, target.features])).squeeze(1)
     is_source = torch.tensor([1.0] * 6 + [0.0] * 6).double()
     expected = F.binary_cross_entropy_with_logits(logits, is_source, weight=w)
-    assert method(source, target)["loss"].item() == pytest.approx(expected.item())
+    equal(method(source, target)["loss"].item(), expected.item())
     supervised = (
         method.source_weights(source) * F.cross_entropy(source.logits, source.labels, reduction="none")
     ).mean()
-    assert supervised.item() == pytest.approx(F.cross_entropy(source.logits, source.labels, weight=g).item())
+    equal(supervised.item(), F.cross_entropy(source.logits, source.labels, weight=g).item())
 
 
 def test_pada_as_in_the_paper():
@@ -222,11 +223,12 @@ def lame_kernel(features, kind, k):
     ("kind", "k"),  # rbf with 1 divides by the distance to oneself there
     [("rbf", 3), ("rbf", 5), ("rbf", 30), ("knn", 1), ("knn", 3), ("knn", 5), ("knn", 30), ("linear", 5)],
 )
-def test_lame_has_the_kernels_of_the_authors(kind, k):
+@pytest.mark.verdict("adaptation/lame", against="the authors' kernels", within=1e-12)
+def test_lame_has_the_kernels_of_the_authors(kind, k, equal):
     torch.manual_seed(0)
     inputs, model = torch.randn(12, D).double(), Direct().double()
     kernel = lame_kernel(inputs, kind, k)
-    np.testing.assert_allclose(affinities(inputs, kind, neighbors=k).numpy(), kernel, atol=1e-10)
+    equal(affinities(inputs, kind, neighbors=k).numpy(), kernel)
     log_p = model(inputs).logits.log_softmax(dim=1).detach().numpy()
     z, energy = np.exp(log_p), np.inf
     for step in range(100):
@@ -237,7 +239,7 @@ def test_lame_has_the_kernels_of_the_authors(kind, k):
         if step > 1 and abs(energy - before) <= 1e-8 * abs(before):
             break
     answers = LAME(model, affinity=kind, neighbors=k)(inputs)
-    np.testing.assert_allclose(answers.softmax(dim=1).numpy(), z, atol=1e-9)
+    equal(answers.softmax(dim=1).numpy(), z)
 
 
 def test_lame_takes_the_authors_default():
@@ -267,7 +269,8 @@ def test_sar_moves_on_by_its_momentum_where_no_answer_is_certain(coasts):
         torch.testing.assert_close(new.detach(), old - 0.1 * 0.9 * buffer if coasts else old)
 
 
-def test_sar_takes_the_gradient_uphill():
+@pytest.mark.verdict("adaptation/sar", against="the authors' two steps", within=1e-12)
+def test_sar_takes_the_gradient_uphill(equal):
     torch.manual_seed(0)
     model, inputs = Direct().double(), torch.randn(8, D).double()
     method = SAR(model, lr=0.1, momentum=0.0, margin=1.0, radius=0.05, floor=0.0)
@@ -282,7 +285,7 @@ def test_sar_takes_the_gradient_uphill():
     descent = torch.autograd.grad(entropy(twin(inputs).logits).mean(), trained)
     method(inputs)
     for p, old, g in zip(method.trained, start, descent, strict=True):
-        torch.testing.assert_close(p.detach(), old - 0.1 * g)
+        equal(p.detach(), old - 0.1 * g)
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10, 31, 100, 345])
@@ -337,7 +340,8 @@ def test_cotta_asks_for_augmentation_by_the_number_of_classes(classes, wanted):
 # --- AdaBN
 
 
-def test_adabn_finds_the_moments_of_the_whole_target():
+@pytest.mark.verdict("adaptation/adabn", against="the moments of the target", within=1e-12)
+def test_adabn_finds_the_moments_of_the_whole_target(equal):
     torch.manual_seed(0)
     data = torch.randn(1003, 6) * torch.arange(1, 7) + 5
     data = data[data[:, 0].argsort()]  # stored in an order
@@ -345,8 +349,8 @@ def test_adabn_finds_the_moments_of_the_whole_target():
         network = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5))
         AdaBN(6, 3).start(network, data.split(sizes))
         norm = network[0]
-        torch.testing.assert_close(norm.running_mean, data.double().mean(dim=0).float())
-        torch.testing.assert_close(norm.running_var, data.double().var(dim=0).float())
+        equal(norm.running_mean, data.double().mean(dim=0).float())
+        equal(norm.running_var, data.double().var(dim=0).float())
         assert norm.training
         assert norm.momentum == 0.1
         assert not norm._forward_pre_hooks

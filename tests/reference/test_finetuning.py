@@ -43,23 +43,24 @@ def trainable(backbone):
     }
 
 
-def test_l2_sp_penalty_by_hand():
+@pytest.mark.verdict("finetuning/l2_sp", against="the formula, by hand", within=1e-06)
+def test_l2_sp_penalty_by_hand(equal):
     backbone, head = mlp(), nn.Linear(3, 2)
     method = L2SP(alpha=0.3, beta=0.7)
     assert method.prepare(backbone) is backbone
     start = [p.detach().clone() for p in backbone.parameters()]
     at_start = method.penalty(backbone, head)
     own = sum(p.square().sum().item() for p in head.parameters())
-    assert at_start.item() == pytest.approx(0.35 * own, rel=1e-6)
+    equal(at_start.item(), 0.35 * own)
     with torch.no_grad():
         for p in backbone.parameters():
             p.add_(torch.randn_like(p))
     moved = sum((p - s).square().sum().item() for p, s in zip(backbone.parameters(), start, strict=True))
     penalty = method.penalty(backbone, head)
-    assert penalty.item() == pytest.approx(0.15 * moved + 0.35 * own, rel=1e-5)
+    equal(penalty.item(), 0.15 * moved + 0.35 * own)
     penalty.backward()
     first = next(backbone.parameters())
-    torch.testing.assert_close(first.grad, 0.3 * (first.detach() - start[0]))
+    equal(first.grad, 0.3 * (first.detach() - start[0]))
 
 
 def test_l2_sp_wants_to_be_prepared():
@@ -116,14 +117,15 @@ def test_lora_without_a_layer_to_adapt():
         LoRA().prepare(create_backbone("identity", num_features=4))
 
 
-def test_layerwise_rates_fall_by_a_factor():
+@pytest.mark.verdict("finetuning/layerwise", against="the rates, by hand", within=1e-12)
+def test_layerwise_rates_fall_by_a_factor(equal):
     backbone = mlp()
     groups = Layerwise(decay=0.5).parameter_groups(backbone, lr=0.8)
     names = [group.name for group in backbone.layer_groups()]
     rates = [group["lr"] for group in groups]
     assert len(rates) == len(names)
-    assert rates == pytest.approx([0.8 * 0.5**k for k in reversed(range(len(names)))])
-    assert Layerwise().decay == pytest.approx(1 / 2.6)
+    equal(rates, [0.8 * 0.5**k for k in reversed(range(len(names)))])
+    equal(Layerwise().decay, 1 / 2.6)
     for decay in (0, 1.5):
         with pytest.raises(ValueError, match="decay"):
             Layerwise(decay=decay)

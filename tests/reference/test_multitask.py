@@ -30,12 +30,13 @@ def test_uncertainty_finds_its_optimum():
     torch.testing.assert_close(method.log_variances.detach(), LOSSES.log(), atol=1e-5, rtol=0)
 
 
-def test_uncertainty_value_and_weights():
+@pytest.mark.verdict("multitask/uncertainty", against="the formula, by hand", within=1e-06)
+def test_uncertainty_value_and_weights(equal):
     method = Uncertainty(3, initial=0.3).double()
     expected = sum(0.5 * math.exp(-0.3) * loss + 0.15 for loss in LOSSES.tolist())
-    assert method.objective(LOSSES).item() == pytest.approx(expected, abs=1e-6)
+    equal(method.objective(LOSSES).item(), expected)
     weights = method.weights(LOSSES)
-    torch.testing.assert_close(weights, torch.full((3,), 0.5 * math.exp(-0.3)).double(), atol=1e-7, rtol=0)
+    equal(weights, torch.full((3,), 0.5 * math.exp(-0.3)).double())
     assert not weights.requires_grad
 
 

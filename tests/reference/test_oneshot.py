@@ -40,13 +40,15 @@ def unit(vector):
     return [v / norm for v in vector]
 
 
-def test_protonet(episodes):
+@pytest.mark.verdict("oneshot/protonet", against="the formula, item by item", within=1e-12)
+def test_protonet(episodes, equal):
     expected = naive_logits(*episodes, 3, lambda f: f)
-    torch.testing.assert_close(ProtoNet()(*episodes, way=3), expected, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(ProtoNet(temperature=4.0)(*episodes, way=3), expected / 4, rtol=1e-9, atol=1e-9)
+    equal(ProtoNet()(*episodes, way=3), expected)
+    equal(ProtoNet(temperature=4.0)(*episodes, way=3), expected / 4)
 
 
-def test_simpleshot(episodes):
+@pytest.mark.verdict("oneshot/simpleshot", against="the formula, item by item", within=1e-12)
+def test_simpleshot(episodes, equal):
     base = torch.randn(11, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64) + 1
     mean = base.mean(dim=0).tolist()
     transforms = {
@@ -58,7 +60,7 @@ def test_simpleshot(episodes):
         method = SimpleShot(5, transform=name).double()
         method.fit_base(base, None)
         expected = naive_logits(*episodes, 3, transform)
-        torch.testing.assert_close(method(*episodes, way=3), expected, rtol=1e-9, atol=1e-9)
+        equal(method(*episodes, way=3), expected)
 
 
 def test_centring_before_the_base_set_is_known(episodes):

@@ -34,7 +34,8 @@ def test_gradient_of_eszsl_vanishes_at_its_solution(data, coding, normalize):
     assert v.grad.abs().max() < 1e-10
 
 
-def test_eszsl_scores_are_bilinear(data):
+@pytest.mark.verdict("zeroshot/eszsl", against="the formula, item by item", within=1e-12)
+def test_eszsl_scores_are_bilinear(data, equal):
     features, _, embeddings = data
     method = ESZSL(6, 4, normalize=False).double().fit(*data)
     scores = method.bind(embeddings, seen=torch.ones(5).bool())(features)
@@ -43,21 +44,22 @@ def test_eszsl_scores_are_bilinear(data):
             expected = sum(
                 float(features[i, d] * method.weight[d, e] * embeddings[c, e]) for d in range(6) for e in range(4)
             )
-            assert scores[i, c].item() == pytest.approx(expected, abs=1e-10)
+            equal(scores[i, c].item(), expected)
 
 
-def test_ridge_equals_scikit_learn(data):
+@pytest.mark.verdict("zeroshot/ridge", against="scikit-learn", within=1e-12)
+def test_ridge_equals_scikit_learn(data, equal):
     features, labels, embeddings = data
     method = Ridge(6, 4, penalty=0.3).double().fit(*data)
     x = F.normalize(features, dim=1).numpy()
     peer = SklearnRidge(alpha=0.3, fit_intercept=False).fit(x, embeddings[labels].numpy())
-    np.testing.assert_allclose(method.weight.numpy(), peer.coef_.T, atol=1e-10)
+    equal(method.weight.numpy(), peer.coef_.T)
     scores = method.bind(embeddings, seen=torch.ones(5).bool())(features)
     predicted = peer.predict(x)
     for i in range(4):
         for c in range(5):
             a, b = predicted[i], embeddings[c].numpy()
-            assert scores[i, c].item() == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-9)
+            equal(scores[i, c].item(), a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 def test_a_small_penalty_recovers_a_linear_map():

@@ -32,13 +32,14 @@ def moved(method, model):
     return {name for name, p in method.model.named_parameters() if not torch.equal(p, start[name])}
 
 
-def test_tent_moves_scale_and_shift_downhill_and_answers_before():
+@pytest.mark.verdict("adaptation/tent", against="a step of gradient descent", within=1e-12)
+def test_tent_moves_scale_and_shift_downhill_and_answers_before(equal):
     model, inputs = Source(), batch()
     method = TENT(model, lr=0.05)
     model.train()
     expected = model(inputs).logits.detach()
     first = method(inputs)
-    torch.testing.assert_close(first, expected)
+    equal(first, expected)
     assert moved(method, model) == {"body.1.weight", "body.1.bias"}
     for _ in range(10):
         last = method(inputs)
@@ -110,10 +111,11 @@ def test_cotta_restores_and_follows():
         torch.testing.assert_close(teacher, (student + start) / 2)
 
 
-def test_cotta_averages_augmented_answers_where_the_source_is_not_certain():
+@pytest.mark.verdict("adaptation/cotta", against="the mean over augmented inputs", within=1e-12)
+def test_cotta_averages_augmented_answers_where_the_source_is_not_certain(equal):
     method = CoTTA(Source(), threshold=1.1, augmentations=2, augment=lambda inputs, _: inputs * 2)
     plain = CoTTA(Source())
-    torch.testing.assert_close(method(batch()), plain(batch() * 2))
+    equal(method(batch()), plain(batch() * 2))
 
 
 def test_t3a_begins_with_the_head_and_keeps_the_most_certain():

@@ -30,7 +30,8 @@ WEAK, STRONG = side(5, 1, scale=4.0), side(5, 2)
 TARGET = Prediction(**{**vars(side(5, 3)), "labels": None, "views": {"weak": WEAK, "strong": STRONG}})
 
 
-def test_fixmatch_learns_confident_answers_for_the_strong_view():
+@pytest.mark.verdict("adaptation/fixmatch", against="the formula, written out", within=1e-12)
+def test_fixmatch_learns_confident_answers_for_the_strong_view(equal):
     p = WEAK.logits.softmax(dim=1)
     total = 0.0
     confident = [row for row in range(5) if p[row].max() >= 0.9]
@@ -38,8 +39,8 @@ def test_fixmatch_learns_confident_answers_for_the_strong_view():
         total += F.cross_entropy(STRONG.logits[row : row + 1], p[row].argmax()[None]).item()
     assert 0 < len(confident) < 5
     terms = FixMatch(D, C, threshold=0.9, weight=2.0)(SOURCE, TARGET)
-    assert terms["loss"].item() == pytest.approx(2.0 * total / 5)  # the others count 0, and stay in the mean
-    assert terms["confident"].item() == pytest.approx(len(confident) / 5)
+    equal(terms["loss"].item(), 2.0 * total / 5)  # the others count 0, and stay in the mean
+    equal(terms["confident"].item(), len(confident) / 5)
 
 
 def test_fixmatch_takes_no_gradient_through_its_answers():
@@ -63,7 +64,8 @@ class Linear(nn.Module):
         return Prediction(features=inputs, logits=self.scale * self.map(inputs))
 
 
-def test_self_ensembling_compares_with_what_the_teacher_says():
+@pytest.mark.verdict("adaptation/self_ensembling", against="the formula, written out", within=1e-12)
+def test_self_ensembling_compares_with_what_the_teacher_says(equal):
     torch.manual_seed(0)
     network = Linear(scale=6.0)
     method = SelfEnsembling(D, C, threshold=0.8, balance=0.1, weight=2.0)
@@ -76,7 +78,7 @@ def test_self_ensembling_compares_with_what_the_teacher_says():
     mean = p.mean(dim=0)
     balance = -sum(math.log(m) / C + (1 - 1 / C) * math.log(1 - m) for m in mean.tolist())
     expected = distance + 0.1 * len(confident) / 5 * balance
-    assert terms["loss"].item() == pytest.approx(2.0 * expected)
+    equal(terms["loss"].item(), 2.0 * expected)
 
 
 def test_the_teacher_is_a_moving_average():

@@ -81,45 +81,49 @@ def components(e, *, count, penalty=1.0, kernel="linear", diagonal=None):
     return found, mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
 
 
-def agree(method, expected):
+def agree(equal, method, expected):
     """Compare inner products, since components have no sign."""
     found = np.concatenate([method.transform_source(SOURCE).numpy(), method.transform_target(TARGET).numpy()])
-    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-8)
+    equal(found @ found.T, expected @ expected.T)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "primal"])
-def test_tca_is_the_generalized_eigenproblem_of_its_paper(kernel):
+@pytest.mark.verdict("adaptation/tca", against="the paper's eigenproblem, by SciPy", within=1e-8)
+def test_tca_is_the_generalized_eigenproblem_of_its_paper(kernel, equal):
     method = TCA(D, C, dimensions=3, kernel=kernel, regularization=0.7).double().fit(SOURCE, TARGET)
-    agree(method, components(E0, count=3, penalty=0.7, kernel=kernel)[1])
+    agree(equal, method, components(E0, count=3, penalty=0.7, kernel=kernel)[1])
 
 
 def nearest(mapped):
     return KNeighborsClassifier(1).fit(mapped[:N], LABELS.numpy()).predict(mapped[N:])
 
 
-def test_jda_aligns_domains_and_classes():
+@pytest.mark.verdict("adaptation/jda", against="the paper's eigenproblem, by SciPy", within=1e-8)
+def test_jda_aligns_domains_and_classes(equal):
     method = JDA(D, C, dimensions=3, rounds=2).double().fit(SOURCE, TARGET, LABELS)
     answers = nearest(components(E0, count=3)[1])
-    agree(method, components(np.concatenate([C**0.5 * E0, contrasts(answers)], axis=1), count=3)[1])
+    agree(equal, method, components(np.concatenate([C**0.5 * E0, contrasts(answers)], axis=1), count=3)[1])
 
 
-def test_bda_balances_them():
+@pytest.mark.verdict("adaptation/bda", against="the paper's eigenproblem, by SciPy", within=1e-8)
+def test_bda_balances_them(equal):
     settings = {"balance": 0.8, "weighted": True}
     method = BDA(D, C, dimensions=3, rounds=2, **settings).double().fit(SOURCE, TARGET, LABELS)
     classes = contrasts(nearest(components(E0, count=3)[1]), lambda labels, c: np.sqrt(np.mean(labels == c)))
     e = np.concatenate([(0.2 * C) ** 0.5 * E0, 0.8**0.5 * classes], axis=1)
-    agree(method, components(e, count=3)[1])
+    agree(equal, method, components(e, count=3)[1])
     tca, zero = (kind.double().fit(SOURCE, TARGET, LABELS) for kind in (TCA(D, C), BDA(D, C, balance=0.0)))
     assert torch.allclose(tca.transform_target(TARGET).abs(), zero.transform_target(TARGET).abs(), atol=1e-8)
 
 
-def test_tjm_penalizes_the_norms_of_source_rows():
+@pytest.mark.verdict("adaptation/tjm", against="the paper's eigenproblem, by SciPy", within=1e-8)
+def test_tjm_penalizes_the_norms_of_source_rows(equal):
     method = TJM(D, C, dimensions=3, rounds=3).double().fit(SOURCE, TARGET)
     diagonal = np.ones(N + M)
     for _ in range(3):
         coefficients, mapped = components(E0, count=3, diagonal=diagonal)
         diagonal[:N] = 1 / np.linalg.norm(coefficients[:N], axis=1)
-    agree(method, mapped)
+    agree(equal, method, mapped)
 
 
 def test_components_beyond_the_rank_are_zero():
@@ -128,7 +132,8 @@ def test_components_beyond_the_rank_are_zero():
     assert (method.map[:, 4:] == 0).all()
 
 
-def test_the_geodesic_flow_kernel_is_the_integral_over_subspaces():
+@pytest.mark.verdict("adaptation/gfk", against="the integral over subspaces, summed", within=1e-9)
+def test_the_geodesic_flow_kernel_is_the_integral_over_subspaces(equal):
     generator = torch.Generator().manual_seed(3)
     start, end = (torch.linalg.qr(torch.randn(D, 2, generator=generator, dtype=torch.float64))[0] for _ in range(2))
     factor = geodesic_flow_kernel(start, end)
@@ -139,7 +144,7 @@ def test_the_geodesic_flow_kernel_is_the_integral_over_subspaces():
     steps = (np.arange(20000) + 0.5) / 20000
     flows = a[:, None] * np.cos(steps[:, None] * angles) + b[:, None] * np.sin(steps[:, None] * angles)
     expected = np.einsum("dtk,etk->de", flows, flows) / len(steps)
-    np.testing.assert_allclose((factor @ factor.T).numpy(), expected, atol=1e-7)
+    equal((factor @ factor.T).numpy(), expected)
 
 
 def test_gfk_of_a_domain_with_itself_is_its_projection():
@@ -180,29 +185,32 @@ def test_kliep_maximizes_the_likelihood_of_the_target():
     np.testing.assert_allclose(method.weights.numpy(), ours @ solved.x, rtol=0.02, atol=0.02)
 
 
-def test_density_ratios_are_those_of_scikit_learn():
+@pytest.mark.verdict("adaptation/density_reweighting", against="scikit-learn", within=1e-12)
+def test_density_ratios_are_those_of_scikit_learn(equal):
     method = DensityReweighting(D, C, bandwidth=0.8).double().fit(SOURCE, TARGET)
     scores = [
         KernelDensity(bandwidth=0.8).fit(as_source(side).numpy()).score_samples(as_source(SOURCE).numpy())
         for side in (TARGET, SOURCE)
     ]
     expected = np.exp(scores[0] - scores[1])
-    np.testing.assert_allclose(method.weights.numpy(), expected / expected.mean(), rtol=1e-8)
+    equal(method.weights.numpy(), expected / expected.mean())
 
 
-def test_discriminator_weights_are_odds():
+@pytest.mark.verdict("adaptation/discriminator_reweighting", against="scikit-learn's odds", within=1e-12)
+def test_discriminator_weights_are_odds(equal):
     method = DiscriminatorReweighting(D, C, penalty=2.0).double().fit(SOURCE, TARGET)
     points = torch.cat([as_source(SOURCE), as_source(TARGET)]).numpy()
     model = LogisticRegression(C=0.5, tol=1e-6, max_iter=1000).fit(points, np.repeat([0, 1], [N, M]))
     expected = np.exp(model.decision_function(points[:N]))
-    np.testing.assert_allclose(method.weights.numpy(), expected / expected.mean(), rtol=1e-5)
+    equal(method.weights.numpy(), expected / expected.mean())
 
 
-def test_neighbor_weights_count_the_target_in_each_cell():
+@pytest.mark.verdict("adaptation/nearest_neighbor_reweighting", against="the counts", within=1e-12)
+def test_neighbor_weights_count_the_target_in_each_cell(equal):
     squares = torch.cdist(as_source(TARGET), as_source(SOURCE))
     counts = np.bincount(squares.argmin(dim=1).numpy(), minlength=N)
     method = NearestNeighborReweighting(D, C, smoothing=False).double().fit(SOURCE, TARGET)
-    np.testing.assert_allclose(method.weights.numpy(), counts * N / M)
+    equal(method.weights.numpy(), counts * N / M)
 
 
 def test_weights_need_a_classifier_that_takes_them():
@@ -215,7 +223,8 @@ def standardized(features):
 
 
 @pytest.mark.parametrize("plan", ["exact", "entropic"])
-def test_transport_moves_examples_to_the_means_of_pots_plans(plan):
+@pytest.mark.verdict("adaptation/ot_mapping", against="POT's plans", within=1e-9)
+def test_transport_moves_examples_to_the_means_of_pots_plans(plan, equal):
     ours, theirs = standardized(SOURCE), standardized(TARGET)
     cost = ot.dist(ours, theirs)
     cost /= np.sort(cost, axis=None)[(N * M - 1) // 2]
@@ -223,10 +232,10 @@ def test_transport_moves_examples_to_the_means_of_pots_plans(plan):
     settings = {"stopThr": 1e-12, "numItermax": 9999}
     solved = ot.emd(*masses, cost) if plan == "exact" else ot.sinkhorn(*masses, cost, 0.5, **settings)
     method = OTMapping(D, C, plan=plan, entropy=0.5).double().fit(SOURCE, TARGET)
-    np.testing.assert_allclose(method.transform_source(SOURCE).numpy(), N * solved @ theirs, atol=1e-4)
-    np.testing.assert_allclose(method.transform_target(TARGET).numpy(), theirs, atol=1e-12)
+    equal(method.transform_source(SOURCE).numpy(), N * solved @ theirs)
+    equal(method.transform_target(TARGET).numpy(), theirs)
     beside = method.transform_source(SOURCE[:1] + 1e-3) - method.transform_source(SOURCE[:1])
-    np.testing.assert_allclose(beside.numpy()[0], 1e-3 / SOURCE.std(dim=0, correction=0), atol=1e-10)
+    equal(beside.numpy()[0], 1e-3 / SOURCE.std(dim=0, correction=0))
 
 
 def test_the_class_penalty_keeps_classes_apart():
@@ -248,12 +257,13 @@ def test_an_expensive_plan_does_not_underflow():
     torch.testing.assert_close(sinkhorn_plan(cost, 1.0), torch.eye(2).double() / 2)
 
 
-def test_labels_travel_with_the_mass():
+@pytest.mark.verdict("adaptation/ot_label_propagation", against="POT's plan", within=1e-12)
+def test_labels_travel_with_the_mass(equal):
     method = OTLabelPropagation(D, C).double().fit(SOURCE, TARGET, LABELS)
     ours, theirs = standardized(SOURCE), standardized(TARGET)
     plan = ot.emd(np.full(N, 1 / N), np.full(M, 1 / M), ot.dist(ours, theirs))
-    np.testing.assert_allclose(method.probabilities.numpy(), M * plan.T @ np.eye(C)[LABELS.numpy()], atol=1e-8)
-    torch.testing.assert_close(method.probabilities.sum(dim=1), torch.ones(M).double())
+    equal(method.probabilities.numpy(), M * plan.T @ np.eye(C)[LABELS.numpy()])
+    equal(method.probabilities.sum(dim=1), torch.ones(M).double())
 
 
 def test_ridge_of_codes_is_the_normal_equation():

@@ -63,14 +63,16 @@ def test_entropy_and_information():
     assert value(InformationMaximization(D, C)) == pytest.approx((mean_entropy - marginal).item())
 
 
-def test_dsan_is_scheduled_and_weighs_by_label_and_prediction():
+@pytest.mark.verdict("adaptation/dsan", against="the schedule times the local discrepancy", within=1e-12)
+def test_dsan_is_scheduled_and_weighs_by_label_and_prediction(equal):
     labels = F.one_hot(SOURCE.labels, C).double()
     plain = local_mmd(SOURCE.features, TARGET.features, labels, TARGET.logits.softmax(dim=1))
     schedule = 2 / (1 + math.exp(-10 * 0.3)) - 1
-    assert value(DSAN(D, C), progress=0.3) == pytest.approx(0.5 * schedule * plain.item())
+    equal(value(DSAN(D, C), progress=0.3), 0.5 * schedule * plain.item())
 
 
-def test_deep_jdot_sums_the_plan_times_cost_pair_by_pair():
+@pytest.mark.verdict("adaptation/deep_jdot", against="the plan times the cost, pair by pair", within=1e-12)
+def test_deep_jdot_sums_the_plan_times_cost_pair_by_pair(equal):
     cost = torch.zeros(6, 5, dtype=torch.float64)
     for i in range(6):
         for j in range(5):
@@ -78,21 +80,23 @@ def test_deep_jdot_sums_the_plan_times_cost_pair_by_pair():
             label = F.cross_entropy(TARGET.logits[j : j + 1], SOURCE.labels[i : i + 1])
             cost[i, j] = 0.5 * distance + 2.0 * label
     expected = (transport_plan(cost) * cost).sum()
-    assert value(DeepJDOT(D, C, alpha=0.5, beta=2.0)) == pytest.approx(expected.item())
+    equal(value(DeepJDOT(D, C, alpha=0.5, beta=2.0)), expected.item())
 
 
-def test_pseudo_labels_are_ramped_and_cut():
+@pytest.mark.verdict("adaptation/pseudo_label", against="the formula, written out", within=1e-12)
+def test_pseudo_labels_are_ramped_and_cut(equal):
     p, answers = TARGET.logits.softmax(dim=1).max(dim=1)
     losses = F.cross_entropy(TARGET.logits, answers, reduction="none")
     method = PseudoLabel(D, C, threshold=0.5, begin=0.2, end=0.6)
     expected = ((p >= 0.5) * losses).mean().item()
     assert value(method, progress=0.1) == 0.0
-    assert value(method, progress=0.4) == pytest.approx(0.5 * 3 * expected)  # the paper's alpha_f is 3
-    assert value(method) == pytest.approx(3 * expected)
+    equal(value(method, progress=0.4), 0.5 * 3 * expected)  # the paper's alpha_f is 3
+    equal(value(method), 3 * expected)
 
 
 @pytest.mark.parametrize("confidence_is", ["mass", "share"])
-def test_atdoc_learns_what_neighbors_say(confidence_is):
+@pytest.mark.verdict("adaptation/atdoc", against="the formula, neighbor by neighbor", within=1e-12)
+def test_atdoc_learns_what_neighbors_say(confidence_is, equal):
     method = ATDOC(D, C, neighbors=2, confidence=confidence_is).double()
     memory = side(5, 2)
     method.on_epoch(memory)
@@ -108,7 +112,7 @@ def test_atdoc_learns_what_neighbors_say(confidence_is):
         answer = mean.argmax()
         total += confidence * F.cross_entropy(TARGET.logits[i], answer).item()
         mass += confidence
-    assert found == pytest.approx(0.5 * total / mass)
+    equal(found, 0.5 * total / mass)
 
 
 def test_atdoc_wants_its_memory_filled():
@@ -116,7 +120,8 @@ def test_atdoc_wants_its_memory_filled():
         value(ATDOC(D, C).double())
 
 
-def test_nrc_agrees_with_reciprocal_neighbors():
+@pytest.mark.verdict("adaptation/nrc", against="the formula, neighbor by neighbor", within=1e-12)
+def test_nrc_agrees_with_reciprocal_neighbors(equal):
     method = NRC(D, C, neighbors=2, expanded=2).double()
     method.on_epoch(TARGET)
     found = method.loss(TARGET)["loss"].item()
@@ -131,7 +136,7 @@ def test_nrc_agrees_with_reciprocal_neighbors():
             agreement += (1.0 if i in near(k) else 0.1) * float(p[k] @ p[i]) / 5
             agreement += sum(0.1 * float(p[m] @ p[i]) / 5 for m in near(k))
     mean = p.mean(dim=0)
-    assert found == pytest.approx(-agreement + (mean * mean.log()).sum().item())
+    equal(found, -agreement + (mean * mean.log()).sum().item())
 
 
 def test_shot_labels_are_nearest_centroids():
@@ -140,11 +145,12 @@ def test_shot_labels_are_nearest_centroids():
     assert cluster_labels(features, probabilities).tolist() == [0, 0, 1, 1, 0]
 
 
-def test_shot_adds_pseudo_labels_to_information():
+@pytest.mark.verdict("adaptation/shot", against="the formula, written out", within=1e-12)
+def test_shot_adds_pseudo_labels_to_information(equal):
     method = SHOT(D, C, weight=0.3)
     method.on_epoch(TARGET)
     labels = cluster_labels(TARGET.features, TARGET.logits.softmax(dim=1))
     expected = value(InformationMaximization(D, C)) + 0.3 * F.cross_entropy(TARGET.logits, labels).item()
-    assert method.loss(TARGET)["loss"].item() == pytest.approx(expected)
+    equal(method.loss(TARGET)["loss"].item(), expected)
     with pytest.raises(ValueError, match="call on_epoch"):
         SHOT(D, C).loss(TARGET)

@@ -48,16 +48,17 @@ def test_equal_samples_are_at_no_distance():
     assert x.grad.isfinite().all()
 
 
-def test_sources_are_told_apart_by_their_domains():
+@pytest.mark.verdict("adaptation/m3sda", against="the moments, source by source", within=1e-12)
+def test_sources_are_told_apart_by_their_domains(equal):
     rows, target = features(8, 0), features(6, 1)
     domains = torch.tensor([2, 0, 0, 2, 5, 2, 5, 0])
     source = Prediction(features=rows, logits=rows, domains=domains)
     said = Prediction(features=target, logits=target)
     found = M3SDA(D, D, weight=0.5)(source, said)["loss"].item()
     apart = [rows[domains == domain] for domain in (0, 2, 5)]
-    assert found == pytest.approx(0.5 * written_out(apart, target, 2))
+    equal(found, 0.5 * written_out(apart, target, 2))
     alone = M3SDA(D, D, weight=1.0)(Prediction(features=rows, logits=rows), said)["loss"].item()
-    assert alone == pytest.approx(written_out([rows], target, 2))
+    equal(alone, written_out([rows], target, 2))
 
 
 @pytest.mark.parametrize(

@@ -44,31 +44,32 @@ def test_coral_gives_the_source_the_covariance_of_the_target():
 
 
 @pytest.mark.parametrize("rows", [30, 4])
-def test_coral_is_the_four_lines_of_its_paper(rows):
+@pytest.mark.verdict("adaptation/coral", against="the paper's four lines", within=1e-12)
+def test_coral_is_the_four_lines_of_its_paper(rows, equal):
     target = TARGET[:rows]  # fewer than dimensions, too
     coral = CORAL(D, C).double().fit(SOURCE, target)
     ours, theirs = standardized(SOURCE), standardized(target)
     c_s, c_t = np.cov(ours.T) + np.eye(D), np.cov(theirs.T) + np.eye(D)
     expected = ours @ power(c_s, -0.5) @ power(c_t, 0.5)
-    np.testing.assert_allclose(coral.transform_source(SOURCE).numpy(), expected, atol=1e-10)
-    np.testing.assert_allclose(coral.transform_target(target).numpy(), theirs, atol=1e-10)
+    equal(coral.transform_source(SOURCE).numpy(), expected)
+    equal(coral.transform_target(target).numpy(), theirs)
 
 
-def test_standardization_is_of_each_domain_by_itself():
+@pytest.mark.verdict("adaptation/standardization", against="moments of each domain", within=1e-12)
+def test_standardization_is_of_each_domain_by_itself(equal):
     method = Standardization(D, C).double().fit(SOURCE, TARGET)
-    np.testing.assert_allclose(method.transform_source(SOURCE).numpy(), standardized(SOURCE), atol=1e-12)
-    np.testing.assert_allclose(method.transform_target(TARGET).numpy(), standardized(TARGET), atol=1e-12)
-    np.testing.assert_allclose(
-        method.transform_target(SOURCE).numpy(), (SOURCE - TARGET.mean(dim=0)) / TARGET.std(dim=0, correction=0)
-    )
+    equal(method.transform_source(SOURCE).numpy(), standardized(SOURCE))
+    equal(method.transform_target(TARGET).numpy(), standardized(TARGET))
+    equal(method.transform_target(SOURCE).numpy(), (SOURCE - TARGET.mean(dim=0)) / TARGET.std(dim=0, correction=0))
 
 
-def test_linear_transport_maps_mean_and_covariance():
+@pytest.mark.verdict("adaptation/linear_ot", against="mean and covariance of the target", within=1e-12)
+def test_linear_transport_maps_mean_and_covariance(equal):
     method = LinearOT(D, C, regularization=0.0).double().fit(SOURCE, TARGET)
     moved, target = method.transform_source(SOURCE), method.transform_target(TARGET)
-    torch.testing.assert_close(moved.mean(dim=0), target.mean(dim=0), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(covariance(moved), covariance(target), rtol=1e-8, atol=1e-8)
-    np.testing.assert_allclose(target.numpy(), standardized(TARGET), atol=1e-10)
+    equal(moved.mean(dim=0), target.mean(dim=0))
+    equal(covariance(moved), covariance(target))
+    equal(target.numpy(), standardized(TARGET))
 
 
 def test_linear_transport_is_the_map_that_moves_least():
@@ -101,7 +102,8 @@ def test_more_dimensions_than_examples():
     assert float(variances[0]) == pytest.approx(float(variances[1]), rel=0.5)
 
 
-def test_subspace_alignment_in_numpy():
+@pytest.mark.verdict("adaptation/subspace_alignment", against="the formula in NumPy", within=1e-12)
+def test_subspace_alignment_in_numpy(equal):
     method = SubspaceAlignment(D, C, dimensions=2).double().fit(SOURCE, TARGET)
     ours, theirs = standardized(SOURCE), standardized(TARGET)
     p_s, p_t = (np.linalg.eigh(np.cov(x.T))[1][:, ::-1][:, :2] for x in (ours, theirs))
@@ -109,7 +111,7 @@ def test_subspace_alignment_in_numpy():
     # directions have no sign: inner products between all points do not depend on it
     found = [method.transform_source(SOURCE).numpy(), method.transform_target(TARGET).numpy()]
     for left, right, expected in ((0, 0, source @ source.T), (0, 1, source @ target.T), (1, 1, target @ target.T)):
-        np.testing.assert_allclose(found[left] @ found[right].T, expected, atol=1e-10)
+        equal(found[left] @ found[right].T, expected)
 
 
 def test_subspace_alignment_of_a_domain_with_itself_keeps_its_coordinates():

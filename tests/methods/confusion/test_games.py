@@ -37,7 +37,8 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def test_domain_confusion_trains_each_side_on_its_own_term():
+@pytest.mark.verdict("confusion/domain_confusion", against="the formula, and gradients of each side", within=1e-12)
+def test_domain_confusion_trains_each_side_on_its_own_term(equal):
     method = DomainConfusionLoss(D, C, hidden=8, weight=0.5).double()
     source, target = with_gradient(SOURCE), with_gradient(TARGET)
     terms = method(source, target)
@@ -45,15 +46,16 @@ def test_domain_confusion_trains_each_side_on_its_own_term():
     told = 0.5 * (F.softplus(-logits[:6]).mean() + F.softplus(logits[6:]).mean())
     pull = 0.5 * (F.softplus(logits) + F.softplus(-logits))
     confusion = 0.5 * (pull[:6].mean() + pull[6:].mean())
-    assert terms["loss"].item() == pytest.approx((told + 0.5 * confusion).item())
+    equal(terms["loss"].item(), (told + 0.5 * confusion).item())
     expected = torch.autograd.grad(told, list(method.parameters()))
     found = torch.autograd.grad(terms["loss"], [*method.parameters(), source.features])
     for ours, theirs in zip(found[:-1], expected, strict=True):
-        torch.testing.assert_close(ours, theirs)
+        equal(ours, theirs)
     assert found[-1].abs().sum() > 0
 
 
-def test_mdd_reverses_what_the_adversary_learns():
+@pytest.mark.verdict("confusion/mdd", against="the formula, and its gradient", within=1e-12)
+def test_mdd_reverses_what_the_adversary_learns(equal):
     method = MDD(D, C, hidden=8, margin=2.0, reversal=0.1, gamma=10.0, adversary="batch_norm").double()
     source, target = with_gradient(SOURCE), with_gradient(TARGET)
     loss = method(source, target, progress=0.5)["loss"]
@@ -61,24 +63,26 @@ def test_mdd_reverses_what_the_adversary_learns():
     ours = F.cross_entropy(answers[:6], SOURCE.logits.argmax(1))
     p = answers[6:].softmax(1).gather(1, TARGET.logits.argmax(1, keepdim=True))
     plain = 2.0 * ours - (1 - p).log().mean()
-    assert loss.item() == pytest.approx(plain.item())
+    equal(loss.item(), plain.item())
     reversed_, straight = (torch.autograd.grad(v, target.features, retain_graph=True)[0] for v in (loss, plain))
     coefficient = 0.1 * (2 / (1 + math.exp(-5)) - 1)
-    torch.testing.assert_close(reversed_, -coefficient * straight)
+    equal(reversed_, -coefficient * straight)
 
 
-def test_gvb_head_minus_bridge():
+@pytest.mark.verdict("confusion/gvb", against="the formula, written out", within=1e-12)
+def test_gvb_head_minus_bridge(equal):
     method = GVB(D, C, hidden=8).double()
     head = method.make_head()
-    torch.testing.assert_close(head(SOURCE.features), head.classifier(SOURCE.features) - head.bridge(SOURCE.features))
+    equal(head(SOURCE.features), head.classifier(SOURCE.features) - head.bridge(SOURCE.features))
     less, more = (GVB(D, C, hidden=8, head_bridge=w).double() for w in (0.0, 1.0))
     more.load_state_dict(less.state_dict())
     features = torch.cat([SOURCE.features, TARGET.features])
     gap = more(SOURCE, TARGET)["loss"] - less(SOURCE, TARGET)["loss"]
-    assert gap.item() == pytest.approx(more.head.bridge(features).abs().mean().item())
+    equal(gap.item(), more.head.bridge(features).abs().mean().item())
 
 
-def test_symnets_terms():
+@pytest.mark.verdict("confusion/symnets", against="the formulas, written out", within=1e-12)
+def test_symnets_terms(equal):
     method = SymNets(D, C).double()
     n = 6
     features = torch.cat([SOURCE.features, TARGET.features])
@@ -92,7 +96,7 @@ def test_symnets_terms():
     q = p[n:, :C] + p[n:, C:]
     lam = 2 / (1 + math.exp(-4)) - 1
     expected = supervised + told + category + lam * (domain - (q * q.log()).sum(1).mean())
-    assert method(SOURCE, TARGET, progress=0.4)["loss"].item() == pytest.approx(expected.item())
+    equal(method(SOURCE, TARGET, progress=0.4)["loss"].item(), expected.item())
 
 
 def test_pada_weighs_classes_by_their_mean_in_the_target():
@@ -107,21 +111,23 @@ def test_pada_weighs_classes_by_their_mean_in_the_target():
     assert method(SOURCE, TARGET)["loss"].item() == pytest.approx(expected.item())
 
 
-def test_iwan_weighs_examples_by_the_first_discriminator():
+@pytest.mark.verdict("confusion/iwan", against="the formula, written out", within=1e-12)
+def test_iwan_weighs_examples_by_the_first_discriminator(equal):
     method = IWAN(D, C, hidden=8, entropy_weight=0.0).double()
     features = torch.cat([SOURCE.features, TARGET.features])
     first, second = (d(features).squeeze(1) for d in (method.first_discriminator, method.discriminator))
     told = 0.5 * (F.softplus(-first[:6]).mean() + F.softplus(first[6:]).mean())
     w = torch.sigmoid(-first[:6])
     fooled = 0.5 * ((w * F.softplus(-second[:6])).sum() / w.sum() + F.softplus(second[6:]).mean())
-    assert method(SOURCE, TARGET)["loss"].item() == pytest.approx((told + fooled).item())
+    equal(method(SOURCE, TARGET)["loss"].item(), (told + fooled).item())
 
 
-def test_osbp_pulls_the_unknown_to_its_boundary():
+@pytest.mark.verdict("confusion/osbp", against="the formula, written out", within=1e-12)
+def test_osbp_pulls_the_unknown_to_its_boundary(equal):
     method = OSBP(D, C, boundary=0.3).double()
     p = method.head(TARGET.features).softmax(1)[:, -1]
     expected = -(0.3 * p.log() + 0.7 * (1 - p).log()).mean()
-    assert method(SOURCE, TARGET)["loss"].item() == pytest.approx(expected.item())
+    equal(method(SOURCE, TARGET)["loss"].item(), expected.item())
 
 
 def test_mcd_phases():
@@ -140,14 +146,16 @@ def test_mcd_phases():
     )
 
 
-def test_swd_disagrees_along_its_directions():
+@pytest.mark.verdict("adaptation/swd", against="the formula, written out", within=1e-12)
+def test_swd_disagrees_along_its_directions(equal):
     method = SWD(D, C, hidden=8, directions=16).double()
     first, second = (logits.softmax(1) @ method.directions for logits in method.head.each(TARGET.features))
     expected = (first.sort(dim=0).values - second.sort(dim=0).values).square().mean()
-    assert method.loss("agree", SOURCE, TARGET)["loss"].item() == pytest.approx(expected.item())
+    equal(method.loss("agree", SOURCE, TARGET)["loss"].item(), expected.item())
 
 
-def test_wdgrl_penalizes_slopes_other_than_one():
+@pytest.mark.verdict("confusion/wdgrl", against="the formula, point by point", within=1e-12)
+def test_wdgrl_penalizes_slopes_other_than_one(equal):
     method = WDGRL(D, C, hidden=8, penalty=10.0, rate=1.0).double()
     distance = method.critic(SOURCE.features).mean() - method.critic(TARGET.features).mean()
     share = ((torch.arange(5) + 0.5) / 5)[:, None].double()
@@ -157,13 +165,14 @@ def test_wdgrl_penalizes_slopes_other_than_one():
         point = point.clone().requires_grad_()
         slopes.append(torch.autograd.grad(method.critic(point).sum(), point)[0].norm())
     expected = 10 * (torch.stack(slopes) - 1).square().mean() - distance
-    assert method.loss("criticize", SOURCE, TARGET)["loss"].item() == pytest.approx(expected.item())
+    equal(method.loss("criticize", SOURCE, TARGET)["loss"].item(), expected.item())
 
 
-def test_adda_inverts_the_label_of_the_target():
+@pytest.mark.verdict("confusion/adda", against="the formula, written out", within=1e-12)
+def test_adda_inverts_the_label_of_the_target(equal):
     method = ADDA(D, C, hidden=8, weight=1.0).double()
     assert [phase.name for phase in method.phases(0.4)] == ["learn"]
     assert [phase.name for phase in method.phases(0.5)] == ["discriminate", "deceive"]
     logits = method.discriminator(torch.cat([SOURCE.features, TARGET.features])).squeeze(1)
     expected = F.softplus(-logits[6:]).mean()
-    assert method.loss("deceive", SOURCE, TARGET)["loss"].item() == pytest.approx(expected.item())
+    equal(method.loss("deceive", SOURCE, TARGET)["loss"].item(), expected.item())

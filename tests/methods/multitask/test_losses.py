@@ -31,22 +31,24 @@ def gradient(function, losses=LOSSES):
     return torch.autograd.grad(function(losses), losses)[0]
 
 
-def test_geometric_weights_are_the_gradient_of_the_geometric_mean():
-    torch.testing.assert_close(Geometric(3).weights(LOSSES), gradient(lambda x: x.prod() ** (1 / 3)))
+@pytest.mark.verdict("multitask/geometric", against="the gradient of the geometric mean", within=1e-12)
+def test_geometric_weights_are_the_gradient_of_the_geometric_mean(equal):
+    equal(Geometric(3).weights(LOSSES), gradient(lambda x: x.prod() ** (1 / 3)))
     method = Geometric(3)
     with method.among(PARTIAL):
         weights = method.weights(LOSSES)
     expected = gradient(lambda x: (x[0] * x[2]).sqrt())
-    torch.testing.assert_close(weights, expected)
+    equal(weights, expected)
 
 
 @pytest.mark.parametrize("mu", [0.1, 1.0])
-def test_stch_weights_are_the_gradient_of_the_smooth_maximum(mu):
+@pytest.mark.verdict("multitask/stch", against="the gradient of the smooth maximum", within=1e-12)
+def test_stch_weights_are_the_gradient_of_the_smooth_maximum(mu, equal):
     preference, ideal = [0.5, 0.3, 0.2], [0.1, 0.0, 0.5]
     method = STCH(3, mu=mu, preference=preference, ideal=ideal).double()
     p, z = torch.tensor(preference).double(), torch.tensor(ideal).double()
     expected = gradient(lambda x: mu * torch.logsumexp(p * (x - z) / mu, dim=0))
-    torch.testing.assert_close(method.weights(LOSSES), expected, rtol=1e-6, atol=1e-9)
+    equal(method.weights(LOSSES), expected)
 
 
 def test_stch_of_logarithms_after_the_first_epoch():
@@ -67,15 +69,17 @@ def test_stch_of_logarithms_after_the_first_epoch():
     torch.testing.assert_close(preferring.weights(LOSSES), expected)
 
 
-def test_uncertainty_softmax():
+@pytest.mark.verdict("multitask/uncertainty_softmax", against="the formula", within=1e-12)
+def test_uncertainty_softmax(equal):
     expected = ((1 / LOSSES) / 3).softmax(dim=0)
     method = UncertaintySoftmax(3, temperature=3.0)
-    torch.testing.assert_close(method.weights(LOSSES), expected)
+    equal(method.weights(LOSSES), expected)
     with method.among(PARTIAL):
         assert method.weights(LOSSES)[1] == 0
 
 
-def test_dwa():
+@pytest.mark.verdict("multitask/dwa", against="the formula", within=1e-12)
+def test_dwa(equal):
     method = DWA(3).double()
     ones = torch.ones(3).double()
     assert torch.equal(method.weights(LOSSES), ones)
@@ -83,7 +87,7 @@ def test_dwa():
     assert torch.equal(method.weights(LOSSES), ones)
     method.on_epoch(torch.tensor([1.0, 2.0, 3.0]).double())
     expected = 3 * (torch.tensor([0.5, 1.0, 0.75]).double() / 2).softmax(dim=0)
-    torch.testing.assert_close(method.weights(LOSSES), expected)
+    equal(method.weights(LOSSES), expected)
 
 
 def test_rlw_draws_anew_and_goes_on_from_a_state():
@@ -110,11 +114,12 @@ def test_imtl_l_is_at_its_optimum_where_scaled_losses_are_one():
         torch.testing.assert_close(method.log_scales.grad, torch.zeros(3).double(), atol=1e-12, rtol=0)
 
 
-def test_imtl_scales_the_losses_that_heads_follow():
+@pytest.mark.verdict("multitask/imtl", against="the formula", within=1e-06)
+def test_imtl_scales_the_losses_that_heads_follow(equal):
     method = IMTL(3, initial=0.5).double()
     losses = LOSSES.clone().requires_grad_()
     method.transformed(losses).sum().backward()
-    torch.testing.assert_close(losses.grad, torch.full((3,), math.exp(0.5)).double(), rtol=1e-6, atol=0)
+    equal(losses.grad, torch.full((3,), math.exp(0.5)).double())
     assert method.log_scales.grad is None
 
 
@@ -128,14 +133,15 @@ def test_a_task_without_labels_does_not_train_its_scale(cls):
     assert bool((parameter.grad[[0, 2]] != 0).all())
 
 
-def test_famo_weights_are_the_gradient_of_its_objective():
+@pytest.mark.verdict("multitask/famo", against="the gradient of its objective", within=1e-12)
+def test_famo_weights_are_the_gradient_of_its_objective(equal):
     method = FAMO(3).double()
     method.get_buffer("logits").copy_(torch.tensor([0.3, -0.2, 0.1]))
     shares = method.get_buffer("logits").softmax(dim=0)
     constant = 1 / (shares / (LOSSES + 1e-8)).sum()
     expected = gradient(lambda x: constant * (shares * (x + 1e-8).log()).sum())
-    torch.testing.assert_close(method.weights(LOSSES), expected)
-    assert float(expected.sum()) == pytest.approx(1)
+    equal(method.weights(LOSSES), expected)
+    equal(float(expected.sum()), 1)
 
 
 def test_famo_moves_its_logits_as_adam_does():
@@ -164,7 +170,8 @@ def test_famo_favors_the_task_that_fell_less():
 JACOBIAN = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]], dtype=torch.float64)
 
 
-def test_gradnorm_objective_is_that_of_the_paper():
+@pytest.mark.verdict("multitask/gradnorm", against="the paper's objective and its gradient", within=1e-12)
+def test_gradnorm_objective_is_that_of_the_paper(equal):
     method = GradNorm(3, alpha=1.5).double()
     gramian = JACOBIAN @ JACOBIAN.T
     method.objective(LOSSES, gramian)
@@ -176,8 +183,8 @@ def test_gradnorm_objective_is_that_of_the_paper():
     target = (weights * JACOBIAN.norm(dim=1)).mean() * (rates / rates.mean()) ** 1.5
     expected = (weights * JACOBIAN.norm(dim=1) - target).abs().sum()
     found = method.objective(later, gramian)
-    assert found.item() == pytest.approx(expected.item())
-    assert float(method.weights(later, gramian).sum()) == pytest.approx(3)
+    equal(found.item(), expected.item())
+    equal(float(method.weights(later, gramian).sum()), 3)
 
 
 def test_gradnorm_brings_gradients_to_one_length():
@@ -195,18 +202,19 @@ def test_gradnorm_brings_gradients_to_one_length():
         method.objective(LOSSES)
 
 
-def test_db_mtl_sums_averages_at_one_length():
+@pytest.mark.verdict("multitask/db_mtl", against="the formula, over several steps", within=1e-12)
+def test_db_mtl_sums_averages_at_one_length(equal):
     method = DBMTL(3, beta=0.9, decay=0.5).double()
     first = method.direction(JACOBIAN)
     average = 0.1 * JACOBIAN
-    torch.testing.assert_close(first, 0.3 * (average / average.norm(dim=1, keepdim=True)).sum(dim=0))
+    equal(first, 0.3 * (average / average.norm(dim=1, keepdim=True)).sum(dim=0))
     kept = 0.9 / 2**0.5
     average = kept * average + (1 - kept) * JACOBIAN.flip(0)
     expected = average.norm(dim=1).max() * (average / average.norm(dim=1, keepdim=True)).sum(dim=0)
-    torch.testing.assert_close(method.direction(JACOBIAN.flip(0)), expected)
+    equal(method.direction(JACOBIAN.flip(0)), expected)
     losses = LOSSES.clone().requires_grad_()
     method.transformed(losses).sum().backward()
-    torch.testing.assert_close(losses.grad, 1 / (LOSSES + 1e-8))
+    equal(losses.grad, 1 / (LOSSES + 1e-8))
 
 
 def test_db_mtl_leaves_the_average_of_a_task_without_labels():
@@ -218,15 +226,16 @@ def test_db_mtl_leaves_the_average_of_a_task_without_labels():
     torch.testing.assert_close(method.get_buffer("averages"), expected)
 
 
-def test_excess_mtl_weighs_tasks_by_relative_risk():
+@pytest.mark.verdict("multitask/excess_mtl", against="the formula, over several steps", within=1e-12)
+def test_excess_mtl_weighs_tasks_by_relative_risk(equal):
     method = ExcessMTL(3, step_size=0.5).double()
-    torch.testing.assert_close(method.direction(JACOBIAN), JACOBIAN.sum(dim=0))
+    equal(method.direction(JACOBIAN), JACOBIAN.sum(dim=0))
     second = JACOBIAN * torch.tensor([[3.0], [1.0], [1.0]])
     squares = JACOBIAN**2 + second**2
     first_risks = (JACOBIAN**2 / (JACOBIAN**2 + 1e-7).sqrt()).sum(dim=1)
     risks = (second**2 / (squares + 1e-7).sqrt()).sum(dim=1)
     weights = 3 * (0.5 * risks / first_risks).softmax(dim=0)
-    torch.testing.assert_close(method.direction(second), weights @ second)
+    equal(method.direction(second), weights @ second)
     assert weights.argmax() == 0
 
 

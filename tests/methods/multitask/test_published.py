@@ -39,11 +39,12 @@ def graddrop_by_hand(gradients, values, drawn, leak=0.0):
 
 @pytest.mark.parametrize("leak", [0.0, 0.3])
 @pytest.mark.parametrize("seed", range(5))
-def test_graddrop_at_features_is_that_of_the_paper(seed, leak, monkeypatch):
+@pytest.mark.verdict("multitask/graddrop", against="the paper's algorithm, given its draws", within=1e-12)
+def test_graddrop_at_features_is_that_of_the_paper(seed, leak, monkeypatch, equal):
     gradients, values, drawn = normal(T, B, D, seed=seed), normal(B, D, seed=seed + 50), torch.rand(D).double()
     monkeypatch.setattr(torch, "rand", lambda *_, **__: drawn)
     found = GradDrop(T, leak=leak).direction(gradients.flatten(1), features=[values])
-    torch.testing.assert_close(found.view(B, D), graddrop_by_hand(gradients, values, drawn, leak))
+    equal(found.view(B, D), graddrop_by_hand(gradients, values, drawn, leak))
 
 
 def test_graddrop_at_features_has_one_mask_a_feature():
@@ -127,14 +128,15 @@ def test_mgda_of_raw_gradients_weighs_them_by_what_it_found_for_normalized_ones(
 
 
 @pytest.mark.parametrize("scale", ["min", "median", "rmse"])
-def test_aligned_mtl_of_sums_is_that_of_the_authors(scale):
+@pytest.mark.verdict("multitask/aligned_mtl", against="the authors' code, restated", within=1e-12)
+def test_aligned_mtl_of_sums_is_that_of_the_authors(scale, equal):
     jacobian = normal(T, 9)
     u, s, vt = torch.linalg.svd(jacobian, full_matrices=False)
     sigma = {"min": s.min(), "median": s.square().median().sqrt(), "rmse": s.square().mean().sqrt()}[scale]
     for reduction, expected in {"sum": sigma * (u @ vt).sum(dim=0), "mean": sigma * (u @ vt).mean(dim=0)}.items():
         method = AlignedMTL(T, scale=scale, reduction=reduction)
         found = method.weights(torch.ones(T).double(), jacobian @ jacobian.T) @ jacobian
-        torch.testing.assert_close(found, expected)
+        equal(found, expected)
 
 
 def heads_of(method, space="parameters"):

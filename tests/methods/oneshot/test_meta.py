@@ -77,25 +77,43 @@ def close(found, expected):
 @pytest.mark.parametrize(
     ("method", "name", "first_order"),
     [
-        (MAML(rate=0.1, steps=3, statistics="batch"), "MAML", False),
-        (FOMAML(rate=0.1, steps=3, statistics="batch"), "MAML", True),
-        (MetaSGD(rate=0.1, steps=3, statistics="batch").double(), "MetaSGD", False),
+        pytest.param(
+            MAML(rate=0.1, steps=3, statistics="batch"),
+            "MAML",
+            False,
+            marks=pytest.mark.verdict("oneshot/maml", against="learn2learn, and its meta-gradients", within=1e-12),
+        ),
+        pytest.param(
+            FOMAML(rate=0.1, steps=3, statistics="batch"),
+            "MAML",
+            True,
+            marks=pytest.mark.verdict("oneshot/fomaml", against="learn2learn, and its meta-gradients", within=1e-12),
+        ),
+        pytest.param(
+            MetaSGD(rate=0.1, steps=3, statistics="batch").double(),
+            "MetaSGD",
+            False,
+            marks=pytest.mark.verdict("oneshot/meta_sgd", against="learn2learn, and its meta-gradients", within=1e-12),
+        ),
     ],
 )
-def test_answers_and_meta_gradients_are_learn2learns(library, case, method, name, first_order):
+def test_answers_and_meta_gradients_are_learn2learns(library, case, method, name, first_order, equal):
     model, support, query = case
     answers, gradients, rates = peers(library, name, model, support, query, steps=3, first_order=first_order)
     method.prepare(model)
     found = method(model, support, SUPPORT, query, way=WAY)
-    close(found, answers)
+    equal(found, answers)
     method.loss(found, QUERY).backward()
-    close([p.grad for p in model.parameters()], gradients)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        equal(parameter.grad, gradient)
     if rates:
-        close([method.rates[key.replace(".", "/")].grad for key, _ in model.named_parameters()], rates)
+        for (key, _), rate in zip(model.named_parameters(), rates, strict=True):
+            equal(method.rates[key.replace(".", "/")].grad, rate)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
-def test_anil_is_learn2learns_maml_of_the_head(library, case, steps):
+@pytest.mark.verdict("oneshot/anil", against="learn2learn, and its meta-gradients", within=1e-12)
+def test_anil_is_learn2learns_maml_of_the_head(library, case, steps, equal):
     """Its ANIL: the features are computed outside, by a network that takes no step, and MAML wraps the head alone."""
     model, support, query = case
     theirs = copy.deepcopy(model)
@@ -109,9 +127,10 @@ def test_anil_is_learn2learns_maml_of_the_head(library, case, steps):
     F.cross_entropy(torch.cat(answers), QUERY.flatten()).backward()
     method = ANIL(rate=0.1, steps=steps, statistics="batch")
     found = method(model, support, SUPPORT, query, way=WAY)
-    close(found, torch.stack(answers).detach())
+    equal(found, torch.stack(answers).detach())
     method.loss(found, QUERY).backward()
-    close([p.grad for p in model.parameters()], [p.grad for p in theirs.parameters()])
+    for parameter, other in zip(model.parameters(), theirs.parameters(), strict=True):
+        equal(parameter.grad, other.grad)
 
 
 def test_without_gradient_the_answers_are_the_same(case):
@@ -132,7 +151,8 @@ def test_anil_moves_the_head_alone():
     assert all(p.grad.abs().max() > 0 for p in model.parameters())
 
 
-def test_reptile_goes_all_the_way_at_rate_one():
+@pytest.mark.verdict("oneshot/reptile", against="the mean of the adapted weights, at rate 1", within=1e-12)
+def test_reptile_goes_all_the_way_at_rate_one(equal):
     model, support, query = perceptron(), normal(EPISODES, 2 * WAY, 4), normal(EPISODES, WAY, 4, seed=1)
     method = Reptile(rate=0.1, steps=2)
     both = torch.cat([support, query], dim=1), torch.cat([SUPPORT, QUERY], dim=1)
@@ -141,7 +161,7 @@ def test_reptile_goes_all_the_way_at_rate_one():
     method.objective(model, support, SUPPORT, query, QUERY, way=WAY).backward()
     optimizer.step()
     for name, p in model.named_parameters():
-        close(p.detach(), wanted[name])
+        equal(p.detach(), wanted[name])
 
 
 def test_support_statistics_answer_each_query_on_its_own():

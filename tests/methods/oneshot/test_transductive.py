@@ -50,10 +50,6 @@ def cosines(items, weights):
     return F.cosine_similarity(items.unsqueeze(1), weights.unsqueeze(0), dim=-1)
 
 
-def equal(found, expected, tolerance=1e-9):
-    torch.testing.assert_close(found, torch.stack(expected), rtol=tolerance, atol=tolerance)
-
-
 def rectified(support, labels, query, sharpness):
     query = query + support.mean(dim=0) - query.mean(dim=0)
     centers = means(support, labels)
@@ -68,13 +64,14 @@ def rectified(support, labels, query, sharpness):
 
 
 @pytest.mark.parametrize("answered", ["shifted", "given"])
-def test_bd_cspn(episodes, answered):
+@pytest.mark.verdict("oneshot/bd_cspn", against="the formula, item by item", within=1e-09)
+def test_bd_cspn(episodes, answered, equal):
     expected = []
     for support, labels, query in each(episodes):
         centers, moved = rectified(support, labels, query, 2.0)
         expected.append(3 * cosines(moved if answered == "shifted" else query, centers))
     method = BDCSPN(5, transform="UN", sharpness=2.0, temperature=3.0, answered=answered)
-    equal(method.double()(*episodes, way=WAY), expected)
+    equal(method.double()(*episodes, way=WAY), torch.stack(expected))
 
 
 def softly_rectified(support, labels, query, sharpness):
@@ -95,7 +92,8 @@ def softly_rectified(support, labels, query, sharpness):
         ("none", lambda support, labels, query, _: (means(support, labels), query)),
     ],
 )
-def test_laplacian_shot(episodes, rectification, prototypes):
+@pytest.mark.verdict("oneshot/laplacian_shot", against="the formula, item by item", within=1e-06)
+def test_laplacian_shot(episodes, rectification, prototypes, equal):
     expected = []
     for support, labels, query in each(episodes):
         centers, moved = prototypes(support, labels, query, 2.0)
@@ -110,7 +108,7 @@ def test_laplacian_shot(episodes, rectification, prototypes):
             ]
         expected.append(torch.tensor(logits, dtype=torch.float64))
     method = LaplacianShot(5, transform="UN", steps=4, rectification=rectification, sharpness=2.0)
-    equal(method.double()(*episodes, way=WAY), expected, 1e-6)
+    equal(method.double()(*episodes, way=WAY), torch.stack(expected))
 
 
 def test_a_class_that_nothing_joins_keeps_its_mean():
@@ -146,7 +144,8 @@ def by_distance(items, w):
 
 
 @pytest.mark.parametrize(("distance", "logits"), [("cosine", by_cosine), ("euclidean", by_distance)])
-def test_tim_descends_its_loss(episodes, distance, logits):
+@pytest.mark.verdict("oneshot/tim", against="a loop of descent by autograd", within=1e-06)
+def test_tim_descends_its_loss(episodes, distance, logits, equal):
     expected = []
     for support, labels, query in each(episodes):
 
@@ -158,7 +157,7 @@ def test_tim_descends_its_loss(episodes, distance, logits):
         expected.append(logits(query, descended(means(support, labels), loss, steps=15, rate=0.05)))
     weights = {"support_weight": 0.3, "conditional_weight": 0.2}
     method = TIM(5, transform="UN", distance=distance, temperature=8.0, steps=15, rate=0.05, **weights).double()
-    equal(method(*episodes, way=WAY), expected, 1e-6)
+    equal(method(*episodes, way=WAY), torch.stack(expected))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,8 @@ def test_the_fast_gradient_is_that_of_the_objective(method, episodes):
     torch.testing.assert_close(method.gradient(logits, members), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_alpha_tim_descends_its_loss(episodes):
+@pytest.mark.verdict("oneshot/alpha_tim", against="a loop of descent by autograd", within=1e-06)
+def test_alpha_tim_descends_its_loss(episodes, equal):
     def entropy(p, alpha=3.0):
         return (1 - (p**alpha).sum(dim=-1)) / (alpha - 1)
 
@@ -200,10 +200,11 @@ def test_alpha_tim_descends_its_loss(episodes):
 
         expected.append(logits(query, descended(means(support, labels), loss, steps=15, rate=0.02)))
     method = AlphaTIM(5, transform="UN", alpha=3.0, temperature=4.0, steps=15).double()
-    equal(method(*episodes, way=WAY), expected, 1e-6)
+    equal(method(*episodes, way=WAY), torch.stack(expected))
 
 
-def test_transductive_finetuning_descends_its_loss(episodes):
+@pytest.mark.verdict("oneshot/transductive_finetuning", against="a loop of descent by autograd", within=1e-06)
+def test_transductive_finetuning_descends_its_loss(episodes, equal):
     expected = []
     for support, labels, query in each(episodes):
 
@@ -213,10 +214,11 @@ def test_transductive_finetuning_descends_its_loss(episodes):
 
         expected.append(5 * cosines(query, descended(means(support, labels), loss, steps=15, rate=0.01)))
     method = TransductiveFinetuning(5, transform="UN", temperature=5.0, steps=15).double()
-    equal(method(*episodes, way=WAY), expected, 1e-6)
+    equal(method(*episodes, way=WAY), torch.stack(expected))
 
 
-def test_label_propagation_is_where_the_iteration_ends(episodes):
+@pytest.mark.verdict("oneshot/label_propagation", against="the iteration, to its end", within=1e-06)
+def test_label_propagation_is_where_the_iteration_ends(episodes, equal):
     expected = []
     for support, labels, query in each(episodes):
         items = torch.cat([support, query])
@@ -239,10 +241,11 @@ def test_label_propagation_is_where_the_iteration_ends(episodes):
             reached = 0.8 * smooth @ reached + known
         expected.append(reached[7:].log())
     method = LabelPropagation(5, transform="UN", share=0.8, width=0.2, neighbors=4).double()
-    equal(method(*episodes, way=WAY), expected, 1e-6)
+    equal(method(*episodes, way=WAY), torch.stack(expected))
 
 
-def test_pt_map_with_a_plain_sinkhorn(episodes):
+@pytest.mark.verdict("oneshot/pt_map", against="the formula, with a plain Sinkhorn loop", within=1e-05)
+def test_pt_map_with_a_plain_sinkhorn(episodes, equal):
     def normalized(rows):
         return rows / rows.norm(dim=1, keepdim=True)
 
@@ -263,7 +266,7 @@ def test_pt_map_with_a_plain_sinkhorn(episodes):
             moved = shares.T @ torch.cat([support, query]) / shares.sum(dim=0).unsqueeze(1)
             centers = centers + 0.2 * (moved - centers)
         expected.append(plan(query, centers).log())
-    equal(PTMAP(steps=3, iterations=3000).double()(*episodes, way=WAY), expected, 1e-5)
+    equal(PTMAP(steps=3, iterations=3000).double()(*episodes, way=WAY), torch.stack(expected))
 
 
 def test_pt_map_balances_queries_only_where_it_is_told_to(episodes):

@@ -10,7 +10,8 @@ BASE = np.random.default_rng(0).normal(size=(24, 4)) * [1, 2, 3, 4] + 1
 LABELS = np.repeat(np.arange(8), 3) * 10
 
 
-def test_features_are_whitened_by_the_covariance_within_classes():
+@pytest.mark.verdict("oneshot/whitening", against="the formula, in NumPy", within=1e-12)
+def test_features_are_whitened_by_the_covariance_within_classes(equal):
     means = np.stack([BASE[label == LABELS].mean(axis=0) for label in LABELS])
     within = (BASE - means).T @ (BASE - means) / (24 - 8)
     values, vectors = np.linalg.eigh(within + 0.5 * np.trace(within) / 4 * np.eye(4))
@@ -18,7 +19,7 @@ def test_features_are_whitened_by_the_covariance_within_classes():
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     method = Whitening(4, shrinkage=0.5)
     method.fit_base(BASE, LABELS)
-    np.testing.assert_allclose(method.transform(torch.from_numpy(BASE)).numpy(), expected, atol=1e-9)
+    equal(method.transform(torch.from_numpy(BASE)).numpy(), expected)
 
 
 def test_nothing_varies_within_classes():

@@ -30,12 +30,13 @@ def test_gradient_of_sae_vanishes_at_its_solution(data, penalty):
     assert w.grad.abs().max() < 1e-10
 
 
-def test_sae_solves_the_sylvester_equation(data):
+@pytest.mark.verdict("zeroshot/sae", against="the Sylvester equation, by SciPy", within=1e-12)
+def test_sae_solves_the_sylvester_equation(data, equal):
     features, labels, embeddings = data
     method = SAE(6, 4, penalty=2.0).double().fit(*data)
     x, s = F.normalize(features, dim=1).T.numpy(), F.normalize(embeddings, dim=1)[labels].T.numpy()
     expected = solve_sylvester(s @ s.T, 2.0 * x @ x.T, 3.0 * s @ x.T)
-    np.testing.assert_allclose(method.weight.numpy(), expected, atol=1e-9)
+    equal(method.weight.numpy(), expected)
 
 
 def test_sae_with_fewer_examples_than_features_takes_the_shortest_solution(data):
@@ -62,7 +63,8 @@ def test_sae_answers_by_cosines(data, answer):
 
 
 @pytest.mark.parametrize("top", [1, 3, 99])
-def test_conse_against_a_loop(data, top):
+@pytest.mark.verdict("zeroshot/conse", against="the formula, item by item", within=1e-12)
+def test_conse_against_a_loop(data, top, equal):
     features, labels, embeddings = data
     method = ConSE(6, 4, top=top, temperature=0.3).double().fit(*data)
     candidates = torch.randn(7, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -76,7 +78,7 @@ def test_conse_against_a_loop(data, top):
         mixture = sum(probabilities[c] / total * F.normalize(embeddings[c], dim=0) for c in best)
         for c in range(7):
             expected = F.cosine_similarity(mixture, candidates[c], dim=0)
-            assert scores[i, c].item() == pytest.approx(expected.item(), abs=1e-9)
+            equal(scores[i, c].item(), expected.item())
 
 
 def test_conse_leaves_out_a_class_without_example(data):
@@ -108,7 +110,8 @@ def test_dap_equals_scikit_learn(data):
         np.testing.assert_allclose(method.weight[-1, m].item(), peer.intercept_[0], atol=2e-3)
 
 
-def test_dap_scores_against_a_loop(data):
+@pytest.mark.verdict("zeroshot/dap", against="the formula, item by item", within=1e-12)
+def test_dap_scores_against_a_loop(data, equal):
     features, _, embeddings = data
     method = DAP(6, 4).double().fit(*data)
     scores = method.bind(embeddings, seen=ALL)(features)
@@ -121,7 +124,7 @@ def test_dap_scores_against_a_loop(data):
                 p = torch.sigmoid(x @ method.weight[:, m]).item()
                 prior = has[:, m].double().mean().item()
                 expected += np.log(p / prior if has[c, m] else (1 - p) / (1 - prior))
-            assert scores[i, c].item() == pytest.approx(expected, abs=1e-9)
+            equal(scores[i, c].item(), expected)
 
 
 def test_an_attribute_that_all_classes_share_says_nothing(data):

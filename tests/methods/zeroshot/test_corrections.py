@@ -20,7 +20,8 @@ def drawn(count=9, classes=4, width=5, seed=0):
 
 
 @pytest.mark.parametrize("neighbors", [1, 3, 50])
-def test_csls_against_a_loop(neighbors):
+@pytest.mark.verdict("zeroshot/csls", against="the formula, item by item", within=1e-12)
+def test_csls_against_a_loop(neighbors, equal):
     queries, classes = drawn()
     plain = Cosine().bind(classes, seen=UNSEEN)(queries).tolist()
     found = CSLS(base="cosine", neighbors=neighbors).bind(classes, seen=UNSEEN)(queries)
@@ -32,17 +33,18 @@ def test_csls_against_a_loop(neighbors):
     for i in range(9):
         for c in range(4):
             expected = 2 * plain[i][c] - mean_of_best(plain[i]) - mean_of_best([row[c] for row in plain])
-            assert found[i, c].item() == pytest.approx(expected, abs=1e-12)
+            equal(found[i, c].item(), expected)
 
 
-def test_inverted_softmax_against_a_loop():
+@pytest.mark.verdict("zeroshot/inverted_softmax", against="the formula, item by item", within=1e-12)
+def test_inverted_softmax_against_a_loop(equal):
     queries, classes = drawn()
     plain = Cosine().bind(classes, seen=UNSEEN)(queries).tolist()
     found = InvertedSoftmax(base="cosine", scale=3.0).bind(classes, seen=UNSEEN)(queries)
     for i in range(9):
         for c in range(4):
             total = sum(math.exp(3 * plain[j][c]) for j in range(9))
-            assert found[i, c].item() == pytest.approx(math.log(math.exp(3 * plain[i][c]) / total), abs=1e-12)
+            equal(found[i, c].item(), math.log(math.exp(3 * plain[i][c]) / total))
 
 
 @pytest.mark.parametrize("cls", [CSLS, InvertedSoftmax])
@@ -58,13 +60,14 @@ def test_a_hub_loses_its_hold(cls):
     assert corrected.tolist() == right.tolist()
 
 
-def test_known_priors_are_bayes_rule():
+@pytest.mark.verdict("zeroshot/class_prior", against="Bayes' rule", within=1e-12)
+def test_known_priors_are_bayes_rule(equal):
     queries, classes = drawn()
     shares = [0.1, 0.2, 0.3, 0.4]
     found = ClassPrior(base="cosine", prior=shares, scale=5.0).bind(classes, seen=UNSEEN)(queries).exp()
     likely = (5 * Cosine().bind(classes, seen=UNSEEN)(queries)).exp()
     expected = likely * torch.tensor(shares, dtype=torch.float64)
-    torch.testing.assert_close(found, expected / expected.sum(dim=1, keepdim=True))
+    equal(found, expected / expected.sum(dim=1, keepdim=True))
 
 
 def test_estimated_priors_are_their_own_mean_answer():
@@ -103,12 +106,13 @@ def test_equal_priors_give_every_class_its_share():
     )
 
 
-def test_calibration_takes_gamma_from_seen_classes():
+@pytest.mark.verdict("zeroshot/calibrated_stacking", against="the formula", within=1e-06)
+def test_calibration_takes_gamma_from_seen_classes(equal):
     queries, classes = drawn()
     seen = torch.tensor([True, False, True, False])
     plain = Cosine().bind(classes, seen=seen)(queries)
     found = CalibratedStacking(base="cosine", gamma=0.3).bind(classes, seen=seen)(queries)
-    torch.testing.assert_close(plain - found, 0.3 * seen.double().expand_as(plain))
+    equal(plain - found, 0.3 * seen.double().expand_as(plain))
 
 
 def clusters(seed=0, classes=30, each=8):

@@ -49,7 +49,8 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_scores_are_log_probabilities_of_entailment(folder):
+@pytest.mark.verdict("zeroshot/nli", against="the model's own probabilities", within=1e-06)
+def test_scores_are_log_probabilities_of_entailment(folder, equal):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     network, tokenizer = (
@@ -61,7 +62,7 @@ def test_scores_are_log_probabilities_of_entailment(folder):
         for c, name in enumerate(CLASSES):
             with torch.no_grad():
                 logits = network(**tokenizer(text, f"This text is about {name}.", return_tensors="pt")).logits[0]
-            assert scores[i, c].item() == pytest.approx(logits.log_softmax(dim=0)[1].item(), abs=1e-5)
+            equal(scores[i, c].item(), logits.log_softmax(dim=0)[1].item())
     assert scores.std() > 0.01
 
 

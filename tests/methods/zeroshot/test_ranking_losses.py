@@ -61,15 +61,40 @@ def devise_by_hand(weight, data, margin):
 
 @pytest.mark.parametrize(
     ("cls", "by_hand", "margin"),
-    [(SJE, sje_by_hand, 1.0), (ALE, ale_by_hand, 0.4), (ALE, ale_by_hand, 1.0), (DeViSE, devise_by_hand, 0.3)],
+    [
+        pytest.param(
+            SJE,
+            sje_by_hand,
+            1.0,
+            marks=pytest.mark.verdict("zeroshot/sje", against="a loop", within=1e-12),
+        ),
+        pytest.param(
+            ALE,
+            ale_by_hand,
+            0.4,
+            marks=pytest.mark.verdict("zeroshot/ale", against="a loop", within=1e-12),
+        ),
+        pytest.param(
+            ALE,
+            ale_by_hand,
+            1.0,
+            marks=pytest.mark.verdict("zeroshot/ale", against="a loop", within=1e-12),
+        ),
+        pytest.param(
+            DeViSE,
+            devise_by_hand,
+            0.3,
+            marks=pytest.mark.verdict("zeroshot/devise", against="a loop", within=1e-12),
+        ),
+    ],
 )
-def test_loss_and_subgradient_against_a_loop(cls, by_hand, margin, data):
+def test_loss_and_subgradient_against_a_loop(cls, by_hand, margin, data, equal):
     method = make(cls, margin=margin)
     ours, theirs = method.loss(*data)["loss"], by_hand(method.weight, data, margin)
-    assert ours.item() == pytest.approx(theirs.item(), abs=1e-12)
+    equal(ours, theirs)
     found, expected = (torch.autograd.grad(loss, method.weight)[0] for loss in (ours, theirs))
     assert expected.abs().max() > 0
-    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    equal(found, expected)
 
 
 def test_ale_pushes_hardest_at_the_top_of_the_list(data):
@@ -117,17 +142,18 @@ def test_orders_go_on_from_a_checkpoint(data):
     assert other.random.step.item() == 4
 
 
-def test_latem_scores_by_its_best_map(data):
+@pytest.mark.verdict("zeroshot/latem", against="the formula, item by item", within=1e-12)
+def test_latem_scores_by_its_best_map(data, equal):
     features, labels, embeddings = data
     method = make(LatEm, maps=3)
     x, a = F.normalize(features, dim=1), F.normalize(embeddings, dim=1)
     score = method.bind(embeddings, seen=torch.zeros(C).bool())
     table = [[max((x[i] @ w @ a[c]).item() for w in method.weight) for c in range(C)] for i in range(len(x))]
-    torch.testing.assert_close(score(features), torch.tensor(table, dtype=torch.float64))
+    equal(score(features), torch.tensor(table, dtype=torch.float64))
     expected = sum(
         max(0.0, 1 + row[c] - row[y]) for row, y in zip(table, labels.tolist(), strict=True) for c in range(C) if c != y
     )
-    assert method.loss(*data)["loss"].item() == pytest.approx(expected / len(features), abs=1e-12)
+    equal(method.loss(*data)["loss"].item(), expected / len(features))
 
 
 def test_latem_of_one_map_is_devise(data):
@@ -137,15 +163,17 @@ def test_latem_of_one_map_is_devise(data):
     assert latem.loss(*data)["loss"].item() == pytest.approx(devise.loss(*data)["loss"].item(), abs=1e-12)
 
 
-def test_bilinear_softmax_is_a_linear_classifier_of_class_weights(data):
+@pytest.mark.verdict("zeroshot/bilinear_softmax", against="torch's cross-entropy", within=1e-06)
+def test_bilinear_softmax_is_a_linear_classifier_of_class_weights(data, equal):
     features, labels, embeddings = data
     method = make(BilinearSoftmax, scale=7.0)
     classes = method.weight @ F.normalize(embeddings, dim=1).T
     expected = F.cross_entropy(7 * F.normalize(features, dim=1) @ classes, labels)
-    assert method.loss(*data)["loss"].item() == pytest.approx(expected.item(), abs=1e-6)
+    equal(method.loss(*data)["loss"].item(), expected.item())
 
 
-def test_contrast_against_a_loop(data):
+@pytest.mark.verdict("zeroshot/dual_encoder", against="the formula, item by item", within=1e-12)
+def test_contrast_against_a_loop(data, equal):
     features, labels, embeddings = data
     method = make(DualEncoder, hidden=0, scale=3.0)
     x = F.normalize(F.normalize(features, dim=1) * D**0.5 @ method.project.weight.T, dim=1)
@@ -159,9 +187,9 @@ def test_contrast_against_a_loop(data):
         own = [i for i, y in enumerate(labels.tolist()) if y == c]
         text -= sum(logit[i, c] - log_sum(logit[j, c] for j in range(len(x))) for i in own) / len(own) / len(there)
     terms = method.loss(*data)
-    assert terms["image"].item() == pytest.approx(image, abs=1e-6)
-    assert terms["text"].item() == pytest.approx(text, abs=1e-6)
-    assert terms["loss"].item() == pytest.approx((image + text) / 2, abs=1e-6)
+    equal(terms["image"].item(), image)
+    equal(terms["text"].item(), text)
+    equal(terms["loss"].item(), (image + text) / 2)
 
 
 def test_the_scale_of_a_dual_encoder_is_bounded():
