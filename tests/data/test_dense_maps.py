@@ -22,7 +22,7 @@ def nyuv2(tmp_path, monkeypatch):
             normal = random.normal(size=(*SIZE, 3)).astype(np.float32)
             arrays = {
                 "image": np.full((*SIZE, 3), number / 255, dtype=np.float32),
-                "label": random.integers(-1, 13, size=SIZE).astype(np.float32),
+                "label": random.integers(-1, 7, size=SIZE).astype(np.float32),
                 "depth": np.where(random.random((*SIZE, 1)) < 0.3, 0, 1 + number).astype(np.float32),
                 "normal": normal / np.linalg.norm(normal, axis=-1, keepdims=True),
             }
@@ -107,18 +107,18 @@ def test_lists_of_libmtl_go_first(office_home):
     assert {file.stem for file in task.test.detached().inputs.files} == {"4"}
 
 
-@pytest.mark.parametrize("name", ["nyuv2", "office-home-multitask"])
+@pytest.mark.parametrize("name", ["nyuv2", "cityscapes", "office-home-multitask"])
 def test_suites_run_in_small(name, request, tmp_path):
     suite = yaml.safe_load(find_suite(name).read_text(encoding="utf-8"))
     (group,), suite["seeds"] = suite["groups"], 1
-    group["methods"] = group["methods"][:3]
+    group["methods"] = group["methods"][:2]
     group["methods"][1]["candidates"]["weights"] = group["methods"][1]["candidates"]["weights"][:2]
     group |= {"backbones": ["timm:test_resnet"], "budget": {"steps": 1, "batch_size": 4}}
     given = group["module"].get("backbone_settings", {})
     group["module"]["backbone_settings"] = {**given, "pretrained": False, "image_size": 64}
-    root = request.getfixturevalue("nyuv2" if name == "nyuv2" else "office_home")
+    root = request.getfixturevalue("office_home" if name == "office-home-multitask" else "nyuv2")
     run = tlzoo.run_suite(suite, store=tmp_path / "store", root=root, executor="in_process", progress=False)
     assert not run.failures(), run.failures()[0].traceback
     frame = run.to_dataframe()
-    assert len(frame) == 3
+    assert len(frame) == 2
     assert all(frame[column].notna().all() for column in group["columns"])

@@ -6,8 +6,11 @@ import struct
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
+import tlzoo
+from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import list_tasks, load_task
 from tlzoo.data.datasets.digit_files import read_digit_files
 
@@ -104,3 +107,13 @@ def test_what_is_missing_or_damaged_is_named(root):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte is not a whole idx file"):
         read_digit_files("mnist", root)
+
+
+def test_the_suite_runs_in_small(root):
+    suite = yaml.safe_load(find_suite("mnist-usps").read_text(encoding="utf-8"))
+    (group,), suite["seeds"] = suite["groups"], 1
+    group["methods"], group["budget"] = ["source_only", "shot", "target_only"], {"steps": 1, "batch_size": 10}
+    run = tlzoo.run_suite(suite, store=root / "store", root=root, executor="in_process", progress=False)
+    assert not run.failures(), run.failures()[0].traceback
+    assert len(run.to_dataframe()) == 6
+    assert "Liang et al., ICML 2020" in run.render("markdown")

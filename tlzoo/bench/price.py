@@ -91,7 +91,7 @@ def prices(
     A cell of a domain group passes a batch of each domain that its method sees through the network in every step, one
     of a multitask group a batch; one that adapts a source model also has the steps of that model, shared by a task's
     rows of one seed. Pictures that are answered at the checkpoints are counted where the data are at hand. What a
-    method adds is left out: discriminators, further passes, the reading of files.
+    method adds is left out: discriminators, further passes, the one pass of test-time methods, the reading of files.
 
     Args:
         suite: read, not planned: its data need not be there.
@@ -143,7 +143,8 @@ def _trained(group: Group, row: Row, facts: Facts) -> int:
     method = facts.method(row.method.value)
     if group.kind == "multitask":
         return int(row.budget["steps"]) * int(row.budget["batch_size"])
-    if "TestTime" in method["kinds"]:
+    untrained = row.module.get("pretrained_head") and method["name"] == "adaptation/source_only"
+    if "TestTime" in method["kinds"] or untrained:
         return 0
     sides = {str(Sees.SOURCE_INPUTS), str(Sees.TARGET_INPUTS)} & {*method["sees"]}
     return int(row.budget["steps"]) * int(row.budget["batch_size"]) * len(sides)
@@ -152,7 +153,7 @@ def _trained(group: Group, row: Row, facts: Facts) -> int:
 def _shared(group: Group, facts: Facts) -> int:
     """Return the pictures that the source model of a task and seed is trained on, if a row needs one."""
     for row in group.rows:
-        if {*_ADAPTS_A_MODEL} & {*facts.method(row.method.value)["kinds"]}:
+        if not row.module.get("pretrained_head") and {*_ADAPTS_A_MODEL} & {*facts.method(row.method.value)["kinds"]}:
             return int(row.budget.get("source_steps", row.budget["steps"])) * int(row.budget["batch_size"])
     return 0
 
