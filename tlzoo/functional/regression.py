@@ -16,7 +16,7 @@ def subspace_distance(source: Tensor, target: Tensor, *, mismatch_weight: float 
 
     .. math::
 
-        \sum_i \sin \theta_i + w \, \big\lVert \, |P| - |Q| \, \big\rVert_F, \qquad
+        \sum_i \sin \theta_i + w \, \lVert \, |P| - |Q| \, \rVert_F, \qquad
         U_s^\top U_t = P \, \mathrm{diag}(\cos \theta) \, Q^\top
 
     with orthonormal bases U of the features, from their singular vectors, and the principal angles theta between them.
