@@ -128,7 +128,7 @@ def nuclear_norm(logits: Tensor) -> float:
 def mano(logits: Tensor, *, power: float = 4.0) -> float:
     r"""Return the matrix norm of normalized logits (M, C) (Xie et al., NeurIPS 2024), https://arxiv.org/abs/2405.18979.
 
-    .. math:: \Big(\frac{1}{MC} \sum_{ic} \sigma_{ic}^p\Big)^{1/p}
+    .. math:: (\frac{1}{MC} \sum_{ic} \sigma_{ic}^p)^{1/p}
 
     with the softmax, or where the network is uncertain on average the quadratic Taylor expansion of exp in its place.
     It ranks as accuracies do.
