@@ -287,6 +287,12 @@ def test_mistakes_are_named():
         DomainAdapter("coral").fit(X, Y, X_target=X_TARGET[:, :2])
 
 
+@pytest.mark.parametrize("steps", [0, -1, "many", 2.5])
+def test_a_number_of_steps_is_one_or_more(steps):
+    with pytest.raises(ValueError, match=f"^steps {steps!r}; expected at least 1, an integer$"):
+        DomainAdapter("dan", bottleneck=4, steps=steps).fit(X, Y, X_target=X_TARGET)
+
+
 QUIET = """
 import numpy as np
 from tlzoo.estimators import DomainAdapter

@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import nn
 
+import tlzoo
 from tlzoo.backbones import create_backbone
 from tlzoo.lit import DomainData, FineTuning
 
@@ -130,3 +132,30 @@ def test_strategies_that_shard_are_refused_by_name(strategy, stage):
         ValueError, match=r"strategy '?\w+'? shards the parameters, and FineTuning needs .*strategy=\"ddp\""
     ):
         among(module, strategy()).setup(stage)
+
+
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+
+    def forward(self, inputs):
+        return self.second(torch.relu(self.first(inputs)))
+
+
+@pytest.mark.parametrize("method", ["wise_ft", "soup", "hra"])
+def test_tied_weights_are_trained_stored_and_exported(method, domain_task, make_trainer, tmp_path):
+    module = FineTuning(create_backbone(Tied(), num_features=8, modality="features"), method, num_classes=3)
+    make_trainer(8).fit(module, datamodule=DomainData(domain_task, batch_size=8, steps_per_epoch=4))
+    first, second = (module.network.backbone.get_submodule(f"module.{name}") for name in ("first", "second"))
+    weights = [getattr(layer, "base_layer", layer).weight for layer in (first, second)]
+    assert weights[0] is weights[1]
+    items = domain_task.target_test.inputs[np.arange(5)]
+    answers = module.predict(items).probabilities
+    loaded = tlzoo.load(module.save(tmp_path / "module"), backbone=Tied())
+    assert np.array_equal(loaded.predict(items).probabilities, answers)
+    program = torch.export.load(module.export(tmp_path / "module.pt2", items)).module()
+    np.testing.assert_allclose(program(torch.from_numpy(items)).detach().numpy(), answers, atol=1e-6)

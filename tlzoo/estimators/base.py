@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from tlzoo.data import ExampleSet
+from tlzoo.functional.checks import check_counts
 from tlzoo.inputs import by_position
 from tlzoo.labels import as_column
 from tlzoo.lit.data.base import TaskData
@@ -89,7 +90,8 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _trained(self, module: TransferModule, data: TaskData[Any], *, steps: int, trainer: Any = None) -> Self:
-        """Train a module for some steps."""
+        """Train a module for some steps, at least one."""
+        check_counts(steps=steps)
         made = pl.Trainer(
             **{
                 "max_steps": steps,

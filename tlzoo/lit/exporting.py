@@ -93,4 +93,15 @@ def _program(module: TransferModule, example: Any) -> tuple[_Program, Tensor]:
     if module.facts.features is not None and modality != "features":
         frozen = create_backbone(module.facts.backbone_name()).eval().requires_grad_(False)
     rows = module.facts.tensor(inputs, [0, len(inputs) - 1], modality)
-    return _Program(copy.deepcopy(module).cpu().eval(), frozen).eval(), rows
+    return _Program(_merged(module), frozen).eval(), rows
+
+
+def _merged(module: TransferModule) -> TransferModule:
+    """Return a copy on the CPU whose adapters are part of its weights: some of peft's cannot be traced."""
+    own = copy.deepcopy(module).cpu().eval()
+    for layer in own.modules():
+        if hasattr(layer, "merged_adapters"):
+            base: Any = layer.get_base_layer()  # type: ignore[operator]  # peft's own, as is merge
+            base.weight = nn.Parameter(base.weight.detach().clone())  # no longer tied: adapters of tied weights differ
+            layer.merge()  # type: ignore[operator]
+    return own

@@ -26,14 +26,14 @@ class KeptWeights(nn.Module):
 
     @staticmethod
     def of(backbone: Backbone, head: nn.Module) -> dict[str, Tensor]:
-        """Return the detached weights by name, after ``backbone.`` and ``head.``; they are not copied."""
-        networks = {"backbone": backbone, "head": head}
-        return {
-            f"{part}.{name}": value
-            for part, network in networks.items()
-            for name, value in network.state_dict().items()
-            if value.is_floating_point()
-        }
+        """Return the detached weights by name, after ``backbone.`` and ``head.``; they are not copied.
+
+        Tied weights have one name, as :func:`torch.func.functional_call` takes them.
+        """
+        networks = nn.ModuleDict({"backbone": backbone, "head": head})
+        names = {name for name, _ in (*networks.named_parameters(), *networks.named_buffers())}
+        state = networks.state_dict()
+        return {name: value for name, value in state.items() if name in names and value.is_floating_point()}
 
     def keep(self, backbone: Backbone, head: nn.Module) -> None:
         """Keep a copy of the weights as they are."""

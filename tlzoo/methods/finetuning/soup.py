@@ -80,4 +80,5 @@ class Soup(LPFT):
         if not self.mean.kept:
             return now
         before = self.mean.weights(backbone, head)
-        return {name: before[name] + (value - before[name]) / (int(self.done) + 1) for name, value in now.items()}
+        count = self.done + 1  # a tensor, so that a program can be exported
+        return {name: before[name] + (value - before[name]) / count for name, value in now.items()}
