@@ -25,7 +25,7 @@ def stated(cell):
         shown.add(Sees.VALIDATION_LABELS)
     if cell["kind"] == "zeroshot" and cell.get("candidates") and load_task(cell["task"]).train is None:
         shown.add(Sees.VALIDATION_LABELS)
-    if cell["kind"] == "domain" and cell["task"].endswith("shot"):
+    if cell["kind"] == "domain" and (cell["task"].endswith("shot") or module.get("shots")):
         shown.add(Sees.TARGET_LABELS)
     if module.get("transform"):
         shown |= method_class(module["transform"]).sees & {Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS}
