@@ -6,14 +6,12 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import permutations, product
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from tlzoo.data.image_sets import IMAGE_SETS
+from tlzoo.data.built_in_tasks import VENDORS, Entry, Kind, built_in_tasks
 from tlzoo.data.specification_keys import checked_specification, files_of
 from tlzoo.errors import InputError, InputTypeError
 from tlzoo.extensions import Extension, Extensions
@@ -34,18 +32,6 @@ __all__ = [
     "task_revision",
 ]
 
-Kind = Literal["domain", "episode", "multitask", "zeroshot"]
-
-_VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
-_PLACES = ("amazon", "movies", "news", "tweets")
-_OFFICE_CALTECH10 = ("amazon", "Caltech10", "dslr", "webcam")
-_STREAMS = ("reset", "continual", "gradual", "mixed", "correlated")
-_DIGIT_FILES = {
-    "mnist": "MNIST/raw/train-images-idx3-ubyte",
-    "usps": "usps.bz2",
-    "svhn": "train_32x32.mat",
-}
-"""Collection of digits on disk -> one of its files below ``root``."""
 _FOLDER, _XLSA17 = "folder:", "xlsa17:"
 ON_DISK: dict[str, Kind] = {
     f"{_FOLDER}SOURCE->TARGET": "domain",
@@ -53,17 +39,6 @@ ON_DISK: dict[str, Kind] = {
     f"{_XLSA17}DATASET:generalized": "zeroshot",
 }
 """Names of tasks on your own data, and their kinds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """The function of ``tlzoo.data.datasets`` that builds a task, with its arguments and the contents of ``root``."""
-
-    kind: Kind
-    module: str
-    function: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    folder_contents: str = ""
 
 
 EXTENSIONS = Extensions("task", built_in=lambda name: _named(name) is not None or name.startswith((_FOLDER, _XLSA17)))
@@ -78,12 +53,12 @@ def list_tasks(kind: Kind | None = None) -> list[str]:
     >>> list_tasks("episode")[:2]
     ['emoji-oneshot', 'emoji-oneshot-hard']
     """
-    kinds = {entry.kind for entry in _catalog().values()}
+    kinds = {entry.kind for entry in built_in_tasks().values()}
     if kind is not None and kind not in kinds:
         raise InputError(nearest(kind, kinds, kind="kind of task"))
     if kind is None:
-        return [*_catalog(), *EXTENSIONS.names()]
-    return [name for name, entry in _catalog().items() if entry.kind == kind]
+        return [*built_in_tasks(), *EXTENSIONS.names()]
+    return [name for name, entry in built_in_tasks().items() if entry.kind == kind]
 
 
 def register_task(name: str, task: Task | Callable[..., Task] | str) -> None:
@@ -164,7 +139,7 @@ def _loaded(name: str, root: _Root) -> Task:
     elif name.startswith(_XLSA17):
         entry = _xlsa17_entry(name, root)
     elif (known := _named(name)) is not None:
-        name, entry = known, _rooted(known, _catalog()[known], root)
+        name, entry = known, _rooted(known, built_in_tasks()[known], root)
     elif (own := EXTENSIONS.get(name)) is not None:
         return _made(own, root)
     else:
@@ -205,7 +180,8 @@ def task_revision(name: str) -> int:
 
 def _named(name: str) -> str | None:
     """Return the exact name of a built-in task, ignoring case."""
-    return name if name in _catalog() else {known.casefold(): known for known in _catalog()}.get(name.casefold())
+    known = built_in_tasks()
+    return name if name in known else {each.casefold(): each for each in known}.get(name.casefold())
 
 
 def _made(own: Extension, root: _Root) -> Task:
@@ -305,7 +281,7 @@ def _exchanged(name: str, *, classes: str, source: str | None, target: str, draw
     """Return a task of ``emoji_exchange``; None where vendors or what is shown have no such task."""
     function = _VIEWS.get((classes, source is not None, view))
     vendors = [vendor for vendor in (source, target) if vendor is not None]
-    if function is None or len({*vendors} & {*_VENDORS}) < len(vendors):
+    if function is None or len({*vendors} & {*VENDORS}) < len(vendors):
         return None
     build = getattr(importlib.import_module("tlzoo.data.datasets.emoji_exchange"), function)
     arguments = {"target": target, "draw": draw, **({} if source is None else {"source": source})}
@@ -313,7 +289,7 @@ def _exchanged(name: str, *, classes: str, source: str | None, target: str, draw
     return task
 
 
-def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
+def _rooted(name: str, entry: Entry, root: _Root) -> Entry:
     """Return the entry with its folder among the arguments, if it is read from disk."""
     if not entry.folder_contents:
         return entry
@@ -322,144 +298,21 @@ def _rooted(name: str, entry: _Entry, root: _Root) -> _Entry:
     return replace(entry, arguments={**entry.arguments, "root": Path(root).expanduser()})
 
 
-def _folder_entry(name: str, root: _Root) -> _Entry:
+def _folder_entry(name: str, root: _Root) -> Entry:
     source, arrow, target = name.removeprefix(_FOLDER).partition("->")
     if not (source and arrow and target) or source == target:
         raise InputError(f"{name!r} names no two domains; write {_FOLDER}SOURCE->TARGET")
     if root is None:
         raise InputError(f"{name} is read from disk; give root, the folder that holds {source}/ and {target}/")
     arguments = {"root": Path(root).expanduser(), "source": source, "target": target}
-    return _Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
+    return Entry(kind="domain", module="folders", function="folder_adaptation", arguments=arguments)
 
 
-def _xlsa17_entry(name: str, root: _Root) -> _Entry:
+def _xlsa17_entry(name: str, root: _Root) -> Entry:
     dataset, _, protocol = name.removeprefix(_XLSA17).partition(":")
     if not dataset or protocol not in ("", "generalized"):
         raise InputError(f"{name!r} names no data set; write {_XLSA17}DATASET or {_XLSA17}DATASET:generalized")
     if root is None:
         raise InputError(f"{name} is read from disk; give root, the folder that holds {dataset}/res101.mat")
     arguments = {"root": Path(root).expanduser(), "dataset": dataset, "generalized": bool(protocol)}
-    return _Entry(kind="zeroshot", module="xlsa17", function="xlsa17", arguments=arguments)
-
-
-@lru_cache(maxsize=1)
-def _catalog() -> dict[str, _Entry]:
-    return dict(_entries())
-
-
-def _entries() -> Iterator[tuple[str, _Entry]]:
-    yield from _domain_entries()
-    yield from _multitask_entries()
-    yield from _episode_entries()
-    yield from _zeroshot_entries()
-
-
-def _domain_entries() -> Iterator[tuple[str, _Entry]]:
-    def between(module: str, function: str, source: str | int, target: str | int, **others: str) -> _Entry:
-        arguments = {"source": source, "target": target, **others}
-        return _Entry(kind="domain", module=module, function=function, arguments=arguments)
-
-    for classes in ("category", "subcategory"):
-        for variant in ("", "unpaired", "shifted"):
-            for source, target in permutations(_VENDORS, 2):
-                name = f"emoji/{classes}:{source}->{target}" + (f":{variant}" if variant else "")
-                yield (
-                    name,
-                    between("emoji_tasks", "emoji_adaptation", source, target, classes=classes, variant=variant),
-                )
-        for variant in ("partial", "open"):
-            for source, target in permutations(_VENDORS, 2):
-                name = f"emoji/{classes}:{source}->{target}:{variant}"
-                yield name, between("emoji_partial_open", f"emoji_{variant}", source, target, classes=classes)
-    for source, target in permutations(("mnist5k", "optdigits")):
-        yield f"digits:{source}->{target}", between("digits", "digits_adaptation", source, target)
-    for source, target in (*permutations(_DIGIT_FILES, 2), ("mnist5k", "usps"), ("usps", "mnist5k")):
-        files = " and ".join(_DIGIT_FILES[name] for name in (source, target) if name in _DIGIT_FILES)
-        entry = between("digit_files", "digit_files", source, target)
-        yield f"digits:{source}->{target}", replace(entry, folder_contents=files)
-    for source, target in permutations(_PLACES, 2):
-        yield f"sentiment:{source}->{target}", between("sentiment", "sentiment_adaptation", source, target)
-    for collection, stream in product(("cifar10", "cifar100", "imagenet"), _STREAMS):
-        function, titled = ("imagenet_c", "ImageNet-C/ and val/")
-        arguments = {"stream": stream}
-        if collection != "imagenet":
-            function, titled = "cifar_c", f"CIFAR-{collection[5:]}-C/ and CIFAR-{collection[5:]} in torchvision's files"
-            arguments |= {"collection": collection}
-        entry = _Entry(kind="domain", module="corruption_files", function=function, arguments=arguments)
-        yield f"{collection}-c:{stream}", replace(entry, folder_contents=titled)
-    for collection in ("mnist5k", "optdigits", "emoji"):
-        for stream in _STREAMS:
-            arguments = {"collection": collection, "stream": stream}
-            entry = _Entry(
-                kind="domain", module="corruption_streams", function="corruption_stream", arguments=arguments
-            )
-            yield f"{collection}-c:{stream}", entry
-    for source, target in permutations(_OFFICE_CALTECH10, 2):
-        entry = between("office_caltech10", "office_caltech10", source, target)
-        files = f"{source}_SURF_L10.mat and {target}_SURF_L10.mat"
-        yield f"office_caltech10:{source}->{target}", replace(entry, folder_contents=files)
-    for dataset, known in IMAGE_SETS.items():
-        variants = ("", *(["partial"] if known.partial else []), *(["open"] if known.known else []))
-        for variant, (source, target) in product(variants, known.pairs or permutations(known.domains, 2)):
-            entry = between("image_domains", "image_domains", source, target, dataset=dataset, variant=variant)
-            yield (
-                f"{dataset}:{source}->{target}" + (f":{variant}" if variant else ""),
-                replace(entry, folder_contents=f"{source}/ and {target}/ of {known.title}"),
-            )
-    for first in range(1, 10, 2):
-        yield f"watch:{first}->{first + 1}", between("watch", "watch_adaptation", first, first + 1)
-
-
-def _multitask_entries() -> Iterator[tuple[str, _Entry]]:
-    for name, module, function in (
-        ("multidigits", "digits", "multidigits"),
-        ("emoji-tasks", "emoji_multitask", "emoji_multitask"),
-        ("people", "people", "people"),
-        ("topics", "topics", "topics"),
-    ):
-        yield name, _Entry(kind="multitask", module=module, function=function)
-    for name, module, dataset, contents in (
-        ("nyuv2", "dense_maps", "nyuv2", "train/ and val/ of NYUv2 as LibMTL has it"),
-        ("cityscapes", "dense_maps", "cityscapes", "train/ and val/ of Cityscapes as LibMTL has it"),
-        ("office31-tasks", "office_multitask", "office31", "the domains of Office-31"),
-        ("office_home-tasks", "office_multitask", "office_home", "the domains of Office-Home"),
-    ):
-        entry = _Entry(kind="multitask", module=module, function=module, arguments={"dataset": dataset})
-        yield name, replace(entry, folder_contents=contents)
-
-
-def _episode_entries() -> Iterator[tuple[str, _Entry]]:
-    omniglot = {
-        "omniglot": "images_background/ and images_evaluation/",
-        "omniglot_oneshot": "images_background/ and run01/",
-    }
-    for module, function in (
-        ("emoji_tasks", "emoji_oneshot"),
-        ("emoji_tasks", "emoji_oneshot_hard"),
-        ("emoji_tasks", "emoji_subcategories"),
-        ("glyphs", "glyphs"),
-        ("text_episodes", "newsgroups_fewshot"),
-        ("text_episodes", "reuters_r8_fewshot"),
-        ("omniglot", "omniglot"),
-        ("omniglot", "omniglot_oneshot"),
-    ):
-        entry = _Entry(kind="episode", module=module, function=function, folder_contents=omniglot.get(function, ""))
-        yield function.replace("_", "-"), entry
-    for name in ("mini-imagenet", "tiered-imagenet", "cub-fewshot", "cifar-fs", "fc100"):
-        arguments, contents = {"dataset": name}, f"the pictures of {name} and the lists of its splits"
-        entry = _Entry(kind="episode", module="few_shot_files", function="few_shot_files", arguments=arguments)
-        yield name, replace(entry, folder_contents=contents)
-
-
-def _zeroshot_entries() -> Iterator[tuple[str, _Entry]]:
-    def described(module: str, function: str, **arguments: str | bool) -> _Entry:
-        return _Entry(kind="zeroshot", module=module, function=function, arguments=arguments)
-
-    yield "emoji-unseen", described("emoji_tasks", "emoji_unseen")
-    yield "emoji-unseen:generalized", described("emoji_tasks", "emoji_unseen", generalized=True)
-    yield "newsgroups", described("newsgroups", "newsgroups")
-    yield "reuters-r8", described("reuters", "reuters_r8")
-    yield "reuters-r52", described("reuters", "reuters_r52")
-    for place in _PLACES:
-        yield f"sentiment-zeroshot:{place}", described("sentiment_zeroshot", "sentiment_zeroshot", place=place)
-    yield "topics-zeroshot", described("sentiment_zeroshot", "topics_zeroshot")
+    return Entry(kind="zeroshot", module="xlsa17", function="xlsa17", arguments=arguments)
