@@ -165,7 +165,7 @@ def test_committed_results_of_several_tasks_are_means_with_the_gap_that_is_close
     _adapted(tmp_path)
     text = tables.results(tables._table, tmp_path).splitlines()
     assert "**G:** mean of 2 tasks on `b`" in text
-    assert text[-1] == "Gains (*better on*, *gap closed*) are over source only: the only baseline."
+    assert text[-1] == "Gains are over source only: the only baseline."
     lines = [line for line in text if line.startswith("|")]
     assert lines[-5].startswith(
         "| what methods see | method | mean | 95 % interval over seeds | runs | os star | better on | g"
