@@ -163,11 +163,19 @@ def _about_gains(group: _Group) -> Iterator[str]:
         yield f"Intervals cover {' or '.join(sorted(covered))}; those of gains are of paired differences."
     if group.reference is not None and (group.summary or len(group.tasks) > 1):
         row, rule = group.reference
-        yield f"Gains are over {row.label}: {rule}."
+        best = max((r for r in group.summary.get("rows", ()) if r["role"] == "baseline"), key=_mean, default=None)
+        better = best is not None and best["label"] != row.name
+        yield f"Gains are over {row.label}: {rule}." + (
+            f" On the test the best baseline is {best['label']}, {100 * best['mean']:.1f}." if best and better else ""
+        )
     cells = [row.cell for row in group.rows]
     if lacking := absent_baselines(cells[0].kind, cells):
         missing = " and no row ".join(f"`{each}`" for each in lacking)
         yield f"*No row {missing}: a gain over a weaker baseline says less.*"
+
+
+def _mean(row: dict[str, Any]) -> float:
+    return -math.inf if row["mean"] is None else float(row["mean"])
 
 
 def _of_older_revisions(group: _Group) -> Iterator[str]:
@@ -273,7 +281,8 @@ def _lines(group: _Group) -> Iterator[tuple[str, ...]]:
             interval = _bounds(said)
         line: tuple[str, ...] = "" if row.sees == before else row.sees, row.label, f"{found.mean:.1f}", interval, runs
         if group.summary.get("reference"):
-            line = (*line, _bounds(said["gain"], signed=True) if "gain" in said else "")
+            gain = said.get("gains", {}).get(group.summary["reference"])
+            line = (*line, "" if gain is None else _bounds(gain, signed=True))
         if group.literature:
             line = (*line, _published(group, row.label))
         apart = [f"{mean_of_known(row.of(task, group.metric).values()):.1f}" for task in group.tasks] if several else []

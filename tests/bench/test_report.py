@@ -410,7 +410,9 @@ def test_the_metrics_file_says_of_each_row_what_its_table_says(planned, store, t
         assert row["mean"] == pytest.approx(line.summary.mean, rel=1e-5)
         assert (row["low"], row["high"]) == pytest.approx((line.summary.low, line.summary.high), rel=1e-5)
         if line.gain is not None:
-            assert row["gain"]["mean"] == pytest.approx(line.gain.difference.mean, rel=1e-5)
+            assert row["gains"][table.reference]["mean"] == pytest.approx(line.gain.difference.mean, rel=1e-5)
+        else:
+            assert table.reference not in row["gains"]
     assert {row["label"]: row["role"] for row in said["rows"] if row["role"] != "method"}[table.reference] == "baseline"
 
 

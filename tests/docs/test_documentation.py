@@ -72,12 +72,13 @@ def test_readmes_table_of_gains_is_of_the_committed_results():
 
 @pytest.mark.usefixtures("tables")
 def test_gains_count_rows_whose_interval_leaves_zero_out(tmp_path):
-    def row(label, role, low, high):
-        return {"label": label, "role": role, "mean": 0.5, "gain": {"mean": (low + high) / 2, "low": low, "high": high}}
+    def row(label, role, low, high, mean=0.5):
+        gains = {"linear": {"mean": (low + high) / 2, "low": low, "high": high}}
+        return {"label": label, "role": role, "mean": mean, "gains": gains}
 
-    rows = [{"label": "linear", "role": "baseline", "mean": 0.5}, row("weak", "baseline", -0.2, -0.1)]
+    rows = [{"label": "linear", "role": "baseline", "mean": 0.5, "gains": {}}, row("weak", "baseline", -0.2, -0.1, 0.3)]
     rows += [row("a", "method", 0.01, 0.03), row("b", "method", -0.01, 0.03), row("c", "method", -0.03, -0.01)]
-    suite = {"suite": "toy", "cells": [], "tables": [{"group": "G", "reference": "linear", "rows": rows}]}
+    suite = {"suite": "toy", "cells": [], "tables": [{"group": "G", "rows": rows}]}
     (tmp_path / "toy.json").write_text(json.dumps(suite), encoding="utf-8")
     *_, line = importlib.import_module("gains").gains(tmp_path).splitlines()
     assert line == "| [toy](docs/results/toy.md): G | linear 50.0 | 3 | 1 | 1 | a | +2.0 (+1.0 to +3.0) |"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tlzoo.bench.report.lines import Line
+from tlzoo.bench.report.lines import Line, difference
 from tlzoo.bench.report.tables import Table
 
 __all__ = ["summaries"]
@@ -17,8 +17,8 @@ def summaries(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
     An entry has ``group``, ``backbone``, ``reference`` (the row that gains are measured against), ``chosen`` (how it
     was chosen) and ``rows``. A row has its ``label``, ``role`` (baseline, bound or method), ``mean`` with the bounds
-    ``low`` and ``high`` of its 95 % interval, ``over`` (what the interval covers), and ``gain`` over the reference with
-    its own bounds. Figures are those of the group's metric.
+    ``low`` and ``high`` of its 95 % interval, ``over`` (what the interval covers), and ``gains``: the paired difference
+    to every other baseline by its label, with its own bounds. Figures are those of the group's metric.
     """
     main = [table for table in tables if table.task is None or len(table.group.tasks) == 1]
     return [
@@ -35,15 +35,15 @@ def summaries(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def _rows(table: Table) -> Iterator[dict[str, Any]]:
+    baselines = [line for line in table.lines if line.baseline and line.values]
     for line in table.lines:
         if not line.values:
             continue
         low, high, over = _interval(line)
         row: dict[str, Any] = {"label": line.label, "role": _role(line), "over": over}
         row |= _figures(mean=line.summary.mean, low=low, high=high)
-        if line.gain is not None:
-            gain = line.gain.difference
-            row["gain"] = _figures(mean=gain.mean, low=gain.low, high=gain.high)
+        gains = {each.label: difference(line, each).difference for each in baselines if each.label != line.label}
+        row["gains"] = {name: _figures(mean=d.mean, low=d.low, high=d.high) for name, d in gains.items()}
         yield row
 
 
