@@ -35,7 +35,7 @@ def summaries(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def _rows(table: Table) -> Iterator[dict[str, Any]]:
-    baselines = [line for line in table.lines if line.baseline and line.values]
+    baselines = [line for line in table.lines if line.baseline and not line.oracle and line.values]
     for line in table.lines:
         if not line.values:
             continue
