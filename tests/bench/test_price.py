@@ -75,3 +75,11 @@ def test_every_suite_has_a_plan(monkeypatch):
     monkeypatch.setattr("tlzoo.bench.price._measured", lambda *_: PassTimes(train=0.001, answer=0.0003))
     for name in list_suites():
         assert all(price.cells > 0 for price in prices(load_suite(name), answers=False))
+
+
+def test_another_accelerator_is_refused_before_anything_is_measured(capsys, monkeypatch):
+    assert main(["bench", "plan", "quickstart", "--accelerator", "gpu"]) == 2
+    assert "accelerator 'gpu'" in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["bench", "plan", "quickstart", "--accelerator", "cuda"]) == 2
+    assert "torch finds no such device here; give --throughput" in capsys.readouterr().err

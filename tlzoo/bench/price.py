@@ -14,8 +14,8 @@ from tlzoo.backbones.names import check_backbone
 from tlzoo.bench.planning_cache import Facts
 from tlzoo.bench.protocols.settings import CHECKPOINTS
 from tlzoo.bench.suite import Group, Row, Suite
-from tlzoo.errors import UserError
-from tlzoo.functional.checks import check_positive
+from tlzoo.errors import InputError, UserError
+from tlzoo.functional.checks import check_choice, check_positive
 from tlzoo.types import Backbone, Sees
 
 __all__ = ["PassTimes", "Price", "prices"]
@@ -98,9 +98,15 @@ def prices(
         accelerator: ``cpu``, one thread as in cells, or ``cuda``.
         throughput: pictures a second that another machine trains on, instead of measuring this one.
         answers: whether to look for the data, to count what is answered at checkpoints.
+
+    Raises:
+        ValueError: another accelerator, one that is not here, or a throughput that is not positive.
     """
+    check_choice(accelerator, ("cpu", "cuda"), what="accelerator")
     if throughput is not None:
         check_positive(throughput=throughput)
+    elif accelerator == "cuda" and not _has_cuda():
+        raise InputError("accelerator cuda, and torch finds no such device here; give --throughput, or measure on cpu")
     facts, known = Facts(), dict[str, PassTimes]()
     for group in suite.groups:
         times: dict[str, PassTimes] = {}
@@ -111,6 +117,12 @@ def prices(
             times = {str(each.value): known[each.value] for each in group.backbones if each.value in known}
         yield _price(group, facts, times, answers=answers)
     facts.save()
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _price(group: Group, facts: Facts, times: dict[str, PassTimes], *, answers: bool) -> Price:
