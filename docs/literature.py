@@ -82,7 +82,7 @@ LITERATURE = {
         data="Office-Caltech10: 2,533 bags of SURF words, 10 classes, 4 domains, 0.3 MB",
         layout="`DOMAIN_SURF_L10.mat`",
         source="http://www-scf.usc.edu/~boqinggo/domainadaptation.html, or a copy",
-        protocol="two published ones, see [its page](office-caltech10.md)",
+        protocol="two published ones, see [its page](results/office-caltech10.md)",
     ),
     "mnist-usps": _Entry(
         data="MNIST: 60,000 + 10,000 digits; USPS: 7,291 + 2,007",

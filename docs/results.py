@@ -335,7 +335,8 @@ def _gap(group: _Group, row: _Row) -> Iterator[str]:
     floor, ceiling = group.reference[0], _reference(group, _CEILING)
     gains = [_gain(row.of(task, group.metric), floor.of(task, group.metric)) for task in group.tasks]
     better = sum(gain.n > 1 and gain.low > 0 for gain in gains)
-    yield "" if row is floor else f"{better} of {len(gains)}"
+    several_runs = any(gain.n > 1 for gain in gains)  # one run has no interval over seeds
+    yield f"{better} of {len(gains)}" if several_runs and row is not floor else ""
     if ceiling is not None:
         low, high, own = (mean_of_known(each.means(group.tasks, group.metric)) for each in (floor, ceiling, row))
         yield "" if row in (floor, ceiling) else f"{100 * (own - low) / (high - low):.0f} %"

@@ -16,9 +16,10 @@ def summaries(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Return one entry for each group and backbone: over all its tasks, or of its only one.
 
     An entry has ``group``, ``backbone``, ``reference`` (the row that gains are measured against), ``chosen`` (how it
-    was chosen) and ``rows``. A row has its ``label``, ``role`` (baseline, bound or method), ``mean`` with the bounds
-    ``low`` and ``high`` of its 95 % interval, ``over`` (what the interval covers), and ``gains``: the paired difference
-    to every other baseline by its label, with its own bounds. Figures are those of the group's metric.
+    was chosen), ``lacks`` (strong baselines that it has not) and ``rows``. A row has its ``label``, ``role`` (baseline,
+    bound or method), ``mean`` with the bounds ``low`` and ``high`` of its 95 % interval, ``over`` (what the interval
+    covers), and ``gains``: the paired difference to every other baseline by its label, with its own bounds. Figures are
+    those of the group's metric.
     """
     main = [table for table in tables if table.task is None or len(table.group.tasks) == 1]
     return [
@@ -27,6 +28,7 @@ def summaries(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "backbone": table.backbone,
             "reference": table.reference,
             "chosen": table.chosen,
+            "lacks": list(table.lacks),
             "rows": list(_rows(table)),
         }
         for table in main
