@@ -27,6 +27,8 @@ def stated(cell):
         shown.add(Sees.VALIDATION_LABELS)
     if cell["kind"] == "domain" and (cell["task"].endswith("shot") or module.get("shots")):
         shown.add(Sees.TARGET_LABELS)
+    if ":literature" in cell["task"] and Sees.TARGET_INPUTS in method.sees:
+        shown.add(Sees.TEST_INPUTS)  # both whole domains
     if module.get("transform"):
         shown |= method_class(module["transform"]).sees & {Sees.SOURCE_INPUTS, Sees.TARGET_INPUTS}
     if "+" in cell["method"] or method.parts or cell["kind"] == "finetuning":
