@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from results import FOLDER
 
-from tlzoo.bench.report.exchange_figures import in_words, savings_figure, worth_figure
+from tlzoo.bench.report.exchange_figures import savings_figure, worth_figure
 from tlzoo.bench.report.exchange_tables import currency_line, rate_lines
+from tlzoo.bench.report.exchange_words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,10 +59,11 @@ def exchange_tables(table: Callable[..., str]) -> str:
 
 def _family(family: dict[str, Any], table: Callable[..., str]) -> Iterator[str]:
     yield f"**{_TITLES.get(family['family'], family['family'])}.** {currency_line(family)}"
-    header, *lines = rate_lines(family)
-    times = family["seconds"]
-    shown = [(in_words(way), *rest, f"{times[way]:.1f}" if way in times else "") for way, *rest in lines]
-    yield table((*header, "time"), shown)
+    domain = "collection" if family["family"] == "digits" else "style"
+    header, *lines = rate_lines(family, domain)
+    times = {in_words(way, domain): f"{seconds:.1f}" for way, seconds in family["seconds"].items()}
+    shown = [(*line, times.get(line[0], "")) for line in lines]
+    yield table((*header, "time"), shown) if times else table(header, lines)
     if len(family["targets"]) > 2:
         yield _agreement(family)
 

@@ -96,10 +96,10 @@ def test_rates_are_stored_shown_and_drawn(suite, tmp_path, monkeypatch):
     (family,) = json.loads((tmp_path / "own.json").read_text())["exchange"]
     assert family == as_data(suite.exchange())[0]
     header, *lines = rate_lines(family)
-    assert header == ("way", "accuracy (%)", "labelled examples a class")
+    assert header == ("way", "labelled examples a class", "accuracy (%)")
     assert len(lines) == len(family["overall"]["rates"])
-    assert "chance 25.0 %" in currency_line(family)
-    assert "another domain's labels" in exchange_table(family).plain
+    assert "the largest class alone has 25.0 %" in currency_line(family)
+    assert "one other domain, logistic regression" in exchange_table(family).plain
     for figure in (worth_figure(family), savings_figure(family)):
         figure.savefig(tmp_path / "figure.svg")
         assert (tmp_path / "figure.svg").stat().st_size > 1000

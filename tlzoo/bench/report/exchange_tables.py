@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tlzoo.bench.exchange import CONFIDENCE, Family
+from tlzoo.bench.report.exchange_words import in_words
 from tlzoo.stats import Exchange
 
 __all__ = ["as_data", "currency_line", "rate_lines", "spelled_rate", "spelled_worth"]
@@ -81,17 +82,24 @@ def currency_line(family: Mapping[str, Any]) -> str:
     """Return the sentence that says what the rates of a family are counted in."""
     shots, measured = family["shots"], family["overall"]["measured"]
     points = ", ".join(f"{number}: {100 * value:.1f}" for number, value in zip(shots, measured, strict=True))
+    tests, targets, draws = family["tests"], len(family["targets"]), family["draws"]
+    of = f" ({targets} targets, {draws} draws of classes each)" if targets * draws == tests and draws > 1 else ""
     return (
-        f"{family['way']} classes, {family['tests']} tests, chance {100 * family['chance']:.1f} %. "
-        f"Accuracy (%) by labelled examples a class, {family['currency']}: {points}."
+        f"{family['way']} classes, {tests} test{'s' if tests > 1 else ''}{of}; the largest class alone has "
+        f"{100 * family['chance']:.1f} %. Accuracy (%) by labelled examples a class, {family['currency']}: {points}."
     )
 
 
-def rate_lines(family: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the header of the table of a family, then one line per way, the best first."""
+def rate_lines(family: Mapping[str, Any], domain: str = "style") -> Iterator[tuple[str, ...]]:
+    """Yield the header of the table of a family, then one line per way, the best first.
+
+    Args:
+        family: see :func:`as_data`.
+        domain: what another domain of the data is called.
+    """
     shots, targets = family["shots"], family["targets"]
-    yield "way", "accuracy (%)", "labelled examples a class", *targets
+    yield "way", "labelled examples a class", "accuracy (%)", *targets
     rates = family["overall"]["rates"]  # a file has them by name
     for way, rate in sorted(rates.items(), key=lambda pair: -pair[1]["accuracy"]):
         own = (spelled_worth(found["rates"][way]["worth"], shots) for found in targets.values())
-        yield way, f"{100 * rate['accuracy']:.1f}", spelled_rate(rate, shots), *own
+        yield in_words(way, domain), spelled_rate(rate, shots), f"{100 * rate['accuracy']:.1f}", *own
