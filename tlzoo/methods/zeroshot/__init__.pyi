@@ -14,6 +14,8 @@ from .latem import LatEm as LatEm
 from .bilinear_softmax import BilinearSoftmax as BilinearSoftmax
 from .dual_encoder import DualEncoder as DualEncoder
 from .feature_generation import FeatureGeneration as FeatureGeneration
+from .f_clswgan import FCLSWGAN as FCLSWGAN
+from .cada_vae import CADAVAE as CADAVAE
 from .nli import NLI as NLI
 from .csls import CSLS as CSLS
 from .inverted_softmax import InvertedSoftmax as InvertedSoftmax
