@@ -144,7 +144,7 @@ class CADAVAE(Generating):
             for some in random_batches(len(points), self.batch_size, steps, generator):
                 x, a = points[some.to(points.device)], embeddings[labels[some.to(labels.device)]]
                 optimizer.zero_grad()
-                self.terms(x, a, epoch / self.epochs, generator)["loss"].backward()
+                torch.autograd.backward(self.terms(x, a, epoch / self.epochs, generator)["loss"])
                 optimizer.step()
 
     def terms(self, x: Tensor, a: Tensor, progress: float, generator: torch.Generator) -> Losses:
@@ -172,7 +172,7 @@ class CADAVAE(Generating):
     def real(self, points: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return latents of examples, ``seen_per_class`` of each class; the same examples again if there are fewer."""
         mean, log_variance = self.encode_features(points)
-        rows = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+        rows = [(labels == label).nonzero()[:, 0] for label in torch.unique(labels)]
         turns = torch.arange(self.seen_per_class, device=labels.device)
         chosen = torch.cat([own[turns % len(own)] for own in rows])
         return self._sampled((mean[chosen], log_variance[chosen]), generator), labels[chosen]

@@ -126,13 +126,13 @@ class FCLSWGAN(Generating):
                     made = self._made(a, generator)
                 between = torch.rand(len(x), 1, generator=generator, dtype=torch.float64).to(x)
                 critic_optimizer.zero_grad()
-                self.critic_loss(x, made, a, between).backward()
+                torch.autograd.backward(self.critic_loss(x, made, a, between))
                 critic_optimizer.step()
             self.critic.requires_grad_(False)
             generator_optimizer.zero_grad()
             made = self._made(a, generator)  # the authors keep the last batch of the critic
             loss = F.cross_entropy(made @ weight.T + bias, y)
-            (self.classification * loss - self._judged(made, a).mean()).backward()
+            torch.autograd.backward(self.classification * loss - self._judged(made, a).mean())
             generator_optimizer.step()
             self.critic.requires_grad_(True)
 
@@ -144,13 +144,15 @@ class FCLSWGAN(Generating):
         mixed = (between * x + (1 - between) * made).requires_grad_()
         (slope,) = torch.autograd.grad(self._judged(mixed, a).sum(), mixed, create_graph=True)
         penalty = (torch.linalg.vector_norm(slope, dim=1) - 1).square().mean()
-        return self._judged(made, a).mean() - self._judged(x, a).mean() + self.penalty * penalty
+        loss: Tensor = self._judged(made, a).mean() - self._judged(x, a).mean() + self.penalty * penalty
+        return loss
 
     def generated(self, embeddings: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return features of classes, ``generated_per_class`` of each."""
         count = self.generated_per_class
         parts = [
-            self._made(some.repeat_interleave(count, dim=0), generator) for some in embeddings.split(_CLASSES_AT_ONCE)
+            self._made(some.repeat_interleave(count, dim=0), generator)
+            for some in torch.split(embeddings, _CLASSES_AT_ONCE)
         ]
         return torch.cat(parts), torch.arange(len(embeddings), device=embeddings.device).repeat_interleave(count)
 

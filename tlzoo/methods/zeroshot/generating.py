@@ -220,7 +220,8 @@ def trained_softmax(
     weight, bias = weight.clone(), weight.new_zeros(len(weight))
     optimizer = torch.optim.Adam([weight, bias], lr=lr, betas=(0.5, 0.999))
     for _ in range(epochs):
-        for some in torch.randperm(len(points), generator=generator).to(points.device).split(batch_size):
+        order = torch.randperm(len(points), generator=generator).to(points.device)
+        for some in torch.split(order, batch_size):
             x, y = points[some], labels[some]
             wrong = torch.addmm(bias, x, weight.T).softmax(dim=1)
             wrong[torch.arange(len(y), device=y.device), y] -= 1
