@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["cosine_schedule", "cosine_step", "descend"]
+__all__ = ["adamw", "cosine_schedule", "cosine_step", "descend"]
 
 Step = Callable[[Tensor, Tensor], Tensor]
+Gradients = Callable[[list[Tensor]], list[Tensor]]
 
 
 def descend(kernel: Tensor, start: Tensor, step: Step, rates: Iterable[float], *, momentum: float = 0.9) -> Tensor:
@@ -33,6 +34,39 @@ def descend(kernel: Tensor, start: Tensor, step: Step, rates: Iterable[float], *
         velocity = momentum * velocity + step(coefficients, kernel @ coefficients)
         coefficients = coefficients - rate * velocity
     return coefficients
+
+
+def adamw(
+    start: list[Tensor],
+    gradients: Gradients,
+    rates: Iterable[float],
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    decay: float = 0.01,
+) -> list[Tensor]:
+    """Return what AdamW (torch.optim.AdamW) makes of parameters, whose steps can be differentiated.
+
+    Args:
+        start: the parameters; with a leading dimension of episodes, each takes the steps that it would take alone.
+        gradients: maps parameters to the gradients of the loss.
+        rates: the learning rate of each step.
+        betas: of the moments.
+        eps: added to the root of the second moment.
+        decay: decoupled weight decay.
+    """
+    values = list(start)
+    firsts, seconds = [torch.zeros_like(each) for each in start], [torch.zeros_like(each) for each in start]
+    for step, rate in enumerate(rates, start=1):
+        for place, gradient in enumerate(gradients(values)):
+            first = firsts[place].lerp(gradient, 1 - betas[0])
+            second = (betas[1] * seconds[place]).addcmul(gradient, gradient, value=1 - betas[1])
+            tiny = torch.finfo(second.dtype).tiny  # the root has no gradient at zero
+            size = second.clamp_min(tiny).sqrt() / (1 - betas[1] ** step) ** 0.5 + eps
+            decayed = (1 - rate * decay) * values[place]
+            values[place] = decayed.addcdiv(first, size, value=-rate / (1 - betas[0] ** step))
+            firsts[place], seconds[place] = first, second
+    return values
 
 
 def cosine_step(coefficients: Tensor, scores: Tensor, targets: Tensor, shares: Tensor, *, scale: float) -> Tensor:

@@ -32,6 +32,8 @@ from .reptile import Reptile as Reptile
 from .setfit import SetFit as SetFit
 from .text_only import TextOnly as TextOnly
 from .tip_adapter_f import TipAdapterF as TipAdapterF
+from .clip_adapter import CLIPAdapter as CLIPAdapter
+from .ape import APE as APE
 from .gda import GDA as GDA
 from .lp_plus_plus import LPPlusPlus as LPPlusPlus
 from .clap import CLAP as CLAP
@@ -39,4 +41,5 @@ from .task_res import TaskRes as TaskRes
 from .cross_modal import CrossModal as CrossModal
 from .trans_clip import TransCLIP as TransCLIP
 from .stat_a import StatA as StatA
+from .zlap import ZLaP as ZLaP
 from .tda import TDA as TDA

@@ -7,14 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_counts, check_positive
-from tlzoo.functional.span import cosine_schedule
+from tlzoo.functional.span import adamw, cosine_schedule
 from tlzoo.methods.image_text_classifier import ImageTextClassifier, one_hot
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
 
 __all__ = ["TipAdapterF"]
-
-_BETAS, _EPS, _DECAY = (0.9, 0.999), 1e-4, 0.01
 
 
 class TipAdapterF(ImageTextClassifier):
@@ -65,14 +63,10 @@ class TipAdapterF(ImageTextClassifier):
 
     def _trained(self, support: Tensor, targets: Tensor, text_logits: Tensor) -> Tensor:
         """Return the keys (E, S, D) after AdamW, whose steps are those of each episode alone."""
-        keys, first, second = support, torch.zeros_like(support), torch.zeros_like(support)
-        for step, rate in enumerate(cosine_schedule(self.lr, self.steps), start=1):
-            affinity = self.alpha * torch.exp(-self.beta * (1 - support @ keys.mT))  # (E, item, key)
+
+        def gradients(values: list[Tensor]) -> list[Tensor]:
+            affinity = self.alpha * torch.exp(-self.beta * (1 - support @ values[0].mT))  # (E, item, key)
             wrong = ((text_logits + affinity @ targets).softmax(dim=-1) - targets) / support.shape[1]
-            gradient = (self.beta * affinity * (wrong @ targets.mT)).mT @ support
-            first = first.lerp(gradient, 1 - _BETAS[0])
-            second = (_BETAS[1] * second).addcmul(gradient, gradient, value=1 - _BETAS[1])
-            tiny = torch.finfo(second.dtype).tiny  # the root has no gradient at zero
-            size = second.clamp_min(tiny).sqrt() / (1 - _BETAS[1] ** step) ** 0.5 + _EPS
-            keys = ((1 - rate * _DECAY) * keys).addcdiv(first, size, value=-rate / (1 - _BETAS[0] ** step))
-        return keys
+            return [(self.beta * affinity * (wrong @ targets.mT)).mT @ support]
+
+        return adamw([support], gradients, cosine_schedule(self.lr, self.steps), eps=1e-4)[0]

@@ -1,0 +1,123 @@
+"""Few shots beside class texts, further methods: each against its authors' code, restated for one episode."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tlzoo.methods.oneshot import APE, CLIPAdapter, ZLaP
+
+WAY, SHOT, NEW, D, QUERIES = 3, 4, 1, 8, 9
+LABELS = torch.arange(WAY).repeat(SHOT)
+
+
+def unit(*shape, seed):
+    values = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+    return F.normalize(values + 0.5, dim=-1)
+
+
+SUPPORT, QUERY, TEXTS = unit(WAY * SHOT, D, seed=0), unit(QUERIES, D, seed=1), unit(WAY + NEW, D, seed=2)
+
+
+def answers(method):
+    """The logits of the episode, which is one of two; the inputs are not of length 1."""
+    pair = [torch.stack([part, part.flip(0)]) for part in (3 * SUPPORT, 0.5 * QUERY, 2 * TEXTS)]
+    labels = torch.stack([LABELS, LABELS])
+    together = method(pair[0], labels, pair[1], pair[2], way=WAY)[0]
+    alone = method(SUPPORT, LABELS, QUERY, TEXTS, way=WAY)
+    torch.testing.assert_close(together, alone, atol=1e-8, rtol=1e-8)
+    return alone
+
+
+@pytest.mark.verdict(
+    "oneshot/clip_adapter", against="the authors' network, trained by torch's Adam and autograd", within=1e-9
+)
+@pytest.mark.parametrize("steps", [0, 6])
+def test_clip_adapter(equal, steps):
+    method = CLIPAdapter(scale=20.0, ratio=0.3, steps=steps, lr=0.01)
+    down, up = (nn.Linear(*shape, bias=False).double() for shape in ((D, D // 4), (D // 4, D)))
+    generator = method.random.constant()
+    for layer in (down, up):  # kaiming_uniform_ with a = sqrt(5), torch's start of linear layers
+        start = layer.weight.detach().T.contiguous()
+        nn.init.uniform_(start, -1, 1, generator=generator)
+        layer.weight.data = start.T / layer.in_features**0.5
+    adapter = nn.Sequential(down, nn.ReLU(), up, nn.ReLU())
+    optimizer = torch.optim.Adam(adapter.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
+
+    def scores(features, texts):
+        adapted = 0.3 * adapter(features) + (1 - 0.3) * features
+        return 20 * (adapted / adapted.norm(dim=-1, keepdim=True)) @ texts.T
+
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(scores(SUPPORT, TEXTS[:WAY]), LABELS).backward()
+        optimizer.step()
+        schedule.step()
+    equal(answers(method), scores(QUERY, TEXTS).detach())
+
+
+def test_clip_adapter_starts_like_linear_layers():
+    down, up = CLIPAdapter()._start(torch.zeros(1, 64))
+    for weight, inputs in ((down, 64), (up, 16)):
+        bound = inputs**-0.5
+        assert float(weight.abs().max()) <= bound
+        assert float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+def chosen(support, labels, texts, count, omega):
+    """cal_criterion of the authors' utils.py, pair by pair."""
+    total, pairs = torch.zeros(D).double(), 0
+    feats = [torch.cat([texts[c][None], support[labels == c]]) for c in range(WAY)]
+    for i in range(WAY):
+        for j in range(WAY):
+            for one in feats[i] if i != j else []:
+                for other in feats[j]:
+                    total += one * other
+                    pairs += 1
+    criterion = -omega * total / pairs + (1 - omega) * texts.T.var(dim=1)
+    return criterion.topk(count).indices
+
+
+@pytest.mark.verdict("oneshot/ape", against="the authors' code, restated", within=1e-9)
+@pytest.mark.parametrize("omega", [0.7, 0.2])
+def test_ape(equal, omega):
+    texts, values = TEXTS[:WAY], F.one_hot(LABELS).double()
+    places = chosen(SUPPORT, LABELS, texts, 5, omega)
+    clip_weights, keys, features = (part[:, places] for part in (texts, SUPPORT, QUERY))
+    clip_weights, keys, features = (part / part.norm(dim=1, keepdim=True) for part in (clip_weights, keys, features))
+    key_logits = (keys @ clip_weights.T).softmax(1)
+    cache_div = torch.sum(values * torch.log2((values + 1e-6) / (key_logits + 1e-6)), dim=1)[:, None]
+    soft = values * (cache_div * 0.4).exp()
+    expected = 100.0 * QUERY @ TEXTS.T
+    expected[:, :WAY] += 2 * ((-1) * (3 - 3 * features @ keys.T)).exp() @ soft
+    equal(answers(APE(channels=5 / D, similarity_weight=omega, alpha=2.0, beta=3.0, gamma=0.4)), expected)
+
+
+def test_ape_chooses_the_channels_of_an_unbalanced_support():
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    support = unit(6, D, seed=4)
+    method = APE(channels=3 / D)
+    targets = F.one_hot(labels).double()
+    found = method.chosen(support[None], targets[None], TEXTS[None, :WAY])[0]
+    assert set(found.tolist()) == set(chosen(support, labels, TEXTS[:WAY], 3, 0.7).tolist())
+
+
+@pytest.mark.verdict("oneshot/zlap", against="the authors' graph, edge by edge, and its inverse", within=1e-9)
+@pytest.mark.parametrize(("k", "queries"), [(3, 9), (5, 2)])
+def test_zlap(equal, k, queries):
+    query, classes = unit(queries, D, seed=6) - 0.2, WAY + NEW
+    query = query / query.norm(dim=1, keepdim=True)
+    w = torch.zeros(classes + queries, classes + queries).double()
+    for row, item in enumerate(query):
+        for column in (query @ item).topk(min(k, queries)).indices.tolist():
+            w[classes + row, classes + column] = max(float(query[column] @ item), 0.0)
+        for column in (TEXTS @ item).topk(min(k, classes)).indices.tolist():
+            w[classes + row, column] = max(float(TEXTS[column] @ item), 0.0) ** 5
+    w = w + w.T
+    w = w - w.diag().diag()
+    sums = w.sum(1)
+    sums[sums == 0] = 1
+    normalized = torch.diag(sums**-0.5) @ w @ torch.diag(sums**-0.5)
+    inverse = torch.linalg.inv(torch.eye(len(w)).double() - 0.3 * normalized)
+    equal(ZLaP(neighbors=k)(SUPPORT, LABELS, query, TEXTS, way=WAY), inverse[classes:, :classes])
