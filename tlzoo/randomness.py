@@ -67,6 +67,8 @@ class Stream(IntEnum):
     """Indices by which methods know target training examples; no key."""
     AUGMENTATION = 20
     """Changes of the training pictures of a step; key: (step, side)."""
+    DESCRIPTIONS = 21
+    """Random descriptions of classes; no key."""
 
 
 _SEEDS = 2**64

@@ -10,6 +10,7 @@ from torch import nn
 from tlzoo.backbones import create_backbone
 from tlzoo.lit import ZeroShot, ZeroShotData
 from tlzoo.lit.frozen_features import encode_prompts, mean_direction
+from tlzoo.lit.random_templates import random_templates
 
 SHAPE = {"num_embedding": 8, "backbone_settings": {"num_features": 8}}
 FAST = {"name": "adam", "lr": 0.02, "weight_decay": 0.0}
@@ -91,6 +92,46 @@ def test_one_prompt_is_taken_as_it_is(zeroshot_task, letters):
     np.testing.assert_array_equal(mean_direction([data.embeddings]), data.embeddings)
 
 
+def test_random_descriptions_are_the_same_for_all_classes(zeroshot_task, letters):
+    task = replace(zeroshot_task, embeddings=None)
+    made = [
+        ZeroShotData(task, descriptions=letters, templates=["a {}."], random_descriptions=2, seed=seed).prompts
+        for seed in (0, 0, 1)
+    ]
+    assert list(made[0]) == list(made[1]) != list(made[2])
+    assert len(made[0]) == 4
+    for prompt, embeddings in made[0].items():
+        before, after = prompt.split("{description}")
+        assert (before, after[:8], after[-1]) == ("a ", ", which ", ".")
+        expected = [[float((before + text + after).count(letter)) for letter in "abcd"] for text in task.descriptions]
+        assert embeddings.tolist() == expected
+
+
+def test_random_descriptions_look_like_class_names():
+    names = ["red kite {x}", "tawny owl", "golden eagle owl"]
+    templates = random_templates(names, 50, seed=0, templates=["a {}.", "{}"])
+    assert len(templates) == 200
+    assert all(template.count("{}") == 1 for template in templates)
+    said = [template.partition("{}, which ")[2] for template in templates[100:]]
+    words, groups = said[::2], said[1::2]
+    known = {word[:4] for name in ("red kite x", *names[1:]) for word in name.split()}
+    for some in words:
+        each = some.split()[1:]
+        assert len(each) == 3
+        assert set(each) <= known
+    assert all([len(group) for group in some.split(" ", 1)[1].split(", ")] == [2, 2, 2] for some in groups)
+
+
+def test_random_descriptions_of_given_embeddings_are_refused(zeroshot_task):
+    with pytest.raises(ValueError, match="has embeddings of its own, so random_descriptions have no effect"):
+        ZeroShotData(zeroshot_task, random_descriptions=1)
+
+
+def test_random_descriptions_need_words():
+    with pytest.raises(ValueError, match="2 class names without a word"):
+        random_templates(["", " "], 1, seed=0)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -98,6 +139,7 @@ def test_one_prompt_is_taken_as_it_is(zeroshot_task, letters):
         ({"templates": ["{} and {}"]}, "template '{} and {}': expected one {}"),
         ({"templates": []}, "0 templates and 1 wordings"),
         ({"wordings": ["keywords"]}, "unknown wording 'keywords'"),
+        ({"random_descriptions": -1}, "random_descriptions -1; expected"),
     ],
 )
 def test_bad_prompts(zeroshot_task, letters, settings, message):

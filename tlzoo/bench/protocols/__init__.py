@@ -32,7 +32,10 @@ _OF_METHODS = {
 }
 """Base class of a method -> the protocol that replaces the usual one of domain or episode cells."""
 
-_INPUTS = ("descriptions", "templates", "wordings", "backbone_settings", "training", "texts", "join")
+_INPUTS = (
+    *("descriptions", "templates", "wordings", "random_descriptions"),
+    *("backbone_settings", "training", "texts", "join"),
+)
 
 
 def allowed(kind: str) -> dict[str, tuple[str, ...]]:

@@ -54,7 +54,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "zeroshot": {
-        "module": ("descriptions", "templates", "wordings", "backbone_settings", *_OPTIMIZER),
+        "module": ("descriptions", "templates", "wordings", "random_descriptions", "backbone_settings", *_OPTIMIZER),
         "budget": _TRAINING,
     },
     "finetuning": {

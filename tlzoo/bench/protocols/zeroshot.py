@@ -138,6 +138,7 @@ def _described(cell: Cell, task: ZeroShotTask, *, features: Backbone | str | Non
         descriptions=cell.module.get("descriptions", "sentence:minilm"),
         templates=cell.module.get("templates", ("{}",)),
         wordings=cell.module.get("wordings", ("description",)),
+        random_descriptions=int(cell.module.get("random_descriptions", 0)),
         **_batches(cell),
     )
 

@@ -15,9 +15,11 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import ZeroShotTask, ZeroShotTrainingData
 from tlzoo.errors import InputError
+from tlzoo.functional.checks import check_counts
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import encode_prompts, mean_direction
+from tlzoo.lit.random_templates import random_templates
 from tlzoo.types import Backbone, Examples, Sees
 
 __all__ = ["ZeroShotData"]
@@ -33,6 +35,8 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         templates: prompts, each with one ``{}`` for a text of the class; the embedding of a class is the mean direction
             over all prompts.
         wordings: which texts to insert, see :meth:`~tlzoo.data.tasks.ZeroShotTask.texts`.
+        random_descriptions: pairs of random words and characters that follow the class in each template, see
+            :func:`~tlzoo.lit.random_templates.random_templates`; 0 for none.
         batch_size: examples per step.
         seed: see :class:`TaskData`.
         steps_per_epoch: see :class:`TaskData`.
@@ -50,6 +54,7 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         descriptions: str | Backbone = "sentence:minilm",
         templates: Sequence[str] = ("{}",),
         wordings: Sequence[str] = ("description",),
+        random_descriptions: int = 0,
         batch_size: int = 256,
         seed: int = 0,
         steps_per_epoch: int | None = None,
@@ -60,6 +65,12 @@ class ZeroShotData(TaskData[ZeroShotTask]):
         )
         self.wordings = tuple(wordings)
         self.prompts: dict[str, NDArray[np.float32]] = {}
+        check_counts(low=0, random_descriptions=random_descriptions)
+        if random_descriptions and self.task.embeddings is not None:
+            raise InputError(f"{self.task.name} has embeddings of its own, so random_descriptions have no effect")
+        if random_descriptions:
+            names = self.task.class_names
+            templates = random_templates(names, random_descriptions, seed=seed, templates=templates)
         if self.task.embeddings is None:
             self.prompts = encode_prompts(self.task, descriptions, templates=templates, wordings=wordings)
             self.task = replace(self.task, embeddings=mean_direction(list(self.prompts.values())))
