@@ -82,6 +82,7 @@ PANELS = (
         suite="emoji-zeroshot",
         baselines=("ridge",),
         rows=("ConSE", "DeViSE", "ALE", "ESZSL"),
+        group="Zero-shot learning, 200 unseen emoji",
     ),
 )
 
