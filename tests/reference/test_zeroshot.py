@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.metrics.pairwise import cosine_similarity
 from torch.nn import functional as F
 
 from tlzoo.methods.zeroshot import ESZSL, Cosine, Ridge
@@ -75,6 +76,13 @@ def test_a_small_penalty_recovers_a_linear_map():
 def test_binding_before_the_fit(method):
     with pytest.raises(RuntimeError, match="weight is not known yet; call fit first"):
         method.bind(torch.ones(3, 4), seen=torch.zeros(3).bool())
+
+
+@pytest.mark.verdict("zeroshot/cosine", against="scikit-learn", within=1e-12)
+def test_cosine_equals_scikit_learn(data, equal):
+    features, embeddings = data[0][:, :4], data[2]
+    score = Cosine().bind(embeddings, seen=torch.zeros(5).bool())
+    equal(score(features), cosine_similarity(features.numpy(), embeddings.numpy()))
 
 
 def test_cosine_of_other_spaces():

@@ -1,5 +1,6 @@
 """Directions of the weightings of gradients: golden values, and invariants on hard Jacobians."""
 
+import itertools
 import math
 
 import pytest
@@ -205,6 +206,27 @@ def test_projections_let_no_task_lose(cls, jacobian):
     d = direction(cls(len(jacobian), regularization=0.0), jacobian)
     lengths = jacobian.norm(dim=1)
     assert bool((jacobian @ d >= -1e-6 * lengths * float(lengths.max())).all())
+
+
+def projected(jacobian):
+    """The mean gradient projected onto the dual cone, by the set of active tasks that meets the KKT conditions."""
+    mean = jacobian.mean(dim=0)
+    for size in range(len(jacobian) + 1):
+        for active in itertools.combinations(range(len(jacobian)), size):
+            rows = jacobian[list(active)]
+            multipliers = torch.linalg.solve(rows @ rows.T, -rows @ mean)
+            found = mean + multipliers @ rows
+            if bool((multipliers >= 0).all()) and bool((jacobian @ found >= -1e-12).all()):
+                return found
+    raise AssertionError("no set of tasks meets the conditions")
+
+
+@pytest.mark.verdict("multitask/dual_proj", against="the set of tasks that meets the KKT conditions", within=1e-9)
+@pytest.mark.parametrize("seed", range(5))
+def test_dual_proj_is_the_nearest_direction_without_conflict(equal, seed):
+    random = torch.randn(4, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    for jacobian in (J1, J2, random - 0.5 * random.mean(dim=0)):
+        equal(direction(DualProj(len(jacobian), regularization=0.0), jacobian), projected(jacobian))
 
 
 def test_projections_leave_gradients_without_conflict():

@@ -23,7 +23,8 @@ def make(**settings):
     return FeatureGeneration(D, A, **{"hidden": 16, "latent": 3} | settings).double()
 
 
-def test_the_loss_against_a_loop(data):
+@pytest.mark.verdict("zeroshot/feature_generation", against="the loss, item by item, with torch's KL", within=1e-9)
+def test_the_loss_against_a_loop(data, equal):
     features, labels, embeddings = data
     method = make()
     noise = torch.randn(40, 3, generator=copy.deepcopy(method.random).next(), dtype=torch.float64)
@@ -35,7 +36,7 @@ def test_the_loss_against_a_loop(data):
         posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
         rebuilt = method.decoder(torch.cat([posterior.mean + posterior.stddev * noise[i], a]))
         total += torch.distributions.kl_divergence(posterior, prior).sum() + 0.5 * (x - rebuilt).square().sum()
-    assert method.loss(*data)["loss"].item() == pytest.approx(total.item() / 40, abs=1e-9)
+    equal(method.loss(*data)["loss"].item(), total.item() / 40)
 
 
 def test_noise_changes_with_the_steps_and_goes_on_from_a_checkpoint(data):
@@ -48,7 +49,10 @@ def test_noise_changes_with_the_steps_and_goes_on_from_a_checkpoint(data):
     assert resumed.loss(*data)["loss"].item() == second
 
 
-def test_scores_are_those_of_normal_classes_with_one_covariance(data):
+@pytest.mark.verdict(
+    "zeroshot/feature_generation", against="torch's normal distributions of generated features", within=1e-9
+)
+def test_scores_are_those_of_normal_classes_with_one_covariance(data, equal):
     features, _, embeddings = data
     method = make(generated=12, shrinkage=0.3)
     score = method.bind(embeddings, seen=torch.ones(C).bool())
@@ -64,9 +68,7 @@ def test_scores_are_those_of_normal_classes_with_one_covariance(data):
     log_densities = torch.stack(
         [torch.distributions.MultivariateNormal(mean, covariance).log_prob(x) for mean in means], dim=1
     )
-    torch.testing.assert_close(
-        score(features).log_softmax(dim=1), log_densities.log_softmax(dim=1), atol=1e-8, rtol=1e-8
-    )
+    equal(score(features).log_softmax(dim=1), log_densities.log_softmax(dim=1))
 
 
 def test_binding_is_repeatable_and_independent_of_company(data):
