@@ -120,6 +120,12 @@ LITERATURE = {
         source="https://github.com/brendenlake/omniglot, `python/`",
         protocol="20-way one-shot within an alphabet, mean error of the 20 runs",
     ),
+    "omniglot-vinyals": _Entry(
+        data="Omniglot: 1,623 characters of 50 alphabets, 20 drawings each, in four rotations",
+        layout="`images_background/ALPHABET/CHARACTER/*.png`, `images_evaluation`; also in torchvision's `omniglot-py`",
+        source="https://github.com/brendenlake/omniglot, `python/`; or `torchvision.datasets`, with `download=True`",
+        protocol="4,112 classes to train on, 688 to validate and 1,692 to test; 1,000 episodes with 15 queries a class",
+    ),
     "mini-imagenet": _few_shot(
         "mini-imagenet", "`train.csv`, `val.csv`, `test.csv` and `images`; or `train/CLASS/*.jpg`, `val`, `test`"
     ),

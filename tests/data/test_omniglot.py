@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+import tlzoo
 from tlzoo import load_task
-from tlzoo.data.datasets.omniglot import SIZE
+from tlzoo.bench.suite_reader import find_suite
+from tlzoo.data.datasets.omniglot import _VINYALS_TEST, _VINYALS_VALIDATION, SIZE
 
 CHARACTERS = 6
 DRAWERS = 7
@@ -101,6 +104,57 @@ def test_the_runs_are_part_of_the_identity(root):
     assert load_task("omniglot-oneshot", root=root).checksum != before
 
 
+@pytest.fixture
+def whole(tmp_path, monkeypatch):
+    """The alphabets of the published lists, with a character of three drawings each; of Gurmukhi, five."""
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    alphabets = sorted({"Greek", "Latin", "Gurmukhi"} | _VINYALS_VALIDATION | _VINYALS_TEST)
+    for place, alphabet in enumerate(alphabets):
+        folder = tmp_path / ("images_background" if place % 2 else "images_evaluation") / alphabet
+        for character in range(41, 46) if alphabet == "Gurmukhi" else [1]:
+            for drawer in range(3):
+                draw(folder / f"character{character:02}" / f"{drawer}.png", place % 12, noise=drawer)
+    return tmp_path
+
+
+def test_vinyals_split_in_four_rotations(whole):
+    task = load_task("omniglot-vinyals", root=whole)
+    # Greek, Latin and the first character of Gurmukhi; five alphabets; twelve and four characters of Gurmukhi
+    assert [len(part) for part in task.sets().values()] == [3 * 4 * 3, 5 * 4 * 3, 16 * 4 * 3]
+    base, validation, novel = ({task.class_names[label] for label in part.labels} for part in task.sets().values())
+    assert base == {
+        f"{character}/rot{degrees:03}"
+        for character in ("Greek/character01", "Latin/character01", "Gurmukhi/character41")
+        for degrees in (0, 90, 180, 270)
+    }
+    assert "Hebrew/character01/rot090" in validation
+    assert {f"Gurmukhi/character{number}/rot270" for number in range(42, 46)} < novel
+    pictures = {
+        task.class_names[label]: task.base.inputs[np.array([at])][0] for at, label in enumerate(task.base.labels)
+    }
+    for turns in range(4):
+        turned = pictures[f"Greek/character01/rot{90 * turns:03}"]
+        np.testing.assert_array_equal(turned, np.rot90(pictures["Greek/character01/rot000"], turns))
+    next(whole.glob("*/Tengwar")).rename(whole / "gone")
+    with pytest.raises(ValueError, match=r"has no Tengwar in images_background or images_evaluation; .*brendenlake"):
+        load_task("omniglot-vinyals", root=whole)
+
+
+def test_the_suite_of_the_vinyals_split_runs_in_small(whole):
+    suite = yaml.safe_load(find_suite("omniglot-vinyals").read_text(encoding="utf-8"))
+    assert all(group["module"]["train_shot"] == group["budget"]["shot"] for group in suite["groups"])
+    suite["groups"], suite["seeds"] = suite["groups"][:1], 1
+    (group,) = suite["groups"]
+    del group["methods"][1:]
+    group["budget"] |= {"way": 4, "query": 1, "episodes": 4, "backbone_steps": 2}
+    group["module"] |= {"train_way": 6, "train_query": 1}
+    group["module"]["backbone_settings"] |= {"width": 4}
+    run = tlzoo.run_suite(suite, store=whole / "store", root=whole, executor="in_process", progress=False)
+    assert not run.failures(), run.failures()[0].traceback
+    assert len(run.to_dataframe()) == 1
+    assert "Snell et al., NeurIPS 2017" in run.render("markdown")
+
+
 @pytest.mark.parametrize(
     ("task", "spoil", "message"),
     [
@@ -146,7 +200,7 @@ def test_an_empty_folder_is_an_error(root):
         load_task("omniglot", root=root)
 
 
-@pytest.mark.parametrize("task", ["omniglot", "omniglot-oneshot"])
+@pytest.mark.parametrize("task", ["omniglot", "omniglot-vinyals", "omniglot-oneshot"])
 def test_root_is_asked_for(task):
     with pytest.raises(ValueError, match=rf"{task} is read from disk; give root \(--root\), the folder that holds"):
         load_task(task)

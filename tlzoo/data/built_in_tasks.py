@@ -137,6 +137,7 @@ def _multitask_entries() -> Iterator[tuple[str, Entry]]:
 def _episode_entries() -> Iterator[tuple[str, Entry]]:
     omniglot = {
         "omniglot": "images_background/ and images_evaluation/",
+        "omniglot_vinyals": "images_background/ and images_evaluation/",
         "omniglot_oneshot": "images_background/ and run01/",
     }
     for module, function in (
@@ -147,6 +148,7 @@ def _episode_entries() -> Iterator[tuple[str, Entry]]:
         ("text_episodes", "newsgroups_fewshot"),
         ("text_episodes", "reuters_r8_fewshot"),
         ("omniglot", "omniglot"),
+        ("omniglot", "omniglot_vinyals"),
         ("omniglot", "omniglot_oneshot"),
     ):
         entry = Entry(kind="episode", module=module, function=function, folder_contents=omniglot.get(function, ""))

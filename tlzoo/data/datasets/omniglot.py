@@ -20,7 +20,7 @@ from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
 
-__all__ = ["SIZE", "omniglot", "omniglot_oneshot", "read_alphabets"]
+__all__ = ["SIZE", "omniglot", "omniglot_oneshot", "omniglot_vinyals", "read_alphabets"]
 
 SIZE = 28
 """Height and width of the images, which have 105 on disk."""
@@ -28,6 +28,17 @@ SIZE = 28
 _BACKGROUND, _EVALUATION, _LABELS = "images_background", "images_evaluation", "class_labels.txt"
 _BASE_SHARE = 0.8
 _QUERY = 5
+_VINYALS_QUERY = 15
+
+_VINYALS_VALIDATION = frozenset({"Armenian", "Bengali", "Early_Aramaic", "Hebrew", "Mkhedruli_(Georgian)"})
+_VINYALS_TEST = frozenset(
+    {
+        *("Kannada", "Keble", "Malayalam", "Manipuri", "Mongolian", "Old_Church_Slavonic_(Cyrillic)", "Oriya"),
+        *("Sylheti", "Syriac_(Serto)", "Tengwar", "Tibetan", "ULOG"),
+    }
+)
+_VINYALS_DIVIDED = frozenset(f"Gurmukhi/character{number}" for number in range(42, 46))
+"""The last four characters of Gurmukhi are in the test, so that it has 423."""
 
 Runs = list[tuple[list[Path], list[Path], list[int]]]
 
@@ -42,6 +53,44 @@ def omniglot(name: str, *, root: Path) -> EpisodeTask:
     novel, novel_names = read_alphabets(_folder(root, _EVALUATION), first=len(names))
     return EpisodeTask(
         name=name, class_names=(*names, *novel_names), base=base, validation=validation, novel=novel, query=_QUERY
+    )
+
+
+def omniglot_vinyals(name: str, *, root: Path) -> EpisodeTask:
+    """Build ``omniglot-vinyals``: 1,028 characters to train on, 172 to validate, 423 to test, each in four rotations.
+
+    A character turned by 90, 180 or 270 degrees is a class of its own, in all three parts. The test is that of Vinyals
+    et al., NeurIPS 2016 (https://arxiv.org/abs/1606.04080), by whole alphabets but for four characters of Gurmukhi, as
+    the lists in https://github.com/jakesnell/prototypical-networks, data/omniglot/splits/vinyals, have it; there, too,
+    five of the alphabets of the 1,200 other characters validate.
+
+    Raises:
+        ValueError: a folder is missing or empty, an alphabet of the lists is missing, or an image cannot be read.
+    """
+    first, names = read_alphabets(_folder(root, _BACKGROUND))
+    second, others = read_alphabets(_folder(root, _EVALUATION), first=len(names))
+    upright = (*names, *others)
+    alphabets = {each.partition("/")[0] for each in upright}
+    if missing := sorted((_VINYALS_VALIDATION | _VINYALS_TEST) - alphabets) or sorted(_VINYALS_DIVIDED - {*upright}):
+        raise InputError(
+            f"{root} has no {missing[0]} in {_BACKGROUND} or {_EVALUATION}; the whole of both is to be had from "
+            "https://github.com/brendenlake/omniglot, python/, or by torchvision.datasets.Omniglot(root, download=True)"
+        )
+    validates, tests = (
+        np.array([label for label, each in enumerate(upright) if each.partition("/")[0] in alphabet or each in single])
+        for alphabet, single in ((_VINYALS_VALIDATION, frozenset()), (_VINYALS_TEST, _VINYALS_DIVIDED))
+    )
+    whole = _rotated([first, second], len(upright))
+    assert whole.labels is not None
+    characters = whole.labels % len(upright)
+    validation, novel = np.isin(characters, validates), np.isin(characters, tests)
+    return EpisodeTask(
+        name=name,
+        class_names=tuple(f"{each}/rot{90 * turns:03}" for turns in range(4) for each in upright),
+        base=whole.subset(~(validation | novel)),
+        validation=whole.subset(validation),
+        novel=whole.subset(novel),
+        query=_VINYALS_QUERY,
     )
 
 
@@ -98,6 +147,21 @@ def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[s
     alphabets = np.repeat([character.parent.name for character in characters], counts)
     names = tuple(f"{character.parent.name}/{character.name}" for character in characters)
     return _examples([file for members in files for file in members], labels, alphabets), names
+
+
+def _rotated(parts: Sequence[ExampleSet], classes: int) -> ExampleSet:
+    """Return all images in four rotations, counterclockwise; each adds ``classes`` to the labels."""
+    pictures = np.concatenate([part.inputs[np.arange(len(part))] for part in parts])
+    labels = np.concatenate([part.labels for part in parts if part.labels is not None])
+    alphabets = np.concatenate([part.attributes["alphabet"] for part in parts])
+    turned = np.concatenate([np.rot90(pictures, turns, axes=(1, 2)) for turns in range(4)])
+    return ExampleSet(
+        inputs=turned,
+        modality="image",
+        labels=np.concatenate([labels + turns * classes for turns in range(4)]),
+        attributes={"alphabet": np.tile(alphabets, 4)},
+        checksum=content_hash(*(part.checksum for part in parts), "four rotations"),
+    )
 
 
 def _background(root: Path) -> tuple[ExampleSet, ExampleSet, tuple[str, ...]]:
