@@ -84,6 +84,20 @@ LITERATURE = {
         source="http://www-scf.usc.edu/~boqinggo/domainadaptation.html, or a copy",
         protocol="two published ones, see [its page](results/office-caltech10.md)",
     ),
+    "office-caltech10-decaf": _Entry(
+        data="Office-Caltech10: 2,533 pictures as 4,096 features of DeCAF's sixth layer, 10 classes, 4 domains",
+        layout="`amazon_decaf.mat`, `caltech_decaf.mat`, `dslr_decaf.mat`, `webcam_decaf.mat`",
+        source="https://github.com/jindongwang/transferlearning, `data/dataset.md`",
+        protocol="the published one of nearest neighbors on whole domains, and an inductive one",
+    ),
+    "amazon-reviews": _Entry(
+        data="Amazon's reviews of books, dvd, electronics and kitchen: 8,000 labelled and 19,677 others",
+        layout="`processed_acl/DOMAIN/negative.review`, `positive.review`, `unlabeled.review`; or "
+        "`DOMAIN_train.svmlight`, `DOMAIN_test.svmlight`; or `amazon.mat` (`amazon.npz`) of mSDA; or `DOMAIN_400.mat`",
+        source="https://www.cs.jhu.edu/~mdredze/datasets/sentiment; or "
+        "https://github.com/GRAAL-Research/domain_adversarial_neural_network, `data`",
+        protocol="2,000 reviews of each domain to train on, tested on all others of the target",
+    ),
     "mnist-usps": _Entry(
         data="MNIST: 60,000 + 10,000 digits; USPS: 7,291 + 2,007",
         layout="torchvision's files: `MNIST/raw/*-ubyte` (or `.gz`), `usps.bz2` and `usps.t.bz2` (or `usps.h5`)",
@@ -96,11 +110,23 @@ LITERATURE = {
         source=_TORCHVISION,
         protocol="as mnist-usps, but 3,500 digits of MNIST to train on and 1,500 to test",
     ),
+    "adatime": _Entry(
+        data="UCIHAR, WISDM, HHAR, Sleep-EDF (SSC) and FD (MFD), preprocessed: windows of 128 to 5,120 time steps",
+        layout="`HAR/train_2.pt`, `HAR/test_2.pt` and so on; `WISDM`, `HHAR`, `EEG`, `FD`",
+        source="https://researchdata.ntu.edu.sg, by the links in https://github.com/emadeldeen24/AdaTime",
+        protocol="training parts of two domains to train on, tested on the target's test part; macro-F1",
+    ),
     "cifar10-c": _Entry(
         data="CIFAR-10-C: 15 corruptions of 10,000 pictures at severity 5, and CIFAR-10",
         layout="`CIFAR-10-C/CORRUPTION.npy`, `CIFAR-10-C/labels.npy`, `cifar-10-batches-py`",
         source="https://zenodo.org/records/2535967; " + _TORCHVISION,
         protocol="one pass over the stream in batches of 200, answered on the way",
+    ),
+    "cifar100-c": _Entry(
+        data="CIFAR-100-C: 15 corruptions of 10,000 pictures at severity 5, and CIFAR-100",
+        layout="`CIFAR-100-C/CORRUPTION.npy`, `CIFAR-100-C/labels.npy`, `cifar-100-python`",
+        source="https://zenodo.org/records/3555552; " + _TORCHVISION,
+        protocol="AugMix's ResNeXt-29 as it comes; one pass over the stream in batches of 200",
     ),
     "imagenet-c": _Entry(
         data="ImageNet-C: 15 corruptions of 5,000 pictures at severity 5, and ImageNet's 50,000 validation pictures",

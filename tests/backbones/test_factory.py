@@ -17,6 +17,8 @@ LIGHT = {
     "resnet12": {"widths": (4, 6, 8, 10)},
     "temporal": {"in_channels": 3},
     "wide_resnet": {"depth": 10, "width": 1},
+    "resnet26_gn": {},
+    "resnext29": {"groups": 1, "group_width": 4},
 }
 
 

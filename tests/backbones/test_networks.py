@@ -17,6 +17,8 @@ CASES = {
     "conv4-84": ("conv4", {"in_channels": 3, "image_size": 84, "width": 8}, "color", (8, 5, 5)),
     "resnet12": ("resnet12", {"widths": (4, 6, 8, 10), "image_size": 40}, "color", (10, 2, 2)),
     "wide_resnet": ("wide_resnet", {"depth": 10, "width": 1}, "color", (64, 8, 8)),
+    "resnext29": ("resnext29", {"groups": 1, "group_width": 4}, "color", (1024, 8, 8)),
+    "resnet26_gn": ("resnet26_gn", {}, "color", (64, 8, 8)),
     "mlp": ("mlp", {"num_inputs": 5, "hidden": (6, 4), "dropout": 0.3}, "features", None),
     "identity": ("identity", {"num_features": 5}, "features", None),
     "pixels": ("pixels", {"image_size": 6}, "gray", None),
@@ -158,6 +160,12 @@ def test_wide_resnet_28_10_has_its_size():
     assert sum(p.numel() for p in backbone.parameters()) + classifier == 36_479_194
     with pytest.raises(ValueError, match="depth is 12; expected 6 n"):
         create_backbone("wide_resnet", depth=12)
+
+
+def test_resnext29_has_its_size():
+    """6.9 million weights, as RobustBench counts them for CIFAR-100, classifier included."""
+    parameters = create_backbone("resnext29").parameters()
+    assert sum(p.numel() for p in parameters) + 1025 * 100 == 6_900_132
 
 
 def test_resnet12_has_twelve_layers_and_640_features():

@@ -23,6 +23,16 @@ def test_resize_equals_pillow(interpolation, height, width, size):
     assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), np.stack(expected))
 
 
+def test_height_and_width_may_differ():
+    images = noise(50, 131)
+    made = ImagePreprocess(3, (32, 48), 0.0, 1 / 255)(images)
+    expected = [np.asarray(Image.fromarray(image).resize((48, 32), Image.BICUBIC)) for image in images]
+    np.testing.assert_array_equal(made.permute(0, 2, 3, 1).numpy(), np.stack(expected))
+    assert ImagePreprocess(3, (32, 48)).identity == "image: 3 channels, 32x48 bicubic, mean 0.5, std 0.5"
+    with pytest.raises(ValueError, match=r"image_size is \[32\]; expected one number, or height and width"):
+        create_backbone("timm:test_resnet", pretrained=False, image_size=[32])
+
+
 def test_unknown_interpolation():
     with pytest.raises(ValueError, match="did you mean 'bicubic'"):
         resize(torch.zeros(1, 3, 4, 4), 8, "bicubical")

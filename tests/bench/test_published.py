@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -24,8 +25,9 @@ def test_every_file_fits_its_suite(file):
     found = published(file.stem)
     assert found
     for each in found:
-        assert len(each.values) == len(groups[each.group].tasks)
-        assert all(0 < value <= 1 for value in each.values)
+        values = each.values or (each.mean,)
+        assert len(values) == (len(groups[each.group].tasks) if each.values else 1)
+        assert all(0 < value <= 1 for value in values)
         assert each.read_in.startswith("https://")
     assert yaml.safe_load(file.read_text())["suite"] == file.stem
 
@@ -45,6 +47,12 @@ def test_values_stand_at_their_tasks():
     found = next(each for each in published(OFFICE) if each.label == "JDA")
     assert found.of(names.index("office_caltech10:dslr->webcam:literature")) == pytest.approx(0.8949)
     assert found.of(names.index("office_caltech10:Caltech10->amazon:literature")) == pytest.approx(0.4478)
+
+
+def test_where_only_the_mean_is_known_single_tasks_have_no_value():
+    (found,) = [each for each in published("office31") if each.label == "OVANet"]
+    assert found.of(None) == pytest.approx(0.865)
+    assert np.isnan(found.of(0))
 
 
 def test_other_suites_have_none():

@@ -11,6 +11,9 @@ import yaml
 from PIL import Image
 
 import tlzoo
+from tlzoo.backbones.resnet26_gn import _LAYERS, _renamed
+from tlzoo.bench.cell import Cell
+from tlzoo.bench.protocols.networks import load_pretrained_head
 from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import load_task
 from tlzoo.data.corruptions import CORRUPTIONS
@@ -147,3 +150,36 @@ def test_the_source_model_may_be_the_network_as_it_comes(imagenet):
     assert "the classifier of timm:test_resnet is 2 x 96 (classes x features), and that of the cell 2 x 4" in (
         failure.traceback
     )
+
+
+def test_a_published_source_model_answers_as_it_comes(cifar, monkeypatch):
+    """The suite's last group: its network with its classifier lies in the working directory."""
+    monkeypatch.chdir(cifar)
+    suite = yaml.safe_load(find_suite("cifar10-c").read_text(encoding="utf-8"))
+    suite["groups"], suite["seeds"] = suite["groups"][-1:], 1
+    (group,) = suite["groups"]
+    group["methods"], group["budget"]["steps"] = ["source_only", "target_only"], 1
+    (name,), settings = group["backbones"], group["module"]["backbone_settings"]
+    torch.manual_seed(0)
+    network, head = tlzoo.create_backbone(name), torch.nn.Linear(64, 10)
+    layers = ["conv1", "bn", *(f"layer{n}.{b}.{each}" for n in (1, 2, 3) for b in range(4) for each in _LAYERS)]
+    leaves = [f"{layer}.{leaf}" for layer in layers for leaf in ("weight", "bias")]
+    ours = network.state_dict()
+    state = {leaf: ours[_renamed(leaf)] for leaf in leaves if _renamed(leaf) in ours}
+    state |= {f"fc.{key}": value for key, value in head.state_dict().items()}
+    torch.save({"net": state}, settings["checkpoint_path"])
+    run = tlzoo.run_suite(suite, store="store", root=cifar, executor="in_process", progress=False)
+    assert not run.failures(), run.failures()[0].traceback
+    task = load_task(group["tasks"][0], root=cifar)
+    with torch.no_grad():
+        pictures = network.eval().preprocess(task.target_test.whole().inputs.numpy())
+        answers = head(network(pictures)).argmax(dim=1).numpy()
+    frame = run.to_dataframe().set_index("label")
+    assert frame.loc["source only", "test/accuracy"] == pytest.approx((answers == task.target_test.labels).mean())
+    bare = Cell(
+        kind="domain", task="t", backbone=name, method="adaptation/source_only", module={"pretrained_head": True}
+    )
+    with pytest.raises(
+        ValueError, match="in the checkpoint_path of resnext29, resnet26_gn, wide_resnet; resnet26_gn has"
+    ):
+        load_pretrained_head(bare, network)

@@ -115,7 +115,9 @@ def test_suites_run_in_small(name, request, tmp_path):
     group["methods"][1]["candidates"]["weights"] = group["methods"][1]["candidates"]["weights"][:2]
     group |= {"backbones": ["timm:test_resnet"], "budget": {"steps": 1, "batch_size": 4}}
     given = group["module"].get("backbone_settings", {})
-    group["module"]["backbone_settings"] = {**given, "pretrained": False, "image_size": 64}
+    dense = group["module"].get("decoder") == "aspp"
+    assert dense == (name != "office-home-multitask")
+    group["module"]["backbone_settings"] = {**given, "pretrained": False, "image_size": [32, 48] if dense else 64}
     root = request.getfixturevalue("office_home" if name == "office-home-multitask" else "nyuv2")
     run = tlzoo.run_suite(suite, store=tmp_path / "store", root=root, executor="in_process", progress=False)
     assert not run.failures(), run.failures()[0].traceback

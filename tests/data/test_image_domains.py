@@ -84,6 +84,17 @@ def test_partial_and_open_office_31(office31):
     assert np.bincount(task.target_test.labels).tolist() == [PER_CLASS] * 20 + [11 * PER_CLASS]
 
 
+def test_universal_office_31(office31):
+    task = load_task("office31:amazon->webcam:universal:literature", root=office31)
+    shared, others = IMAGE_SETS["office31"].shared, sorted(f"x{place:02}" for place in range(21))
+    assert task.unknown == 20
+    assert task.class_names == (*sorted({*shared, *others[:10]}), "unknown")
+    assert {*task.source_train.labels} == {*range(20)}
+    found = {task.class_names[label] for label in task.target_test.labels}
+    assert found == {*shared, "unknown"}
+    assert (task.target_test.labels == 20).sum() == 11 * PER_CLASS
+
+
 def test_office_home_by_another_spelling_of_a_folder_with_the_first_25_classes(office_home):
     task = load_task("office_home:Art->Real_World:partial", root=office_home)
     assert set(task.target_test.labels) <= set(range(25))
@@ -160,12 +171,15 @@ def test_what_is_missing_is_named_with_the_place_to_get_it(office31, domainnet):
     copy(domainnet, ("Art", "Product"), named(4))
     with pytest.raises(ValueError, match="Office-Home on disk has 4 classes; expected more than 25"):
         load_task("office_home:Art->Product:partial", root=domainnet)
+    copy(domainnet, ("Art", "Product"), named(12))
+    with pytest.raises(ValueError, match="Office-Home on disk has 12 classes; expected more than 15"):
+        load_task("office_home:Art->Product:universal", root=domainnet)
 
 
 SMALL = {
     "office31": ("amazon", "webcam", "images", [*IMAGE_SETS["office31"].partial, "x"]),
     "office-home": ("Art", "Clipart", "", named(26)),
-    "visda": ("train", "validation", "", [*IMAGE_SETS["visda2017"].known, "aeroplane"]),
+    "visda": ("train", "validation", "", [*IMAGE_SETS["visda2017"].known, "aeroplane", "horse", "knife", "person"]),
 }
 
 
@@ -180,12 +194,13 @@ def small(group, methods):
 
 
 @pytest.mark.parametrize(
-    ("name", "groups"), [("office31", (1,)), ("office-home", (2,)), ("visda", (0,)), ("domainnet", (0,))]
+    ("name", "groups"), [("office31", (1,)), ("office-home", (2,)), ("visda", (2,)), ("domainnet", (0,))]
 )
 def test_suites_run_in_small(name, groups, tmp_path, domainnet):
     """From nothing to a table beside published values, all groups but those that differ in their tasks alone."""
     suite = yaml.safe_load(find_suite(name).read_text(encoding="utf-8"))
-    suite["groups"] = [small(suite["groups"][place], ("source_only", "dann", "target_only")) for place in groups]
+    adapts = "dance" if name == "visda" else "dann"  # its universal group
+    suite["groups"] = [small(suite["groups"][place], ("source_only", adapts, "target_only")) for place in groups]
     for group in suite["groups"] if name == "domainnet" else []:
         group["tasks"] = ["domainnet:clipart->sketch"]
     root = domainnet
@@ -202,7 +217,7 @@ def test_suites_run_in_small(name, groups, tmp_path, domainnet):
     frame = run.to_dataframe()
     assert len(frame) == 3 * len(groups)
     assert frame["test/accuracy"].between(0, 1).all()
-    adapted = run.store.read(next(cell for cell in run.plan.cells if cell.method == "confusion/dann"))
+    adapted = run.store.read(next(cell for cell in run.plan.cells if cell.method == f"confusion/{adapts}"))
     assert ("test inputs" in adapted.receipt["sees"]) == (name != "domainnet")
 
 

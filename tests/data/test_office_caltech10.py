@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import savemat
 
+import tlzoo
 from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.execution.one_cell import reproducible
+from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import list_tasks, load_task
 from tlzoo.data.catalog import code_of
 
@@ -90,3 +93,43 @@ def test_what_is_missing_is_named_with_where_to_get_it(root):
     savemat(root / "dslr_SURF_L10.mat", {"fts": np.ones((3, 5)), "labels": np.array([[1]])})
     with pytest.raises(ValueError, match=r"fts of shape \(3, 5\) and 1 labels"):
         load_task("office_caltech10:amazon->dslr", root=root)
+
+
+@pytest.fixture
+def decaf(tmp_path, monkeypatch):
+    """Two domains, in the layouts of two copies; the classes are those of SURF."""
+    monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
+    for seed, (file, (features, labels)) in enumerate(
+        {"caltech_decaf.mat": ("feas", "labels"), "amazon_decaf.mat": ("fea", "gnd")}.items()
+    ):
+        places = np.arange(30) % 10
+        rows = np.random.default_rng(seed).random((30, 12)).astype(np.float32)
+        rows[np.arange(30), places] += 3
+        savemat(tmp_path / file, {features: rows, labels: places[:, None] + 1})
+    return tmp_path
+
+
+def test_decaf_features(decaf):
+    task = load_task("office_caltech10_decaf:Caltech10->amazon:literature", root=decaf)
+    assert (len(task.source_train), len(task.target_test)) == (30, 30)
+    np.testing.assert_allclose(task.target_test.inputs[np.arange(9)].mean(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(task.target_test.inputs[np.arange(9)].argmax(axis=1), task.target_test.labels[:9])
+    with pytest.raises(ValueError, match=r"has no dslr_decaf\.mat or Dslr_decaf\.mat; it is to be had from the links"):
+        load_task("office_caltech10_decaf:dslr->amazon", root=decaf)
+    with pytest.raises(ValueError, match=r"give root \(--root\), the folder that holds the files DOMAIN_decaf\.mat"):
+        load_task("office_caltech10_decaf:dslr->amazon")
+    savemat(decaf / "amazon_decaf.mat", {"other": np.ones(3)})
+    with pytest.raises(ValueError, match="has no feas and no labels; it holds other"):
+        load_task("office_caltech10_decaf:Caltech10->amazon", root=decaf)
+
+
+def test_the_suite_of_decaf_runs_in_small(decaf):
+    suite = yaml.safe_load(find_suite("office-caltech10-decaf").read_text(encoding="utf-8"))
+    suite["groups"] = suite["groups"][:1]
+    (group,) = suite["groups"]
+    group["tasks"], group["methods"] = group["tasks"][:1], group["methods"][:3]
+    group["methods"][2]["settings"]["dimensions"] = 5
+    run = tlzoo.run_suite(suite, store=decaf / "store", root=decaf, executor="in_process", progress=False)
+    assert not run.failures(), run.failures()[0].traceback
+    assert (run.to_dataframe()["test/accuracy"] > 0.5).all()
+    assert "Luo et al., 2018" in run.render("markdown")

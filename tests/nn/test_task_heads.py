@@ -86,3 +86,14 @@ def test_kinds_follow_from_classes_unless_given():
 def test_targets_that_make_no_sense(settings):
     with pytest.raises(ValueError, match="for a target of kind"):
         Target(**settings)
+
+
+@pytest.mark.parametrize(("make", "channels"), [(DenseHead, 5), (NormalsHead, 3)])
+def test_the_head_of_deeplab_answers_at_every_position(make, channels):
+    head = make(4, 5 if make is DenseHead else 0, decoder="aspp")
+    output = head(torch.randn(2, 4, 6, 8))
+    assert output.shape == (2, channels, 6, 8)
+    dilations = [layer.dilation[0] for layer in head.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert [each for each in dilations if each > 1] == [12, 24, 36]
+    head.answer(output).sum().backward()
+    assert all(parameter.grad is not None for parameter in head.parameters())

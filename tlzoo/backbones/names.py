@@ -43,6 +43,8 @@ BUILT_IN: dict[str, str] = {
     "mlp": "mlp:mlp",
     "pixels": "pixels:pixels",
     "resnet12": "resnet12:resnet12",
+    "resnet26_gn": "resnet26_gn:resnet26_gn",
+    "resnext29": "resnext29:resnext29",
     "temporal": "temporal:temporal",
     "wide_resnet": "wide_resnet:wide_resnet",
 }
@@ -58,7 +60,10 @@ ADAPTERS: dict[str, str] = {
 
 MODALITIES: dict[str, Modality] = {
     **dict.fromkeys(
-        ("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "timm", "wide_resnet"),
+        (
+            *("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "resnet26_gn"),
+            *("resnext29", "timm", "wide_resnet"),
+        ),
         "image",
     ),
     **dict.fromkeys(("identity", "mlp"), "features"),

@@ -33,7 +33,7 @@ class ImagePreprocess:
 
     Attributes:
         channels: 1 or 3; gray images are repeated, color images are weighted to gray (ITU-R 601).
-        size: height and width; None keeps the size.
+        size: height and width, one for both or one each; None keeps the size.
         mean: mean of pixels in [0, 1], one per channel or one for all.
         std: standard deviation of pixels in [0, 1], one per channel or one for all.
         interpolation: how to resize; the result equals Pillow's.
@@ -42,7 +42,7 @@ class ImagePreprocess:
     """
 
     channels: int
-    size: int | None
+    size: int | tuple[int, int] | None
     mean: float | Sequence[float] = 0.5
     std: float | Sequence[float] = 0.5
     interpolation: Interpolation = "bicubic"
@@ -58,7 +58,8 @@ class ImagePreprocess:
     @property
     def identity(self) -> str:
         """All of the settings."""
-        size = "as is" if self.size is None else f"{self.size} {self.interpolation}"
+        sides = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else str(self.size)
+        size = "as is" if self.size is None else f"{sides} {self.interpolation}"
         cropped = "" if self.crop == 1 else f"center {self.crop:g}, "
         return f"image: {self.channels} channels, {cropped}{size}, mean {_spelled(self.mean)}, std {_spelled(self.std)}"
 
@@ -72,10 +73,11 @@ class ImagePreprocess:
             ValueError: the shape differs, or there is an alpha channel.
         """
         images = self._colored(self._checked(_as_tensor(items)).permute(0, 3, 1, 2))
-        if self.size is not None and images.shape[-2:] != (self.size, self.size):
+        size = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if size is not None and images.shape[-2:] != size:
             images = self._cropped(images)
-        if self.size is not None and images.shape[-2:] != (self.size, self.size):
-            images = resize(images, self.size, self.interpolation)
+        if size is not None and images.shape[-2:] != size:
+            images = resize(images, size, self.interpolation)
         # convolutions on CPU and GPU are faster so
         layout = torch.channels_last if self.channels > 1 else torch.contiguous_format
         pixels = images.to(torch.float32).contiguous(memory_format=layout)

@@ -67,8 +67,8 @@ def _weights(old: int, new: int, interpolation: str) -> Tensor:
     return torch.from_numpy(np.trunc(weights * _PRECISION + np.copysign(0.5, weights)) / _PRECISION)
 
 
-def resize(images: Tensor, size: int, interpolation: Interpolation = "bicubic") -> Tensor:
-    """Resize integer images (B, C, H, W) in [0, 255] to integer images (B, C, size, size).
+def resize(images: Tensor, size: int | tuple[int, int], interpolation: Interpolation = "bicubic") -> Tensor:
+    """Resize integer images (B, C, H, W) in [0, 255] to integer images (B, C, size, size), or of a height and width.
 
     The aspect ratio is not kept. The result equals ``PIL.Image.resize`` and is in float64, or in float32 on devices
     without float64, where single pixels may be off by one.
@@ -80,11 +80,11 @@ def resize(images: Tensor, size: int, interpolation: Interpolation = "bicubic") 
         raise InputError(nearest(interpolation, _FILTERS, kind="interpolation"))
     # Metal has no float64
     images = images.to(torch.float32 if images.device.type == "mps" else torch.float64)
-    height, width = images.shape[-2:]
-    if width != size:
-        images = _rounded(images @ _weights(width, size, interpolation).to(images).T)
-    if height != size:
-        images = _rounded(_weights(height, size, interpolation).to(images) @ images)
+    (height, width), (rows, columns) = images.shape[-2:], (size, size) if isinstance(size, int) else size
+    if width != columns:
+        images = _rounded(images @ _weights(width, columns, interpolation).to(images).T)
+    if height != rows:
+        images = _rounded(_weights(height, rows, interpolation).to(images) @ images)
     return images
 
 

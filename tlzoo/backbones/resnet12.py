@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
+from tlzoo.backbones.published_weights import load_published
 from tlzoo.backbones.staged import ConvStaged
-from tlzoo.errors import InputError, MissingFileError
+from tlzoo.errors import InputError
 from tlzoo.types import Backbone
 
 __all__ = ["resnet12"]
@@ -103,7 +103,7 @@ def resnet12(
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     )
     if checkpoint_path is not None:
-        _load(network, Path(checkpoint_path))
+        load_published(network, checkpoint_path, _renamed, what="ResNet-12", layout="FEAT's")
     return network
 
 
@@ -114,18 +114,6 @@ _LAYERS = {"conv1": "convolutions.0.0", "conv2": "convolutions.2.0", "conv3": "c
 """Layers of a block in FEAT's files -> ours."""
 
 
-def _load(network: nn.Module, file: Path) -> None:
-    """Load weights in the layout of FEAT's authors; others of the file, such as its attention's, are left."""
-    if not file.is_file():
-        raise MissingFileError(f"checkpoint_path {file} is no file")
-    content = torch.load(file, map_location="cpu", weights_only=True)
-    state = {}
-    for name, value in content.get("params", content).items():
-        found = re.fullmatch(r"(?:encoder\.|module\.)*layer(\d)\.0\.(conv\d|bn\d|downsample\.\d)\.(\w+)", name)
-        if found is not None and found[2] in _LAYERS:
-            state[f"body.block{found[1]}.{_LAYERS[found[2]]}.{found[3]}"] = value
-    counters = {name: value for name, value in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    try:
-        network.load_state_dict({**counters, **state})  # old files have no counters
-    except RuntimeError as error:
-        raise InputError(f"{file} holds no weights of this ResNet-12 in FEAT's layout ({error})") from error
+def _renamed(name: str) -> str | None:
+    found = re.fullmatch(r"layer(\d)\.0\.(conv\d|bn\d|downsample\.\d)\.(\w+)", name)
+    return f"body.block{found[1]}.{_LAYERS[found[2]]}.{found[3]}" if found and found[2] in _LAYERS else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def timm_network(
     *,
     pretrained: bool = True,
     checkpoint_path: str | Path | None = None,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
     crop: float = 1.0,
     **settings: Any,
 ) -> Backbone:
@@ -93,7 +94,7 @@ def timm_network(
         checkpoint_path: load these weights instead, from a file (``.safetensors``, or ``.pth`` read with
             ``weights_only=True``) in timm's own layout. The file must have all weights of the network; it may also have
             those of the classifier, but nothing else.
-        image_size: height and width of the input; by default the network's own.
+        image_size: height and width of the input, one for both or one each; by default the network's own.
         crop: share of height and width around the center that is kept of images of another size.
         **settings: settings of ``timm.create_model``.
 
@@ -124,13 +125,27 @@ def timm_network(
     trained = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
     preprocess = ImagePreprocess(
         int(trained["input_size"][0]),
-        image_size or int(trained["input_size"][-1]),
+        _sides(image_size, int(trained["input_size"][-1])),
         tuple(trained["mean"]),
         tuple(trained["std"]),
         trained["interpolation"],
         crop,
     )
     return TimmNetwork(f"timm:{name}", network, preprocess)
+
+
+def _sides(image_size: int | Sequence[int] | None, usual: int) -> int | tuple[int, int]:
+    """Return height and width: one for both, or one each.
+
+    Raises:
+        ValueError: there are not two.
+    """
+    if image_size is None or isinstance(image_size, int):
+        return image_size or usual
+    if len(image_size) != 2:
+        raise InputError(f"image_size is {list(image_size)}; expected one number, or height and width")
+    height, width = image_size
+    return height, width
 
 
 def pretrained_classifier(name: str, *, checkpoint_path: str | Path | None = None) -> tuple[Tensor, Tensor]:

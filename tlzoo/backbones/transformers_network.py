@@ -49,7 +49,8 @@ class TransformersNetwork(Backbone):
         if self._preprocess is None:
             return ["width"]
         size = self._preprocess.size or 32
-        return torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        height, width = (size, size) if isinstance(size, int) else size
+        return torch.zeros(1, height, width, 3, dtype=torch.uint8)
 
     def forward(self, inputs: Any) -> Tensor:
         """Map images (B, 3, H, W), or B strings, to features (B, D)."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from tlzoo.backbones.preprocess import ImagePreprocess
+from tlzoo.backbones.published_weights import load_published
 from tlzoo.backbones.staged import ConvStaged
 from tlzoo.errors import InputError
 from tlzoo.types import Backbone
@@ -43,6 +46,7 @@ def wide_resnet(
     width: int = 10,
     mean: float | Sequence[float] = 0.5,
     std: float | Sequence[float] = 0.5,
+    checkpoint_path: str | Path | None = None,
 ) -> Backbone:
     """Make a wide residual network: three groups of (``depth`` - 4) / 6 blocks, 64 x ``width`` features.
 
@@ -53,9 +57,12 @@ def wide_resnet(
         width: factor of the channels 16, 32 and 64.
         mean: mean of pixels in [0, 1].
         std: standard deviation of pixels in [0, 1].
+        checkpoint_path: weights to start from, in RobustBench's layout: ``conv1.weight``, ``block1.layer.0.bn1.weight``
+            ... Its ``Standard`` network takes pixels in [0, 1] as they are: ``mean=0.0, std=1.0``.
 
     Raises:
-        ValueError: ``depth`` is no 6 n + 4.
+        ValueError: ``depth`` is no 6 n + 4, or the weights are those of another network.
+        FileNotFoundError: ``checkpoint_path`` does not exist.
 
     Source: Zagoruyko and Komodakis, BMVC 2016, https://arxiv.org/abs/1605.07146.
     """
@@ -74,7 +81,7 @@ def wide_resnet(
     for module in nn.Sequential(*body.values()).modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return ConvStaged(
+    network = ConvStaged(
         "wide_resnet",
         "image",
         ImagePreprocess(in_channels, image_size, mean, std),
@@ -83,3 +90,27 @@ def wide_resnet(
         body=body,
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     )
+    if checkpoint_path is not None:
+        others = {"conv1": "body.stem", "bn1": f"body.group3.{count}"}
+        load_published(
+            network,
+            checkpoint_path,
+            lambda name: _renamed(name, others),
+            what=f"wide ResNet-{depth}-{width}",
+            layout="RobustBench's",
+        )
+    return network
+
+
+_LAYERS = {"bn1": "before.0", "conv1": "convolutions.0", "bn2": "convolutions.1", "conv2": "convolutions.3"} | {
+    "convShortcut": "shortcut"
+}
+"""Layers of a block in RobustBench's files -> ours."""
+
+
+def _renamed(name: str, others: dict[str, str]) -> str | None:
+    layer, _, leaf = name.rpartition(".")
+    if layer in others:
+        return f"{others[layer]}.{leaf}"
+    found = re.fullmatch(r"block(\d)\.layer\.(\d+)\.(\w+)", layer)
+    return f"body.group{found[1]}.{found[2]}.{_LAYERS[found[3]]}.{leaf}" if found and found[3] in _LAYERS else None

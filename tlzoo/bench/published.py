@@ -22,7 +22,7 @@ class Published:
     Attributes:
         group: title of the suite's group.
         label: of the row; a row that the group lacks is shown as not rerun here.
-        values: one for each of the group's tasks in their order, as shares.
+        values: one for each of the group's tasks in their order, as shares; empty where only their mean is known.
         citation: of the paper.
         read_in: link to where the values were read.
         confirmed: whether they were read there; otherwise they are recalled.
@@ -36,9 +36,13 @@ class Published:
     read_in: str
     confirmed: bool
     differs: str = ""
+    mean: float = math.nan
+    """Of all tasks, where their own values are not known."""
 
     def of(self, task: int | None) -> float:
-        """Return the value of the task at a place of the group, or the mean of all for None."""
+        """Return the value of the task at a place of the group, NaN if it is not known; or the mean of all for None."""
+        if not self.values:
+            return self.mean if task is None else math.nan
         return math.fsum(self.values) / len(self.values) if task is None else self.values[task]
 
     @property
@@ -66,7 +70,8 @@ def published(suite: str) -> tuple[Published, ...]:
         Published(
             group=row["group"],
             label=str(row["label"]),
-            values=tuple(value / 100 for value in row["values"]),
+            values=tuple(value / 100 for value in row.get("values", ())),
+            mean=row["mean"] / 100 if "mean" in row else math.nan,
             differs=row.get("differs", ""),
             **sources[row["source"]],
         )

@@ -17,6 +17,15 @@ Kind = Literal["domain", "episode", "multitask", "zeroshot"]
 VENDORS = ("apple", "facebook", "google", "joypixels", "samsung", "twitter", "windows")
 _PLACES = ("amazon", "movies", "news", "tweets")
 _OFFICE_CALTECH10 = ("amazon", "Caltech10", "dslr", "webcam")
+_PRODUCTS = ("books", "dvd", "electronics", "kitchen")
+_TIME_SERIES = {
+    "har": "2->11 6->23 7->13 9->18 12->16 18->27 20->5 24->8 28->27 30->20",
+    "wisdm": "7->18 20->30 35->31 17->23 6->19 2->11 33->12 5->26 28->4 23->32",
+    "hhar": "0->6 1->6 2->7 3->8 4->5 5->0 6->1 7->4 8->3 0->2",
+    "eeg": "0->11 7->18 9->14 12->5 16->1 3->19 18->12 13->17 5->15 6->2",
+    "fd": "0->1 0->3 1->0 1->2 1->3 2->1 2->3 3->0 3->1 3->2",
+}
+"""Set of AdaTime -> the pairs of domains that its paper takes."""
 _STREAMS = ("reset", "continual", "gradual", "mixed", "correlated")
 _DIGIT_FILES = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte",
@@ -60,7 +69,21 @@ def _domain_entries() -> Iterator[tuple[str, Entry]]:
         entry = _between("office_caltech10", "office_caltech10", source, target)
         files = f"{source}_SURF_L10.mat and {target}_SURF_L10.mat"
         yield f"office_caltech10:{source}->{target}", replace(entry, folder_contents=files)
+    for source, target in permutations(_OFFICE_CALTECH10, 2):
+        entry = _between("office_caltech10", "office_caltech10_decaf", source, target)
+        yield f"office_caltech10_decaf:{source}->{target}", replace(entry, folder_contents="the files DOMAIN_decaf.mat")
+    for source, target in permutations(_PRODUCTS, 2):
+        entry = _between("amazon_reviews", "amazon_reviews", source, target)
+        yield (
+            f"amazon_reviews:{source}->{target}",
+            replace(entry, folder_contents="processed_acl/ or DOMAIN_*.svmlight"),
+        )
     yield from _image_domains()
+    for dataset, pairs in _TIME_SERIES.items():
+        for source, target in (pair.split("->") for pair in pairs.split()):
+            entry = _between("adatime", "adatime", source, target, dataset=dataset)
+            files = f"train_{source}.pt, test_{source}.pt and those of {target}"
+            yield f"adatime/{dataset}:{source}->{target}", replace(entry, folder_contents=files)
     for first in range(1, 10, 2):
         yield f"watch:{first}->{first + 1}", _between("watch", "watch_adaptation", first, first + 1)
 
@@ -109,7 +132,8 @@ def _corruptions() -> Iterator[tuple[str, Entry]]:
 
 def _image_domains() -> Iterator[tuple[str, Entry]]:
     for dataset, known in IMAGE_SETS.items():
-        variants = ("", *(["partial"] if known.partial else []), *(["open"] if known.known else []))
+        there = {"partial": known.partial, "open": known.known, "universal": known.shared}
+        variants = ("", *(name for name, classes in there.items() if classes))
         for variant, (source, target) in product(variants, known.pairs or permutations(known.domains, 2)):
             entry = _between("image_domains", "image_domains", source, target, dataset=dataset, variant=variant)
             name = f"{dataset}:{source}->{target}" + (f":{variant}" if variant else "")
@@ -132,6 +156,8 @@ def _multitask_entries() -> Iterator[tuple[str, Entry]]:
     ):
         entry = Entry(kind="multitask", module=module, function=module, arguments={"dataset": dataset})
         yield name, replace(entry, folder_contents=contents)
+    entry = Entry(kind="multitask", module="celeba", function="celeba")
+    yield "celeba", replace(entry, folder_contents="img_align_celeba/ and its lists, as torchvision has them")
 
 
 def _episode_entries() -> Iterator[tuple[str, Entry]]:
@@ -157,6 +183,9 @@ def _episode_entries() -> Iterator[tuple[str, Entry]]:
         arguments, contents = {"dataset": name}, f"the pictures of {name} and the lists of its splits"
         entry = Entry(kind="episode", module="few_shot_files", function="few_shot_files", arguments=arguments)
         yield name, replace(entry, folder_contents=contents)
+    for name in ("sst5", "amazon-counterfactual", "cr", "emotion", "enron-spam", "ag-news"):
+        entry = Entry(kind="episode", module="setfit_files", function="setfit_files", arguments={"dataset": name})
+        yield f"setfit:{name}", replace(entry, folder_contents="train.jsonl and test.jsonl of SetFit's sets")
 
 
 def _zeroshot_entries() -> Iterator[tuple[str, Entry]]:

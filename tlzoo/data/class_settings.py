@@ -1,4 +1,4 @@
-"""Domains that do not share their classes: partial and open-set variants of a domain task."""
+"""Domains that do not share their classes: partial, open-set and universal variants of a domain task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
 
-__all__ = ["opened", "partial"]
+__all__ = ["opened", "partial", "universal"]
 
 _UNKNOWN = "unknown"
 
@@ -41,6 +41,15 @@ def opened(task: DomainTask, known: Sequence[int]) -> DomainTask:
         target_train=renamed(task.target_train),
         target_test=renamed(task.target_test),
     )
+
+
+def universal(task: DomainTask, shared: Collection[int], private: Collection[int]) -> DomainTask:
+    """Return the task whose source has ``shared`` and ``private`` classes, its target the shared and all others.
+
+    These others are the last class, ``unknown``, of which the source has no example. Source: You et al., CVPR 2019.
+    """
+    kept = sorted({*range(task.num_classes)} - {*private})
+    return opened(partial(task, kept), sorted({*shared, *private}))
 
 
 def _only(examples: ExampleSet, classes: Collection[int]) -> ExampleSet:

@@ -27,6 +27,8 @@ class ImageSet:
         partial: the classes that the target of the partial variant keeps: names, or so many of the first ones in
             alphabetical order; 0 without that variant.
         known: the classes of the source in the open variant, given likewise; all others are one class, ``unknown``.
+        shared: the classes that both domains have in the universal variant, given likewise; 0 without that variant.
+        private: of the others, in alphabetical order, how many the source has; the target has the rest, ``unknown``.
     """
 
     title: str
@@ -41,6 +43,8 @@ class ImageSet:
     metric: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     partial: tuple[str, ...] | int = 0
     known: tuple[str, ...] | int = 0
+    shared: tuple[str, ...] | int = 0
+    private: int = 0
 
 
 _OFFICE_CALTECH = (
@@ -70,6 +74,8 @@ IMAGE_SETS: dict[str, ImageSet] = {
         source="https://faculty.cc.gatech.edu/~judy/domainadapt",
         partial=_OFFICE_CALTECH,
         known=20,
+        shared=_OFFICE_CALTECH,
+        private=10,
     ),
     "office_home": ImageSet(
         title="Office-Home",
@@ -80,6 +86,8 @@ IMAGE_SETS: dict[str, ImageSet] = {
         source="https://www.hemanthdv.org/officeHomeDataset.html",
         partial=25,
         known=25,
+        shared=10,
+        private=5,
     ),
     "visda2017": ImageSet(
         title="VisDA-2017",
@@ -91,6 +99,8 @@ IMAGE_SETS: dict[str, ImageSet] = {
         metric="balanced_accuracy",
         partial=6,
         known=("bicycle", "bus", "car", "motorcycle", "train", "truck"),
+        shared=6,
+        private=3,
     ),
     "domainnet": ImageSet(
         title="DomainNet",
@@ -99,6 +109,8 @@ IMAGE_SETS: dict[str, ImageSet] = {
         pictures=586575,
         source=_DOMAINNET_SOURCE,
         official=True,
+        shared=150,
+        private=50,
     ),
     "domainnet126": ImageSet(
         title="DomainNet-126",

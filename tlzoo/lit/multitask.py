@@ -26,7 +26,7 @@ from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import GradientSpace, TaskTape, conflicts
 from tlzoo.nn.named_modules import NamedModules
 from tlzoo.nn.sharing import SHARING, MergedNetworks
-from tlzoo.nn.task_heads import HEADS, TaskHead, ValueHead
+from tlzoo.nn.task_heads import DECODERS, HEADS, Decoder, DenseHead, NormalsHead, TaskHead, ValueHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
 from tlzoo.types import TaskBatch
@@ -54,6 +54,8 @@ class Multitask(OnBackbone, TransferModule):
             task, which is single-task learning. Methods that merge (:class:`~tlzoo.methods.merging.Merging`) train one
             per task whatever it says, and answer by the merged one.
         sharing_settings: settings of that architecture, such as ``{"bottleneck": 256}``.
+        decoder: what maps a feature map to answers at every position, of targets that have one there: ``"linear"``, a
+            1x1 convolution, or ``"aspp"``, the head of DeepLabv3, which needs two items a batch or more.
         space: where to take task gradients: at the shared ``"parameters"``, or at the shared ``"features"``, an upper
             bound that costs next to nothing.
         monitor: log the cosines and norms of the task gradients at logging steps with any weighting; weightings that
@@ -75,6 +77,7 @@ class Multitask(OnBackbone, TransferModule):
         targets: Mapping[str, Target | int | Mapping[str, Any]],
         sharing: str = "hard",
         sharing_settings: Mapping[str, Any] | None = None,
+        decoder: Decoder = "linear",
         space: GradientSpace = "parameters",
         monitor: bool = False,
         optimizer: OptimizerSettings | Mapping[str, Any] | None = None,
@@ -89,6 +92,9 @@ class Multitask(OnBackbone, TransferModule):
         self.tasks, self.targets = tuple(kinds), kinds
         check_flags(monitor=monitor)
         check_choice(space, ("parameters", "features"), what="space")
+        check_choice(decoder, DECODERS, what="decoder")
+        if decoder != "linear" and not any(target.kind in ("dense", "normals") for target in kinds.values()):
+            raise InputError(f"decoder={decoder!r} answers at every position, and no target is dense; leave it out")
         if sharing not in SHARING:
             raise InputError(nearest(sharing, SHARING, kind="sharing architecture"))
         self.method = as_method(method, type(self), method_settings, num_tasks=len(targets))
@@ -106,7 +112,7 @@ class Multitask(OnBackbone, TransferModule):
                 "another architecture"
             )
         width = self.sharing.num_features
-        self.heads = NamedModules({task: _head(target, width) for task, target in kinds.items()})
+        self.heads = NamedModules({task: _head(target, width, decoder) for task, target in kinds.items()})
         self._since_step: list[TaskBatch] = []
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
@@ -351,8 +357,11 @@ def _arguments(target: Target) -> dict[str, Any]:
     }
 
 
-def _head(target: Target, width: int) -> TaskHead:
+def _head(target: Target, width: int, decoder: Decoder) -> TaskHead:
     if target.kind == "value":
         return ValueHead(width, center=target.center, spread=target.spread)
+    if target.kind in ("dense", "normals"):
+        dense = NormalsHead if target.kind == "normals" else DenseHead
+        return dense(width, target.classes, decoder=decoder)
     head: TaskHead = HEADS[str(target.kind)](width, target.classes)
     return head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +11,22 @@ from torch.nn import functional as F
 from tlzoo.labels import is_missing
 from tlzoo.nn.maps import pooled
 
-__all__ = ["HEADS", "ClassHead", "DenseHead", "NormalsHead", "OrdinalHead", "TaskHead", "ValueHead"]
+__all__ = [
+    "DECODERS",
+    "HEADS",
+    "ClassHead",
+    "Decoder",
+    "DenseHead",
+    "NormalsHead",
+    "OrdinalHead",
+    "TaskHead",
+    "ValueHead",
+]
+
+
+Decoder = Literal["linear", "aspp"]
+DECODERS: tuple[Decoder, ...] = ("linear", "aspp")
+"""What maps a feature map to answers at every position."""
 
 
 class TaskHead(nn.Module):
@@ -133,17 +150,19 @@ class OrdinalHead(TaskHead):
 class DenseHead(TaskHead):
     """A class or a value at every position, from a feature map.
 
-    A 1x1 convolution gives the logits, which are resized to the labels (bilinear). The loss is the cross-entropy for
-    classes and the mean absolute error for values; positions without label do not count.
+    The decoder gives the logits, which are resized to the labels (bilinear). The loss is the cross-entropy for classes
+    and the mean absolute error for values; positions without label do not count.
 
     Args:
         num_features: D, channels of the map (B, D, h, w).
         classes: C; 0 for values.
+        decoder: ``"linear"``, a 1x1 convolution; or ``"aspp"``, the head of DeepLabv3 (Chen et al., 2017,
+            https://arxiv.org/abs/1706.05587): convolutions dilated by 12, 24 and 36 beside each other, 256 channels.
     """
 
-    def __init__(self, num_features: int, classes: int) -> None:
+    def __init__(self, num_features: int, classes: int, *, decoder: Decoder = "linear") -> None:
         super().__init__(num_features, classes)
-        self.layer = nn.Conv2d(num_features, max(classes, 1), 1)
+        self.layer = _decoder(decoder, num_features, max(classes, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map a feature map (B, D, h, w) to logits (B, C, h, w), or values (B, 1, h, w).
@@ -172,17 +191,18 @@ class DenseHead(TaskHead):
 
 
 class NormalsHead(DenseHead):
-    """A unit vector at every position, from a feature map: a 1x1 convolution, resized to the labels.
+    """A unit vector at every position, from a feature map: the decoder's, resized to the labels.
 
     The loss is one minus the cosine between output and label, at positions whose label is neither NaN nor 0.
 
     Args:
         num_features: D, channels of the map (B, D, h, w).
         classes: 0.
+        decoder: see :class:`DenseHead`.
     """
 
-    def __init__(self, num_features: int, classes: int = 0) -> None:
-        super().__init__(num_features, 3)
+    def __init__(self, num_features: int, classes: int = 0, *, decoder: Decoder = "linear") -> None:
+        super().__init__(num_features, 3, decoder=decoder)
         self.classes = classes
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
@@ -198,6 +218,15 @@ class NormalsHead(DenseHead):
     def present(self, labels: Tensor) -> Tensor:
         """Return (B,) booleans: which items have a label at any position."""
         return super().present((labels.nan_to_num().norm(dim=1) > 0).long() - 1)
+
+
+def _decoder(kind: Decoder, num_features: int, channels: int) -> nn.Module:
+    if kind == "linear":
+        return nn.Conv2d(num_features, channels, 1)
+    from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+
+    head: nn.Module = DeepLabHead(num_features, channels)
+    return head
 
 
 def _resized(output: Tensor, labels: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
             targets=self.task.targets,
             sharing=cell.module.get("sharing", "hard"),
             sharing_settings=plain(cell.module.get("sharing_settings", {})),
+            decoder=cell.module.get("decoder", "linear"),
             space=cell.module.get("space", "parameters"),
             monitor=bool(cell.module.get("monitor", False)),
             optimizer=optimizer_settings(cell),

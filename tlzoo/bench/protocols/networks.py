@@ -10,6 +10,7 @@ from torch import nn
 
 from tlzoo.backbones import create_backbone
 from tlzoo.backbones.from_example import settings_from
+from tlzoo.backbones.published_weights import CLASSIFIERS, published_classifier
 from tlzoo.backbones.timm_network import pretrained_classifier
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.tuning import plain
@@ -63,13 +64,19 @@ def load_pretrained_head(cell: Cell, network: Network) -> None:
     """Give a network the classifier that its backbone was published with; its classes are those of the task in order.
 
     Raises:
-        ValueError: the backbone is not of timm, or the classifier has another shape.
+        ValueError: the backbone was published without a classifier, or with one of another shape.
     """
     family, _, name = network_name(cell).partition(":")
-    if family != "timm":
-        raise InputError(f"pretrained_head takes the classifier of a network of timm; {network_name(cell)} has none")
     path = plain(cell.module.get("backbone_settings", {})).get("checkpoint_path")
-    weight, bias = pretrained_classifier(name, checkpoint_path=path)
+    if family == "timm":
+        weight, bias = pretrained_classifier(name, checkpoint_path=path)
+    elif family in CLASSIFIERS and path is not None:
+        weight, bias = published_classifier(family, path)
+    else:
+        raise InputError(
+            f"pretrained_head takes the classifier of a network of timm, or that in the checkpoint_path of "
+            f"{', '.join(CLASSIFIERS)}; {network_name(cell)} has none"
+        )
     head = network.head
     if not isinstance(head, nn.Linear) or head.weight.shape != weight.shape:
         wanted = f"{head.out_features} x {head.in_features}" if isinstance(head, nn.Linear) else type(head).__name__

@@ -37,6 +37,7 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
             "backbone_settings",
             "sharing",
             "sharing_settings",
+            "decoder",
             "space",
             "monitor",
             *_OPTIMIZER,

@@ -118,6 +118,8 @@ def _published(table: Table, label: str) -> Entry:
     if found is None:
         return Entry(DASH)
     value = table.value_of(found)
+    if math.isnan(value):
+        return Entry(DASH)
     return Entry(number(value, table) + ("" if found.confirmed else " ‡"), value)
 
 

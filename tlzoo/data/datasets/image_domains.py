@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlzoo.data.class_settings import opened, partial
+from tlzoo.data.class_settings import opened, partial, universal
 from tlzoo.data.datasets.folders import class_files
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.image_sets import IMAGE_SETS, ImageSet
@@ -41,7 +41,7 @@ Files = list[tuple[Path, str]]
 
 
 def image_domains(name: str, *, root: Path, dataset: str, source: str, target: str, variant: str = "") -> DomainTask:
-    """Build ``DATASET:S->T``, or its variant ``partial`` or ``open``, from pictures on disk.
+    """Build ``DATASET:S->T``, or its variant ``partial``, ``open`` or ``universal``, from pictures on disk.
 
     70 % of each domain are for training; of DomainNet, the official training lists. Published tables train on and test
     on whole domains, ``DATASET:S->T:literature``, but of DomainNet, where this is the published protocol.
@@ -69,9 +69,19 @@ def image_domains(name: str, *, root: Path, dataset: str, source: str, target: s
         target_train=made[1][0],
         target_test=made[1][1],
     )
-    if variant == "partial":
-        return partial(task, _chosen(known.partial, classes, title=known.title))
-    return opened(task, _chosen(known.known, classes, title=known.title)) if variant == "open" else task
+    match variant:
+        case "partial":
+            return partial(task, _chosen(known.partial, classes, title=known.title))
+        case "open":
+            return opened(task, _chosen(known.known, classes, title=known.title))
+        case "universal":
+            shared = _chosen(known.shared, classes, title=known.title)
+            others = [place for place in range(len(classes)) if place not in shared]
+            if len(others) <= known.private:
+                least = len(shared) + known.private
+                raise InputError(f"{known.title} on disk has {len(classes)} classes; expected more than {least}")
+            return universal(task, shared, others[: known.private])
+    return task
 
 
 def domain_files(
