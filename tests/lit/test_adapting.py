@@ -166,15 +166,31 @@ def test_shot_leaves_the_head_alone(source_model, domain_task, make_trainer):
     assert not torch.equal(module.network.bottleneck[0].weight, source_model.bottleneck[0].weight)
 
 
+SETTINGS = {"adaptation/rmt": {"warmup": 20}}
+"""Short versions of what lasts long by default."""
+
+
 @pytest.mark.parametrize("name", of(TestTime))
 def test_test_time_methods_answer_a_stream(name, source_model, domain_task, make_trainer):
-    module = TestTimeAdaptation(source_model, name, num_classes=3)
-    trainer, data = make_trainer(1), DomainData(sealed(domain_task), batch_size=10)
+    module = TestTimeAdaptation(source_model, name, num_classes=3, method_settings=SETTINGS.get(name))
+    sees = module.method.sees
+    shown = domain_task if Sees.SOURCE_INPUTS in sees else sealed(domain_task)
+    trainer, data = make_trainer(1), DomainData(shown, batch_size=10)
     (first,) = trainer.test(module, datamodule=data, verbose=False)
     assert first["test/accuracy"] > 0.6
     (second,) = trainer.test(module, datamodule=data, verbose=False)  # it began with the source model again
     assert first == second
-    assert module.method.sees == {Sees.TEST_INPUTS}
+    assert sees - {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS} == {Sees.TEST_INPUTS}
+
+
+def test_a_method_that_declares_the_source_gets_it_once(source_model, domain_task, make_trainer):
+    module = TestTimeAdaptation(source_model, "rmt", num_classes=3, method_settings=SETTINGS["adaptation/rmt"])
+    before, data = module.method.prototypes.clone(), DomainData(domain_task, batch_size=10)
+    make_trainer(1).test(module, datamodule=data, verbose=False)
+    assert not torch.equal(module.method.prototypes, before)
+    gone = TestTimeAdaptation(source_model, "rmt", num_classes=3)
+    make_trainer(1).test(gone, datamodule=DomainData(domain_task.without_source(), batch_size=10), verbose=False)
+    assert torch.equal(gone.method.prototypes, before)
 
 
 @pytest.mark.parametrize("name", of(TestTime))

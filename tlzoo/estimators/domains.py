@@ -230,6 +230,7 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
             module = TestTimeAdaptation.for_data(
                 data, self._own_method(), network=module.network, method_settings=self.method_settings
             )
+            module.start(data)
         self._kept(module)
 
     def _own_method(self) -> Any:

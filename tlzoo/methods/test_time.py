@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import torch
@@ -67,6 +67,13 @@ class TestTime(Method):
     def adapt(self, inputs: Any) -> Tensor:
         """Return the logits (B, C) of a checked test batch, and adapt to it before or after."""
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
+
+    def start(self, source: Iterable[tuple[Any, Tensor]]) -> None:
+        """Receive the labelled source before the stream; for methods that declare ``Sees.SOURCE_LABELS``.
+
+        Args:
+            source: each iteration passes over batches of inputs (B, ...) and labels (B,), in a random order.
+        """
 
     def reset(self) -> None:
         """Return to the source model."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tlzoo.bench.cell import Cell, OnProgress
-from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, scored
+from tlzoo.bench.protocols.domain import DomainProtocol, DomainRun, domain_data, scored
 from tlzoo.bench.protocols.skeleton import Run
 from tlzoo.bench.protocols.source_free import source_model
 from tlzoo.bench.tuning import Settings
@@ -18,7 +18,7 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.errors import InputError
 from tlzoo.lit import TestTimeAdaptation
 from tlzoo.scoring import ClassScores
-from tlzoo.types import Prediction
+from tlzoo.types import Prediction, Sees
 
 __all__ = ["TestTimeProtocol"]
 
@@ -28,6 +28,7 @@ class TestTimeProtocol(DomainProtocol):
 
     ``budget.stream_batch`` is the size of test batches where it is not that of the source model's training. In a stream
     whose test set says ``restart``, the method is reset at the start of each segment, and no batch spans two segments.
+    A method that declares the labelled source gets it before the stream.
 
     Raises:
         ValueError: the cell has candidates; no validation data are left to choose by.
@@ -48,6 +49,8 @@ class TestTimeProtocol(DomainProtocol):
         network, data = source_model(cell, self.task, self.on_progress)
         module = TestTimeAdaptation(network, cell.method, num_classes=data.num_classes, method_settings=settings).eval()
         data.attach(module)
+        if Sees.SOURCE_LABELS in module.method.sees:
+            module.start(domain_data(cell, self.task, scale=False))
         with torch.no_grad():
             before = [network(batch.inputs).logits for batch in data.passes(data.task.target_test)]
         return Run(cell=cell, data=data, module=module, last={"before": torch.cat(before)})

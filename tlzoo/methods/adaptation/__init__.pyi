@@ -65,4 +65,5 @@ from .rotta import RoTTA as RoTTA
 from .roid import ROID as ROID
 from .cmf import CMF as CMF
 from .deyo import DeYO as DeYO
+from .rmt import RMT as RMT
 from .mlls import MLLS as MLLS
