@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.adaptation import RMT
+from tlzoo.methods.adaptation import MEMO, RMT
+from tlzoo.methods.adaptation.memo import marginal_entropy
 from tlzoo.methods.adaptation.rmt import contrast
 from tlzoo.methods.augmenting import changed
 from tlzoo.types import Prediction
@@ -188,3 +189,54 @@ def test_views_of_test_inputs_follow_the_generator(inputs, view):
 def test_inputs_without_views_are_told(inputs):
     with pytest.raises(ValueError, match="give augment as a function"):
         changed("weak", inputs, torch.Generator())
+
+
+def scaled(inputs, generator):
+    return inputs * torch.rand((), generator=generator).double() + 0.1
+
+
+def their_answer(model, example, copies, steps):
+    """The authors' loop for one example, with their layer of a prior of 3."""
+    own = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(own.parameters(), lr=0.1)
+
+    def answer(inputs):
+        values = own.first(inputs)
+        with torch.no_grad():
+            spread = values.var(0) if len(values) > 1 else torch.zeros(D).double()
+            mean = 0.75 * own.norm.running_mean + 0.25 * values.mean(0)
+            var = 0.75 * own.norm.running_var + 0.25 * spread
+        normal = (values - mean) / (var + own.norm.eps).sqrt()
+        return own.head(torch.tanh(normal * own.norm.weight + own.norm.bias))
+
+    for step in range(steps):
+        optimizer.zero_grad()
+        logits = answer(torch.cat(copies[step]))
+        mean = logits.softmax(1).mean(0)
+        (-(mean * mean.log()).sum()).backward()
+        optimizer.step()
+    return answer(example).detach()
+
+
+@pytest.mark.verdict("adaptation/memo", against="the authors' loop, restated", within=1e-10)
+@pytest.mark.parametrize("steps", [1, 2])
+def test_memo(equal, model, steps):
+    method = MEMO(model, lr=0.1, steps=steps, copies=3, prior=3.0, augment=scaled)
+    expected = []
+    for example in batch(0).split(1):
+        generator = method.random.next()
+        copies = [[scaled(example, generator) for _ in range(3)] for _ in range(steps)]
+        expected.append(their_answer(model, example, copies, steps))
+    method.reset()
+    found = torch.cat([method(part) for part in batch(0).split(5)])  # batches make no difference
+    equal(found, torch.cat(expected))
+    assert all(torch.equal(*pair) for pair in zip(method.model.parameters(), model.parameters(), strict=True))
+    torch.testing.assert_close(method.model.norm.running_var, model.norm.running_var)
+
+
+def test_the_marginal_entropy_is_finite_where_classes_are_impossible():
+    logits = torch.tensor([[200.0, 0.0], [300.0, 0.0]], requires_grad=True)
+    loss = marginal_entropy(logits)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.item() == 0
+    assert gradient.isfinite().all()

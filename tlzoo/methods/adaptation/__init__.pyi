@@ -66,4 +66,5 @@ from .roid import ROID as ROID
 from .cmf import CMF as CMF
 from .deyo import DeYO as DeYO
 from .rmt import RMT as RMT
+from .memo import MEMO as MEMO
 from .mlls import MLLS as MLLS
