@@ -88,7 +88,7 @@ CASES = {
             partial(wide._renamed, others={"conv1": "body.stem", "bn1": "body.group3.1"}),
         ),
         partial(pre_activated, norm=norm, stem="conv1", blocks=GROUPS, last="bn1", shortcut=convolved),
-        lambda state: {f"model.{name}": value for name, value in state.items()},
+        lambda state: {"epoch": 400, "state": {f"module.{name}": value for name, value in state.items()}},
     ),
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ __all__ = ["CLASSIFIERS", "load_published", "published_classifier"]
 CLASSIFIERS = {"resnext29": "classifier", "resnet26_gn": "fc", "wide_resnet": "fc"}
 """Network -> its classifier's name in published files."""
 
-_CONTAINERS = ("params", "state_dict", "net", "model")
+_CONTAINERS = ("params", "state_dict", "state", "net", "model")
 _PREFIXES = re.compile(r"^(?:module\.|model\.|encoder\.)+")
 
 

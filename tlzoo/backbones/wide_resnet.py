@@ -46,6 +46,7 @@ def wide_resnet(
     width: int = 10,
     mean: float | Sequence[float] = 0.5,
     std: float | Sequence[float] = 0.5,
+    crop: float = 1.0,
     checkpoint_path: str | Path | None = None,
 ) -> Backbone:
     """Make a wide residual network: three groups of (``depth`` - 4) / 6 blocks, 64 x ``width`` features.
@@ -57,8 +58,10 @@ def wide_resnet(
         width: factor of the channels 16, 32 and 64.
         mean: mean of pixels in [0, 1].
         std: standard deviation of pixels in [0, 1].
-        checkpoint_path: weights to start from, in RobustBench's layout: ``conv1.weight``, ``block1.layer.0.bn1.weight``
-            ... Its ``Standard`` network takes pixels in [0, 1] as they are: ``mean=0.0, std=1.0``.
+        crop: share of height and width around the center that is kept of images of another size.
+        checkpoint_path: weights to start from, in the layout of RobustBench and of S2M2's few-shot networks:
+            ``conv1.weight``, ``block1.layer.0.bn1.weight`` ... RobustBench's ``Standard`` network takes pixels in
+            [0, 1] as they are: ``mean=0.0, std=1.0``.
 
     Raises:
         ValueError: ``depth`` is no 6 n + 4, or the weights are those of another network.
@@ -84,7 +87,7 @@ def wide_resnet(
     network = ConvStaged(
         "wide_resnet",
         "image",
-        ImagePreprocess(in_channels, image_size, mean, std),
+        ImagePreprocess(in_channels, image_size, mean, std, crop=crop),
         expects=(in_channels, None, None),
         num_features=channels[-1],
         body=body,
