@@ -41,6 +41,7 @@ from tlzoo.functional.regression import inverse_gram_distance, subspace_distance
 from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
 from tlzoo.functional.transfer_components import mean_contrasts, transfer_components
 from tlzoo.functional.transport import regularized_plan, sinkhorn_plan, sliced_wasserstein, transport_plan
+from tlzoo.functional.weighted_merging import fisher_merge, reg_mean
 
 __all__ = [
     "AlignedSpace",
@@ -61,6 +62,7 @@ __all__ = [
     "em_prior",
     "entropy",
     "entropy_weights",
+    "fisher_merge",
     "fixed_norm_loss",
     "gather_with_gradient",
     "gaussian_kernel",
@@ -85,6 +87,7 @@ __all__ = [
     "negative_squared_distances",
     "pairwise_squared_distances",
     "prototypes",
+    "reg_mean",
     "regularized_plan",
     "reversal_coefficient",
     "seen_unseen_curve",

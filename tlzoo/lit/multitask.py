@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import Target
 from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_choice, check_flags
@@ -21,7 +22,7 @@ from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import Predictions, as_predictions
 from tlzoo.lit.task_batches import task_batch
 from tlzoo.methods.base import Method
-from tlzoo.methods.merging import Merging
+from tlzoo.methods.merging import Merging, TaskNetworks
 from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.gradients import GradientSpace, TaskTape, conflicts
 from tlzoo.nn.named_modules import NamedModules
@@ -29,7 +30,7 @@ from tlzoo.nn.sharing import SHARING, MergedNetworks
 from tlzoo.nn.task_heads import DECODERS, HEADS, Decoder, DenseHead, NormalsHead, TaskHead, ValueHead
 from tlzoo.scoring import MultitaskScores
 from tlzoo.spelling import nearest
-from tlzoo.types import TaskBatch
+from tlzoo.types import Sees, TaskBatch
 
 if TYPE_CHECKING:
     from tlzoo.lit.data.multitask import MultitaskData
@@ -130,7 +131,8 @@ class Multitask(OnBackbone, TransferModule):
     def forward(self, inputs: Any) -> dict[str, Tensor]:
         """Map raw inputs (B, ...) to one output per task: logits (B, C) or a value (B, 1)."""
         if isinstance(self.method, Merging) and isinstance(self.sharing, MergedNetworks) and not self.training:
-            features = dict.fromkeys(self.tasks, self.sharing.answer(inputs, self.method.merged))
+            known = list(self.method.buffers()) if self.method.looks_at_data else []
+            features = dict.fromkeys(self.tasks, self.sharing.answer(inputs, self.method.merged, known=known))
         else:
             features = self.sharing(inputs)
         return {task: self.heads[task](features[task]) for task in self.tasks}
@@ -153,6 +155,60 @@ class Multitask(OnBackbone, TransferModule):
         terms = {"loss": total, **{f"loss_{task}": loss for task, loss in by_task.items()}, **terms}
         self.log_terms(terms, batch.size)
         return self.check_loss(total, terms)
+
+    def study(self, inputs: Any) -> None:
+        """Let a method that merges look at the fine-tuned networks and at inputs, where its merging needs them.
+
+        A trainer with a data module does it. In your own loop, call it after training, with training inputs; or, for
+        methods that declare the test's inputs, before every test with its inputs.
+
+        Args:
+            inputs: raw inputs (N, ...) as in batches, or an :class:`~tlzoo.data.example_set.ExampleSet`.
+        """
+        if not (isinstance(self.method, Merging) and self.method.looks_at_data):
+            return
+        assert isinstance(self.sharing, MergedNetworks)
+
+        def picked(places: NDArray[Any]) -> Any:
+            if isinstance(inputs, ExampleSet):
+                return inputs.batch(places).to(self.device).inputs
+            return inputs[places] if hasattr(inputs, "shape") else [inputs[place] for place in places]
+
+        was_training = self.training
+        self.eval()
+        heads = [self._head(task) for task in self.tasks]
+        networks = TaskNetworks(
+            start=self.sharing.start, bodies=self.sharing.bodies(), heads=heads, size=len(inputs), inputs=picked
+        )
+        self.method.fit(networks)
+        self.train(was_training)
+
+    def _study_data(self, *, test: str) -> None:
+        """Let the method look at the trainer's training inputs or, if it declares the test's, at the set ``test``."""
+        data = getattr(self.trainer, "datamodule", None)
+        if not (isinstance(self.method, Merging) and self.method.looks_at_data) or data is None:
+            return
+        with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
+            if Sees.TEST_INPUTS not in self.method.sees:
+                self.study(data.training_data.train)
+            elif test:
+                self.study(getattr(data.task, test))
+
+    def on_fit_end(self) -> None:
+        """Let a method that merges look at the training inputs."""
+        self._study_data(test="")
+
+    def on_validation_start(self) -> None:
+        """Let a method that merges look at the training inputs, or those of validation if it declares them."""
+        self._study_data(test="validation")
+
+    def on_test_start(self) -> None:
+        """Let a method that merges look at the training inputs, or those of the test if it declares them."""
+        self._study_data(test="test")
+
+    def on_predict_start(self) -> None:
+        """Let a method that merges look at the training inputs, or those of the test if it declares them."""
+        self._study_data(test="test")
 
     def _tape(self) -> TaskTape | None:
         """Return the tape of the shared part if the gradients of single tasks are needed."""
@@ -321,12 +377,16 @@ class Multitask(OnBackbone, TransferModule):
         """Return the answers to new items by task: class probabilities, or values (N, ...) as an array.
 
         Args:
-            items: as the task that the module was trained on held them, see :meth:`FineTuning.predict`.
+            items: as the task that the module was trained on held them, see :meth:`FineTuning.predict`. A method that
+                declares the test's inputs looks at all of them first.
             batch_size: items per batch.
 
         Raises:
             ValueError: the module does not know its data, or items are of another kind.
         """
+        if Sees.TEST_INPUTS in self.method.sees:
+            for batch in self.batches_of(items, None):
+                self.study(batch)
         parts = [self.answers(batch) for batch in self.batches_of(items, batch_size)]
         found: dict[str, Predictions | NDArray[Any]] = {}
         for task, target in self.targets.items():

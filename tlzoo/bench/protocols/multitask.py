@@ -85,6 +85,7 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
     def _answered(self, run: MultitaskRun, examples: ExampleSet) -> tuple[dict[str, Tensor], MultitaskScores]:
         """Return the outputs for a set by task, and their scores."""
         module = run.module.eval()
+        module.study(examples if Sees.TEST_INPUTS in module.method.sees else run.data.training_data.train)
         with torch.no_grad():
             parts = [module(batch.to(module.device).inputs) for batch in run.data.passes(examples, whole=True)]
         outputs = {task: torch.cat([part[task] for part in parts]).cpu() for task in module.tasks}

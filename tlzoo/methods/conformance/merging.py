@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlzoo.methods.conformance.scenario import SHAPE, Inputs, Subject, normal, require_shape
 from tlzoo.methods.conformance.weighting import WeightingScenario
+from tlzoo.methods.merging import TaskNetworks
+from tlzoo.nn.task_heads import ClassHead
 
 __all__ = ["MergingScenario"]
 
@@ -22,6 +24,21 @@ class MergingScenario(WeightingScenario):
         start = normal(generator, 2, 4, dtype=dtype)
         states = start + 0.1 * normal(generator, _T, 2, 4, dtype=dtype)
         return {**super().inputs(seed=seed, dtype=dtype, fit=fit), "start": start, "states": states}
+
+    def make_ready(self, subject: Subject, inputs: Inputs) -> None:
+        """Let the method look at linear networks and 12 inputs."""
+        if not subject.method.looks_at_data:
+            return
+        generator = torch.Generator().manual_seed(2)
+        shown = normal(generator, 12, 4, dtype=inputs["start"].dtype)
+        start, *bodies = (_linear(weights) for weights in (inputs["start"], *inputs["states"]))
+        heads = [ClassHead(2, SHAPE["num_classes"]).to(shown) for _ in bodies]
+        for head in heads:
+            for weights in head.parameters():
+                weights.data = normal(generator, *weights.shape, dtype=shown.dtype)
+        subject.method.fit(
+            TaskNetworks(start=start, bodies=bodies, heads=heads, size=len(shown), inputs=lambda places: shown[places])
+        )
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
         """Return the weighted total and the squared length of the merged weights."""
@@ -46,3 +63,9 @@ class MergingScenario(WeightingScenario):
         more = torch.cat([usual["states"], usual["states"][:1]])
         few = {name: usual | some for name, some in super().invalid().items()}
         return {**few, "one network too many": usual | {"states": more}}
+
+
+def _linear(weights: Tensor) -> nn.Module:
+    layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False).to(weights)
+    layer.weight.data = weights.clone()
+    return layer

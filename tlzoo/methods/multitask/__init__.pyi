@@ -31,3 +31,6 @@ from .db_mtl import DBMTL as DBMTL
 from .task_arithmetic import TaskArithmetic as TaskArithmetic
 from .ties import TIES as TIES
 from .dare import DARE as DARE
+from .fisher import Fisher as Fisher
+from .reg_mean import RegMean as RegMean
+from .adamerging import AdaMerging as AdaMerging

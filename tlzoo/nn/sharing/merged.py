@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +17,15 @@ from tlzoo.types import Backbone
 __all__ = ["MergedNetworks"]
 
 Weights = Mapping[str, Tensor]
+
+
+class _Body(nn.ModuleList):
+    """A backbone and the layer behind it: raw inputs (B, ...) to features (B, D)."""
+
+    def forward(self, inputs: Any) -> Tensor:
+        backbone, bottleneck = self
+        assert isinstance(backbone, Backbone)
+        return at_positions(bottleneck, backbone(backbone.preprocess(inputs)))
 
 
 class MergedNetworks(NoSharing):
@@ -36,52 +45,45 @@ class MergedNetworks(NoSharing):
         first = self.bottlenecks[tasks[0]]
         for task in tasks[1:]:
             self.bottlenecks[task].load_state_dict(first.state_dict())
-        self.start = nn.ModuleList([copy.deepcopy(backbone), copy.deepcopy(first)]).requires_grad_(False)
-        self._merged: tuple[Any, dict[str, Tensor]] | None = None
+        self.start = _Body([copy.deepcopy(backbone), copy.deepcopy(first)]).requires_grad_(False)
+        self._merged: tuple[Any, dict[str, Tensor], list[Tensor]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the merged weights, which are made anew."""
         return {**self.__dict__, "_merged": None}
 
-    def answer(self, inputs: Any, merge: Callable[[Weights, Sequence[Weights]], Weights]) -> Tensor:
+    def bodies(self) -> list[nn.Module]:
+        """Return the network of each task, whose weights are named as in ``start``."""
+        return [_Body([self.backbones[task], self.bottlenecks[task]]) for task in self.tasks]
+
+    def version(self) -> list[tuple[int, int]]:
+        """Return what changes when weights or statistics of the tasks' networks do."""
+        return _version([value for body in self.bodies() for value in (*body.parameters(), *body.buffers())])
+
+    def answer(
+        self, inputs: Any, merge: Callable[[Weights, Sequence[Weights]], Weights], *, known: Iterable[Tensor] = ()
+    ) -> Tensor:
         """Map raw inputs (B, ...) to the features (B, D) of the merged network.
 
         Args:
             inputs: raw inputs.
             merge: maps the weights at the start, and those of each task, to the merged ones. It runs once, and again
                 when weights have changed.
+            known: what it depends on besides the weights.
         """
-        weights = self._merge(merge)
-        backbone, bottleneck = self.start
-        assert isinstance(backbone, Backbone)
-        own, behind = ({n[2:]: w for n, w in weights.items() if n.startswith(place)} for place in ("0.", "1."))
-        features: Tensor = functional_call(backbone, own, (backbone.preprocess(inputs),))
-        if not behind:
-            return at_positions(bottleneck, features)
-        return at_positions(_With(bottleneck, behind), features)
-
-    def _merge(self, merge: Callable[[Weights, Sequence[Weights]], Weights]) -> dict[str, Tensor]:
-        """Return the merged weights and averaged buffers by their name in ``start``."""
-        networks = [nn.ModuleList([self.backbones[task], self.bottlenecks[task]]) for task in self.tasks]
-        values = [value for network in networks for value in (*network.parameters(), *network.buffers())]
-        state = [(id(value), value._version) for value in values]
+        known = list(known)  # kept with the result, so that no other tensor gets their identity
+        state = [*self.version(), *_version(known)]
         if self._merged is None or self._merged[0] != state:
-            start, *trained = (_parameters(network) for network in (self.start, *networks))
-            buffers = average_weights([dict(network.named_buffers()) for network in networks])
-            self._merged = (state, {**merge(start, trained), **buffers})
-        return self._merged[1]
+            bodies = self.bodies()
+            start, *trained = (_parameters(body) for body in (self.start, *bodies))
+            buffers = average_weights([dict(body.named_buffers()) for body in bodies])
+            self._merged = (state, {**merge(start, trained), **buffers}, known)
+        features: Tensor = functional_call(self.start, self._merged[1], (inputs,))
+        return features
 
 
-class _With(nn.Module):
-    """A module that runs with other weights."""
-
-    def __init__(self, module: nn.Module, weights: Weights) -> None:
-        super().__init__()
-        self.module, self.weights = module, dict(weights)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        result: Tensor = functional_call(self.module, self.weights, (inputs,))
-        return result
+def _version(values: Iterable[Tensor]) -> list[tuple[int, int]]:
+    return [(id(value), value._version) for value in values]
 
 
 def _parameters(network: nn.Module) -> dict[str, Tensor]:
