@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from tlzoo.backbones import create_backbone
 from tlzoo.functional import average_weights, greedy_soup, interpolate_weights
+from tlzoo.lit import FineTuning
 from tlzoo.methods.finetuning import (
+    BSS,
     HRA,
     IA3,
     L2SP,
@@ -28,6 +30,7 @@ from tlzoo.methods.finetuning import (
     WiSEFT,
 )
 from tlzoo.methods.kept_weights import KeptWeights
+from tlzoo.types import DomainBatch, Examples
 
 
 def mlp():
@@ -218,6 +221,35 @@ def test_lora_leaves_grouped_convolutions_of_the_same_name_alone():
     adapted = [name for name, _ in LoRA(rank=2).prepare(backbone).named_parameters() if "lora_A" in name]
     assert len(adapted) == 1
     assert "block" not in adapted[0]
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (3, 5)])
+@pytest.mark.verdict("finetuning/bss", against="eigenvalues of the Gram matrix, and their gradient", within=1e-12)
+def test_bss_shrinks_the_smallest_singular_values(equal, shape):
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(shape, generator=generator).double().requires_grad_(True)
+    penalty = BSS(weight=0.3, count=2).penalty(mlp(), nn.Linear(3, 2), features=features)
+    (gradient,) = torch.autograd.grad(penalty, [features])
+    values = features.detach()
+    gram = values.T @ values if shape[0] > shape[1] else values @ values.T
+    sizes, directions = torch.linalg.eigh(gram)
+    equal(penalty, 0.3 * sizes[:2].sum())
+    smallest = directions[:, :2] @ directions[:, :2].T  # the gradient is twice the features within these directions
+    equal(gradient, 0.6 * (values @ smallest if shape[0] > shape[1] else smallest @ values))
+    with pytest.raises(ValueError, match=r"features=\.\.\."):
+        BSS().penalty(mlp(), nn.Linear(3, 2))
+
+
+def test_bss_sees_the_features_of_its_batch():
+    torch.manual_seed(0)
+    module = FineTuning("mlp", BSS(weight=2.0), num_classes=3, backbone_settings={"num_inputs": 4})
+    inputs, labels = torch.randn(6, 4), torch.arange(6) % 3
+    batch = DomainBatch(source=None, target=Examples(inputs=inputs, labels=labels))
+    with torch.no_grad():
+        said = module.network(inputs)
+    smallest = torch.linalg.svdvals(said.features)[-1]
+    expected = nn.functional.cross_entropy(said.logits, labels) + 2 * smallest**2
+    torch.testing.assert_close(module.training_step(batch, 0).detach(), expected)
 
 
 # --- what others call; the weights of all of them are small enough to write the formula out

@@ -38,9 +38,16 @@ from tlzoo.functional.prototypes import (
     prototypes,
 )
 from tlzoo.functional.regression import inverse_gram_distance, subspace_distance
+from tlzoo.functional.simplex import project_on_simplex
 from tlzoo.functional.smoothness import adversarial_direction, virtual_adversarial_divergence
 from tlzoo.functional.transfer_components import mean_contrasts, transfer_components
-from tlzoo.functional.transport import regularized_plan, sinkhorn_plan, sliced_wasserstein, transport_plan
+from tlzoo.functional.transport import (
+    regularized_plan,
+    sinkhorn_plan,
+    sliced_wasserstein,
+    transport_plan,
+    transport_plans,
+)
 from tlzoo.functional.weighted_merging import fisher_merge, reg_mean
 
 __all__ = [
@@ -86,6 +93,7 @@ __all__ = [
     "nearest_neighbors",
     "negative_squared_distances",
     "pairwise_squared_distances",
+    "project_on_simplex",
     "prototypes",
     "reg_mean",
     "regularized_plan",
@@ -102,6 +110,7 @@ __all__ = [
     "ties",
     "transfer_components",
     "transport_plan",
+    "transport_plans",
     "uniform_confusion",
     "virtual_adversarial_divergence",
 ]

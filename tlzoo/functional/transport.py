@@ -9,7 +9,7 @@ from torch import Tensor
 from tlzoo.functional.checks import check_pair
 from tlzoo.functional.precision import matmul
 
-__all__ = ["regularized_plan", "sinkhorn_plan", "sliced_wasserstein", "transport_plan"]
+__all__ = ["regularized_plan", "sinkhorn_plan", "sliced_wasserstein", "transport_plan", "transport_plans"]
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: Tensor) -> Tensor:
@@ -66,6 +66,38 @@ def transport_plan(cost: Tensor) -> Tensor:
     n, m = values.shape
     plan = ot.emd(np.full(n, 1 / n), np.full(m, 1 / m), values)
     return torch.from_numpy(plan).to(cost)
+
+
+def transport_plans(costs: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    r"""Return the exact optimal plans (B, N, M) for B costs (B, N, M) between masses, detached.
+
+    Masses are scaled to sum to 1. POT's network simplex solves one problem after the other on the CPU. Problems with
+    NaN or Inf have plans of NaN.
+
+    Args:
+        costs: (B, N, M).
+        first: (B, N) masses above 0.
+        second: (B, M) masses above 0.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> transport_plans(torch.tensor([[[0.0, 1.0]]]), torch.ones(1, 1), torch.tensor([[1.0, 3.0]]))
+    tensor([[[0.2500, 0.7500]]])
+    """
+    if costs.ndim != 3 or first.shape != costs.shape[:2] or second.shape != (len(costs), costs.shape[2]):
+        shapes = ", ".join(str(tuple(each.shape)) for each in (costs, first, second))
+        raise ValueError(f"costs and masses of shapes {shapes}; expected (B, N, M), (B, N) and (B, M)")
+    import ot  # here: it loads SciPy's solvers, which nobody else needs
+
+    given = [each.detach().double().cpu() for each in (first, second, costs)]
+    shares = [(masses / masses.sum(dim=1, keepdim=True)).numpy() for masses in given[:2]]
+    plans = np.full(given[2].shape, np.nan)
+    for place, cost in enumerate(given[2].numpy()):
+        ours, theirs = shares[0][place], shares[1][place]
+        if all(np.isfinite(each).all() for each in (ours, theirs, cost)):
+            plans[place] = ot.emd(ours, theirs / theirs.sum() * ours.sum(), np.ascontiguousarray(cost))
+    return torch.from_numpy(plans).to(costs)
 
 
 def regularized_plan(

@@ -147,10 +147,11 @@ class FineTuning(OnBackbone, Classifier):
         assert batch.target is not None
         assert batch.target.labels is not None
         with self.passing(self.network):
-            logits = self(batch.target.inputs)
-        loss = F.cross_entropy(self.joined(logits), self.joined(batch.target.labels))
+            prediction: Prediction = self.network(batch.target.inputs)
+        loss = F.cross_entropy(self.joined(prediction.logits), self.joined(batch.target.labels))
         terms = {"loss": loss}
-        penalty = self.method.penalty(self.network.backbone, self.network.head)
+        features = self.joined(prediction.features) if self.method.looks_at_features else None
+        penalty = self.method.penalty(self.network.backbone, self.network.head, features=features)
         if penalty is not None:
             terms = {"loss": loss + penalty, "target": loss, "penalty": penalty}
         self.log_terms(terms, len(batch.target.labels))

@@ -20,7 +20,7 @@ from tlzoo.lit.for_data import OnBackbone
 from tlzoo.lit.module import TransferModule
 from tlzoo.lit.optimizer import OptimizerSettings
 from tlzoo.lit.predicting import Predictions, as_predictions
-from tlzoo.lit.task_batches import task_batch
+from tlzoo.lit.task_batches import parts_of, task_batch
 from tlzoo.methods.base import Method
 from tlzoo.methods.merging import Merging, TaskNetworks
 from tlzoo.methods.weighting import Weighting
@@ -114,6 +114,11 @@ class Multitask(OnBackbone, TransferModule):
             )
         width = self.sharing.num_features
         self.heads = NamedModules({task: _head(target, width, decoder) for task, target in kinds.items()})
+        if self.method.samples > 1 and space == "features":
+            raise InputError(
+                f"{self.method_name} multiplies gradients of several batches, which share no features; leave out "
+                "space='features'"
+            )
         self._since_step: list[TaskBatch] = []
         self.validation_scores, self.test_scores = MultitaskScores(kinds), MultitaskScores(kinds)
         self.register_buffer("loss_sums", torch.zeros(len(kinds)))
@@ -145,6 +150,9 @@ class Multitask(OnBackbone, TransferModule):
         batch = task_batch(batch, self.targets)
         if self._looks_back:
             self._since_step.append(batch)
+        if (samples := self.method.samples) > 1:
+            *others, batch = parts_of(batch, samples)
+            self.method.observe([self._jacobian(other) for other in others])
         tape = self._tape()
         by_task = self._losses(batch, tape)
         losses, present = self._stacked(by_task)
@@ -210,6 +218,19 @@ class Multitask(OnBackbone, TransferModule):
         """Let a method that merges look at the training inputs, or those of the test if it declares them."""
         self._study_data(test="test")
 
+    def _jacobian(self, batch: TaskBatch) -> Tensor:
+        """Return the gradients (T, P) of the tasks on a batch, zeros for those without labels."""
+        tape = self._tape()
+        assert tape is not None
+        losses, present = self._stacked(self._losses(batch, tape))
+        rows = range(len(self.tasks)) if present is None else present.nonzero().flatten().tolist()
+        gradients = tape.gradients([losses[row] for row in rows])
+        found = gradients.parameters  # their order depends on the size of a batch
+        parts = torch.split(gradients.jacobian(), [parameter.numel() for parameter in found], dim=1)
+        by_parameter = {id(parameter): part for parameter, part in zip(found, parts, strict=True)}
+        known = [by_parameter[id(parameter)] for parameter in tape.parameters]
+        return self._placed_rows(torch.cat(known, dim=1), rows)
+
     def _tape(self) -> TaskTape | None:
         """Return the tape of the shared part if the gradients of single tasks are needed."""
         watched = self.monitor and self._logs_now
@@ -239,7 +260,9 @@ class Multitask(OnBackbone, TransferModule):
         terms = {} if logged is None else conflicts(logged, self.tasks)
         if self.method.order == "jacobian":
             jacobian = gradients.jacobian()
-            direction = self.method.direction(self._placed_rows(jacobian, rows), features=gradients.features())
+            direction = self.method.direction(
+                self._placed_rows(jacobian, rows), features=gradients.features(), losses=constants
+            )
             total = gradients.deliver_direction(direction, private=self._private_weights(None, rows))
             return total + self.method.objective(constants), terms
         if self.method.order == "losses":

@@ -13,7 +13,7 @@ from tlzoo.errors import InputError, InputTypeError
 from tlzoo.labels import target_labels
 from tlzoo.types import TaskBatch
 
-__all__ = ["task_batch"]
+__all__ = ["parts_of", "task_batch"]
 
 
 def task_batch(batch: Any, targets: Mapping[str, Target]) -> TaskBatch:
@@ -37,6 +37,25 @@ def task_batch(batch: Any, targets: Mapping[str, Target]) -> TaskBatch:
     inputs = _one_below_the_other([part.inputs for part in parts])
     labels = {task: _joined([part.targets[task] for part in parts]) for task in targets}
     return TaskBatch(inputs=inputs, targets=labels)
+
+
+def parts_of(batch: TaskBatch, count: int) -> list[TaskBatch]:
+    """Return a batch in parts, which take turns at its rows.
+
+    Raises:
+        ValueError: it has fewer rows than parts.
+    """
+    if batch.size < count:
+        raise InputError(
+            f"a batch of {batch.size} for a method that needs {count} samples per step; give larger batches"
+        )
+    return [
+        TaskBatch(
+            inputs=batch.inputs[first::count],
+            targets={name: each[first::count] for name, each in batch.targets.items()},
+        )
+        for first in range(count)
+    ]
 
 
 def _parts(batch: Any, targets: Mapping[str, Target]) -> list[TaskBatch]:

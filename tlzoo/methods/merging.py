@@ -17,7 +17,7 @@ from tlzoo.functional import average_weights
 from tlzoo.methods.weighting import Weighting
 from tlzoo.nn.task_heads import ClassHead, DenseHead, OrdinalHead, TaskHead
 
-__all__ = ["Merging", "TaskNetworks", "class_scores"]
+__all__ = ["Merging", "TaskNetworks", "class_scores", "has_classes"]
 
 Weights = Mapping[str, Tensor]
 
@@ -125,14 +125,19 @@ class Merging(Weighting):
             raise ValueError(f"{type(self).__name__}: weights of {count} networks for {self.num_tasks} tasks")
 
 
+def has_classes(head: TaskHead) -> bool:
+    """Return whether a head answers by classes, for each item or position."""
+    return isinstance(head, (ClassHead, OrdinalHead)) or (type(head) is DenseHead and bool(head.classes))
+
+
 def class_scores(head: TaskHead, output: Tensor) -> Tensor:
     """Return an output's logits (N, C) of the softmax over classes, a row for each item or position.
 
     Raises:
         ValueError: the head answers without classes.
     """
+    if not has_classes(head):
+        raise InputError(f"the answers of a {type(head).__name__} have no classes; leave out this task")
     if isinstance(head, OrdinalHead):
         return head.answer(output).clamp_min(torch.finfo(output.dtype).tiny).log()
-    if isinstance(head, ClassHead) or (type(head) is DenseHead and head.classes):
-        return output.movedim(1, -1).flatten(0, -2)
-    raise InputError(f"the answers of a {type(head).__name__} have no classes; leave out this task")
+    return output.movedim(1, -1).flatten(0, -2)

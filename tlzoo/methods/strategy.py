@@ -21,12 +21,16 @@ class Strategy(Method):
     Attributes:
         keeps_pretraining: whether the result depends on the pretrained weights, and thus on the data behind them.
         unfreezes: whether the parameters that train change in the course of training.
+        looks_at_features: whether the penalty depends on the features of the batch.
+        features: these features (B, D), with gradient; None where they were not given. Set by :meth:`penalty`.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
     implements: ClassVar[str] = "regularizer(backbone, head)"
     keeps_pretraining: ClassVar[bool] = True
     unfreezes: ClassVar[bool] = False
+    looks_at_features: ClassVar[bool] = False
+    features: Tensor | None = None
 
     def prepare(self, backbone: Backbone) -> Backbone:
         """Return the backbone to train: frozen, re-initialized or wrapped."""
@@ -38,13 +42,22 @@ class Strategy(Method):
         return [{"params": parameters, "lr": lr}] if parameters else []
 
     @final
-    def penalty(self, backbone: Backbone, head: nn.Module) -> Tensor | None:
+    def penalty(self, backbone: Backbone, head: nn.Module, *, features: Tensor | None = None) -> Tensor | None:
         """Return a scalar added to the loss, or None.
+
+        Args:
+            backbone: the backbone that trains.
+            head: its head.
+            features: (B, D) of the batch, for strategies that look at them.
 
         Raises:
             FloatingPointError: it is NaN or Inf; the message names it. Checked on the CPU only.
         """
-        value = self.regularizer(backbone, head)
+        self.features = features
+        try:
+            value = self.regularizer(backbone, head)
+        finally:
+            self.features = None
         if value is not None:
             networks = {"backbone": backbone, "head": head}
             inputs = {f"{name}.{key}": p for name, network in networks.items() for key, p in network.named_parameters()}

@@ -33,6 +33,10 @@ class Weighting(Method):
             ``"weighted"``, that loss times the task's weight.
         features: the shared results (B, ...) that the columns of a Jacobian belong to, one column an entry; empty where
             they belong to parameters. Set by :meth:`direction`.
+        losses: the detached losses (T,) of the rows of a Jacobian; None where they were not given. Set by
+            :meth:`direction`.
+        samples: the number of independent batches per step: the Jacobians of all but the last are given to
+            :meth:`observe`.
     """
 
     sees = frozenset({Sees.TARGET_INPUTS, Sees.TARGET_LABELS})
@@ -41,6 +45,8 @@ class Weighting(Method):
     present: Tensor | None = None
     heads: Literal["own", "weighted"] = "own"
     features: tuple[Tensor, ...] = ()
+    losses: Tensor | None = None
+    samples: ClassVar[int] = 1
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__()
@@ -92,13 +98,14 @@ class Weighting(Method):
         return self._checked(self.own_loss(losses, gramian), "the objective", losses)
 
     @final
-    def direction(self, jacobian: Any, *, features: Sequence[Tensor] = ()) -> Tensor:
+    def direction(self, jacobian: Any, *, features: Sequence[Tensor] = (), losses: Tensor | None = None) -> Tensor:
         """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
 
         Args:
             jacobian: gradients of the tasks, one per row.
             features: where they are gradients for shared results rather than parameters, those results (B, ...), whose
                 entries are the columns in order.
+            losses: (T,), for methods that look at them.
 
         Raises:
             ValueError: the numbers of rows and tasks differ.
@@ -111,12 +118,14 @@ class Weighting(Method):
                 f"{type(self).__name__}: features of shapes {', '.join(str(tuple(part.shape)) for part in features)} "
                 f"for {jacobian.shape[1]} columns; expected one column an entry"
             )
-        self.features = tuple(features)
+        if losses is not None:
+            self._check_shape(losses, (self.num_tasks,), "losses")
+        self.features, self.losses = tuple(features), None if losses is None else losses.detach()
         try:
             direction = self.combine(jacobian)
         finally:
-            self.features = ()
-        check_output(self, direction, {"jacobian": jacobian}, what="the direction", unit="task")
+            self.features, self.losses = (), None
+        check_output(self, direction, {"jacobian": jacobian, "losses": losses}, what="the direction", unit="task")
         return direction
 
     def weigh(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
@@ -126,6 +135,12 @@ class Weighting(Method):
     def own_loss(self, losses: Tensor, gramian: Tensor | None) -> Tensor:
         """Return the scalar that trains the weighting's own parameters; losses (T,) are constant."""
         return losses.new_zeros(())
+
+    def observe(self, jacobians: Sequence[Tensor]) -> None:
+        """Receive the Jacobians (T, P) of further batches at the same weights, before :meth:`direction`.
+
+        Rows of tasks without labels are zero.
+        """
 
     def combine(self, jacobian: Tensor) -> Tensor:
         """Return the direction (P,) from J (T, P)."""

@@ -38,8 +38,9 @@ class StrategyScenario(Scenario):
 
     def loss(self, subject: Subject, inputs: Inputs) -> Tensor:
         """Return the cross-entropy plus the penalty."""
-        logits = subject.networks["head"](subject.networks["backbone"](inputs["inputs"]))
-        penalty = subject.method.penalty(subject.networks["backbone"], subject.networks["head"])
+        features = subject.networks["backbone"](inputs["inputs"])
+        logits = subject.networks["head"](features)
+        penalty = subject.method.penalty(subject.networks["backbone"], subject.networks["head"], features=features)
         loss = F.cross_entropy(logits, inputs["labels"])
         return loss if penalty is None else loss + penalty
 

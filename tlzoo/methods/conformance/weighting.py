@@ -34,7 +34,7 @@ class WeightingScenario(Scenario):
         jacobian = inputs.get("jacobian")
         if type(subject.method).combine is not Weighting.combine:
             assert jacobian is not None
-            direction: Tensor = subject.method.direction(jacobian)
+            direction: Tensor = subject.method.direction(jacobian, losses=inputs["losses"].detach())
             require_shape(self, direction, (jacobian.shape[1],))
             return direction.square().sum()
         gramian = None if jacobian is None else (jacobian @ jacobian.T).detach()

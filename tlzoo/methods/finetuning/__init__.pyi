@@ -7,6 +7,7 @@ from .full import Full as Full
 from .gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .layerwise import Layerwise as Layerwise
 from .l2_sp import L2SP as L2SP
+from .bss import BSS as BSS
 from .lp_ft import LPFT as LPFT
 from .wise_ft import WiSEFT as WiSEFT
 from .soup import Soup as Soup

@@ -26,6 +26,8 @@ from .upgrad import UPGrad as UPGrad
 from .dual_proj import DualProj as DualProj
 from .fairgrad import FairGrad as FairGrad
 from .sdmgrad import SDMGrad as SDMGrad
+from .moco import MoCo as MoCo
+from .modo import MoDo as MoDo
 from .excess_mtl import ExcessMTL as ExcessMTL
 from .db_mtl import DBMTL as DBMTL
 from .task_arithmetic import TaskArithmetic as TaskArithmetic

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from tlzoo.errors import InputError
 from tlzoo.functional import entropy
 from tlzoo.functional.checks import check_choice, check_counts, check_positive, check_shares
 from tlzoo.functional.merging import check_same
 from tlzoo.methods.base import fitted
-from tlzoo.methods.merging import Merging, TaskNetworks, class_scores
+from tlzoo.methods.merging import Merging, TaskNetworks, class_scores, has_classes
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 from tlzoo.types import Sees
@@ -28,7 +29,8 @@ class AdaMerging(Merging):
     answers to unlabelled test inputs, summed over tasks; it sees the whole test before it answers.
 
     Differs from the paper: every input is answered for all tasks, where theirs has data sets of its own for each task;
-    normalization statistics are averaged.
+    tasks without classes have no entropy, and their coefficients follow that of the others; normalization statistics
+    are averaged.
 
     Args:
         num_tasks: T.
@@ -71,6 +73,9 @@ class AdaMerging(Merging):
 
     def learn(self, networks: TaskNetworks) -> None:
         """Learn the coefficients from unlabelled inputs."""
+        heads = [head for head in networks.heads if has_classes(head)]
+        if not heads:
+            raise InputError("AdaMerging lowers the entropy over classes, and no task has classes")
         start, states = networks.weights()
         layers = len(start) if self.coefficients == "layer" else 1
         raw = next(iter(start.values())).new_full((self.num_tasks, layers), self.initial).requires_grad_(True)
@@ -82,7 +87,7 @@ class AdaMerging(Merging):
             places, order = order[: self.batch_size], order[self.batch_size :]
             weights = _moved(start, states, raw.clamp(0, 1))
             features = networks.features(weights | buffers, networks.inputs(places))
-            terms = [entropy(class_scores(head, head(features))).mean() for head in networks.heads]
+            terms = [entropy(class_scores(head, head(features))).mean() for head in heads]
             optimizer.zero_grad()
             torch.autograd.backward(torch.stack(terms).sum(), inputs=[raw])
             optimizer.step()

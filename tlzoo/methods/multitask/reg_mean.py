@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from tlzoo.functional import reg_mean
 from tlzoo.functional.checks import check_counts, check_shares
@@ -64,20 +64,10 @@ class RegMean(Merging):
         kept: dict[str, Tensor] = {}
         for task, body in enumerate(networks.bodies):
             names = [name for name, _ in body.named_parameters()]
-            grams: dict[str, Tensor] = {}
-            hooks = [
-                layer.register_forward_pre_hook(partial(_add_gram, grams, f"{name}.weight" if name else "weight"))
-                for name, layer in body.named_modules()
-                if _is_linear(layer)
-            ]
-            try:
-                with torch.no_grad():
-                    for first in range(0, len(places), _BATCH):
-                        body(networks.inputs(places[first : first + _BATCH]))
-            finally:
-                for hook in hooks:
-                    hook.remove()
-            kept |= {f"{task}.{name}": grams.get(name, torch.zeros(0)) for name in names}
+            with torch.no_grad(), _Inputs(body) as watched:
+                for first in range(0, len(places), _BATCH):
+                    body(networks.inputs(places[first : first + _BATCH]))
+            kept |= {f"{task}.{name}": watched.grams.get(name, torch.zeros(0)) for name in names}
         self.grams.replace(kept)
 
     def merge(self, start: Mapping[str, Tensor], states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -89,21 +79,54 @@ class RegMean(Merging):
         return reg_mean(states, grams, shrink=self.shrink)
 
 
-def _is_linear(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) or (
-        isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    )
+class _Inputs(TorchFunctionMode):
+    """Sums the Gram matrices (g, d, d) of what is multiplied by the weights of a network, as ``grams`` by their names.
+
+    It watches the products themselves, because layers may pad or change their inputs first.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.names = {id(weight): name for name, weight in network.named_parameters()}
+        self.grams: dict[str, Tensor] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func is F.linear:
+            self._note(args, kwargs or {}, _rows)
+        elif func is F.conv2d:
+            self._note(args, kwargs or {}, _patches)
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, args: Sequence[Any], kwargs: Mapping[str, Any], rows_of: Callable[..., Tensor | None]) -> None:
+        given = dict(zip(_ARGUMENTS, args, strict=False)) | dict(kwargs)
+        name = self.names.get(id(given["weight"]))
+        if name is not None and (rows := rows_of(given.pop("input"), **given)) is not None:
+            gram = rows.mT @ rows
+            self.grams[name] = self.grams[name] + gram if name in self.grams else gram
 
 
-def _add_gram(grams: dict[str, Tensor], name: str, layer: nn.Module, given: tuple[Any, ...]) -> None:
-    """Add the Gram matrices (groups, d, d) of a layer's inputs to those of earlier batches."""
-    inputs: Tensor = given[0]
-    if isinstance(layer, nn.Conv2d):
-        assert not isinstance(layer.padding, str)
-        patches = F.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-        own = patches.reshape(len(patches), layer.groups, -1, patches.shape[-1])
-        rows = own.permute(1, 0, 3, 2).flatten(1, 2)
-    else:
-        rows = inputs.reshape(1, -1, inputs.shape[-1])
-    gram = rows.mT @ rows
-    grams[name] = grams[name] + gram if name in grams else gram
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+
+
+def _rows(inputs: Tensor, **_: Any) -> Tensor:
+    """Return the inputs (1, N, d) of a linear layer."""
+    return inputs.reshape(1, -1, inputs.shape[-1])
+
+
+def _patches(
+    inputs: Tensor,
+    weight: Tensor,
+    bias: Any = None,  # noqa: ARG001 - it is an argument of the product
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor | None:
+    """Return the patches (groups, N, d) of a convolution's inputs; None if they are padded by a rule."""
+    if isinstance(padding, str):
+        return None
+    patches = F.unfold(inputs, weight.shape[2:], dilation, padding, stride)
+    own = patches.reshape(len(patches), groups, -1, patches.shape[-1])
+    return own.permute(1, 0, 3, 2).flatten(1, 2)

@@ -12,6 +12,7 @@ from .metaoptnet import MetaOptNet as MetaOptNet
 from .feat import FEAT as FEAT
 from .meta_baseline import MetaBaseline as MetaBaseline
 from .frn import FRN as FRN
+from .deep_emd import DeepEMD as DeepEMD
 from .linear_baseline import LinearBaseline as LinearBaseline
 from .baseline_pp import BaselinePP as BaselinePP
 from .logistic import Logistic as Logistic

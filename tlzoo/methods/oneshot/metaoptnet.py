@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tlzoo.functional import memberships
+from tlzoo.functional import memberships, project_on_simplex
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.paper import Paper
@@ -72,16 +72,7 @@ class MetaOptNet(EpisodeClassifier):
         duals = ahead = torch.zeros_like(members)
         for step in range(self.steps):
             lowered = ahead - (products @ ahead - members) / steepest
-            new = self.slack * (members - _on_simplex(members - lowered / self.slack))
+            new = self.slack * (members - project_on_simplex(members - lowered / self.slack))
             ahead = new + step / (step + 3) * (new - duals)
             duals = new
         return duals
-
-
-def _on_simplex(rows: Tensor) -> Tensor:
-    """Return the projection of each row (..., W) onto the simplex."""
-    falling, _ = rows.sort(dim=-1, descending=True)
-    places = torch.arange(1, rows.shape[-1] + 1, device=rows.device, dtype=rows.dtype)
-    levels = (falling.cumsum(dim=-1) - 1) / places
-    kept = (falling > levels).sum(dim=-1, keepdim=True).clamp_min(1)
-    return (rows - levels.gather(-1, kept - 1)).clamp_min(0)
