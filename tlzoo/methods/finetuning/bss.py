@@ -55,4 +55,5 @@ class BSS(Strategy):
         if self.features is None:
             raise InputError("BSS looks at the features of the batch; call penalty(backbone, head, features=...)")
         values = torch.linalg.svdvals(at_least_float32(self.features))
-        return self.weight * values[-self.count :].square().sum()
+        penalty: Tensor = self.weight * values[-self.count :].square().sum()
+        return penalty

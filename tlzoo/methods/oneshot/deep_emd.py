@@ -88,7 +88,7 @@ class DeepEMD(EpisodeClassifier):
                 f"DeepEMD: features of width {support.shape[-1]} are no maps of {self.places} places; set places to "
                 "the positions of the backbone's map"
             )
-        support, query = (side.unflatten(-1, (-1, self.places)) for side in (support, query))
+        support, query = (side.reshape(*side.shape[:2], -1, self.places) for side in (support, query))
         shares = memberships(support_labels, way, dtype=support.dtype)
         shares = shares / shares.sum(dim=1, keepdim=True)
         classes = torch.einsum("esw,escp->ewcp", shares, support)
@@ -106,7 +106,7 @@ class DeepEMD(EpisodeClassifier):
         optimizer = torch.optim.SGD([maps], lr=self.lr, momentum=0.9, dampening=0.9)
         with torch.enable_grad():
             for _ in range(self.steps):
-                for rows in torch.randperm(len(support), generator=generator).split(self.batch_size):
+                for rows in torch.split(torch.randperm(len(support), generator=generator), self.batch_size):
                     loss = F.cross_entropy(self._similarity(support[rows], maps), labels[rows])
                     (maps.grad,) = torch.autograd.grad(loss, [maps])
                     optimizer.step()
