@@ -1,6 +1,7 @@
-"""CIFAR-10-C and ImageNet-C on small generated copies of their layouts; and a suite, in small."""
+"""CIFAR-10-C, CIFAR-100-C and ImageNet-C on small generated copies of their layouts; and their suites, in small."""
 
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import yaml
 from PIL import Image
 
 import tlzoo
-from tlzoo.backbones.resnet26_gn import _LAYERS, _renamed
+from tlzoo.backbones import resnet26_gn, resnext29
+from tlzoo.backbones.published_weights import CLASSIFIERS
 from tlzoo.bench.cell import Cell
 from tlzoo.bench.protocols.networks import load_pretrained_head
 from tlzoo.bench.suite_reader import find_suite
@@ -23,7 +25,7 @@ COUNT = 20
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """CIFAR-10 of 20 pictures a file; torchvision is told not to compare them with the real ones."""
+    """CIFAR of 20 pictures a file; torchvision is told not to compare them with the real ones."""
     monkeypatch.setenv("TLZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_, **__: True)
     random, labels = np.random.default_rng(0), np.arange(COUNT) % 10
@@ -41,6 +43,12 @@ def cifar(tmp_path, monkeypatch):
         pictures[..., 0], pictures[..., 1] = place, (1 + np.arange(5 * COUNT) // COUNT)[:, None, None]
         pictures[..., 2] = (np.arange(5 * COUNT) % COUNT)[:, None, None]
         np.save(corrupted / f"{name}.npy", pictures)
+    hundred = tmp_path / "cifar-100-python"
+    hundred.mkdir()
+    for name in ("train", "test"):
+        (hundred / name).write_bytes(pickle.dumps({"data": pixels, "fine_labels": labels.tolist()}))
+    (hundred / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"class {place}" for place in range(100)]}))
+    (tmp_path / "CIFAR-100-C").symlink_to(corrupted)
     return tmp_path
 
 
@@ -152,34 +160,52 @@ def test_the_source_model_may_be_the_network_as_it_comes(imagenet):
     )
 
 
-def test_a_published_source_model_answers_as_it_comes(cifar, monkeypatch):
+BLOCKS = [f"layer{n}.{block}" for n in (1, 2, 3) for block in range(4)]
+STAGES = [f"stage_{n}.{block}" for n in (1, 2, 3) for block in range(3)]
+# suite, classes, settings of a small network, how its file's names become ours, its layers there but for the classifier
+SOURCE_MODELS = {
+    "cifar10-c": (10, {}, resnet26_gn._renamed, ["conv1", "bn", *product(BLOCKS, resnet26_gn._LAYERS)]),
+    "cifar100-c": (
+        *(100, {"groups": 1, "group_width": 4}, resnext29._renamed),
+        ["conv_1_3x3", "bn_1", *product(STAGES, resnext29._LAYERS)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOURCE_MODELS)
+def test_a_published_source_model_answers_as_it_comes(cifar, monkeypatch, name):
     """The suite's last group: its network with its classifier lies in the working directory."""
     monkeypatch.chdir(cifar)
-    suite = yaml.safe_load(find_suite("cifar10-c").read_text(encoding="utf-8"))
+    suite = yaml.safe_load(find_suite(name).read_text(encoding="utf-8"))
     suite["groups"], suite["seeds"] = suite["groups"][-1:], 1
     (group,) = suite["groups"]
-    group["methods"], group["budget"]["steps"] = ["source_only", "target_only"], 1
-    (name,), settings = group["backbones"], group["module"]["backbone_settings"]
+    group["methods"], group["budget"] = (
+        ["source_only", "target_only"],
+        {"steps": 1, "batch_size": 4, "stream_batch": 100},
+    )
+    (backbone,), settings = group["backbones"], group["module"]["backbone_settings"]
+    classes, small, renamed, layers = SOURCE_MODELS[name]
+    small = {**small, "image_size": 8}
     torch.manual_seed(0)
-    network, head = tlzoo.create_backbone(name), torch.nn.Linear(64, 10)
-    layers = ["conv1", "bn", *(f"layer{n}.{b}.{each}" for n in (1, 2, 3) for b in range(4) for each in _LAYERS)]
-    leaves = [f"{layer}.{leaf}" for layer in layers for leaf in ("weight", "bias")]
-    ours = network.state_dict()
-    state = {leaf: ours[_renamed(leaf)] for leaf in leaves if _renamed(leaf) in ours}
-    state |= {f"fc.{key}": value for key, value in head.state_dict().items()}
+    network = tlzoo.create_backbone(backbone, **small)
+    head, ours = torch.nn.Linear(network.num_features, classes), network.state_dict()
+    leaves = ("weight", "bias", "running_mean", "running_var")
+    names = [f"{'.'.join(each) if isinstance(each, tuple) else each}.{leaf}" for each, leaf in product(layers, leaves)]
+    state = {each: ours[renamed(each)] for each in names if renamed(each) in ours}
+    state |= {f"{CLASSIFIERS[backbone]}.{key}": value for key, value in head.state_dict().items()}
     torch.save({"net": state}, settings["checkpoint_path"])
+    settings |= small
     run = tlzoo.run_suite(suite, store="store", root=cifar, executor="in_process", progress=False)
     assert not run.failures(), run.failures()[0].traceback
     task = load_task(group["tasks"][0], root=cifar)
+    assert task.num_classes == classes
     with torch.no_grad():
         pictures = network.eval().preprocess(task.target_test.whole().inputs.numpy())
         answers = head(network(pictures)).argmax(dim=1).numpy()
     frame = run.to_dataframe().set_index("label")
     assert frame.loc["source only", "test/accuracy"] == pytest.approx((answers == task.target_test.labels).mean())
     bare = Cell(
-        kind="domain", task="t", backbone=name, method="adaptation/source_only", module={"pretrained_head": True}
+        kind="domain", task="t", backbone=backbone, method="adaptation/source_only", module={"pretrained_head": True}
     )
-    with pytest.raises(
-        ValueError, match="in the checkpoint_path of resnext29, resnet26_gn, wide_resnet; resnet26_gn has"
-    ):
+    with pytest.raises(ValueError, match=f"the checkpoint_path of resnext29, resnet26_gn, wide_resnet; {backbone} has"):
         load_pretrained_head(bare, network)
