@@ -53,6 +53,7 @@ from .adabn import AdaBN as AdaBN
 from .shot import SHOT as SHOT
 from .nrc import NRC as NRC
 from .aad import AaD as AaD
+from .cowa import CoWA as CoWA
 from .tent import TENT as TENT
 from .eata import EATA as EATA
 from .sar import SAR as SAR
