@@ -8,6 +8,7 @@ from .dan import DAN as DAN
 from .deep_coral import DeepCORAL as DeepCORAL
 from .jan import JAN as JAN
 from .dsan import DSAN as DSAN
+from .can import CAN as CAN
 from .cmd import CMD as CMD
 from .homm import HoMM as HoMM
 from .safn import SAFN as SAFN

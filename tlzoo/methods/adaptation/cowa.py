@@ -19,7 +19,7 @@ from tlzoo.types import Context, Losses, Need, Prediction
 __all__ = ["CoWA", "joint_scores", "mixture_posteriors"]
 
 _EPS, _TINY = 1e-6, 1e-300
-"""The first as in the authors' code: added to the diagonal of covariances, and to probabilities before the logarithm."""
+"""The first, as in the authors' code, is added to the diagonal of covariances, and to probabilities in logarithms."""
 
 
 class CoWA(SourceFree):
@@ -31,8 +31,8 @@ class CoWA(SourceFree):
     .. math:: w_i = \frac{\Delta_i}{\max_j \Delta_j} \, p_{i \hat y_i}, \qquad
         \hat y_i = \arg\max_c g_{ic}
 
-    where Delta is the difference between the two largest log posteriors. Weight mixup trains on pairs of inputs, one-hot
-    labels and weights that are mixed in the same random shares:
+    where Delta is the difference between the two largest log posteriors. Weight mixup trains on pairs of inputs,
+    one-hot labels and weights that are mixed in the same random shares:
 
     .. math:: \frac{1}{M} \sum_i \tilde w_i \, \mathrm{CE}(\tilde x_i, \tilde y_i)
 
