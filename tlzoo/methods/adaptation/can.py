@@ -94,12 +94,13 @@ class CAN(Alignment):
         if int(indices.max()) >= len(labels):
             raise ValueError(f"can has labels of {len(labels)} target examples; call on_epoch with the whole target")
         theirs = labels[indices]
-        shared = [label for label in ours.unique().tolist() if bool((theirs == label).any())]
+        sides = (torch.bincount(each, minlength=self.num_classes) for each in (ours, theirs[theirs >= 0]))
+        shared = torch.stack([held > 0 for held in sides]).all(dim=0).nonzero()[:, 0]
         counts = {"classes": source.features.new_tensor(len(shared)), "confident": (theirs >= 0).float().mean()}
-        if not shared:
+        if not len(shared):
             return {"loss": source.features.new_zeros(()), **counts}
         layers = [(source.features, target.features), (source.logits.softmax(dim=1), target.logits.softmax(dim=1))]
-        found = class_discrepancies(layers, ours, theirs, classes=torch.tensor(shared, device=ours.device))
+        found = class_discrepancies(layers, ours, theirs, classes=shared)
         within = found.diagonal().mean()
         between = (found.sum() - found.diagonal().sum()) / max(len(shared) * (len(shared) - 1), 1)
         loss = self.weight * (within - between)
