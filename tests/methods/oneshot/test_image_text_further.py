@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlzoo.methods.oneshot import APE, CLIPAdapter, ZLaP
+from tlzoo.methods.oneshot import APE, CLIPAdapter, EMDirichlet, ZLaP
 
 WAY, SHOT, NEW, D, QUERIES = 3, 4, 1, 8, 9
 LABELS = torch.arange(WAY).repeat(SHOT)
@@ -121,3 +121,38 @@ def test_zlap(equal, k, queries):
     normalized = torch.diag(sums**-0.5) @ w @ torch.diag(sums**-0.5)
     inverse = torch.linalg.inv(torch.eye(len(w)).double() - 0.3 * normalized)
     equal(ZLaP(neighbors=k)(SUPPORT, LABELS, query, TEXTS, way=WAY), inverse[classes:, :classes])
+
+
+@pytest.mark.verdict(
+    "oneshot/em_dirichlet", against="the authors' code, restated, with as many inner steps", within=1e-8
+)
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_em_dirichlet(equal, weight):
+    z_s, z_q = ((30 * side @ TEXTS.T).softmax(1) for side in (SUPPORT, QUERY))
+    classes = WAY + NEW
+    y, u = F.one_hot(LABELS, classes).double(), z_q.clone()
+    log_s, log_q = (z_s + 1e-15).log(), (z_q + 1e-15).log()
+    alpha = torch.ones(classes, classes).double()
+    for _ in range(4):
+        cst = (1 / (y.sum(0) + u.sum(0)))[:, None] * (
+            (y[:, :, None] * log_s[:, None]).sum(0) + (u[:, :, None] * log_q[:, None]).sum(0)
+        )
+        for _ in range(30):
+            digamma = torch.polygamma(0, alpha + 1)
+            a = (
+                2 * (torch.lgamma(torch.ones(1).double()) - torch.lgamma(alpha + 1) + digamma * alpha) / alpha**2
+            ).abs()
+            b = digamma - torch.polygamma(0, alpha.sum(-1))[:, None] - a * alpha - cst
+            alpha = (-b + torch.sqrt(b**2 + 4 * a)) / (2 * a)
+        v = torch.log(u.sum(0) / QUERIES + 1e-15) + 1
+        logits = torch.lgamma(alpha.sum(-1)) - torch.lgamma(alpha).sum(-1) + ((alpha - 1) * log_q[:, None]).sum(-1)
+        u = (logits + weight * v).softmax(1)
+    found = answers(EMDirichlet(partition_weight=weight, rounds=4, steps=30))
+    equal(found.softmax(-1), u)
+
+
+def test_dirichlet_parameters_reach_the_largest_likelihood():
+    true = torch.tensor([2.0, 5.0, 0.7]).double()
+    means = torch.digamma(true) - torch.digamma(true.sum())  # of the logarithms, under these parameters
+    found = EMDirichlet(steps=3000)._fitted(torch.ones(1, 1, 3).double(), means.view(1, 1, 3))
+    torch.testing.assert_close(found.flatten(), true)

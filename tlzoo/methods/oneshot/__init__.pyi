@@ -43,4 +43,5 @@ from .cross_modal import CrossModal as CrossModal
 from .trans_clip import TransCLIP as TransCLIP
 from .stat_a import StatA as StatA
 from .zlap import ZLaP as ZLaP
+from .em_dirichlet import EMDirichlet as EMDirichlet
 from .tda import TDA as TDA
