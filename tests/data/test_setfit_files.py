@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tlzoo.data import load_task
+from tlzoo.data.datasets import setfit_files
 from tlzoo.data.datasets.setfit_files import DRAWS
+from tlzoo.data.readers import Columns
 
 COUNTS = {"train": (9, 5, 6), "test": (2, 4, 1)}
 NAMES = ("sad", "glad", "mad")
@@ -50,6 +52,19 @@ def test_every_draw_is_asked_for_the_whole_test_set(root):
     assert len(supports) == DRAWS
     few, many = task.listed.with_shot(2), task.listed
     assert {*few.episodes.support[0].tolist()} < {*many.episodes.support[0].tolist()}
+
+
+def test_a_folder_of_datasets(tmp_path, monkeypatch):
+    """Its classes have names instead of numbers; what reads the folder has a test of its own."""
+    columns = {"text": ["a", "b", "c", "d"], "label": ["mad", "glad", "glad", "mad"]}
+    saved = Columns(tmp_path, {**columns, "split": ["train", "train", "test", "test"]})
+    monkeypatch.setattr(setfit_files, "read_columns", lambda _: saved)
+    (tmp_path / "sst5").mkdir()
+    (tmp_path / "sst5/dataset_dict.json").touch()
+    task = load_task("setfit:sst5", root=tmp_path)
+    assert task.class_names == ("glad", "mad")
+    assert task.novel.labels.tolist() == [1, 0, 0, 1]
+    assert task.listed[0].query.tolist() == [2, 3]
 
 
 def test_what_is_missing_or_odd_is_named(tmp_path):
