@@ -107,6 +107,19 @@ def test_a_cell_gives_the_same_again_and_seeds_differ(root):
     assert not np.array_equal(logits(replace(first, seed=1)), once)
 
 
+@pytest.mark.parametrize(("training", "batch_size"), [("episodic", 2), ("classical", 20)])
+def test_training_pictures_are_warped_and_turned(root, training, batch_size):
+    warps = {"quarter_turns": True, "augment": {"affine": {"degrees": 10, "scale": [0.9, 1.1], "translate": 0.1}}}
+    changed = cell(root, training=training, budget={"backbone_batch_size": batch_size}, **warps)
+    answers = run(changed, quiet).predictions["query_logits"]
+    torch.manual_seed(0)
+    np.testing.assert_array_equal(run(changed, quiet).predictions["query_logits"], answers)  # by the seed alone
+    for name in warps:
+        torch.manual_seed(0)
+        without = replace(changed, module={key: value for key, value in changed.module.items() if key != name})
+        assert not np.array_equal(run(without, quiet).predictions["query_logits"], answers)
+
+
 def test_a_meta_learner_adapts_the_network_that_was_trained(root):
     settings = {"training": "episodic", "train_way": WAY, "backbone_settings": {"width": 4}}
     tiny = cell(root, "oneshot/anil", budget={"backbone_steps": 2, "episodes": 5}, **settings)
@@ -145,6 +158,9 @@ def test_the_rate_of_the_training_is_chosen_by_the_validation_classes(root):
             {"training": "episodic", "backbone_settings": {"width": 4}},
             "normalizes by the batch at hand",
         ),
+        ({"augment": {"affine": {"degrees": 10}}}, "augment changes training pictures, and no backbone is trained"),
+        ({"training": "classical", "augment": {"affine": {"degree": 10}}}, r"expected .*\{affine: \{degrees: 10"),
+        ({"training": "classical", "augment": {"affine": {"degrees": -1}}}, "degrees -1; expected"),
         ({"training": "episodic", "budget": {"way": 3}}, "lists its test episodes: way 4"),
     ],
 )

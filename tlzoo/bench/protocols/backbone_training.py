@@ -12,6 +12,7 @@ from torch import Tensor
 from tlzoo.backbones.extraction import extract
 from tlzoo.bench.cell import Cell, OnProgress
 from tlzoo.bench.fitting import fit, steps_per_epoch
+from tlzoo.bench.protocols.augmentation import augmentation
 from tlzoo.bench.protocols.networks import network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Run
@@ -25,10 +26,10 @@ from tlzoo.methods.episode_classifier import EpisodeClassifier
 from tlzoo.spelling import nearest
 from tlzoo.types import Backbone, Sees
 
-__all__ = ["episode_data", "train_backbone"]
+__all__ = ["check_training", "episode_data", "train_backbone"]
 
 _COUNTS = ("way", "shot", "query", "episodes", "batch_size")
-_SHAPES = ("train_way", "train_shot", "train_query")
+_IN_TRAINING = ("train_way", "train_shot", "train_query", "quarter_turns")
 _WAYS = ("episodic", "classical")
 
 
@@ -36,6 +37,20 @@ def episode_data(cell: Cell, task: EpisodeTask, **further: Any) -> EpisodeData:
     """Return episodes of a task, of the shape and number in the cell's budget; ``further`` settings override these."""
     shape = {name: int(cell.budget[name]) for name in _COUNTS if name in cell.budget}
     return EpisodeData(task, seed=cell.seed, **{**shape, "dirichlet": cell.budget.get("dirichlet"), **further})
+
+
+def check_training(cell: Cell) -> None:
+    """Check that a cell whose training pictures are to be changed trains a backbone on them.
+
+    Raises:
+        ValueError: it does not.
+    """
+    given = [name for name in ("quarter_turns", "augment") if cell.module.get(name)]
+    if given and cell.module.get("training") not in _WAYS:
+        raise InputError(
+            f"{given[0]} changes training pictures, and no backbone is trained; set training to episodic or "
+            f"classical, or leave {given[0]} out"
+        )
 
 
 def train_backbone(
@@ -73,7 +88,8 @@ def train_backbone(
     raw = episode_data(
         cell,
         task,
-        **{name: plain(cell.module[name]) for name in _SHAPES if name in cell.module},
+        **{name: plain(cell.module[name]) for name in _IN_TRAINING if name in cell.module},
+        augment=augmentation(cell),
         batch_size=int(cell.budget.get("backbone_batch_size", 4)),
         steps_per_epoch=steps_per_epoch(steps),
     )

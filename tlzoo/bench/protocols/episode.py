@@ -18,7 +18,7 @@ from tlzoo.backbones.sentence import SentenceEncoder
 from tlzoo.bench.baselines import is_baseline
 from tlzoo.bench.cell import EPISODE_ACCURACY, Cell, Outcome
 from tlzoo.bench.fitting import fit
-from tlzoo.bench.protocols.backbone_training import episode_data, train_backbone
+from tlzoo.bench.protocols.backbone_training import check_training, episode_data, train_backbone
 from tlzoo.bench.protocols.networks import frozen_backbone, network_name, network_settings
 from tlzoo.bench.protocols.settings import optimizer_settings
 from tlzoo.bench.protocols.skeleton import Protocol, Run, class_tables
@@ -61,6 +61,7 @@ class EpisodeProtocol(Protocol[EpisodeTask, EpisodeData, OneShot]):
         """Return the data of a cell: frozen features, or raw inputs if the backbone is trained."""
         if cell.budget.get("new"):
             raise InputError(f"{cell.method} cannot answer new classes, which have a text alone; leave new out")
+        check_training(cell)
         return episode_data(cell, task, features=None if "training" in cell.module else frozen_backbone(cell))
 
     def build(self, cell: Cell, settings: Settings) -> EpisodeRun:

@@ -46,7 +46,8 @@ ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "episode": {
         "module": (
-            *("backbone_settings", "training", "train_way", "train_shot", "train_query", "texts", "join", "templates"),
+            *("backbone_settings", "training", "train_way", "train_shot", "train_query", "quarter_turns", "augment"),
+            *("texts", "join", "templates"),
             *_OPTIMIZER,
         ),
         "budget": (

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlzoo.data.episodes import EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.quarter_turns import with_quarter_turns
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
@@ -106,6 +107,7 @@ class EpisodeTask(Task):
         seed: int,
         stream: Stream = Stream.EPISODES,
         dirichlet: float | None = None,
+        quarter_turns: bool = False,
         **shape: int,
     ) -> EpisodeSampler:
         """Return the sampler of episodes from one split.
@@ -115,6 +117,8 @@ class EpisodeTask(Task):
             seed: an episode depends only on seed, stream and step.
             stream: stream of random numbers: that of training, or that of the fixed test lists.
             dirichlet: concentration of the class proportions of the queries; None for balanced queries.
+            quarter_turns: draw from the split and its turned copies, whose indices follow its own, see
+                :func:`~tlzoo.data.quarter_turns.with_quarter_turns`.
             shape: ``way``, ``shot`` or ``query``, to override the task's.
 
         Raises:
@@ -123,6 +127,8 @@ class EpisodeTask(Task):
         examples: ExampleSet = getattr(self, split)
         if examples.labels is None:
             raise InputError(f"{split} of {self.name} has no labels; episodes are drawn by class")
+        examples = with_quarter_turns(examples) if quarter_turns else examples
+        assert examples.labels is not None
         try:
             return EpisodeSampler(
                 examples.labels,

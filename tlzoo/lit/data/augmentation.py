@@ -34,13 +34,16 @@ class Augmentation:
         self.transform, self.seed = transform, seed
 
     def __call__(self, examples: Examples, side: str, step: int) -> Examples:
-        """Return a batch with changed pictures, uint8 (B, H, W, C).
+        """Return a batch with changed pictures, see :meth:`pictures`."""
+        return replace(examples, inputs=self.pictures(examples.inputs, side, step))
+
+    def pictures(self, inputs: Any, side: str, step: int) -> Tensor:
+        """Return changed pictures (B, H, W, C), uint8.
 
         Raises:
             TypeError: inputs are no pictures, or the transform returns something else.
             ValueError: results differ in size, or are normalized.
         """
-        inputs = examples.inputs
         if not isinstance(inputs, Tensor) or inputs.dtype != torch.uint8 or inputs.ndim != 4:
             raise InputTypeError(
                 "augment changes pictures, and batches hold no uint8 pictures (B, H, W, C); of other inputs, change "
@@ -52,7 +55,7 @@ class Augmentation:
             raise InputError(
                 f"augment returns pictures of sizes {sorted(sizes)}; end it with one that resizes or crops"
             )
-        return replace(examples, inputs=torch.from_numpy(np.stack(changed)))
+        return torch.from_numpy(np.stack(changed))
 
     def _changed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         from PIL import Image

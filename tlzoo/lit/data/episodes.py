@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList, EpisodeSampler
 from tlzoo.data.example_set import ExampleSet
+from tlzoo.data.quarter_turns import TURNS, with_quarter_turns
 from tlzoo.data.samplers import BatchSampler
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.data.varying_episodes import VariedSampler
 from tlzoo.errors import InputError
-from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.functional.checks import check_counts, check_flags, check_positive
+from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import Passes, StepLoader
 from tlzoo.randomness import Stream
@@ -41,6 +43,10 @@ class EpisodeData(TaskData[EpisodeTask]):
         train_way: number of classes per training episode; from several values, each step draws one; None for ``way``.
         train_shot: number of support examples per class in training, likewise.
         train_query: number of queries per class in training; None for ``query``.
+        quarter_turns: in training, pictures of a class turned by 90, 180 and 270 degrees are classes of their own, so
+            there are four times as many, see :func:`~tlzoo.data.quarter_turns.with_quarter_turns`.
+        augment: a transform of training pictures, of ``torchvision.transforms.v2`` or timm, see
+            :class:`~tlzoo.lit.data.augmentation.Augmentation`. Support and queries are changed, each on its own.
         episodes: number of validation or test episodes, the same for every method and training seed. If a task lists
             its episodes, the test uses those, with the first ``shot`` support examples of each class.
         batch_size: number of episodes per step, or of examples.
@@ -49,7 +55,8 @@ class EpisodeData(TaskData[EpisodeTask]):
         root: see :class:`TaskData`.
 
     Raises:
-        ValueError: a task lists its episodes, and way or query differ from theirs, or shot is more than they have.
+        ValueError: a task lists its episodes, and way or query differ from theirs, or shot is more than they have; or
+            training pictures shall be changed, while ``features`` are read.
     """
 
     takes = EpisodeTask
@@ -66,6 +73,8 @@ class EpisodeData(TaskData[EpisodeTask]):
         train_way: int | Sequence[int] | None = None,
         train_shot: int | Sequence[int] | None = None,
         train_query: int | None = None,
+        quarter_turns: bool = False,
+        augment: Callable[[Any], Any] | None = None,
         episodes: int = 2000,
         batch_size: int = 4,
         seed: int = 0,
@@ -96,6 +105,14 @@ class EpisodeData(TaskData[EpisodeTask]):
         check_counts(train_query=self.train_query)
         self._check_listed()
         self.episodes = episodes
+        check_flags(quarter_turns=quarter_turns)
+        if features is not None and (quarter_turns or augment is not None):
+            raise InputError(
+                "augment and quarter_turns change training pictures, and the frozen backbone of features reads each "
+                "once; drop features and give the module the backbone"
+            )
+        self.quarter_turns = quarter_turns
+        self.augment = None if augment is None else Augmentation(augment, seed=seed)
 
     def _check_listed(self) -> None:
         listed = self.task.listed
@@ -109,8 +126,8 @@ class EpisodeData(TaskData[EpisodeTask]):
 
     @property
     def num_base_classes(self) -> int:
-        """The number of base classes."""
-        return len(np.unique(_labels(self.task.base)))
+        """The number of base classes, with quarter turns as classes of their own."""
+        return len(np.unique(_labels(self.task.base))) * (TURNS if self.quarter_turns else 1)
 
     def sampler(self, split: Literal["base", "validation", "novel"], *, seed: int = 0) -> EpisodeSampler:
         """Return the sampler of evaluation episodes for a split."""
@@ -139,6 +156,7 @@ class EpisodeData(TaskData[EpisodeTask]):
         """Return the stream of training episodes, or of labelled batches, from base classes."""
         sees, by = self._method()
         base = self._task.training_data(sees | {Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS}, by=by).base
+        base = with_quarter_turns(base) if self.quarter_turns else base
         assert self.steps_per_epoch is not None
         assert self.trainer is not None
         if getattr(self.trainer.lightning_module, "trains_on", "episodes") == "examples":
@@ -146,19 +164,32 @@ class EpisodeData(TaskData[EpisodeTask]):
         return self._training(StepLoader(self._episodes_at(base), self.steps_per_epoch))
 
     def _episodes_at(self, base: ExampleSet) -> Callable[[int], Episode]:
-        varied = VariedSampler(
-            lambda way, shot: self._task.episodes("base", seed=self.seed, way=way, shot=shot, query=self.train_query),
-            ways=self.train_way,
-            shots=self.train_shot,
-            seed=self.seed,
-        )
+        def drawn_from(way: int, shot: int) -> EpisodeSampler:
+            return self._task.episodes(
+                "base", seed=self.seed, quarter_turns=self.quarter_turns, way=way, shot=shot, query=self.train_query
+            )
+
+        varied = VariedSampler(drawn_from, ways=self.train_way, shots=self.train_shot, seed=self.seed)
 
         def batch_at(step: int) -> Episode:
             numbers = self._training_share(np.arange(step * self.batch_size, (step + 1) * self.batch_size))
             sampler = varied.at(step)
-            return _episodes(base, sampler.stack(int(numbers[0]), len(numbers)), way=sampler.way)
+            drawn = _episodes(base, sampler.stack(int(numbers[0]), len(numbers)), way=sampler.way)
+            if self.augment is None:
+                return drawn
+            return replace(
+                drawn,
+                support=self._augmented(drawn.support, "support", step),
+                query=self._augmented(drawn.query, "query", step),
+            )
 
         return batch_at
+
+    def _augmented(self, inputs: Tensor, side: str, step: int) -> Tensor:
+        """Change the pictures (E, N, H, W, C) of a step's episodes."""
+        assert self.augment is not None
+        changed = self.augment.pictures(inputs.flatten(0, 1), side, step)
+        return changed.reshape(*inputs.shape[:2], *changed.shape[1:])
 
     def _examples_at(self, base: ExampleSet) -> Callable[[int], Examples]:
         _, numbers = np.unique(_labels(base), return_inverse=True)
@@ -166,7 +197,8 @@ class EpisodeData(TaskData[EpisodeTask]):
 
         def batch_at(step: int) -> Examples:
             places = self._training_share(sampler(step))
-            return replace(base.batch(places), labels=torch.from_numpy(numbers[places]))
+            batch = replace(base.batch(places), labels=torch.from_numpy(numbers[places]))
+            return batch if self.augment is None else self.augment(batch, "base", step)
 
         return batch_at
 
