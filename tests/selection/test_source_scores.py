@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tlzoo.selection import SCORES, SOURCE_SCORES, scores
+from tlzoo.selection import SCORES, SOURCE_SCORES, importance_weighted_validation, matrix_norm, scores
 from tlzoo.selection.source_validators import (
     deep_embedded_validation,
     density_ratio,
@@ -107,3 +107,37 @@ def test_reverse_validation_of_a_class_that_only_one_side_has():
     features = random(8, 3)
     source = Prediction(features=features, logits=features, labels=torch.full((8,), 5))
     assert reverse_validation(source, Prediction(features=features, logits=features)).item() == 0.0
+
+
+def test_importance_weighted_validation_is_the_weighted_risk():
+    source = Prediction(features=random(40, 3), logits=random(40, 4, seed=1), labels=torch.arange(40) % 4)
+    target = Prediction(features=random(30, 3, seed=2) + 0.5, logits=random(30, 4, seed=3))
+    weights = density_ratio(source.features[::2], target.features, source.features[1::2])
+    chances = source.logits[1::2].softmax(1)[torch.arange(20), source.labels[1::2]]
+    expected = (weights * chances.log()).mean()
+    torch.testing.assert_close(importance_weighted_validation(source, target), expected)
+    alike = Prediction(features=source.features[::2], logits=source.logits[::2])  # nothing shifted: the plain risk
+    risk = F.cross_entropy(source.logits[1::2], source.labels[1::2])
+    torch.testing.assert_close(importance_weighted_validation(source, alike), -risk, rtol=1e-6, atol=0)
+    with pytest.raises(ValueError, match="four or more"):
+        importance_weighted_validation(Prediction(features=random(2, 3), logits=random(2, 4), labels=[0, 1]), target)
+    with pytest.raises(ValueError, match="no labels"):
+        importance_weighted_validation(target, target)
+
+
+@pytest.mark.parametrize("scale", [0.5, 30.0])
+def test_the_matrix_norm_is_the_authors(scale):
+    logits = scale * random(20, 5)
+    uniform = F.cross_entropy(logits, torch.full_like(logits, 1 / 5))
+    assert bool(uniform > 5) is (scale > 1)
+    rows = []
+    for row in logits:
+        values = torch.tensor([1 + z + z**2 / 2 for z in row.tolist()]).double()
+        values = row.exp() if scale > 1 else values - values.min()
+        rows.append(values / values.sum())
+    expected = torch.norm(torch.stack(rows), p=4) / (20 * 5) ** (1 / 4)
+    torch.testing.assert_close(matrix_norm(logits), expected)
+    with pytest.raises(ValueError, match="no predictions"):
+        matrix_norm(logits[:0])
+    with pytest.raises(ValueError, match="order"):
+        matrix_norm(logits, order=0.5)

@@ -1,9 +1,10 @@
 """Selection without target labels: validators of a model, signs of its health, and transferability of a backbone."""
 
 from tlzoo.selection.health import COLLAPSED, health
+from tlzoo.selection.importance import importance_weighted_validation
 from tlzoo.selection.source_validators import SOURCE_SCORES
 from tlzoo.selection.transferability import TRANSFERABILITY, gbc, h_score, leep, log_me, nce, trans_rate
-from tlzoo.selection.validators import SCORES, scores
+from tlzoo.selection.validators import SCORES, matrix_norm, scores
 
 __all__ = [
     "COLLAPSED",
@@ -13,8 +14,10 @@ __all__ = [
     "gbc",
     "h_score",
     "health",
+    "importance_weighted_validation",
     "leep",
     "log_me",
+    "matrix_norm",
     "nce",
     "scores",
     "trans_rate",

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
+from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.precision import at_least_float32, matmul
 from tlzoo.selection.source_validators import FEWEST, SOURCE_SCORES, blocks
 from tlzoo.types import Prediction
@@ -18,6 +19,7 @@ __all__ = [
     "PAIRWISE",
     "SCORES",
     "class_cluster",
+    "matrix_norm",
     "negative_entropy",
     "negative_information",
     "scores",
@@ -141,6 +143,40 @@ def _distance_sums(points: Tensor, members: Tensor) -> Tensor:
         squared.diagonal(first).zero_()
         sums.append(matmul(squared.sqrt().to(points.dtype), members))
     return torch.cat(sums)
+
+
+def matrix_norm(logits: Tensor, *, order: float = 4.0, limit: float = 5.0) -> Tensor:
+    r"""Return the matrix norm of normalized logits (N, C), in [0, 1]: MaNo (Xie et al., NeurIPS 2024).
+
+    .. math:: \left( \frac{1}{N C} \sum_{ic} v_{ic}^p \right)^{1/p}
+
+    It estimates accuracy on unlabelled data; source: https://arxiv.org/abs/2405.18979. The rows v are softmaxes where
+    the mean cross-entropy of predictions to the uniform distribution is above ``limit``. Otherwise the model is badly
+    calibrated, and they are :math:`1 + z + z^2 / 2`, less the smallest of the row, divided by their sum.
+
+    Differs from the authors' code: all predictions are normed together, where it averages norms of batches.
+
+    Args:
+        logits: (N, C).
+        order: p.
+        limit: of the cross-entropy, in nats.
+
+    Raises:
+        ValueError: there are no predictions, or the order is below 1.
+
+    >>> round(float(matrix_norm(torch.tensor([[9.0, 0.0], [0.0, 9.0]]))), 3)
+    0.841
+    """
+    if not len(logits):
+        raise ValueError("no predictions to score; expected one row of logits or more")
+    check_at_least(1, order=order)
+    given = at_least_float32(logits).detach()
+    if -given.log_softmax(dim=1).mean() > limit:
+        rows = given.softmax(dim=1)
+    else:
+        raw = 1 + given + given.square() / 2
+        rows = F.normalize(raw - raw.amin(dim=1, keepdim=True), p=1, dim=1)
+    return rows.pow(order).mean().pow(1 / order)
 
 
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
