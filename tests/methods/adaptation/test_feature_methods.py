@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 import torch
 from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.svm import SVC
 
@@ -29,6 +29,7 @@ from tlzoo.methods.adaptation import (
 )
 from tlzoo.methods.adaptation.gfk import geodesic_flow_kernel
 from tlzoo.methods.adaptation.jdot import RidgeCodes
+from tlzoo.methods.adaptation.kliep import fit_ratio
 from tlzoo.methods.transforms import AlignedClassifier
 from tlzoo.nn import LinearSVM, NearestNeighbor
 from tlzoo.nn.feature_classifiers import create_classifier
@@ -163,7 +164,8 @@ def gaussian(x, y, width):
     return torch.exp(-torch.cdist(x, y).square() / (2 * width**2)).numpy()
 
 
-def test_kernel_mean_matching_is_the_quadratic_program_of_its_paper():
+@pytest.mark.verdict("adaptation/kmm", against="the optimum of its quadratic program, by SciPy", within=1e-5)
+def test_kernel_mean_matching_is_the_quadratic_program_of_its_paper(equal):
     method = KMM(D, C, bandwidth=2.0, bound=3.0, slack=0.1).double().fit(SOURCE, TARGET)
     kernel = gaussian(as_source(SOURCE), as_source(SOURCE), 2.0)
     pull = N * gaussian(as_source(SOURCE), as_source(TARGET), 2.0).mean(axis=1)
@@ -172,10 +174,12 @@ def test_kernel_mean_matching_is_the_quadratic_program_of_its_paper():
     solved = minimize(objective, np.ones(N), bounds=[(0, 3)] * N, constraints=bounds, options={"maxiter": 500})
     found = method.weights.numpy() * solved.x.mean()
     assert objective(found) <= objective(solved.x) + 1e-5
+    equal(objective(found) / objective(solved.x), 1.0)
     assert method.weights.mean() == pytest.approx(1.0)
 
 
-def test_kliep_maximizes_the_likelihood_of_the_target():
+@pytest.mark.verdict("adaptation/kliep", against="the largest likelihood, by SciPy", within=1e-4)
+def test_kliep_maximizes_the_likelihood_of_the_target(equal):
     method = KLIEP(D, C, bandwidth=2.0).double().fit(SOURCE, TARGET)
     ours, theirs = (gaussian(as_source(side), as_source(TARGET), 2.0) for side in (SOURCE, TARGET))
     likelihood = lambda a: -np.log(theirs @ a).mean()  # noqa: E731
@@ -183,6 +187,10 @@ def test_kliep_maximizes_the_likelihood_of_the_target():
     start = np.full(M, 1 / ours.mean(axis=0).sum())
     solved = minimize(likelihood, start, bounds=[(1e-12, None)] * M, constraints=sums, options={"maxiter": 1000})
     np.testing.assert_allclose(method.weights.numpy(), ours @ solved.x, rtol=0.02, atol=0.02)
+    shares = fit_ratio(*(torch.from_numpy(side) for side in (ours, theirs))).numpy()
+    assert (ours @ shares).mean() == pytest.approx(1.0)
+    equal(likelihood(shares), likelihood(solved.x))
+    equal(method.weights.numpy(), ours @ shares)
 
 
 @pytest.mark.verdict("adaptation/density_reweighting", against="scikit-learn", within=1e-12)
@@ -273,6 +281,26 @@ def test_ridge_of_codes_is_the_normal_equation():
     ridge = RidgeCodes(TARGET, 2.0)
     torch.testing.assert_close(ridge(codes), points @ weights + codes.mean(dim=0))
     torch.testing.assert_close(ridge.size(codes), 2 * weights.square().sum())
+
+
+@pytest.mark.verdict("adaptation/jdot", against="POT's plans and scikit-learn's ridge, in turn", within=1e-9)
+@pytest.mark.parametrize("rounds", [1, 2, 20])
+def test_joint_transport_alternates_between_plan_and_ridge(equal, rounds):
+    ours, theirs, codes = standardized(SOURCE), standardized(TARGET), np.eye(C)[LABELS.numpy()]
+    distances = ot.dist(ours, theirs) / ot.dist(ours, theirs).max()
+    answers, objective = None, np.inf
+    for _ in range(rounds):
+        plan = ot.emd(
+            np.full(N, 1 / N), np.full(M, 1 / M), distances + (0 if answers is None else ot.dist(codes, answers))
+        )
+        ridge = Ridge(alpha=5.0).fit(theirs, M * plan.T @ codes)
+        answers = ridge.predict(theirs)
+        found = (plan * (distances + ot.dist(codes, answers))).sum() + 5 / M * np.square(ridge.coef_).sum()
+        if objective - found <= 1e-8 * found:
+            break
+        objective = found
+    method = JDOT(D, C, penalty=5.0, rounds=rounds).double().fit(SOURCE, TARGET, LABELS)
+    equal(method.probabilities.numpy(), M * plan.T @ codes)
 
 
 def test_joint_transport_corrects_what_features_alone_get_wrong():

@@ -62,6 +62,17 @@ def test_preparations(preparation, expected):
     assert 0.5 < np.square(expected).mean() < 2
 
 
+@pytest.mark.verdict("adaptation/linear_classifier", against="scikit-learn's ridge on roots of features", within=1e-9)
+def test_the_whole_is_a_ridge_on_prepared_features(equal):
+    features, labels = as_tensors()
+    ours = AlignedClassifier(LinearClassifier(20, 3, penalty=7.0)).double().fit(features, labels, None)
+    roots = np.sign(SOURCE) * np.sqrt(np.abs(SOURCE))
+    theirs = Ridge(alpha=7.0).fit(roots / roots.std(), np.eye(3)[LABELS])
+    new = RANDOM.normal(size=(9, 20))
+    prepared = np.sign(new) * np.sqrt(np.abs(new)) / roots.std()
+    equal(ours(torch.from_numpy(new)).numpy(), theirs.predict(prepared))
+
+
 @pytest.mark.parametrize("settings", [{}, {"classifier": "logistic"}, {"penalty": 3.0}])
 def test_it_learns_from_the_source_alone(settings):
     features, labels = (part.float() if part.is_floating_point() else part for part in as_tensors())

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.functional import bbse_prior, em_prior
-from tlzoo.methods.adaptation import CMF, EATA, MLLS, ROID, BNAdapt, DeYO, RDumb, RoTTA
+from tlzoo.methods.adaptation import CMF, EATA, MLLS, ROID, T3A, BNAdapt, DeYO, RDumb, RoTTA
 from tlzoo.methods.adaptation.deyo import shuffled
 from tlzoo.methods.adaptation.rotta import BalancedMemory
 from tlzoo.types import Prediction
@@ -82,6 +82,58 @@ def test_rdumb(equal, model):
     equal(torch.stack(found), torch.stack(expected))
     eta = EATA(model, anchoring=0.0, **settings)
     assert not torch.equal(torch.stack([eta(inputs) for inputs in stream]), torch.stack(found))
+
+
+@pytest.mark.verdict("adaptation/eata", against="the authors' loop and Fisher weights, restated", within=1e-9)
+def test_eata(equal, model):
+    stream, own, found, steps = [batch(seed) for seed in range(8)], copy.deepcopy(model), [], 0
+    trained = [own.norm.weight, own.norm.bias]
+    start, fishers = [p.detach().clone() for p in trained], [0.0, 0.0]
+    for inputs in (batch(30), batch(31)):
+        logits = of_batch(own, inputs)
+        gradients = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(1)), trained)
+        fishers = [f + g.square() / 2 for f, g in zip(fishers, gradients, strict=True)]
+    optimizer, mean, limit = torch.optim.SGD(trained, lr=0.05, momentum=0.9), None, 0.8 * math.log(C)
+    for inputs in stream:
+        logits = of_batch(own, inputs)
+        found.append(logits.detach())
+        p, entropies = logits.softmax(1), -(logits.softmax(1) * logits.log_softmax(1)).sum(1)
+        kept = torch.where(entropies < limit)[0]
+        if mean is not None:
+            kept = kept[F.cosine_similarity(mean[None], p[kept], dim=1).abs() < 0.85]
+        if not len(kept):
+            continue
+        fresh, steps = p[kept].mean(0).detach(), steps + 1
+        mean = fresh if mean is None else 0.9 * mean + 0.1 * fresh
+        loss = (entropies[kept] / torch.exp(entropies[kept].detach() - limit)).mean()
+        moved = sum((f * (q - s).square()).sum() for f, q, s in zip(fishers, trained, start, strict=True))
+        optimizer.zero_grad()
+        (loss + 7.0 * moved).backward()
+        optimizer.step()
+    assert steps > 4
+    method = EATA(model, lr=0.05, margin=0.8, redundancy=0.85, anchoring=7.0)
+    method.remember([batch(30), batch(31)])
+    equal(torch.stack([method(inputs) for inputs in stream]), torch.stack(found))
+
+
+@pytest.mark.verdict("adaptation/t3a", against="the authors' supports, restated with lists", within=1e-9)
+def test_t3a(equal, model):
+    def entry(feature):
+        p = model.head(feature).softmax(0).detach()
+        return float(-(p * p.log()).sum()), (feature / feature.norm()).detach()
+
+    supports = [[] for _ in range(C)]
+    for row in model.head.weight:
+        supports[int(model.head(row).argmax())].append(entry(row))
+    method = T3A(model, keep=3)
+    for seed in range(4):
+        features = model(batch(seed)).features.detach()
+        for feature in features:
+            supports[int(model.head(feature).argmax())].append(entry(feature))
+        supports = [sorted(own, key=lambda each: each[0])[:3] for own in supports]
+        assert all(supports)
+        sums = torch.stack([sum(point for _, point in own) for own in supports])
+        equal(method(batch(seed)), features @ (sums / sums.norm(dim=1, keepdim=True)).T)
 
 
 def roid_loss(logits, changed, mean, temperature=1 / 3):
