@@ -98,7 +98,8 @@ def table() -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     waiting = [name for name in METHODS if name not in {each.method for each in marked}]
     names = ", ".join(f"`{name}`" for name in waiting)
-    return "\n".join([*lines, "", f"Without a mark yet, {len(waiting)} methods: {names}."])
+    rest = f"Without a mark yet, {len(waiting)} methods: {names}." if waiting else "Every method has a mark."
+    return "\n".join([*lines, "", rest])
 
 
 def refreshed(text: str) -> str:
