@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from torchjd.aggregation import CRMOGMWeighting
+from torchjd.aggregation import Weighting as TorchJDWeighting
 
 from tlzoo.lit import Multitask
 from tlzoo.lit.task_batches import parts_of
-from tlzoo.methods.multitask import MoCo, MoDo
+from tlzoo.methods.multitask import CRMOGM, MoCo, MoDo
+from tlzoo.registry import create_method
 from tlzoo.types import TaskBatch
 
 
@@ -100,3 +103,32 @@ def test_a_batch_is_split_into_independent_samples():
         parts_of(TaskBatch(inputs=torch.ones(2, 5), targets={}), 3)
     with pytest.raises(ValueError, match="leave out space='features'"):
         Multitask("mlp", "modo", targets=targets, space="features", backbone_settings=settings)
+
+
+@pytest.mark.parametrize("base", ["mgda", "upgrad"])
+@pytest.mark.verdict("multitask/cr_mogm", against="TorchJD's average of the base's weights", within=1e-12)
+def test_cr_mogm(equal, base):
+    method, alone = CRMOGM(3, base=base, alpha=0.7).double(), create_method(f"multitask/{base}", num_tasks=3)
+    losses = torch.ones(3).double()
+
+    class Base(TorchJDWeighting):
+        def forward(self, gramian, /):
+            return alone.weights(losses, gramian)
+
+    expected = CRMOGMWeighting(Base(), alpha=0.7)
+    for rows in jacobians(4):
+        equal(method.weights(losses, rows @ rows.T), expected(rows @ rows.T))
+
+
+def test_cr_mogm_keeps_the_average_of_a_task_without_labels():
+    method = CRMOGM(3, alpha=0.5).double()
+    first, second = (rows @ rows.T for rows in jacobians(2))
+    losses, present = torch.ones(3).double(), torch.tensor([True, False, True])
+    kept = method.weights(losses, first)[1]
+    with method.among(present):
+        assert method.weights(losses, second)[1] == 0
+    assert method.averages[1] == kept
+    with pytest.raises(ValueError, match="equal has none"):
+        CRMOGM(3, base="equal")
+    with pytest.raises(ValueError, match="mgdaa"):
+        CRMOGM(3, base="mgdaa")

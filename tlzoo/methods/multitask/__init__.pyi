@@ -28,6 +28,7 @@ from .fairgrad import FairGrad as FairGrad
 from .sdmgrad import SDMGrad as SDMGrad
 from .moco import MoCo as MoCo
 from .modo import MoDo as MoDo
+from .cr_mogm import CRMOGM as CRMOGM
 from .excess_mtl import ExcessMTL as ExcessMTL
 from .db_mtl import DBMTL as DBMTL
 from .task_arithmetic import TaskArithmetic as TaskArithmetic
