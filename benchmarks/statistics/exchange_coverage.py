@@ -1,8 +1,9 @@
 """How often intervals of exchange rates hold the truth: python benchmarks/statistics/exchange_coverage.py [--write].
 
-A world has classes of unequal difficulty, test examples that the runs share, draws of 20 of 27 classes, each with an
+A world has classes of unequal difficulty, test examples that the runs share, draws of 20 of 28 classes, each with an
 effect of its own, and runs. Its curve and the accuracy of its ways are known, so the worth of each way is known, too.
-The 90 % interval should hold it in 90 % of the worlds, and the order of the ways should be the true one.
+The 90 % interval should hold it in 90 % of the worlds, and the order of the ways should be the true one. With one draw,
+test examples are drawn again instead of classes, as ``tlzoo bench run`` does: the truth is then that of these classes.
 ``--write`` puts the table into docs/exchange-rate.md.
 """
 
@@ -20,7 +21,7 @@ from tlzoo.stats.exchange import Answers, exchange_rates
 SHOTS = (1, 2, 3, 4, 6, 8, 12)
 TRUE_WORTH = {"half": 0.5, "one": 1.3, "two": 2.4, "five": 5.0, "nine": 9.0, "many": 20.0}
 """Way -> the labelled examples that it is worth; the first and the last lie outside the curve."""
-CLASSES, IN_A_DRAW, RUNS = 27, 20, 5
+CLASSES, IN_A_DRAW, RUNS = 28, 20, 5
 PAGE = Path(__file__).parents[2] / "docs" / "exchange-rate.md"
 BEGIN, END = "<!-- written by benchmarks/statistics/exchange_coverage.py -->", "<!-- end of written part -->"
 
@@ -56,19 +57,20 @@ class World:
             return np.log(accuracy / (1 - accuracy))
         return -2.2 + 2.4 * (1 - np.exp(-np.log1p(shots) / 1.2))
 
-    def accuracy(self, log_odds: Values, random: np.random.Generator) -> Values:
-        """Return the expected accuracy at log odds (M,) over classes, examples and runs."""
-        deviation = np.sqrt(self.classes**2 + self.interaction**2 + self.examples**2 + self.runs**2 + self.of_draw**2)
-        noise = deviation * random.normal(size=20_000)
-        return np.array([_odds(each + noise).mean() for each in log_odds])
-
 
 def _odds(log_odds: Values) -> Values:
     return 1 / (1 + np.exp(-log_odds))
 
 
-def simulate(world: World, random: np.random.Generator) -> Answers:
-    """Return the answers of one world; a way answers as the curve does at its true worth, but for noise of its own."""
+def simulate(world: World, random: np.random.Generator) -> tuple[Answers, dict[str, float], list[str]]:
+    """Return the answers of one world, what its ways are worth, and the ways from the worst to the best.
+
+    A way answers as the curve does at its true worth, but for noise of its own.
+    """
+    return _of_these_classes(world, random) if world.draws == 1 else _of_drawn_classes(world, random)
+
+
+def _of_drawn_classes(world: World, random: np.random.Generator) -> tuple[Answers, dict[str, float], list[str]]:
     sizes = random.integers(4, 20, size=CLASSES)
     owners = np.repeat(np.arange(CLASSES), sizes)
     entries = world.draws * world.targets
@@ -97,7 +99,7 @@ def simulate(world: World, random: np.random.Generator) -> Answers:
     total = np.zeros((entries, CLASSES))
     for entry in range(entries):
         total[entry, chosen[entry % world.draws]] = sizes[chosen[entry % world.draws]]
-    return Answers(
+    answers = Answers(
         shots=SHOTS,
         curve=curve,
         ways=ways,
@@ -105,33 +107,74 @@ def simulate(world: World, random: np.random.Generator) -> Answers:
         draws=list(np.arange(entries) % world.draws),
         targets=list(np.arange(entries) // world.draws),
     )
+    return answers, {name: _told(worth) for name, worth in TRUE_WORTH.items()}, list(TRUE_WORTH)
+
+
+def _of_these_classes(world: World, random: np.random.Generator) -> tuple[Answers, dict[str, float], list[str]]:
+    """Return answers by test example, and what each way is worth on examples of the same classes."""
+    sizes = random.integers(4, 20, size=IN_A_DRAW)
+    share = sizes / sizes.sum()
+    owners = random.choice(IN_A_DRAW, p=share, size=sizes.sum())
+    easy = world.classes * random.normal(size=IN_A_DRAW)
+    hard = world.examples * random.normal(size=len(owners))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    spread = np.hypot(world.examples, world.runs) * nodes
+
+    def own() -> Values:
+        return easy + world.interaction * random.normal(size=IN_A_DRAW)
+
+    def answered(log_odds: Values, of_class: Values) -> Values:
+        """Return right answers (1, RUNS, M, examples) at log odds (M,)."""
+        runs = world.runs * random.normal(size=(RUNS, 1, 1))
+        odds = log_odds[:, None] + of_class[owners] + hard + runs
+        return (random.random(odds.shape) < _odds(odds))[None].astype(float)
+
+    def expected(log_odds: Values, of_class: Values) -> Values:
+        odds = log_odds[:, None, None] + of_class[:, None] + spread
+        found: Values = (_odds(odds) @ weights / weights.sum()) @ share
+        return found
+
+    fine, of_curve = np.geomspace(SHOTS[0], SHOTS[-1], 200), own()
+    curve = answered(world.height(np.array(SHOTS, dtype=float)), of_curve)
+    ways, heights = {}, {}
+    for name, worth in TRUE_WORTH.items():
+        log_odds, of_way = world.height(np.array([worth])), own()
+        ways[name] = answered(log_odds, of_way)[:, :, 0]
+        heights[name] = float(expected(log_odds, of_way)[0])
+    known = expected(world.height(fine), of_curve)
+    worths = np.interp(list(heights.values()), known, fine, left=0, right=np.inf)
+    answers = Answers(shots=SHOTS, curve=curve, ways=ways, total=np.ones((1, len(owners))), draws=[0])
+    truth = {name: _told(float(worth)) for name, worth in zip(heights, worths, strict=True)}
+    return answers, truth, sorted(heights, key=lambda name: heights[name])
+
+
+def _told(worth: float) -> float:
+    """Return a worth as rates have it: infinite outside of the curve."""
+    return -np.inf if worth < SHOTS[0] else np.inf if worth > SHOTS[-1] else worth
 
 
 def judge(world: World, *, samples: int, resamples: int, seed: int = 0) -> dict[str, float]:
-    """Return the share of intervals that hold the truth, by way and of ``all`` on the curve, and how ways are ordered.
+    """Return the share of intervals that hold a truth on the curve, below and above it, and how ways are ordered.
 
     ``order`` is the share of pairs of ways in the true order; ``told rightly`` that among the pairs that the bootstrap
     tells apart, since 95 % of resamples agree on them.
     """
-    inside = dict.fromkeys(TRUE_WORTH, 0)
+    inside: dict[str, list[bool]] = {"on the curve": [], "below": [], "above": []}
     right = told = told_right = pairs = 0
-    names = list(TRUE_WORTH)
     for place in range(samples):
-        found = exchange_rates(simulate(world, np.random.default_rng((seed, place))), resamples=resamples, seed=place)
-        for name, worth in TRUE_WORTH.items():
-            truth = -np.inf if worth < SHOTS[0] else np.inf if worth > SHOTS[-1] else worth
-            inside[name] += found.rates[name].low <= truth <= found.rates[name].high
+        answers, truth, names = simulate(world, np.random.default_rng((seed, place)))
+        found = exchange_rates(answers, resamples=resamples, seed=place)
+        for name, worth in truth.items():
+            where = "on the curve" if np.isfinite(worth) else "above" if worth > 0 else "below"
+            inside[where].append(found.rates[name].low <= worth <= found.rates[name].high)
         for first, one in enumerate(names):
             for other in names[first + 1 :]:
                 correct = found.rates[one].accuracy < found.rates[other].accuracy
                 share = found.above[other, one]
                 pairs, right = pairs + 1, right + correct
                 told, told_right = told + (abs(share - 0.5) > 0.45), told_right + (correct and abs(share - 0.5) > 0.45)
-    shares = {name: count / samples for name, count in inside.items()}
-    on_curve = [shares[name] for name, worth in TRUE_WORTH.items() if SHOTS[0] <= worth <= SHOTS[-1]]
     return {
-        **shares,
-        "all": float(np.mean(on_curve)),
+        **{where: float(np.mean(held)) for where, held in inside.items()},
         "order": right / pairs,
         "told": told / pairs,
         "told rightly": told_right / max(told, 1),
@@ -145,6 +188,8 @@ WORLDS = {
     "noisy draws and runs": World(of_draw=0.15, runs=0.3),
     "4 targets": World(targets=4),
     "one draw": World(draws=1, of_draw=0.0),
+    "one draw, noisy runs": World(draws=1, of_draw=0.0, runs=0.3),
+    "one draw, another curve": World(shape="logistic", draws=1, of_draw=0.0),
 }
 
 
@@ -156,7 +201,7 @@ def table(samples: int, resamples: int) -> str:
     lines = [header, "|---|---:|---:|---:|---:|---:|"]
     for title, world in WORLDS.items():
         found = judge(world, samples=samples, resamples=resamples)
-        shown = (found[name] for name in ("all", "half", "many", "order", "told rightly"))
+        shown = (found[name] for name in ("on the curve", "below", "above", "order", "told rightly"))
         lines.append(f"| {title} | " + " | ".join(f"{100 * each:.1f} %" for each in shown) + " |")
         print(lines[-1], {name: round(100 * share, 1) for name, share in found.items()}, flush=True)
     return "\n".join(lines)

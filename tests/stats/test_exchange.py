@@ -100,17 +100,49 @@ def test_shapes_are_checked():
         answers(ways={"too many": np.full((2, 1, 4), 11.0)})
 
 
-def test_intervals_hold_the_truth_and_ways_are_ordered():
-    """A small run of benchmarks/statistics/exchange_coverage.py, whose full table is in docs/exchange-rate.md."""
+def test_chance_in_the_answers_of_runs_is_counted_once():
+    random, units, runs = np.random.default_rng(0), 200, 5
+    widths = []
+    for seed in range(20):
+        curve = random.random((1, runs, 2, units)) < np.array([[0.3], [0.6]])
+        found = exchange_rates(
+            Answers(shots=[1, 4], curve=curve.astype(float), ways={}, total=np.ones((1, units)), draws=[0]),
+            resamples=300,
+            seed=seed,
+        )
+        widths.append(found.high - found.low)
+    expected = 2 * 1.645 * np.sqrt(np.array([0.3 * 0.7, 0.6 * 0.4]) / (units * runs))
+    ratio = np.mean(widths, axis=0) / expected
+    assert (ratio > 0.9).all()
+    assert (ratio < 1.3).all()  # 1.4 where it is counted among the runs, too
+
+
+def test_few_runs_have_wider_tails_than_a_normal_distribution():
+    counts = np.array([20, 30, 40, 50, 60])
+    right = (np.arange(100) < counts[:, None]).astype(float)[None, :, None] * np.ones((1, 1, 2, 1))
+    found = exchange_rates(
+        Answers(shots=[1, 2], curve=right, ways={}, total=np.ones((1, 100)), draws=[0]), resamples=500
+    )
+    assert (found.high - found.low > 2 * 1.645 * counts.std(ddof=1) / np.sqrt(5) / 100).all()
+
+
+@pytest.fixture(scope="module")
+def coverage():
     sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "statistics"))
     try:
         import exchange_coverage
     finally:
         sys.path.pop(0)
-    found = exchange_coverage.judge(exchange_coverage.World(), samples=100, resamples=200)
-    # of 400 intervals, which are not independent within a world
-    assert 0.83 <= found["all"] <= 0.97
-    assert found["half"] >= 0.9
-    assert found["many"] >= 0.85
+    return exchange_coverage
+
+
+@pytest.mark.parametrize("world", ["power law, 3 draws", "one draw", "one draw, noisy runs"])
+def test_intervals_hold_the_truth_and_ways_are_ordered(coverage, world):
+    """A small run of benchmarks/statistics/exchange_coverage.py, whose full table is in docs/exchange-rate.md."""
+    found = coverage.judge(coverage.WORLDS[world], samples=100, resamples=200)
+    # of some 400 intervals, which are not independent within a world
+    assert 0.83 <= found["on the curve"] <= 0.97
+    assert found["below"] >= 0.9
+    assert found["above"] >= 0.85
     assert found["order"] > 0.85
     assert found["told rightly"] > 0.97

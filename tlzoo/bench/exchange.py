@@ -186,11 +186,12 @@ class _Collected:
         currency = max(means, key=lambda row: np.mean(list(means[row].values())))
         ways = {label: found for label, found in self.ways.items() if all(problem in found for problem in problems)}
         ways |= self._combined(ways, curves[currency], problems)
-        several = len({problem.draw for problem in problems}) > 1
+        once = all(len(test.labels) == len(test.class_names) for test in self.tests.values())
+        by_class = once or len({problem.draw for problem in problems}) > 1
 
         def exchange(chosen: Sequence[Problem]) -> Exchange:
             return exchange_rates(
-                self._answers(chosen, curves[currency], ways, by_class=several),
+                self._answers(chosen, curves[currency], ways, by_class=by_class),
                 confidence=CONFIDENCE,
                 resamples=resamples,
             )
@@ -234,7 +235,7 @@ class _Collected:
         *,
         by_class: bool,
     ) -> Answers:
-        """Return right answers by class where classes are drawn, else by test example."""
+        """Return right answers by class where classes are drawn or asked once each, else by test example."""
         units = self._units(problems, by_class=by_class)
         count = 1 + max(int(own.max()) for own in units.values())
         numbers = sorted(curve)

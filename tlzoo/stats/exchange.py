@@ -96,11 +96,13 @@ def exchange_rates(answers: Answers, *, confidence: float = 0.9, resamples: int 
     """Convert the accuracy of each way into labelled examples a class.
 
     The curve is fitted to mean accuracies, in the form that :func:`~tlzoo.stats.shot_curve.choose_form` takes, and
-    inverted. Intervals are percentiles of a bootstrap that draws units, effects of draws and runs again, the same units
-    and draws for the curve and all ways. The effect of a draw is what its units do better in it than in other draws:
-    what its choice of units does, drawing units again does already. All are few, so of n, n - 1 are drawn, which keeps
-    the variance of their mean unbiased (Rao and Wu, JASA 1988). Targets are not drawn: the rates are of those that were
-    measured.
+    inverted. Intervals are percentiles of a bootstrap that draws units, effects of draws and effects of runs again, the
+    same units and draws for the curve and all ways, the same runs for all points of the curve. The effect of a draw is
+    what its units do better in it than in other draws, that of a run what it does better than chance in its answers
+    explains: what the choice of units and chance do, drawing units again does already. All are few, so of n, n - 1 are
+    drawn, which keeps the variance of their mean unbiased (Rao and Wu, JASA 1988); effects of runs are divided by the
+    root of a chi-squared variable over its degrees of freedom, so that few runs have the tails of Student's t. Targets
+    are not drawn: the rates are of those that were measured.
 
     Args:
         answers: right answers of the curve and of all ways.
@@ -110,10 +112,8 @@ def exchange_rates(answers: Answers, *, confidence: float = 0.9, resamples: int 
     """
     random = np.random.default_rng(seed)
     resample = _Resample.drawn(answers, resamples, random)
-    points = np.stack(
-        [resample.accuracy(answers.curve[:, :, place], random) for place in range(len(answers.shots))], axis=1
-    )
-    found = {name: resample.accuracy(right, random) for name, right in answers.ways.items()}
+    points = resample.accuracy(answers.curve, random)
+    found = {name: resample.accuracy(right[:, :, None], random)[:, 0] for name, right in answers.ways.items()}
     form = choose_form(answers.shots, points[0])
     curves = fit_shot_curves(answers.shots, points, form)
     ends = (1 - confidence) / 2, (1 + confidence) / 2
@@ -177,15 +177,32 @@ class _Resample:
         return cls(answers=answers, units=units, effects=effects)
 
     def accuracy(self, right: Values, random: np.random.Generator) -> Values:
-        """Return the accuracies (B + 1,) of right answers (D, R, U), the mean of all entries."""
-        entries, runs, _ = right.shape
-        drawn = _resampled(runs, (len(self.units) - 1) * entries, random).reshape(-1, entries, runs)
-        weights = np.concatenate([np.ones((1, entries, runs)), drawn])
-        weights /= weights.sum(axis=2, keepdims=True)
-        counts = np.einsum("bu,dru->bdr", self.units, right)
+        """Return the accuracies (B + 1, K) of right answers (D, R, K, U), the mean of all entries."""
+        entries, runs = right.shape[:2]
+        usual = right.mean(axis=1)
+        counts = np.einsum("bu,dku->bdk", self.units, usual)
         sizes = np.einsum("bu,du->bd", self.units, self.answers.total)
-        mean: Values = ((weights * counts).sum(axis=2) / sizes).mean(axis=1)
-        return mean + self.effects @ self._effect(right.mean(axis=1))
+        mean: Values = (counts / sizes[:, :, None]).mean(axis=1)
+        mean += self.effects @ np.stack([self._effect(own) for own in usual.swapaxes(0, 1)], axis=1)
+        if runs > 1:
+            resamples, freedom = len(self.units) - 1, entries * (runs - 1)
+            drawn = _resampled(runs, resamples * entries, random).reshape(resamples, entries, runs)
+            drawn /= (runs - 1) * entries
+            wider = np.sqrt(freedom / random.chisquare(freedom, size=resamples))
+            mean[1:] += wider[:, None] * np.einsum("bdr,drk->bk", drawn, self._run_effects(right))
+        return mean
+
+    def _run_effects(self, right: Values) -> Values:
+        """Return by how much each run (D, R, K) is better, less what chance in its answers (D, R, K, U) makes of it."""
+        total = self.answers.total
+        sizes, known = total.sum(axis=1), (total > 0).sum(axis=1)
+        better = right.sum(axis=3) / sizes[:, None, None]
+        better -= better.mean(axis=1, keepdims=True)
+        rest = right - right.mean(axis=1, keepdims=True) - better[..., None] * total[:, None, None]
+        chance = (rest**2).sum(axis=(1, 3)) * (known / np.maximum(known - 1, 1) / sizes**2)[:, None]
+        spread = (better**2).sum(axis=1)
+        kept = 1 - chance.sum(axis=0) / np.maximum(spread.sum(axis=0), 1e-12)
+        return better * np.sqrt(np.maximum(kept, 0))
 
     def _effect(self, right: Values) -> Values:
         """Return what the draw of each entry (D,) makes of its units, from mean right answers (D, U)."""

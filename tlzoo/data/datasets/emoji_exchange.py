@@ -81,7 +81,7 @@ class _Draw:
 def draw_domains(name: str, *, source: str, target: str, draw: str) -> DomainTask:
     """Build ``emoji/subcategory:S->T:drawN``: 20 of the subcategories, labelled in the source's style.
 
-    The 20 are drawn from the 27 subcategories of 12 training concepts or more. As in the ``unpaired`` tasks, labelled
+    The 20 are drawn from the 28 subcategories of 12 training concepts or more. As in the ``unpaired`` tasks, labelled
     source and unlabelled target are pictures of different concepts.
 
     Args:
