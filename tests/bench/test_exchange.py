@@ -11,6 +11,7 @@ from tlzoo.bench.report.exchange_figures import savings_figure, worth_figure
 from tlzoo.bench.report.exchange_tables import as_data, currency_line, rate_lines, spelled_rate
 from tlzoo.bench.report.terminal import exchange_table
 from tlzoo.bench.suite_run import open_suite
+from tlzoo.cli import main
 from tlzoo.data.catalog import EXTENSIONS
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import DomainTask
@@ -135,8 +136,18 @@ def test_what_cannot_be_converted_is_refused():
         exchange_suite("tiny-exchange")
     with pytest.raises(ValueError, match="--task is for exchange-rate"):
         open_suite("quickstart", task="own-exchange")
+    with pytest.raises(ValueError, match="--backbone is for --task"):
+        open_suite("exchange-rate", backbone="resnet18")
     with pytest.raises(ValueError, match="no usual frozen network; give --backbone"):
         exchange_suite("watch:1->2")
+
+
+def test_plan_counts_the_cells_of_ones_own_task(capsys):
+    tlzoo.register_task("planned-exchange", own_task())
+    assert main(["bench", "plan", "exchange-rate", "--task", "planned-exchange"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Labelled examples: 1 task x 1 backbone x 12 rows x 1 seed = 12 cells")
+    assert len(lines) == 3
 
 
 def test_texts_are_answered_by_their_class_names():

@@ -149,11 +149,10 @@ def _show(suite: SuiteRun, console: object = None) -> None:
 
 def _plan(arguments: argparse.Namespace) -> int:
     from tlzoo.bench.price import prices
-    from tlzoo.bench.suite_reader import load_suite
+    from tlzoo.bench.suite_run import asked_suite
 
-    suite = load_suite(arguments.suite)
-    suite = suite if arguments.seeds is None else suite.with_seeds(arguments.seeds)
-    suite = suite if arguments.root is None else suite.with_root(str(arguments.root))
+    changes = {name: getattr(arguments, name) for name in ("seeds", "root", "task", "backbone")}
+    suite = asked_suite(arguments.suite, **changes)
     for price in prices(suite, accelerator=arguments.accelerator, throughput=arguments.throughput):
         print(price, flush=True)
     return 0

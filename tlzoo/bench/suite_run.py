@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from tlzoo.bench.exchange import Family
     from tlzoo.bench.execution.local_executors import Executor
     from tlzoo.bench.report.tables import Table
+    from tlzoo.bench.suite import Suite
 
-__all__ = ["SuiteRun", "choose_executor", "open_suite", "run_suite"]
+__all__ = ["SuiteRun", "asked_suite", "choose_executor", "open_suite", "run_suite"]
 
 
 class SuiteRun:
@@ -106,6 +107,27 @@ class SuiteRun:
         return f"<SuiteRun {self.plan.suite.name}: {finished} of {len(self.plan.cells)} cells in {self.store.root}>"
 
 
+def asked_suite(
+    suite: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seeds: int | None = None,
+    root: str | os.PathLike[str] | None = None,
+    task: str | None = None,
+    backbone: str | None = None,
+) -> Suite:
+    """Return a suite with what is asked for instead of what it says; see :func:`open_suite`."""
+    if task is None:
+        if backbone is not None:
+            raise InputError("--backbone is for --task; a suite names its own backbones")
+        read = load_suite(suite)
+    elif suite != EXCHANGE:
+        raise InputError(f"--task is for {EXCHANGE}; write a suite of your own to run other methods on {task}")
+    else:
+        read = load_suite(exchange_suite(task, backbone=backbone, root=root))
+    read = read if seeds is None else read.with_seeds(seeds)
+    return read if root is None else read.with_root(os.fspath(root))
+
+
 def open_suite(
     suite: str | os.PathLike[str] | Mapping[str, Any],
     *,
@@ -131,20 +153,11 @@ def open_suite(
         SuiteError: the suite has a mistake; the message names its line.
         ValueError: another suite is given a task, or the task has no labels to draw examples from.
     """
-    if task is not None:
-        if suite != EXCHANGE:
-            raise InputError(f"--task is for {EXCHANGE}; write a suite of your own to run other methods on {task}")
-        read = load_suite(exchange_suite(task, backbone=backbone, root=root))
-    else:
-        read = load_suite(suite)
+    read = asked_suite(suite, seeds=seeds, root=root, task=task, backbone=backbone)
     words = ["tlzoo", "bench", "run", os.fspath(suite) if not isinstance(suite, Mapping) else read.path.name]
     words += [] if task is None else ["--task", task, *([] if backbone is None else ["--backbone", backbone])]
-    if seeds is not None:
-        read = read.with_seeds(seeds)
-        words += ["--seeds", str(seeds)]
-    if root is not None:
-        read = read.with_root(os.fspath(root))
-        words += ["--root", str(root)]
+    words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += [] if root is None else ["--root", str(root)]
     where = Store(Path("runs") / read.name if store is None else store)
     return SuiteRun(make_plan(read, protocol), where, protocol=protocol, command=shlex.join(words))
 
