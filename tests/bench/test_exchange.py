@@ -99,6 +99,7 @@ def test_rates_are_stored_shown_and_drawn(suite, tmp_path, monkeypatch):
     header, *lines = rate_lines(family)
     assert header == ("way", "labelled examples a class", "accuracy (%)")
     assert len(lines) == len(family["overall"]["rates"])
+    assert not any("style" in text for line in lines for text in line)
     assert "the largest class alone has 25.0 %" in currency_line(family)
     assert "one other domain, logistic regression" in exchange_table(family).plain
     for figure in (worth_figure(family), savings_figure(family)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlzoo.bench.report.exchange_tables import spelled_worth
-from tlzoo.bench.report.exchange_words import STYLE, blocks_of, examples_used
+from tlzoo.bench.report.exchange_words import STYLE, blocks_of, examples_used, other_place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,7 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "a class") -> Figure:
     from matplotlib.figure import Figure
 
     rates, shots = family["overall"]["rates"], family["shots"]
-    own_words = any("domain" in way for way in rates)
-    blocks = list(blocks_of(rates, "domain" if own_words else "style"))
+    blocks = list(blocks_of(rates, other_place(rates)))
     count = sum(1 + len(rows) for _, _, rows in blocks)
     height = 1.6 + 0.285 * count
     figure = Figure(figsize=(5.6, height))

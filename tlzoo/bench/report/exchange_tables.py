@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tlzoo.bench.exchange import CONFIDENCE, Family
-from tlzoo.bench.report.exchange_words import in_words
+from tlzoo.bench.report.exchange_words import in_words, other_place
 from tlzoo.stats import Exchange
 
 __all__ = ["as_data", "currency_line", "rate_lines", "spelled_rate", "spelled_worth"]
@@ -90,16 +90,17 @@ def currency_line(family: Mapping[str, Any]) -> str:
     )
 
 
-def rate_lines(family: Mapping[str, Any], domain: str = "style") -> Iterator[tuple[str, ...]]:
+def rate_lines(family: Mapping[str, Any], domain: str | None = None) -> Iterator[tuple[str, ...]]:
     """Yield the header of the table of a family, then one line per way, the best first.
 
     Args:
         family: see :func:`as_data`.
-        domain: what another domain of the data is called.
+        domain: what another domain of the data is called; None for what the labels call it.
     """
     shots, targets = family["shots"], family["targets"]
     yield "way", "labelled examples a class", "accuracy (%)", *targets
     rates = family["overall"]["rates"]  # a file has them by name
+    domain = domain or other_place(rates)
     for way, rate in sorted(rates.items(), key=lambda pair: -pair[1]["accuracy"]):
         own = (spelled_worth(found["rates"][way]["worth"], shots) for found in targets.values())
         yield in_words(way, domain), spelled_rate(rate, shots), f"{100 * rate['accuracy']:.1f}", *own

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["BLOCKS", "STYLE", "Block", "blocks_of", "examples_used", "in_words"]
+__all__ = ["BLOCKS", "STYLE", "Block", "blocks_of", "examples_used", "in_words", "other_place"]
 
 STYLE = "another style's labels"
 
@@ -94,6 +94,15 @@ BLOCKS = (
         begins="no transfer",
     ),
 )
+
+
+def other_place(ways: Iterable[str]) -> str:
+    """Return what another domain of the data is called in some labels.
+
+    >>> other_place(["source only", "another domain's labels and 1 label"]), other_place(["DAN"])
+    ('domain', 'style')
+    """
+    return "domain" if any("domain" in way for way in ways) else "style"
 
 
 def in_words(way: str, domain: str = "style") -> str:
