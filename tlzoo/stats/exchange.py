@@ -202,7 +202,8 @@ class _Resample:
         chance = (rest**2).sum(axis=(1, 3)) * (known / np.maximum(known - 1, 1) / sizes**2)[:, None]
         spread = (better**2).sum(axis=1)
         kept = 1 - chance.sum(axis=0) / np.maximum(spread.sum(axis=0), 1e-12)
-        return better * np.sqrt(np.maximum(kept, 0))
+        effects: Values = better * np.sqrt(np.maximum(kept, 0))
+        return effects
 
     def _effect(self, right: Values) -> Values:
         """Return what the draw of each entry (D,) makes of its units, from mean right answers (D, U)."""
