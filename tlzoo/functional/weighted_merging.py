@@ -57,7 +57,7 @@ def fisher_merge(
 def reg_mean(states: Sequence[Weights], grams: Sequence[Weights], *, shrink: float = 0.9) -> dict[str, Tensor]:
     r"""Return the regression mean (Jin et al., ICLR 2023), https://arxiv.org/abs/2212.09849.
 
-    .. math:: W = \Big(\sum_t \tilde G_t\Big)^{-1} \sum_t \tilde G_t W_t, \qquad
+    .. math:: W = \left(\sum_t \tilde G_t\right)^{-1} \sum_t \tilde G_t W_t, \qquad
         \tilde G_t = \alpha X_t^\top X_t + (1 - \alpha) \operatorname{diag}(X_t^\top X_t)
 
     for linear layers with weights W (inputs x outputs), whose inputs are :math:`X_t` in the network of task t; it is

@@ -26,7 +26,7 @@ _BATCH = 64
 class RegMean(Merging):
     r"""Regression mean (Jin et al., ICLR 2023), https://arxiv.org/abs/2212.09849.
 
-    .. math:: W = \Big(\sum_t \tilde G_t\Big)^{-1} \sum_t \tilde G_t W_t
+    .. math:: W = \left(\sum_t \tilde G_t\right)^{-1} \sum_t \tilde G_t W_t
 
     with the Gram matrices of a layer's inputs in each network, whose entries off the diagonal are multiplied by alpha.
     See :func:`tlzoo.functional.reg_mean`. All weights but those of linear layers are averaged.
