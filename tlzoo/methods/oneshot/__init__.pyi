@@ -3,6 +3,7 @@
 
 from .protonet import ProtoNet as ProtoNet
 from .simpleshot import SimpleShot as SimpleShot
+from .whitened_logistic import WhitenedLogistic as WhitenedLogistic
 from .whitening import Whitening as Whitening
 from .matching_net import MatchingNet as MatchingNet
 from .relation_net import RelationNet as RelationNet

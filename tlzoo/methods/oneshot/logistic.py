@@ -14,7 +14,7 @@ from tlzoo.methods.oneshot.features import FeatureClassifier, Transform
 from tlzoo.paper import Paper
 from tlzoo.space import Choice, LogUniform, Space
 
-__all__ = ["Logistic"]
+__all__ = ["Logistic", "logistic_answers"]
 
 
 class Logistic(FeatureClassifier):
@@ -68,9 +68,7 @@ class Logistic(FeatureClassifier):
 
     def answer(self, support: Tensor, support_labels: Tensor, query: Tensor, *, way: int) -> Tensor:
         """Map transformed support (E, S, D), support_labels (E, S) and query (E, Q, D) to logits (E, Q, way)."""
-        members = memberships(support_labels, way, dtype=support.dtype)
-        duals, offsets = self._fitted(support @ support.transpose(1, 2), members)
-        return query @ (support.transpose(1, 2) @ duals) + offsets
+        return logistic_answers(support, support_labels, query, way=way, strength=self.strength, steps=self.steps)
 
     def objective(self, weights: Tensor, offsets: Tensor, support: Tensor, members: Tensor) -> Tensor:
         """Return what is minimized (E,): ||W||^2 / 2 + strength * sum of cross-entropies.
@@ -84,18 +82,28 @@ class Logistic(FeatureClassifier):
         losses = members.shape[1] * cross_entropy(support @ weights + offsets, members)
         return weights.square().sum(dim=(1, 2)) / 2 + self.strength * losses
 
-    def _fitted(self, products: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-        """Return A (E, S, way) with W = X^T A, the form of the minimum, and offsets (E, 1, way)."""
-        reach = products.abs().sum(dim=2).amax(dim=1)[:, None, None]
-        steepest = 1 + self.strength * reach  # bounds the curvature: half the reach for weights, half for offsets
-        unit = reach / products.shape[1]  # measures offsets so that their curvature is at most the weights'
-        pace = (steepest.sqrt() - 1) / (steepest.sqrt() + 1)
-        duals = ahead = torch.zeros_like(members)
-        offsets = ahead_offsets = torch.zeros_like(members[:, :1])
-        for _ in range(self.steps):
-            pull = self.strength * (members - (products @ ahead + ahead_offsets).softmax(dim=-1))
-            new = ahead + (pull - ahead) / steepest
-            new_offsets = ahead_offsets + unit * pull.sum(dim=1, keepdim=True) / steepest
-            ahead, ahead_offsets = new + pace * (new - duals), new_offsets + pace * (new_offsets - offsets)
-            duals, offsets = new, new_offsets
-        return duals, offsets
+
+def logistic_answers(
+    support: Tensor, support_labels: Tensor, query: Tensor, *, way: int, strength: float, steps: int
+) -> Tensor:
+    """Fit support (E, S, D) with support_labels (E, S) and return the logits (E, Q, way) of query (E, Q, D)."""
+    members = memberships(support_labels, way, dtype=support.dtype)
+    duals, offsets = _minimum(support @ support.transpose(1, 2), members, strength=strength, steps=steps)
+    return query @ (support.transpose(1, 2) @ duals) + offsets
+
+
+def _minimum(products: Tensor, members: Tensor, *, strength: float, steps: int) -> tuple[Tensor, Tensor]:
+    """Return A (E, S, way) with W = X^T A, the form of the minimum, and offsets (E, 1, way)."""
+    reach = products.abs().sum(dim=2).amax(dim=1)[:, None, None]
+    steepest = 1 + strength * reach  # bounds the curvature: half the reach for weights, half for offsets
+    unit = reach / products.shape[1]  # measures offsets so that their curvature is at most the weights'
+    pace = (steepest.sqrt() - 1) / (steepest.sqrt() + 1)
+    duals = ahead = torch.zeros_like(members)
+    offsets = ahead_offsets = torch.zeros_like(members[:, :1])
+    for _ in range(steps):
+        pull = strength * (members - (products @ ahead + ahead_offsets).softmax(dim=-1))
+        new = ahead + (pull - ahead) / steepest
+        new_offsets = ahead_offsets + unit * pull.sum(dim=1, keepdim=True) / steepest
+        ahead, ahead_offsets = new + pace * (new - duals), new_offsets + pace * (new_offsets - offsets)
+        duals, offsets = new, new_offsets
+    return duals, offsets
