@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tlzoo.functional.precision import full_precision, working_dtype
 from tlzoo.labels import class_labels
@@ -13,7 +14,28 @@ from tlzoo.methods.base import Method
 from tlzoo.methods.checks import as_tensor, check_matrix, check_output, check_terms, check_width
 from tlzoo.types import Losses, Scorer, Sees
 
-__all__ = ["BoundScorer", "Compatibility", "LearnedCompatibility"]
+__all__ = ["BoundScorer", "Compatibility", "LearnedCompatibility", "places_of"]
+
+_SAME = 1e-4
+"""Distance of the directions of two embeddings of one description, at most."""
+
+
+def places_of(known: Tensor, embeddings: Tensor, seen: Tensor) -> Tensor:
+    """Return the candidate (F,) that each class of a fit is, by the directions of their embeddings; -1 for none.
+
+    Args:
+        known: (F, A) class embeddings of the fit.
+        embeddings: (C, A) of the candidates, in an order of their own.
+        seen: (C,) True for candidates that are classes of the fit.
+    """
+    place = torch.full((len(known),), -1, dtype=torch.int64, device=embeddings.device)
+    candidates = seen.nonzero()[:, 0]
+    if len(candidates):
+        own, other = F.normalize(embeddings[candidates], dim=1), F.normalize(known.to(embeddings), dim=1)
+        distance, nearest = torch.cdist(own, other).min(dim=1)
+        same = distance < _SAME
+        place[nearest[same]] = candidates[same]
+    return place
 
 
 class Compatibility(Method):

@@ -34,6 +34,25 @@ def test_scores_equal_a_loop_over_the_cache(data, equal):
         equal(scores[i].tolist(), expected)
 
 
+def test_seen_candidates_are_known_in_any_order(data):
+    features, labels, embeddings = data
+    method = TipAdapter(alpha=0.7, beta=3.0).double().fit(features, labels, embeddings[[3, 0, 2]])
+    seen = torch.tensor([True, False, True, True, False])
+    order = torch.tensor([4, 3, 1, 0, 2])
+    scores = method.bind(embeddings, seen=seen)(features)
+    torch.testing.assert_close(method.bind(embeddings[order], seen=seen[order])(features), scores[:, order])
+    gained = scores - TipAdapter(alpha=0.0).double().fit(features, labels, embeddings[:3]).bind(embeddings)(features)
+    assert gained[labels == 0].argmax(dim=1).tolist() == [3] * 4  # the first class of the fit
+
+
+def test_a_seen_candidate_with_another_embedding_is_refused(data):
+    features, labels, embeddings = data
+    method = TipAdapter().double().fit(features, labels, embeddings[:3].clone())
+    embeddings[1] *= -1
+    with pytest.raises(ValueError, match="with the embeddings of the fit or in its order, or none"):
+        method.bind(embeddings, seen=torch.arange(5) < 3)(features)
+
+
 def test_without_weight_or_seen_candidates_it_is_its_base(data):
     features, labels, embeddings = data
     base = Cosine().bind(embeddings, seen=torch.zeros(5).bool())(features)

@@ -11,13 +11,11 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.methods.base import fitted
-from tlzoo.methods.compatibility import LearnedCompatibility
+from tlzoo.methods.compatibility import LearnedCompatibility, places_of
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.types import Scorer
 
 __all__ = ["Generating", "noise", "random_batches", "trained_softmax"]
-
-_SAME = 1e-4  # relative distance of two embeddings of one description
 
 
 class Generating(LearnedCompatibility):
@@ -128,7 +126,7 @@ class Generating(LearnedCompatibility):
             fitted(self, "low")
             generator = self.random.constant()
             embeddings = F.normalize(class_embeddings, dim=1)
-            place = self._places(embeddings, seen)
+            place = places_of(self.known, embeddings, seen)
             there = place[self.labels.long()]
             shown = there >= 0
             lacking = torch.ones(len(embeddings), dtype=torch.bool, device=embeddings.device)
@@ -142,17 +140,6 @@ class Generating(LearnedCompatibility):
             points, labels = (torch.cat(each) for each in zip(*parts, strict=True))
             classes, epochs, batch = len(embeddings), self.classifier_epochs, self.classifier_batch
             return self.softmax_on(points, labels, classes, generator, epochs=epochs, batch=batch)
-
-    def _places(self, embeddings: Tensor, seen: Tensor) -> Tensor:
-        """Return the candidate (F,) that each class of the fit is, -1 for those that are none, by their embeddings."""
-        known = self.known.to(embeddings)
-        place = torch.full((len(known),), -1, dtype=torch.int64, device=embeddings.device)
-        candidates = seen.nonzero()[:, 0]
-        if len(candidates):
-            distance, nearest = torch.cdist(embeddings[candidates], known).min(dim=1)
-            same = distance < _SAME
-            place[nearest[same]] = candidates[same]
-        return place
 
 
 @contextmanager

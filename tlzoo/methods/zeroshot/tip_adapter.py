@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tlzoo.functional.checks import check_at_least, check_positive
 from tlzoo.methods.base import fitted
-from tlzoo.methods.compatibility import Compatibility
+from tlzoo.methods.compatibility import Compatibility, places_of
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.paper import Paper
 from tlzoo.types import Scorer, Sees
@@ -49,6 +49,7 @@ class TipAdapter(Correction):
     """
 
     label = "Tip-Adapter"
+    revision = 2
     paper = Paper(
         title="Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification",
         authors=("Zhang", "Zhang", "Fang", "Gao", "Li", "Dai", "Qiao", "Li"),
@@ -84,26 +85,33 @@ class TipAdapter(Correction):
         self.alpha, self.beta, self.scale = alpha, beta, scale
         self.reserve("keys", 1, 1)
         self.reserve("values", 1, 1)
+        self.reserve("known", 1, 1)
 
     def learn(self, features: Tensor, labels: Tensor, class_embeddings: Tensor) -> None:
         """Fit the base, and keep the examples."""
         self.base.fit(features, labels, class_embeddings)
         self.keys = F.normalize(features, dim=1)
         self.values = F.one_hot(labels, len(class_embeddings)).to(features)
+        self.known = class_embeddings.detach().clone()
 
     def scorer(self, class_embeddings: Tensor, seen: Tensor) -> Scorer:
-        """Return the scorer among candidates, with seen ones in the order of the fit.
+        """Return the scorer among candidates; seen ones are known by their embeddings, in whatever order they stand.
+
+        If none has an embedding of the fit, because all are worded anew, they stand in the order of the fit.
 
         Raises:
-            ValueError: some candidates are seen, but not as many as in the fit.
+            ValueError: some candidates are seen, but not all classes of the fit are among them.
         """
         scorer = self.base.bind(class_embeddings, seen=seen)
         keys, values = fitted(self, "keys"), fitted(self, "values")
-        places = seen.nonzero()[:, 0]
-        if len(places) not in (0, values.shape[1]):
+        count = int(seen.sum())
+        places = places_of(fitted(self, "known"), class_embeddings, seen)
+        if bool((places < 0).all()):
+            places = seen.nonzero()[:, 0]
+        if count not in (0, values.shape[1]) or bool((places < 0).any()):
             raise ValueError(
-                f"{len(places)} candidates are seen, and the cache has examples of {values.shape[1]} classes; bind all "
-                "of these, or none"
+                f"{count} candidates are seen, and the cache has examples of {values.shape[1]} classes; bind all "
+                "of these, with the embeddings of the fit or in its order, or none"
             )
 
         def score(features: Tensor) -> Tensor:
