@@ -142,7 +142,7 @@ _LINES: tuple[tuple[str, str, dict[int, str]], ...] = (
 )
 """Name and color of a start, and its ways by number of labelled examples."""
 
-_LARGER = {1: "larger encoder, 1 label", 4: "larger encoder, 4 labels"}
+_LARGER = {1: "larger encoder, whitened, 1 label", 4: "larger encoder, whitened, 4 labels"}
 
 
 def savings_figure(family: Mapping[str, Any]) -> Figure:

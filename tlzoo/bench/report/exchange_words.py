@@ -88,8 +88,8 @@ BLOCKS = (
         color="#4b5563",
         rows={
             "1 label and the whole test at once (TIM)": "1 example + whole test (TIM)",
-            "larger encoder, 1 label": "1 example, larger encoder",
-            "larger encoder, 4 labels": "4 examples, larger encoder",
+            "larger encoder, whitened, 1 label": "1 example, larger encoder",
+            "larger encoder, whitened, 4 labels": "4 examples, larger encoder",
         },
         begins="no transfer",
     ),
