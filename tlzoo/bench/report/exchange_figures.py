@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ __all__ = ["savings_figure", "worth_figure"]
 _OUT = 0.5
 """How far beyond the ends of the curve, as a factor, what lies outside of it is drawn."""
 
-_LEFT, _RIGHT = 0.46, 0.9
+_LEFT, _RIGHT = 0.425, 0.8
 """Edges of the axis, as shares of the figure's width: names stand to the left of it and numbers to the right."""
 
 _MUTED = "#6b7280"
@@ -35,9 +36,9 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "a class") -> Figure:
     rates, shots = family["overall"]["rates"], family["shots"]
     blocks = list(blocks_of(rates, other_place(rates)))
     count = sum(1 + len(rows) for _, _, rows in blocks)
-    height = 1.6 + 0.285 * count
-    figure = Figure(figsize=(5.6, height))
-    axis = figure.add_axes((_LEFT, 0.86 / height, _RIGHT - _LEFT, 1 - 1.49 / height))
+    height = 2.1 + 0.285 * count
+    figure = Figure(figsize=(6.2, height))
+    axis = figure.add_axes((_LEFT, 1.21 / height, _RIGHT - _LEFT, 1 - 1.98 / height))
     place = 0
     for heading, color, rows in blocks:
         _write(axis, place, heading, 0.01, color=color, weight="bold")
@@ -53,18 +54,24 @@ def worth_figure(family: Mapping[str, Any], *, unit: str = "a class") -> Figure:
     figure.text(
         0.01, 1 - 0.05 / height, f"Worth how many labelled examples {unit}?", fontsize=12.5, weight="bold", va="top"
     )
-    figure.text(0.01, 1 - 0.32 / height, "further right: more labels saved", fontsize=10, color=_MUTED, va="top")
+    figure.text(0.01, 1 - 0.34 / height, _subject(family), fontsize=10, color=_MUTED, va="top")
     figure.text(0.01, 0.05 / height, _legend(family), fontsize=9, color=_MUTED, va="bottom", linespacing=1.35)
     return figure
 
 
+def _subject(family: Mapping[str, Any]) -> str:
+    targets = list(family["targets"])
+    of = f" in {len(targets)} targets: {', '.join(targets)}" if targets else ""
+    return f"{family['family'].replace('/', ', ')}: {family['way']} classes{of}"
+
+
 def _legend(family: Mapping[str, Any]) -> str:
-    first, several = family["shots"][0], len(family["targets"]) > 1
-    told = [f"dot: {'all targets together' if several else 'estimate'}"]
-    told.append(f"bar: {100 * family['confidence']:.0f} % interval over classes, draws and runs")
-    more = ["short strokes: single targets"] if several else []
-    more.append("ring: target examples that the row itself uses")
-    return "; ".join(told) + "\n" + "; ".join(more) + f"\ntriangle: worth no more than {first} labelled example"
+    several = len(family["targets"]) > 1
+    bar = f"bar: {100 * family['confidence']:.0f} % interval for {'these targets' if several else 'this target'}"
+    dot = f"dot: as good as so many labels{', all targets together' if several else ''}"
+    strokes = "strokes: the single targets, which may overlap\n" if several else ""
+    ring = "ring: target labels that the row itself uses, to be taken off"
+    return f"{dot}\n{bar}; +: added to the first row of the block\n{strokes}{ring}\ntriangle: no better than one label"
 
 
 def _write(axis: Axes, place: int, text: str, left: float, **style: Any) -> None:
@@ -97,6 +104,8 @@ def _draw_row(
     marker = "o" if not outside else "<" if rate["worth"] == "<" else ">"
     axis.plot(worth, place, marker, color=color, markersize=7)
     if used := examples_used(way):
+        axis.plot([used, worth], [place, place], ":", color=color, linewidth=1.2, zorder=1.5)
+        _note_saving(axis, place, rate["worth"], used)
         axis.plot(used, place, "o", markerfacecolor="white", markeredgecolor=color, markersize=6, zorder=2.5)
     axis.annotate(
         spelled_worth(rate["worth"], shots),
@@ -107,6 +116,17 @@ def _draw_row(
         fontweight="bold",
         color=color,
         annotation_clip=False,
+    )
+
+
+def _note_saving(axis: Axes, place: int, worth: float | str, used: int) -> None:
+    """Write what a row saves beyond the labelled examples that it uses itself."""
+    saved = 0.0 if worth == "<" else worth - used if not isinstance(worth, str) else math.inf
+    told = "more" if saved == math.inf else f"saves {max(saved, 0):.1f}"
+    where = (1.19, place)
+    fraction = ("axes fraction", "data")
+    axis.annotate(
+        told, where, xycoords=fraction, va="center_baseline", fontsize=8.5, color=_MUTED, annotation_clip=False
     )
 
 
@@ -173,7 +193,9 @@ def _over_labels(axis: Axes, family: Mapping[str, Any]) -> None:
         axis.plot(*zip(*larger, strict=True), "D", color="#111827", markerfacecolor="none", label="larger encoder")
     _mark_saving(axis, rates.get("source only"))
     axis.axhline(100 * family["chance"], color="#bbbbbb", linewidth=1, linestyle=":")
-    axis.annotate("chance", (shots[-1], 100 * family["chance"]), fontsize=9, va="bottom", ha="right", color="#888888")
+    axis.annotate(
+        "largest class alone", (shots[-1], 100 * family["chance"]), fontsize=9, va="bottom", ha="right", color="#888888"
+    )
     axis.set_xticks([0, *shots])
     axis.set_title(
         "Labels saved: accuracy by labelled examples of the target", fontsize=10.5, loc="left", weight="bold"
@@ -198,12 +220,13 @@ def _over_steps(axis: Axes, family: Mapping[str, Any]) -> None:
     for way, color, name in (
         ("source only", "#0b62a4", "one other style, network"),
         ("DAN", "#be185d", "the same + unlabelled (DAN)"),
-        (f"{STYLE} and 1 label", "#0f766e", "the same + 1 example"),
+        (f"{STYLE} and 1 label", "#0b62a4", "the same + 1 example"),
         ("from scratch, 8 labels", "#9ca3af", "from scratch, 8 examples"),
     ):
         if way in family["progress"]:
             steps, accuracy = family["progress"][way]
-            axis.plot(steps, [100 * value for value in accuracy], "o-", markersize=4, color=color, label=name)
+            line = "o--" if name == "the same + 1 example" else "o-"
+            axis.plot(steps, [100 * value for value in accuracy], line, markersize=4, color=color, label=name)
     axis.set_title("Training saved: accuracy by steps", fontsize=10.5, loc="left", weight="bold")
     axis.set_xlabel("steps of training")
     axis.set_ylim(bottom=0)

@@ -42,9 +42,9 @@ BLOCKS = (
         rows={
             "class names": "class names",
             "class names and keywords": "names and keywords",
-            "class names and keywords, and 1 label": "+ 1 example",
+            "class names and keywords, and 1 label": "names, keywords + 1 example",
         },
-        begins="names and keywords",
+        begins="words",
     ),
     Block(
         heading="one other style, logistic regression",
@@ -55,10 +55,10 @@ BLOCKS = (
         },
     ),
     Block(
-        heading="one other style, multitask network",
+        heading="one other style, network without batch norm",
         color="#0b62a4",
         rows={
-            f"{STYLE}, no second task": "its labelled examples",
+            f"{STYLE}, no second task": "its labelled examples, one task",
             f"{STYLE} and a second task": "+ a second task",
         },
     ),
