@@ -63,9 +63,10 @@ def test_networks_are_measured_on_the_spot():
 
 def test_the_command_needs_no_data(capsys):
     assert main(["bench", "plan", "office31", "--throughput", "1000"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third = capsys.readouterr().out.splitlines()
     assert "6 tasks x 1 backbone x 11 rows x 3 seeds = 198 cells; 64 hours" in first
     assert "108 cells" in second
+    assert "universal" in third
     assert main(["bench", "plan", "emoji-oneshot"]) == 0
     assert "not priced: only groups of kind domain and multitask" in capsys.readouterr().out
     assert main(["bench", "plan", "office31", "--throughput", "0"]) == 2

@@ -180,6 +180,7 @@ def test_every_function_is_here():
         *("average_gradients", "gather_with_gradient", "mean_over_processes", "harmonic_mean", "seen_unseen_curve"),
         *("memberships", "nearest_neighbors", "transport_plan", "standardization", "symmetric_power"),
         *("average_weights", "greedy_soup", "interpolate_weights", "aligned_space", "task_arithmetic", "ties", "dare"),
+        *("fisher_merge", "reg_mean", "project_on_simplex", "transport_plans"),
         *("bbse_prior", "em_prior", "mean_contrasts", "transfer_components", "regularized_plan", "sinkhorn_plan"),
         *(
             "inverse_gram_distance",

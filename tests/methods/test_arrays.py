@@ -79,7 +79,7 @@ def test_alignments(name):
 def test_weightings(name):
     method = create_method(name, num_tasks=3, **({"weights": [1, 2, 3]} if name.endswith("/fixed") else {}))
     if method.order == "jacobian":
-        assert method.direction(RANDOM.normal(size=(3, 7))).shape == (7,)
+        assert method.direction(RANDOM.normal(size=(3, 7)), losses=np.array([1.0, 2.0, 3.0])).shape == (7,)
     else:
         assert method.weights(np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 3.0])).shape == (3,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.randomness import Stream, numpy_generator
 
@@ -45,7 +46,7 @@ def random_templates(
     words = [name.replace("{", "").replace("}", "").split() for name in names]
     pool = sorted({word for some in words for word in some})
     if not pool:
-        raise ValueError(f"{len(names)} class names without a word; random descriptions are drawn from their words")
+        raise InputError(f"{len(names)} class names without a word; random descriptions are drawn from their words")
     characters = sorted(set("".join(pool)))
     many = max(1, round(sum(map(len, words)) / len(words)))
     length = round(sum(sum(map(len, some)) / max(1, len(some)) for some in words) / len(words))

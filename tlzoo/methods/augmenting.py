@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tlzoo.data.augment import VIEWS, augment
 from tlzoo.functional.checks import check_choice
+from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["Augment", "changed", "check_augment"]
 
@@ -48,7 +49,7 @@ def changed(how: Augment | str, inputs: Any, generator: torch.Generator) -> Any:
     if not isinstance(how, str):
         return how(inputs, generator)
     modality = _modality(inputs)
-    random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=generator)))
+    random = numpy_generator(int(torch.randint(2**31 - 1, (), generator=generator)), Stream.VIEWS)
     items = (inputs.detach().float() if inputs.is_floating_point() else inputs).cpu().numpy()
     found = torch.from_numpy(np.stack([augment(item, how, modality, random) for item in items]))
     return found.to(inputs)

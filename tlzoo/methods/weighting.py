@@ -98,14 +98,14 @@ class Weighting(Method):
         return self._checked(self.own_loss(losses, gramian), "the objective", losses)
 
     @final
-    def direction(self, jacobian: Any, *, features: Sequence[Tensor] = (), losses: Tensor | None = None) -> Tensor:
+    def direction(self, jacobian: Any, *, features: Sequence[Tensor] = (), losses: Any = None) -> Tensor:
         """Map J (T, P) to a direction (P,), for those that are no weighting of tasks.
 
         Args:
             jacobian: gradients of the tasks, one per row.
             features: where they are gradients for shared results rather than parameters, those results (B, ...), whose
                 entries are the columns in order.
-            losses: (T,), for methods that look at them.
+            losses: (T,), for methods that look at them; a tensor or an array.
 
         Raises:
             ValueError: the numbers of rows and tasks differ.
@@ -119,6 +119,7 @@ class Weighting(Method):
                 f"for {jacobian.shape[1]} columns; expected one column an entry"
             )
         if losses is not None:
+            losses = as_tensor(losses, what="losses")
             self._check_shape(losses, (self.num_tasks,), "losses")
         self.features, self.losses = tuple(features), None if losses is None else losses.detach()
         try:

@@ -22,7 +22,7 @@ class Fisher(Merging):
     r"""Fisher merging (Matena & Raffel, NeurIPS 2022), https://arxiv.org/abs/2111.09832.
 
     .. math:: \theta_j = \frac{\sum_t F_{t,j} \theta_{t,j}}{\sum_t F_{t,j}}, \qquad
-        F_t = \operatorname{E}_x \operatorname{E}_{y \sim p_t(y \mid x)} \big(\nabla \log p_t(y \mid x)\big)^2
+        F_t = \operatorname{E}_x \operatorname{E}_{y \sim p_t(y \mid x)} (\nabla \log p_t(y \mid x))^2
 
     See :func:`tlzoo.functional.fisher_merge`. Of each training input, one label is drawn from the network's own answer;
     values are answered with unit variance, for which the expectation is exact.

@@ -23,7 +23,7 @@ class MoCo(JacobianWeighting):
     .. math::
 
         y_i \leftarrow y_i - \beta_k (y_i - g_i), \qquad
-        \lambda \leftarrow \Pi\big( \lambda - \gamma_k (Y Y^\top + \rho I) \lambda \big), \qquad d = Y^\top \lambda
+        \lambda \leftarrow \Pi( \lambda - \gamma_k (Y Y^\top + \rho I) \lambda ), \qquad d = Y^\top \lambda
 
     with :math:`\beta_k = \beta / k^{\sigma_\beta}` and :math:`\gamma_k = \gamma / k^{\sigma_\gamma}` at step k. The
     defaults are those of the authors' code in LibMTL, which divides gradients by their lengths and multiplies them by

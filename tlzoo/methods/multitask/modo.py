@@ -21,7 +21,7 @@ class MoDo(JacobianWeighting):
 
     .. math::
 
-        \lambda \leftarrow \Pi_\Delta \big( \lambda - \gamma (J_1 J_2^\top + \rho I) \lambda \big), \qquad
+        \lambda \leftarrow \Pi_\Delta ( \lambda - \gamma (J_1 J_2^\top + \rho I) \lambda ), \qquad
         d = J_3^\top \lambda
 
     with the task gradients on three independent batches at the same weights, which leaves the step of lambda unbiased,

@@ -23,7 +23,7 @@ class DeepEMD(EpisodeClassifier):
     r"""Earth mover's distance between feature maps (Zhang et al., CVPR 2020), https://arxiv.org/abs/2003.06777.
 
     .. math:: \text{logits}_c = \frac{T}{P} \sum_{i,j} x_{ij} \cos(\bar q_i, \bar s_{c,j}), \qquad
-        x = \arg\min_{x \ge 0} \sum_{i,j} x_{ij} \big(1 - \cos(\bar q_i, \bar s_{c,j})\big)
+        x = \arg\min_{x \ge 0} \sum_{i,j} x_{ij} (1 - \cos(\bar q_i, \bar s_{c,j}))
 
     from the P places of a query's map to those of a class, centered over channels. The masses of places are the cross
     references of the two maps, :math:`\max(q_i^\top \operatorname{mean}_j s_{c,j}, 0)` and the like, scaled to sum to
