@@ -27,7 +27,7 @@ class EMDirichlet(ImageTextClassifier):
     .. math::
 
         u_i = \operatorname{softmax}_c ( \ln \operatorname{Dir}(z_i \mid \alpha_c) + w (\ln \pi_c + 1) ), \qquad
-        \pi_c = \tfrac{1}{Q} \textstyle\sum_i u_{ic}
+        \pi_c = \tfrac{1}{Q} \sum_i u_{ic}
 
     whose second term favors few classes among the queries. The parameters alpha take steps of majorization and
     minimization. It asks for no balanced queries, but answers them together.
