@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.pictures import find_pictures, open_picture, subfolders
+from tlzoo.data.quarter_turns import with_quarter_turns
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
@@ -80,7 +81,7 @@ def omniglot_vinyals(name: str, *, root: Path) -> EpisodeTask:
         np.array([label for label, each in enumerate(upright) if each.partition("/")[0] in alphabet or each in single])
         for alphabet, single in ((_VINYALS_VALIDATION, frozenset()), (_VINYALS_TEST, _VINYALS_DIVIDED))
     )
-    whole = _rotated([first, second], len(upright))
+    whole = with_quarter_turns(first.joined(second))
     assert whole.labels is not None
     characters = whole.labels % len(upright)
     validation, novel = np.isin(characters, validates), np.isin(characters, tests)
@@ -147,21 +148,6 @@ def read_alphabets(folder: Path, *, first: int = 0) -> tuple[ExampleSet, tuple[s
     alphabets = np.repeat([character.parent.name for character in characters], counts)
     names = tuple(f"{character.parent.name}/{character.name}" for character in characters)
     return _examples([file for members in files for file in members], labels, alphabets), names
-
-
-def _rotated(parts: Sequence[ExampleSet], classes: int) -> ExampleSet:
-    """Return all images in four rotations, counterclockwise; each adds ``classes`` to the labels."""
-    pictures = np.concatenate([part.inputs[np.arange(len(part))] for part in parts])
-    labels = np.concatenate([part.labels for part in parts if part.labels is not None])
-    alphabets = np.concatenate([part.attributes["alphabet"] for part in parts])
-    turned = np.concatenate([np.rot90(pictures, turns, axes=(1, 2)) for turns in range(4)])
-    return ExampleSet(
-        inputs=turned,
-        modality="image",
-        labels=np.concatenate([labels + turns * classes for turns in range(4)]),
-        attributes={"alphabet": np.tile(alphabets, 4)},
-        checksum=content_hash(*(part.checksum for part in parts), "four rotations"),
-    )
 
 
 def _background(root: Path) -> tuple[ExampleSet, ExampleSet, tuple[str, ...]]:
