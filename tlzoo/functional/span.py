@@ -47,6 +47,8 @@ def adamw(
 ) -> list[Tensor]:
     """Return what AdamW (torch.optim.AdamW) makes of parameters, whose steps can be differentiated.
 
+    Steps that nobody differentiates are taken in place: memory is what large parameters wait for.
+
     Args:
         start: the parameters; with a leading dimension of episodes, each takes the steps that it would take alone.
         gradients: maps parameters to the gradients of the loss.
@@ -55,17 +57,23 @@ def adamw(
         eps: added to the root of the second moment.
         decay: decoupled weight decay.
     """
-    values = list(start)
-    firsts, seconds = [torch.zeros_like(each) for each in start], [torch.zeros_like(each) for each in start]
+    values = [each.clone(memory_format=torch.contiguous_format) for each in start]
+    firsts, seconds = [torch.zeros_like(each) for each in values], [torch.zeros_like(each) for each in values]
     for step, rate in enumerate(rates, start=1):
+        root = (1 - betas[1] ** step) ** 0.5
+        length = rate * root / (1 - betas[0] ** step)
         for place, gradient in enumerate(gradients(values)):
-            first = firsts[place].lerp(gradient, 1 - betas[0])
-            second = (betas[1] * seconds[place]).addcmul(gradient, gradient, value=1 - betas[1])
-            tiny = torch.finfo(second.dtype).tiny  # the root has no gradient at zero
-            size = second.clamp_min(tiny).sqrt() / (1 - betas[1] ** step) ** 0.5 + eps
-            decayed = (1 - rate * decay) * values[place]
-            values[place] = decayed.addcdiv(first, size, value=-rate / (1 - betas[0] ** step))
-            firsts[place], seconds[place] = first, second
+            value, first, second = values[place], firsts[place], seconds[place]
+            if value.requires_grad or gradient.requires_grad:
+                first = first.lerp(gradient, 1 - betas[0])
+                second = (betas[1] * second).addcmul(gradient, gradient, value=1 - betas[1])
+                size = second.clamp_min(torch.finfo(second.dtype).tiny).sqrt()  # the root has no gradient at zero
+                value = ((1 - rate * decay) * value).addcdiv(first, size + eps * root, value=-length)
+                values[place], firsts[place], seconds[place] = value, first, second
+            else:
+                first.lerp_(gradient, 1 - betas[0])
+                second.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
+                value.mul_(1 - rate * decay).addcdiv_(first, second.sqrt().add_(eps * root), value=-length)
     return values
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tlzoo.functional.span import adamw, cosine_schedule
 from tlzoo.methods.oneshot import APE, CLIPAdapter, EMDirichlet, ZLaP
 
 WAY, SHOT, NEW, D, QUERIES = 3, 4, 1, 8, 9
@@ -149,6 +150,33 @@ def test_em_dirichlet(equal, weight):
         u = (logits + weight * v).softmax(1)
     found = answers(EMDirichlet(partition_weight=weight, rounds=4, steps=30))
     equal(found.softmax(-1), u)
+
+
+def test_em_dirichlet_fits_classes_that_queries_all_but_leave():
+    """The mean of a class is that of its queries, however little they belong to it; it was 0 below 1e-15."""
+    texts = unit(2 * WAY, D, seed=7)
+    support, query = (F.normalize(texts[:WAY] + 0.1 * unit(WAY, D, seed=seed), dim=-1) for seed in (8, 9))
+    labels = torch.arange(WAY)
+    for scale, weight in ((30.0, 1.0), (100.0, 3.0)):
+        logits = EMDirichlet(scale=scale, partition_weight=weight)(support, labels, query, texts, way=WAY)
+        assert logits.argmax(dim=-1).tolist() == labels.tolist()
+
+
+def test_adamw_takes_the_steps_of_torch_whether_or_not_they_are_recorded():
+    start, target = unit(2, 3, 4, seed=1), unit(2, 3, 4, seed=2)
+    rates = cosine_schedule(0.1, 5)
+    theirs = nn.Parameter(start.clone())
+    optimizer = torch.optim.AdamW([theirs], lr=1.0, weight_decay=0.3)
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        theirs.grad = (theirs - target).detach() ** 3
+        optimizer.step()
+    for recorded in (False, True):
+        given = start.clone().requires_grad_(recorded)
+        (ours,) = adamw([given], lambda values: [(values[0] - target) ** 3], rates, decay=0.3)
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-12)
+        torch.testing.assert_close(given.detach(), start, atol=0, rtol=0)  # untouched
+        assert ours.requires_grad is recorded
 
 
 def test_dirichlet_parameters_reach_the_largest_likelihood():

@@ -15,6 +15,9 @@ from tlzoo.space import LogUniform, Space, Uniform
 
 __all__ = ["CLIPAdapter"]
 
+_AT_ONCE = 2
+"""Episodes whose weights are trained together; those of more would leave the processor's cache."""
+
 
 class CLIPAdapter(ImageTextClassifier):
     r"""CLIP-Adapter (Gao et al., IJCV 2024), https://arxiv.org/abs/2110.04544, on the features of pictures.
@@ -60,22 +63,32 @@ class CLIPAdapter(ImageTextClassifier):
 
     def answer(self, support: Tensor, labels: Tensor, query: Tensor, texts: Tensor, *, way: int) -> Tensor:
         """Return the logits."""
-        targets, own = one_hot(labels, way, support), texts[:, :way]
+        targets, start = one_hot(labels, way, support), self._start(support)
+        episodes = torch.arange(len(support), device=support.device)
+        parts = [
+            self._logits(support[some], targets[some], query[some], texts[some], start)
+            for some in torch.split(episodes, _AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+    def _logits(self, support: Tensor, targets: Tensor, query: Tensor, texts: Tensor, start: list[Tensor]) -> Tensor:
+        """Return the logits of a few episodes, whose weights begin at ``start``."""
+        own, kept = texts[:, : targets.shape[-1]], (1 - self.ratio) * support
+        share = self.scale * self.ratio / support.shape[1]
 
         def gradients(weights: list[Tensor]) -> list[Tensor]:
             hidden, found = _through(support, weights)
-            mixed = self.ratio * found + (1 - self.ratio) * support
+            mixed = kept + self.ratio * found
             length = torch.linalg.vector_norm(mixed, dim=-1, keepdim=True).clamp_min(1e-12)
-            unit = mixed / length
-            wrong = (self.text_logits(unit, own).softmax(dim=-1) - targets) / support.shape[1]
-            by_unit = self.scale * wrong @ own
-            by_mixed = (by_unit - unit * (unit * by_unit).sum(dim=-1, keepdim=True)) / length
-            by_found = self.ratio * by_mixed * (found > 0)
+            cosines = mixed @ own.mT / length
+            by_cosines = share * ((self.scale * cosines).softmax(dim=-1) - targets) / length
+            along = (by_cosines * cosines).sum(dim=-1, keepdim=True) / length
+            by_found = (by_cosines @ own - along * mixed) * (found > 0)
             by_hidden = by_found @ weights[1].mT * (hidden > 0)
             return [support.mT @ by_hidden, hidden.mT @ by_found]
 
-        start = [each.expand(len(support), -1, -1) for each in self._start(support)]
-        weights = adamw(start, gradients, cosine_schedule(self.lr, self.steps), decay=0.0)
+        begun = [each.expand(len(support), -1, -1) for each in start]
+        weights = adamw(begun, gradients, cosine_schedule(self.lr, self.steps), decay=0.0)
         adapted = self.ratio * _through(query, weights)[1] + (1 - self.ratio) * query
         return self.text_logits(F.normalize(adapted, dim=-1), texts)
 

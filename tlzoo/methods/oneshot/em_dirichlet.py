@@ -15,7 +15,6 @@ from tlzoo.types import Sees
 __all__ = ["EMDirichlet"]
 
 _EPSILON = 1e-15
-_SMALL = 1e-11
 
 
 class EMDirichlet(ImageTextClassifier):
@@ -64,30 +63,30 @@ class EMDirichlet(ImageTextClassifier):
 
     def answer(self, support: Tensor, labels: Tensor, query: Tensor, texts: Tensor, *, way: int) -> Tensor:
         """Return the logits of the assignments."""
-        shown, asked = (
-            (self.text_logits(side.double(), texts.double()).softmax(dim=-1) + _EPSILON).log()
-            for side in (support, query)
-        )
+        guesses = [self.text_logits(side.double(), texts.double()).log_softmax(dim=-1) for side in (support, query)]
+        shown, asked = ((guess.exp() + _EPSILON).log() for guess in guesses)
         targets = F.pad(one_hot(labels, way, shown), (0, texts.shape[1] - way))
-        logits, soft = asked, (asked.exp() - _EPSILON).detach()
-        alpha = torch.ones_like(soft[:, :1]).expand(-1, texts.shape[1], -1)
-        known = targets.mT @ shown.detach()
-        for _ in range(self.rounds):
-            amount = (targets.sum(dim=1) + soft.sum(dim=1)).clamp_min(_EPSILON).unsqueeze(-1)
-            alpha = self._fitted(alpha, (known + soft.mT @ asked.detach()) / amount)
-            shares = self.partition_weight * ((soft.mean(dim=1) + _EPSILON).log() + 1)
+        known, counts = targets.mT @ shown.detach(), targets.sum(dim=1).log()
+        logits, share = asked, guesses[1].detach()
+        alpha = torch.ones_like(share[:, :1]).expand(-1, texts.shape[1], -1)
+        for _ in range(self.rounds):  # logarithms, because the queries may leave a class next to nothing
+            amount = torch.logaddexp(counts, share.logsumexp(dim=1)).unsqueeze(1)
+            means = known / amount.exp().mT.clamp_min(_EPSILON) + (share - amount).exp().mT @ asked.detach()
+            alpha = self._fitted(alpha, means)
+            prior = self.partition_weight * ((share.exp().mean(dim=1) + _EPSILON).log() + 1)
             norm = torch.lgamma(alpha.sum(dim=-1)) - torch.lgamma(alpha).sum(dim=-1)
-            logits = asked @ (alpha - 1).mT + (norm + shares).unsqueeze(1)
-            soft = logits.detach().softmax(dim=-1)
+            logits = asked @ (alpha - 1).mT + (norm + prior).unsqueeze(1)
+            share = logits.detach().log_softmax(dim=-1)
         return logits.to(query)
 
     @torch.no_grad()
     def _fitted(self, alpha: Tensor, means: Tensor) -> Tensor:
         """Return the parameters (E, C, C) after steps towards the largest likelihood of mean logarithms (E, C, C)."""
-        for _ in range(self.steps):
-            slope = torch.digamma(alpha + 1)
-            bound = 2 * (alpha * slope - torch.lgamma(alpha + 1)).abs() / alpha.clamp_min(_SMALL) ** 2
-            bound = torch.where(alpha > _SMALL, bound, torch.pi**2 / 6)
-            linear = slope - torch.digamma(alpha.sum(dim=-1, keepdim=True)) - bound * alpha - means
-            alpha = (-linear + (linear.square() + 4 * bound).sqrt()) / (2 * bound)
+        for _ in range(self.steps):  # in place: most of the time is in these elementwise steps
+            shifted = alpha + 1
+            linear, size = torch.digamma(shifted), shifted.lgamma_()
+            size.addcmul_(alpha, linear, value=-1).div_(alpha)
+            linear.add_(size, alpha=2).sub_(means).sub_(torch.digamma(alpha.sum(dim=-1, keepdim=True)))
+            twice_bound = size.div_(alpha).mul_(-4)
+            alpha = (2 * twice_bound).addcmul_(linear, linear).sqrt_().sub_(linear).div_(twice_bound)
         return alpha
