@@ -19,6 +19,7 @@ LIGHT = {
     "wide_resnet": {"depth": 10, "width": 1},
     "resnet26_gn": {},
     "resnext29": {"groups": 1, "group_width": 4},
+    "segnet": {"widths": (4, 6, 8, 10, 12)},
 }
 
 

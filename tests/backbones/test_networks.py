@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tlzoo.backbones import create_backbone
+from tlzoo.nn.task_heads import DenseHead
 
 OWN = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))
 NHWC = {"pretrained": False, "depths": (1, 1, 1, 1)}
@@ -19,6 +20,7 @@ CASES = {
     "wide_resnet": ("wide_resnet", {"depth": 10, "width": 1}, "color", (64, 8, 8)),
     "resnext29": ("resnext29", {"groups": 1, "group_width": 4}, "color", (1024, 8, 8)),
     "resnet26_gn": ("resnet26_gn", {}, "color", (64, 8, 8)),
+    "segnet": ("segnet", {"widths": (4, 6, 8, 10, 12), "image_size": (35, 50)}, "color", (4, 35, 50)),
     "mlp": ("mlp", {"num_inputs": 5, "hidden": (6, 4), "dropout": 0.3}, "features", None),
     "identity": ("identity", {"num_features": 5}, "features", None),
     "pixels": ("pixels", {"image_size": 6}, "gray", None),
@@ -54,7 +56,7 @@ def test_shapes(case):
     backbone.eval()
     inputs = backbone.preprocess(items)
     features = backbone(inputs)
-    assert features.shape == (3, backbone.num_features)
+    assert features.shape == (3, *(map_shape if backbone.name == "segnet" else [backbone.num_features]))
     assert torch.isfinite(features).all()
     if map_shape is None:
         with pytest.raises(TypeError, match="has no feature map"):
@@ -162,6 +164,28 @@ def test_wide_resnet_28_10_has_its_size():
         create_backbone("wide_resnet", depth=12)
 
 
+def test_segnet_has_its_size():
+    """As many weights as its authors count in multitask tables, with their head of 13 classes."""
+    head = DenseHead(64, 13, decoder="conv")
+    parameters = [*create_backbone("segnet").parameters(), *head.parameters()]
+    assert sum(parameter.numel() for parameter in parameters) == 24_981_069
+
+
+def test_the_decoder_of_segnet_puts_values_where_the_maxima_were():
+    backbone = create_backbone("segnet", widths=(1, 1, 1, 1, 1))
+    pool, unpool = backbone.body["encoder1"][-1], backbone.body["decoder1"][0]
+    x = torch.tensor([[[[1.0, 5, 2], [3, 4, 0], [7, 8, 9]]]])  # odd sides: the last row and column are pooled by none
+    assert unpool(10 * pool(x)).tolist() == [[[[0, 50, 0], [0, 0, 0], [0, 0, 0]]]]
+    assert pool.kept is None  # nothing of a batch stays behind
+
+
+def test_copies_of_segnet_share_no_positions():
+    first = create_backbone("segnet", widths=(1, 1, 1, 1, 1))
+    second = copy.deepcopy(first)
+    assert second.body["decoder1"][0].pool is second.body["encoder1"][-1]
+    assert second.body["decoder1"][0].pool is not first.body["encoder1"][-1]
+
+
 def test_resnext29_has_its_size():
     """6.9 million weights, as RobustBench counts them for CIFAR-100, classifier included."""
     parameters = create_backbone("resnext29").parameters()
@@ -203,6 +227,8 @@ def test_wrong_shapes_are_answered_with_the_expected_one(name, settings, shape):
     ("name", "settings", "message"),
     [
         ("lenet", {"image_size": 12}, "at least 16"),
+        ("segnet", {"image_size": (64, 31)}, "at least 32"),
+        ("segnet", {"widths": (4, 4)}, "2 widths; expected five"),
         ("conv4", {"image_size": 12}, "at least 16"),
         ("conv4", {"in_channels": 2}, "expected 1 or 3"),
         ("mlp", {"num_inputs": 3, "hidden": ()}, "hidden is empty"),

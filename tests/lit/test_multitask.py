@@ -212,7 +212,7 @@ def test_a_weighting_goes_on_from_a_checkpoint(tmp_path):
         ({"sharing": "none"}, "share nothing that trains"),
         ({"sharing": "hards"}, "did you mean 'hard'"),
         ({"space": "weights"}, "unknown space"),
-        ({"decoder": "asp"}, "unknown decoder 'asp'; expected linear or aspp"),
+        ({"decoder": "asp"}, "unknown decoder 'asp'; expected linear, conv or aspp"),
         ({"decoder": "aspp"}, "decoder='aspp' answers at every position, and no target is dense"),
     ],
 )

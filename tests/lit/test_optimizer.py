@@ -43,8 +43,9 @@ def test_inverse():
         assert rate == pytest.approx(0.01 * (1 + 0.001 * step) ** -0.75, rel=1e-12)
 
 
-def test_cosine_and_constant():
+def test_cosine_step_and_constant():
     assert rates({"schedule": "constant"}, 5) == [0.01] * 5
+    assert rates({"schedule": "step"}, 11, total=10) == [0.01] * 5 + [0.005] * 6
     cosine = rates({"schedule": "cosine"}, 101)
     assert cosine[0] == 0.01
     assert cosine[50] == pytest.approx(0.005)

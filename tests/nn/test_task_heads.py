@@ -88,6 +88,14 @@ def test_targets_that_make_no_sense(settings):
         Target(**settings)
 
 
+def test_the_head_behind_segnet_looks_at_neighbors():
+    head = DenseHead(4, 5, decoder="conv")
+    maps = torch.zeros(1, 4, 6, 8)
+    maps[0, :, 2, 3] = 1
+    changed = (head(maps) != head(torch.zeros_like(maps))).any(dim=1)[0]
+    assert changed.nonzero().tolist() == [[row, column] for row in (1, 2, 3) for column in (2, 3, 4)]
+
+
 @pytest.mark.parametrize(("make", "channels"), [(DenseHead, 5), (NormalsHead, 3)])
 def test_the_head_of_deeplab_answers_at_every_position(make, channels):
     head = make(4, 5 if make is DenseHead else 0, decoder="aspp")

@@ -45,6 +45,7 @@ BUILT_IN: dict[str, str] = {
     "resnet12": "resnet12:resnet12",
     "resnet26_gn": "resnet26_gn:resnet26_gn",
     "resnext29": "resnext29:resnext29",
+    "segnet": "segnet:segnet",
     "temporal": "temporal:temporal",
     "wide_resnet": "wide_resnet:wide_resnet",
 }
@@ -62,7 +63,7 @@ MODALITIES: dict[str, Modality] = {
     **dict.fromkeys(
         (
             *("conv4", "efficientnet_lite0", "efficientnet_lite2", "lenet", "pixels", "resnet12", "resnet26_gn"),
-            *("resnext29", "timm", "wide_resnet"),
+            *("resnext29", "segnet", "timm", "wide_resnet"),
         ),
         "image",
     ),

@@ -56,7 +56,8 @@ class Multitask(OnBackbone, TransferModule):
             per task whatever it says, and answer by the merged one.
         sharing_settings: settings of that architecture, such as ``{"bottleneck": 256}``.
         decoder: what maps a feature map to answers at every position, of targets that have one there: ``"linear"``, a
-            1x1 convolution, or ``"aspp"``, the head of DeepLabv3, which needs two items a batch or more.
+            1x1 convolution; ``"conv"``, a 3x3 convolution before it; or ``"aspp"``, the head of DeepLabv3, which needs
+            two items a batch or more.
         space: where to take task gradients: at the shared ``"parameters"``, or at the shared ``"features"``, an upper
             bound that costs next to nothing.
         monitor: log the cosines and norms of the task gradients at logging steps with any weighting; weightings that

@@ -31,7 +31,8 @@ class OptimizerSettings:
         nesterov: whether SGD uses Nesterov momentum.
         weight_decay: L2 penalty, decoupled in AdamW.
         schedule: ``"inverse"``: lr * (1 + 0.001 step)^-0.75; ``"annealed"``: lr / (1 + 10 progress)^0.75; ``"cosine"``:
-            decays to zero over the training; ``"constant"``.
+            decays to zero over the training; ``"step"``: lr, and half of it from the middle of the training on;
+            ``"constant"``.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -40,7 +41,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 1e-3
-    schedule: Literal["inverse", "annealed", "cosine", "constant"] = "inverse"
+    schedule: Literal["inverse", "annealed", "cosine", "step", "constant"] = "inverse"
 
     def __post_init__(self) -> None:
         if self.name not in _OPTIMIZERS:
@@ -116,5 +117,6 @@ _SCHEDULES: dict[str, Callable[[int, float], float]] = {
     "inverse": lambda step, _: (1 + 0.001 * step) ** -0.75,
     "annealed": lambda _, progress: (1 + 10 * progress) ** -0.75,
     "cosine": lambda _, progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "step": lambda _, progress: 1.0 if progress < 0.5 else 0.5,
     "constant": lambda _step, _progress: 1.0,
 }

@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 
-Decoder = Literal["linear", "aspp"]
-DECODERS: tuple[Decoder, ...] = ("linear", "aspp")
+Decoder = Literal["linear", "conv", "aspp"]
+DECODERS: tuple[Decoder, ...] = ("linear", "conv", "aspp")
 """What maps a feature map to answers at every position."""
 
 
@@ -156,8 +156,10 @@ class DenseHead(TaskHead):
     Args:
         num_features: D, channels of the map (B, D, h, w).
         classes: C; 0 for values.
-        decoder: ``"linear"``, a 1x1 convolution; or ``"aspp"``, the head of DeepLabv3 (Chen et al., 2017,
-            https://arxiv.org/abs/1706.05587): convolutions dilated by 12, 24 and 36 beside each other, 256 channels.
+        decoder: ``"linear"``, a 1x1 convolution; ``"conv"``, a 3x3 convolution that keeps the channels before it, as
+            behind SegNet in multitask tables (Liu et al., 2019, https://arxiv.org/abs/1803.10704); or ``"aspp"``, the
+            head of DeepLabv3 (Chen et al., 2017, https://arxiv.org/abs/1706.05587): convolutions dilated by 12, 24 and
+            36 beside each other, 256 channels.
     """
 
     def __init__(self, num_features: int, classes: int, *, decoder: Decoder = "linear") -> None:
@@ -223,6 +225,8 @@ class NormalsHead(DenseHead):
 def _decoder(kind: Decoder, num_features: int, channels: int) -> nn.Module:
     if kind == "linear":
         return nn.Conv2d(num_features, channels, 1)
+    if kind == "conv":
+        return nn.Sequential(nn.Conv2d(num_features, num_features, 3, padding=1), nn.Conv2d(num_features, channels, 1))
     from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 
     head: nn.Module = DeepLabHead(num_features, channels)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tlzoo.bench.cell import Cell, Outcome
 from tlzoo.bench.fitting import steps_per_epoch
@@ -26,6 +28,9 @@ MultitaskRun = Run[MultitaskData, Multitask]
 
 _MOST_STORED = 2_000_000
 """The most numbers that are stored of an output with a value at every position."""
+_MOST_ASKED, _PATCHES = 32, 8
+"""Of a task with answers at every position: how many pictures show whether answers depend on one another, and over how
+many patches a side they are averaged. Rounding may move a single position far, where a network picks maxima."""
 
 
 class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
@@ -83,37 +88,62 @@ class MultitaskProtocol(Protocol[MultitaskTask, MultitaskData, Multitask]):
         return self._answered(run, self.data.task.validation)[1].compute()[self.task.metric]
 
     def _answered(self, run: MultitaskRun, examples: ExampleSet) -> tuple[dict[str, Tensor], MultitaskScores]:
-        """Return the outputs for a set by task, and their scores."""
+        """Return the outputs for a set by task, those of bounded size, and their scores.
+
+        Answers at every position are scored in batches of the training's size and not kept: those for a whole set fill
+        gigabytes.
+        """
         module = run.module.eval()
         module.study(examples if Sees.TEST_INPUTS in module.method.sees else run.data.training_data.train)
-        with torch.no_grad():
-            parts = [module(batch.to(module.device).inputs) for batch in run.data.passes(examples, whole=True)]
-        outputs = {task: torch.cat([part[task] for part in parts]).cpu() for task in module.tasks}
+        dense = self.task.dense
+        batch_size = int(run.cell.budget["batch_size"]) if dense else None
         counted: MultitaskScores = scorer(self.task)
-        counted.update(outputs, {task: torch.from_numpy(examples.targets[task]) for task in outputs})
-        return outputs, counted
+        parts: dict[str, list[Tensor]] = {}
+        done = 0
+        for batch in run.data.passes(examples, batch_size=batch_size, whole=True):
+            with torch.no_grad():
+                outputs = {task: output.cpu() for task, output in module(batch.to(module.device).inputs).items()}
+            if dense:
+                rows = slice(done, done := done + len(next(iter(outputs.values()))))
+                counted.update(outputs, {task: torch.from_numpy(examples.targets[task][rows]) for task in outputs})
+            for task, output in outputs.items():
+                if output.ndim < 3 or output[0].numel() * len(examples) <= _MOST_STORED:
+                    parts.setdefault(task, []).append(output)
+        kept = {task: torch.cat(part) for task, part in parts.items()}
+        if not dense:
+            counted.update(kept, {task: torch.from_numpy(examples.targets[task]) for task in kept})
+        return kept, counted
 
     def outcome(self, run: MultitaskRun, note: dict[str, Any]) -> Outcome:
         """Return the outcome on test data."""
         test, outputs, counted = self.data.task.test, run.last["outputs"], run.last["counted"]
-        stored = {name: each for name, each in outputs.items() if each.ndim < 3 or each.numel() <= _MOST_STORED}
         tables: dict[str, Any] = {}
         for name, part in zip(counted.names, counted.parts, strict=True):
             tables |= class_tables(f"test_{name}", part) if isinstance(part, ClassScores) else {}
 
         def answer(items: Any) -> Tensor:
-            return torch.cat([output.flatten(1) for output in run.module(items).values()], dim=1)
+            return torch.cat([_in_patches(output).flatten(1) for output in run.module(items).values()], dim=1)
 
         return self.found(
             run,
             metrics={f"test/{name}": value for name, value in counted.compute().items()},
-            predictions={f"test_{name}": output.numpy() for name, output in stored.items()},
+            predictions={f"test_{name}": output.numpy() for name, output in outputs.items()},
             split=split_hash(test),
             tables=tables,
             answer=answer,
-            items=test,
+            items=_some(test, _MOST_ASKED) if self.task.dense else test,
             shown=(Sees.VALIDATION_LABELS,) if note else (),
             selection="last step",
             parameters=trained_parameters(run.module),
             **note,
         )
+
+
+def _in_patches(output: Tensor) -> Tensor:
+    """Return the means over patches of answers (B, C, h, w) at every position; others as they are."""
+    return F.adaptive_avg_pool2d(output, _PATCHES) if output.ndim == 4 else output
+
+
+def _some(examples: ExampleSet, most: int) -> ExampleSet:
+    """Return at most so many examples, evenly spread."""
+    return examples.subset(np.unique(np.linspace(0, len(examples) - 1, most).astype(int)))

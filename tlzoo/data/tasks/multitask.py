@@ -143,6 +143,11 @@ class MultitaskTask(Task):
         return given if same else taken
 
     @property
+    def dense(self) -> bool:
+        """Whether a target has a label at every position."""
+        return any(target.kind in ("dense", "normals") for target in self.targets.values())
+
+    @property
     def metric(self) -> str:
         """The name of the main metric: the mean over targets of the metric that fits each."""
         return mean_metric(self.targets)

@@ -46,7 +46,8 @@ class MultitaskData(TaskData[MultitaskTask]):
         return self._evaluation(self.task.test)
 
     def _evaluation(self, examples: ExampleSet) -> Passes[TaskBatch]:
-        return self._pass_over(len(examples), lambda indices: _task_batch(examples, indices))
+        size = self.batch_size if self.task.dense else None  # answers at every position of 256 pictures fill gigabytes
+        return self._pass_over(len(examples), lambda indices: _task_batch(examples, indices), batch_size=size)
 
 
 def _task_batch(examples: ExampleSet, indices: NDArray[np.int64]) -> TaskBatch:
