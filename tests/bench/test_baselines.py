@@ -41,3 +41,9 @@ def test_what_a_table_could_be_measured_against_is_named():
     assert absent_baselines("domain", frozen) == ["adaptation/linear_classifier (tuned)"]
     assert absent_baselines("domain", [cell("adaptation/source_only")]) == []
     assert absent_baselines("domain", [*frozen, cell("adaptation/linear_classifier", module={"frozen": True})]) == []
+
+
+def test_texts_alone_need_no_baseline_that_learns_from_other_classes():
+    texts = [cell("zeroshot/cosine", "zeroshot"), cell("zeroshot/csls", "zeroshot")]
+    assert absent_baselines("zeroshot", texts) == ["zeroshot/ridge"]
+    assert absent_baselines("zeroshot", texts, learns=False) == []

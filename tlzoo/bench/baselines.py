@@ -118,9 +118,18 @@ def _is_floor(kind: str, cell: Cell) -> bool:
     return not is_single_task(cell) and any(each.matches(cell) for each in (_REFERENCE[kind], *_STRONGEST[kind]))
 
 
-def absent_baselines(kind: str, cells: Iterable[Cell]) -> list[str]:
-    """Return in words the strong baselines that a table could have and has not: gains in it say less."""
+def absent_baselines(kind: str, cells: Iterable[Cell], *, learns: bool = True) -> list[str]:
+    """Return in words the strong baselines that a table could have and has not: gains in it say less.
+
+    Args:
+        kind: of the table.
+        cells: one of each row.
+        learns: whether some row learns from labelled examples. Where none does, a zero-shot baseline that learns from
+            those of other classes would see more than any row, and is not expected.
+    """
     rows = list(cells)
+    if kind == "zeroshot" and not learns:
+        return []
     if kind == "domain" and not any(cell.module.get("frozen") for cell in rows):
         return []  # a linear classifier takes frozen features
     return [each.words for each in _STRONGEST[kind] if not any(map(each.matches, rows))]

@@ -129,6 +129,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         Section(sees=sees, lines=tuple(_in_range(line, group) for line in _marked(_ranked(own, group), group)))
         for sees, own in sorted(by_sees.items(), key=_order)
     ]
+    learns = any(Sees.SOURCE_LABELS in _sees(line, plan) for line in lines)
     return Table(
         group=group,
         task=task,
@@ -137,7 +138,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         reference=against.label if against else "",
         literature=tuple(found for found in published(plan.suite.name) if found.group == group.title),
         chosen=found[1] if found else "",
-        lacks=tuple(absent_baselines(group.kind, [line.cell for line in lines])),
+        lacks=tuple(absent_baselines(group.kind, [line.cell for line in lines], learns=learns)),
     )
 
 
