@@ -69,6 +69,8 @@ class Stream(IntEnum):
     """Changes of the training pictures of a step; key: (step, side)."""
     DESCRIPTIONS = 21
     """Random descriptions of classes; no key."""
+    HELD_OUT = 22
+    """Which source training examples a method validates itself on; key: (domain)."""
 
 
 _SEEDS = 2**64

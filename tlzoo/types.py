@@ -53,6 +53,7 @@ class Need(StrEnum):
     VIEWS = "views"
     MODEL = "model"
     TEXTS = "texts"
+    HELD_OUT = "held-out source"
 
 
 def _mapped(batch: T, change: Callable[[Tensor], Tensor]) -> T:

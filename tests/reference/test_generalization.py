@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tlzoo.methods.adaptation import IRM, GroupDRO, Mixup, SourceCORAL, VREx
+from tlzoo.methods.adaptation import IRM, SWAD, GroupDRO, Mixup, SourceCORAL, VREx
 from tlzoo.nn.network import Network
 from tlzoo.types import Backbone, Prediction
 
@@ -160,3 +160,76 @@ def test_a_domain_that_a_batch_lacks_keeps_its_weight():
     after = method.memory.weights
     assert after[5] / after[3] == before[5] / before[3]  # domains 1, 3 and 4 never came
     assert float(after.sum()) == pytest.approx(1)
+
+
+def states(network):
+    found = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return {name: value.detach().clone() for name, value in found.items() if value.is_floating_point()}
+
+
+def algorithm_1(weights, losses, *, every, n_s, n_e, r):
+    """The paper's algorithm, an iteration of which is a segment; None if the loss does not converge."""
+    start, end, limit = None, len(losses), None
+    for i in range(len(losses)):
+        if limit is None:
+            window = losses[max(i - n_s + 1, 0) : i + 1]
+            if len(window) == n_s and window[0] == min(window):
+                start, limit = i - n_s + 1, r * sum(window) / n_s
+        elif limit < min(losses[max(i - n_e + 1, 0) : i + 1]):
+            end = i - n_e + 1
+            break
+    if start is None:
+        return None
+    chosen = weights[start * every : end * every]
+    return {name: torch.stack([each[name] for each in chosen]).mean(dim=0) for name in chosen[0]}
+
+
+CURVES = {
+    "a valley": [3, 2, 1, 0.5, 0.6, 0.5, 4, 0.5, 4, 4, 4, 4, 4, 4, 0.1, 0.1],
+    "a valley without an end": [3, 2, 2.5, 1, 1.5, 2, 1, 9, 1, 9],
+    "losses that exceed the threshold while it converges": [1, 3, 9, 9, 9, 1, 1],
+    "no convergence": [6, 5, 4, 3, 2, 1],
+    "ties": [2, 2, 2, 2, 2, 2],
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.verdict("adaptation/swad", against="the paper's algorithm, restated with lists of weights", within=1e-12)
+def test_swad(equal, curve):
+    torch.manual_seed(0)
+    logits = torch.tensor(CURVES[curve]).double()
+    losses = [float(F.cross_entropy(torch.stack([0 * each, each])[None], torch.tensor([0]))) for each in logits]
+    network = Network(Layer(), 2, bottleneck=4).double()
+    method = SWAD(4, 2, patience=3, evaluations=len(losses)).double()
+    every, weights, random = 4, [], torch.Generator().manual_seed(1)
+    assert method.answering(network) is None
+    for step in range(every * len(losses)):
+        network.train()(torch.randn(6, D, generator=random).double())  # running statistics move, too
+        for weight in network.parameters():
+            weight.data.add_(torch.randn(weight.shape, generator=random).double())
+        weights.append(states(network))
+        method.after_step(network)
+        pair = torch.stack([torch.zeros(()).double(), logits[step // every]])[None]
+        said = Prediction(features=torch.zeros(1, 4).double(), logits=pair, labels=torch.tensor([0]))
+        method.validate((step + 1) / (every * len(losses)), lambda said=said: said)
+        if step == 5 * every - 2:  # a checkpoint holds all of it
+            twin = SWAD(4, 2, patience=3, evaluations=len(losses)).double()
+            twin.load_state_dict(method.state_dict())
+            method = twin
+    expected = algorithm_1(weights, losses, every=every, n_s=3, n_e=3, r=1.3)
+    assert (expected is None) == (curve == "no convergence")
+    if expected is None:  # as in the authors' code: the mean since the last but one evaluation
+        expected = {name: torch.stack([each[name] for each in weights[-every:]]).mean(dim=0) for name in weights[0]}
+    found = method.answering(network)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        equal(value, expected[name])
+
+
+def test_swad_weighs_the_domains_of_held_out_examples_equally():
+    source = batch()
+    risks = torch.stack([F.cross_entropy(logits, y) for _, logits, y in minibatches(source)])
+    method, network = SWAD(D, C, evaluations=1).double(), Network(Layer(), C).double()
+    method.after_step(network)
+    method.validate(1.0, lambda: source)
+    assert method.losses.window.tolist() == pytest.approx([float(risks.mean().detach())])

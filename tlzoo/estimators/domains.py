@@ -312,8 +312,12 @@ class DomainAdapter(ClassifierMixin, TransformerMixin, TransferEstimator):  # ty
     @torch.no_grad()
     def _outputs(self, items: Any, side: str, part: str) -> torch.Tensor:
         """Return features or logits of the network."""
-        network = self.module_.method.model if isinstance(self.module_, TestTimeAdaptation) else self.module_.network
-        return torch.cat([getattr(network(b, side=side), part) for b in self.module_.batches_of(items, 256)]).cpu()
+        module, parts = self.module_, []
+        for batch in module.batches_of(items, 256):
+            online = isinstance(module, TestTimeAdaptation)
+            network = module.method.model if online else module.answering_network()
+            parts.append(getattr(network(batch, side=side), part))
+        return torch.cat(parts).cpu()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

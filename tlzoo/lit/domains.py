@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_choice, check_counts, check_flags
 from tlzoo.lit.alternation import alternate
 from tlzoo.lit.arguments import as_backbone, as_method, objects
@@ -25,7 +26,7 @@ from tlzoo.methods.base import Method
 from tlzoo.nn.joint_forward import through, with_views
 from tlzoo.nn.network import Network
 from tlzoo.scoring import ClassScores
-from tlzoo.types import DomainBatch, Examples, Prediction, Sees, withheld
+from tlzoo.types import DomainBatch, Examples, Need, Prediction, Sees, withheld
 
 if TYPE_CHECKING:
     from tlzoo.lit.data.base import TaskData
@@ -118,6 +119,23 @@ class DomainModule(OnBackbone, TargetModule):
         """Take a step, then let the method follow the network."""
         super().optimizer_step(*arguments, **settings)
         self.method.after_step(self.network)
+        if Need.HELD_OUT in self.method.needs:
+            self.method.validate(self._progress_at(self.global_step + 1), self._held_out)
+
+    def _held_out(self) -> Prediction:
+        """Return the predictions for the source examples that training batches lack, with what is known of them."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "held_out_batches"):
+            raise InputError(f"{self.method_name} needs held-out source examples; train it on a DomainData")
+        batches: list[Examples] = list(data.held_out_batches())
+        with self.trainer.precision_plugin.forward_context():
+            said = self._pass(batches, side="source")
+        known = {
+            name: torch.cat([getattr(batch, name) for batch in batches]).to(self.device)
+            for name in ("labels", "domains")
+            if getattr(batches[0], name) is not None
+        }
+        return replace(said, **known)
 
     def _supervised(self, source: Prediction) -> Tensor:
         assert isinstance(self.method, Alignment)
@@ -186,7 +204,8 @@ class DomainModule(OnBackbone, TargetModule):
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
-        prediction: Prediction = self.network(batch.inputs, side="source" if dataloader_idx == 0 else "target")
+        network = self.answering_network()
+        prediction: Prediction = network(batch.inputs, side="source" if dataloader_idx == 0 else "target")
         if dataloader_idx == 0:
             self.source_scores.update(prediction.logits, self.labels_of(batch))
             self._source_outputs.append(replace(prediction, labels=batch.labels))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from tlzoo.errors import InputTypeError
 from tlzoo.functional.precision import at_least_float32
@@ -40,17 +42,21 @@ class TargetModule(Classifier):
 
     def forward(self, inputs: Any) -> Tensor:
         """Map raw inputs (B, ...) to logits (B, C)."""
-        prediction: Prediction = self.network(inputs)
+        prediction: Prediction = self.answering_network()(inputs)
         return prediction.logits
+
+    def answering_network(self) -> Callable[..., Prediction]:
+        """Return what maps raw inputs to predictions, in evaluation mode with the weights of ``answering``."""
+        weights = None if self.network.training else self.method.answering(self.network)
+        return self.network if weights is None else partial(_called, self.network, dict(weights))
 
     def begin_epoch(self) -> None:
         """Give the whole unlabelled target to a method that needs it."""
-        if type(self.method).on_epoch is not DomainMethod.on_epoch:
+        if type(self.method).on_epoch is not DomainMethod.on_epoch and Sees.TARGET_INPUTS in self.method.sees:
             with self.trainer.precision_plugin.forward_context():  # a hook has none, unlike a step
-                target = self.predict_all(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
+                target = self._pass(self.trainer.datamodule.target_batches())  # type: ignore[attr-defined]
             self.method.on_epoch(self._shown(target, Sees.TARGET_LABELS))
 
-    @torch.no_grad()
     def predict_all(self, batches: Iterable[Examples], *, side: Side = "target") -> Prediction:
         """Return the predictions, in evaluation mode, of all batches as one, with their indices.
 
@@ -58,11 +64,15 @@ class TargetModule(Classifier):
             batches: of raw inputs.
             side: the domain that they are of, where a transform tells the two apart.
         """
+        return self._pass(batches, side=side, answering=True)
+
+    @torch.no_grad()
+    def _pass(self, batches: Iterable[Examples], *, side: Side = "target", answering: bool = False) -> Prediction:
+        """Return what :meth:`predict_all` does, from the network as it is or as it answers."""
         was_training = self.network.training
         self.network.eval()
-        parts = [
-            (self.network(batch.inputs, side=side), batch.indices) for batch in (b.to(self.device) for b in batches)
-        ]
+        network = self.answering_network() if answering else self.network
+        parts = [(network(batch.inputs, side=side), batch.indices) for batch in (b.to(self.device) for b in batches)]
         self.network.train(was_training)
         return Prediction(
             features=at_least_float32(torch.cat([prediction.features for prediction, _ in parts])),
@@ -123,6 +133,11 @@ class TargetModule(Classifier):
             logits=at_least_float32(self.joined(torch.cat([p.logits for p in outputs]))),
             labels=self.joined(torch.cat(labels)) if labels else None,
         )
+
+
+def _called(network: Network, weights: dict[str, Tensor], inputs: Any, *, side: Side = "target") -> Prediction:
+    prediction: Prediction = functional_call(network, weights, (inputs,), {"side": side})
+    return prediction
 
 
 def _same(rows: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -115,6 +115,16 @@ class Combined(Alignment):
         """Let each part follow the network."""
         for part in self._alignments.values():
             part.after_step(network)
+
+    def validate(self, progress: float, held_out: Callable[[], Prediction]) -> None:
+        """Let each part look at held-out source examples."""
+        for part in self._alignments.values():
+            part.validate(progress, held_out)
+
+    def answering(self, network: nn.Module) -> Mapping[str, Tensor] | None:
+        """Return the weights of the first part that has its own."""
+        found = (part.answering(network) for part in self._alignments.values())
+        return next((weights for weights in found if weights is not None), None)
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,6 +61,18 @@ class DomainMethod(Method):
 
     def after_step(self, network: nn.Module) -> None:
         """Follow the network after an optimizer step, for example with a moving average of its weights."""
+
+    def validate(self, progress: float, held_out: Callable[[], Prediction]) -> None:
+        """Look at labelled source examples that training batches lack, if the method declares ``Need.HELD_OUT``.
+
+        Args:
+            progress: share of training done, the step just taken included.
+            held_out: passes all of them through the network as it is, in evaluation mode; call it only when needed.
+        """
+
+    def answering(self, network: nn.Module) -> Mapping[str, Tensor] | None:
+        """Return the weights and buffers, by name, that predictions use in place of the network's; None for its own."""
+        return None
 
     def _context(self, progress: float, model: nn.Module | None) -> Context:
         return Context(progress=progress, network=model, method=type(self).__name__)

@@ -86,6 +86,25 @@ class DomainTask(Task):
         )
         return close(whole, {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}, sees, by=by)
 
+    def holding_out(self, share: float, *, seed: int) -> tuple[Self, ExampleSet]:
+        """Return the task without a share of each source domain's training examples, drawn by ``seed``, and these.
+
+        Raises:
+            ValueError: a domain has fewer than two examples.
+        """
+        size, domains = len(self.source_train), self.source_train.domains
+        domains = np.zeros(size, dtype=np.int64) if domains is None else domains
+        drawn = [np.arange(0)]
+        for domain in np.unique(domains):
+            places = np.flatnonzero(domains == domain)
+            if len(places) < 2:
+                raise InputError(f"source domain {domain} of {self.name} has one example; holding out takes two")
+            order = numpy_generator(seed, Stream.HELD_OUT, int(domain)).permutation(places)
+            drawn.append(order[: max(int(share * len(places)), 1)])
+        chosen = np.sort(np.concatenate(drawn))
+        rest = np.setdiff1d(np.arange(size), chosen)
+        return replace(self, source_train=self.source_train.subset(rest)), self.source_train.subset(chosen)
+
     def without_source(self) -> Self:
         """Return the task without source examples, for methods that adapt a source model."""
         nobody = np.empty(0, dtype=np.int64)

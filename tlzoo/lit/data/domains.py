@@ -16,8 +16,9 @@ from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
 from tlzoo.data.tasks import DomainTask, DomainTrainingData
+from tlzoo.data.tasks.base import restricted
 from tlzoo.errors import InputError, InputTypeError
-from tlzoo.functional.checks import check_counts, check_positive
+from tlzoo.functional.checks import check_counts, check_positive, check_shares
 from tlzoo.lit.data.augmentation import Augmentation
 from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
@@ -45,6 +46,8 @@ class DomainData(TaskData[DomainTask]):
         scale: divide features by the standard deviation of all training features that the method may see, or by a
             number. After the transform.
         target_shots: at most so many labelled target examples a class, for methods that see target labels.
+        held_out_share: share of each source domain's training examples that batches leave out, for methods that
+            validate themselves (``Need.HELD_OUT``).
         augment: a transform of training pictures, of ``torchvision.transforms.v2`` or timm, see
             :class:`~tlzoo.lit.data.augmentation.Augmentation`.
         stored_views: how many weak and strong views of a target picture a frozen backbone is run on, for methods that
@@ -72,6 +75,7 @@ class DomainData(TaskData[DomainTask]):
         transform_settings: Mapping[str, Any] | None = None,
         scale: bool | float = False,
         target_shots: int | None = None,
+        held_out_share: float = 0.2,
         augment: Callable[[Any], Any] | None = None,
         stored_views: int = 4,
         batch_size: int = 36,
@@ -85,6 +89,7 @@ class DomainData(TaskData[DomainTask]):
         check_counts(stored_views=stored_views)
         if not isinstance(scale, bool):
             check_positive(scale=scale)
+        check_shares(above_zero=True, below_one=True, held_out_share=held_out_share)
         if target_shots is not None:
             check_counts(target_shots=target_shots)
             self.task = self.task.with_target_shots(target_shots, seed=seed)
@@ -96,7 +101,8 @@ class DomainData(TaskData[DomainTask]):
             self.transform = _as_transform(
                 transform, transform_settings, num_features=width, num_classes=self.num_classes
             )
-        self.scale, self.stored_views = scale, stored_views
+        self.scale, self.stored_views, self.held_out_share = scale, stored_views, held_out_share
+        self._held_out: ExampleSet | None = None
         if augment is not None and features is not None:
             raise InputError(
                 "augment changes pictures in every step, and the frozen backbone of features reads each once; drop "
@@ -123,7 +129,11 @@ class DomainData(TaskData[DomainTask]):
                 f"{self.task.name} has labelled target examples, but {type(module).__name__} with {by} cannot learn "
                 "from them besides the source; load the task without its shots, or use a method with a single loss"
             )
-        self.training_data = self.task.training_data(sees, by=by)
+        task, self._held_out = self.task, None
+        if Need.HELD_OUT in module.method.needs:
+            task, held_out = task.holding_out(self.held_out_share, seed=self.seed)
+            self._held_out = restricted(held_out, by=by, labels=Sees.SOURCE_LABELS in sees)
+        self.training_data = task.training_data(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
         self.views = self._target_views() if wanted else None
 
@@ -240,6 +250,16 @@ class DomainData(TaskData[DomainTask]):
         if shuffle:
             order = numpy_generator(self.seed, Stream.TARGET_START).permutation(order)
         return Passes(lambda places: self._numbered(target.batch(order[places])), len(target), 256)
+
+    def held_out_batches(self) -> Passes[Examples]:
+        """Return one pass over the labelled source training examples that batches leave out, in every process.
+
+        Raises:
+            ValueError: none are left out, because the method does not declare ``Need.HELD_OUT``.
+        """
+        if self._held_out is None:
+            raise InputError("batches leave no source example out; declare Need.HELD_OUT in the method's needs")
+        return self.passes(self._held_out, whole=True)
 
     def _numbered(self, target: Examples) -> Examples:
         """Return target examples under other indices, drawn by ``seed``.

@@ -26,6 +26,7 @@ from .vrex import VREx as VREx
 from .irm import IRM as IRM
 from .source_coral import SourceCORAL as SourceCORAL
 from .mixup import Mixup as Mixup
+from .swad import SWAD as SWAD
 from .fixmatch import FixMatch as FixMatch
 from .self_ensembling import SelfEnsembling as SelfEnsembling
 from .atdoc import ATDOC as ATDOC
