@@ -130,12 +130,12 @@ class DomainModule(OnBackbone, TargetModule):
         batches: list[Examples] = list(data.held_out_batches())
         with self.trainer.precision_plugin.forward_context():
             said = self._pass(batches, side="source")
-        known = {
-            name: torch.cat([getattr(batch, name) for batch in batches]).to(self.device)
-            for name in ("labels", "domains")
-            if getattr(batches[0], name) is not None
-        }
-        return replace(said, **known)
+
+        def known(name: str) -> Tensor | None:
+            parts = [getattr(batch, name) for batch in batches]
+            return None if parts[0] is None else torch.cat(parts).to(self.device)
+
+        return replace(said, labels=known("labels"), domains=known("domains"))
 
     def _supervised(self, source: Prediction) -> Tensor:
         assert isinstance(self.method, Alignment)

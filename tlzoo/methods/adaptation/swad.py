@@ -123,7 +123,7 @@ class SWAD(Alignment):
             return None
         total = _sum(inside, self.sums.get_buffer("pending")) if len(inside) else rows[-1]
         state = _state(network)
-        means = (total[:-1] / total[-1]).split([value.numel() for value in state.values()])
+        means = torch.split(total[:-1] / total[-1], [value.numel() for value in state.values()])
         return {name: mean.view_as(state[name]).to(state[name]) for name, mean in zip(state, means, strict=True)}
 
     def _judge(self, loss: float) -> None:
