@@ -14,6 +14,7 @@ from .feat import FEAT as FEAT
 from .meta_baseline import MetaBaseline as MetaBaseline
 from .frn import FRN as FRN
 from .deep_emd import DeepEMD as DeepEMD
+from .deep_bdc import DeepBDC as DeepBDC
 from .linear_baseline import LinearBaseline as LinearBaseline
 from .baseline_pp import BaselinePP as BaselinePP
 from .logistic import Logistic as Logistic
@@ -21,6 +22,7 @@ from .finetune import Finetune as Finetune
 from .bd_cspn import BDCSPN as BDCSPN
 from .laplacian_shot import LaplacianShot as LaplacianShot
 from .label_propagation import LabelPropagation as LabelPropagation
+from .ilpc import ILPC as ILPC
 from .tim import TIM as TIM
 from .alpha_tim import AlphaTIM as AlphaTIM
 from .pt_map import PTMAP as PTMAP
