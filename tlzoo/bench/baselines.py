@@ -67,7 +67,9 @@ _STRONGEST: dict[str, tuple[_Baseline, ...]] = {
     "multitask": (),
     "episode": (
         _Baseline("oneshot/whitening", _named("oneshot/whitening")),
-        _Baseline("oneshot/logistic", _named("oneshot/logistic")),
+        _Baseline(
+            "oneshot/logistic (or oneshot/whitened_logistic)", _named("oneshot/logistic", "oneshot/whitened_logistic")
+        ),
     ),
     "zeroshot": (_Baseline("zeroshot/ridge", _named("zeroshot/ridge")),),
     "finetuning": (_Baseline("finetuning/linear_probe", _named("finetuning/linear_probe", "finetuning/lp_ft")),),
