@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tlzoo.methods.adaptation import SourceOnly
 from tlzoo.methods.confusion import DANCE, OVANet
 from tlzoo.types import Prediction
 
@@ -22,10 +23,31 @@ def side(method, count, seed, **parts):
     return Prediction(features=features, logits=method.head(features), **parts)
 
 
-@pytest.fixture(params=[DANCE, OVANet])
+def thresholded(num_features, num_classes):
+    method = SourceOnly(num_features, num_classes, unknown=0.5)
+    method.head = method.make_head()  # a network has it, as it has the heads that the others own
+    return method
+
+
+@pytest.fixture(params=[DANCE, OVANet, thresholded])
 def method(request):
     torch.manual_seed(0)
     return request.param(D, C).double()
+
+
+def test_source_only_is_in_doubt_above_its_share_of_the_highest_entropy():
+    head = SourceOnly(2, 3, unknown=0.25).make_head().eval()
+    head.linear.weight.data, head.linear.bias.data = torch.eye(2), torch.zeros(2)
+    p = torch.tensor([0.94, 0.96])  # of two classes, .25 ln 2 nats at .9583
+    features = torch.stack([p.log(), (1 - p).log()], dim=1)
+    assert head(features).argmax(1).tolist() == [2, 0]
+
+
+def test_source_only_says_unknown_of_known_classes_alone():
+    assert SourceOnly(D, C).make_head() is None
+    for wrong in ({"unknown": 0.0}, {"unknown": 1.5}, {"unknown": 0.5, "num_classes": 2}):
+        with pytest.raises(ValueError, match=r"unknown|num_classes"):
+            SourceOnly(**{"num_features": D, "num_classes": C, **wrong})
 
 
 def test_unknown_takes_no_part_in_the_supervised_loss(method):
