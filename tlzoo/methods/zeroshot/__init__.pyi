@@ -15,6 +15,8 @@ from .bilinear_softmax import BilinearSoftmax as BilinearSoftmax
 from .dual_encoder import DualEncoder as DualEncoder
 from .feature_generation import FeatureGeneration as FeatureGeneration
 from .f_clswgan import FCLSWGAN as FCLSWGAN
+from .f_vaegan import FVAEGAN as FVAEGAN
+from .tf_vaegan import TFVAEGAN as TFVAEGAN
 from .cada_vae import CADAVAE as CADAVAE
 from .nli import NLI as NLI
 from .csls import CSLS as CSLS

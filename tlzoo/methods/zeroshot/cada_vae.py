@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from tlzoo.functional.checks import check_at_least, check_choice, check_counts, check_positive
+from tlzoo.functional.checks import check_at_least, check_choice, check_counts
 from tlzoo.methods.zeroshot.generating import Generating, initialize, noise, random_batches
 from tlzoo.paper import Paper
 from tlzoo.types import Losses
@@ -113,18 +113,18 @@ class CADAVAE(Generating):
         super().__init__(
             num_features,
             num_embedding,
+            batch_size=batch_size,
+            lr=lr,
+            generated_per_class=generated_per_class,
             classifier_epochs=classifier_epochs,
             classifier_batch=classifier_batch,
             classifier_lr=classifier_lr,
         )
-        check_counts(latent=latent, epochs=epochs, batch_size=batch_size)
-        check_counts(seen_per_class=seen_per_class, generated_per_class=generated_per_class)
-        check_positive(lr=lr)
+        check_counts(latent=latent, epochs=epochs, seen_per_class=seen_per_class)
         check_at_least(0, divergence=divergence, cross=cross, alignment=alignment)
         check_choice(sampling, ("paper", "code"), what="sampling")
-        self.epochs, self.batch_size, self.lr, self.sampling = epochs, batch_size, lr, sampling
+        self.epochs, self.seen_per_class, self.sampling = epochs, seen_per_class, sampling
         self.divergence, self.cross, self.alignment = divergence, cross, alignment
-        self.seen_per_class, self.generated_per_class = seen_per_class, generated_per_class
         self.encode_features = _Encoder(num_features, feature_hidden[0], latent)
         self.decode_features = _decoder(latent, feature_hidden[1], num_features)
         self.encode_embeddings = _Encoder(num_embedding, embedding_hidden[0], latent)

@@ -7,17 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from tlzoo.functional.checks import check_at_least, check_counts, check_positive
-from tlzoo.methods.zeroshot.generating import Generating, initialize, noise, random_batches
+from tlzoo.functional.checks import check_at_least, check_counts
+from tlzoo.methods.zeroshot.adversarial_features import BETAS, AdversarialFeatures, Fakes, Turn, Update
+from tlzoo.methods.zeroshot.generating import noise
 from tlzoo.paper import Paper
 
 __all__ = ["FCLSWGAN"]
 
-_BETAS = (0.5, 0.999)
-_CLASSES_AT_ONCE = 64
 
-
-class FCLSWGAN(Generating):
+class FCLSWGAN(AdversarialFeatures):
     r"""Feature generating networks (Xian et al., CVPR 2018), https://arxiv.org/abs/1712.00981.
 
     A generator G maps noise z and the embedding a of a class to features, and a critic D tells them from real ones x:
@@ -93,73 +91,41 @@ class FCLSWGAN(Generating):
         super().__init__(
             num_features,
             num_embedding,
+            output=nn.ReLU(),
+            generator_hidden=generator_hidden,
+            critic_hidden=critic_hidden,
+            steps=steps,
+            batch_size=batch_size,
+            critic_steps=critic_steps,
+            lr=lr,
+            penalty=penalty,
+            generated_per_class=generated_per_class,
             classifier_epochs=classifier_epochs,
             classifier_batch=classifier_batch,
             classifier_lr=classifier_lr,
         )
-        check_counts(generator_hidden=generator_hidden, critic_hidden=critic_hidden, steps=steps)
-        check_counts(batch_size=batch_size, critic_steps=critic_steps, generated_per_class=generated_per_class)
         check_counts(low=0, pretraining_epochs=pretraining_epochs)
-        check_positive(lr=lr)
-        check_at_least(0, penalty=penalty, classification=classification)
-        self.steps, self.batch_size, self.critic_steps, self.lr = steps, batch_size, critic_steps, lr
-        self.penalty, self.classification = penalty, classification
-        self.pretraining_epochs, self.generated_per_class = pretraining_epochs, generated_per_class
-        made = [nn.Linear(2 * num_embedding, generator_hidden), nn.Linear(generator_hidden, num_features)]
-        told = [nn.Linear(num_features + num_embedding, critic_hidden), nn.Linear(critic_hidden, 1)]
-        self.generator = nn.Sequential(made[0], nn.LeakyReLU(0.2), made[1], nn.ReLU()).requires_grad_(False)
-        self.critic = nn.Sequential(told[0], nn.LeakyReLU(0.2), told[1]).requires_grad_(False)
+        check_at_least(0, classification=classification)
+        self.classification, self.pretraining_epochs = classification, pretraining_epochs
 
-    def train_networks(self, points: Tensor, labels: Tensor, embeddings: Tensor, generator: torch.Generator) -> None:
-        """Train P, then D and G in turn."""
-        initialize(nn.ModuleList([self.generator, self.critic]), lambda weight: self.start(weight, generator))
+    def players(
+        self, points: Tensor, labels: Tensor, embeddings: Tensor, generator: torch.Generator
+    ) -> tuple[Fakes, Update]:
+        """Train P, and return what makes features from noise, and what updates G."""
         weight, bias = self.softmax_on(
             points, labels, len(embeddings), generator, epochs=self.pretraining_epochs, batch=100
         )
-        critic_optimizer = Adam(self.critic.parameters(), lr=self.lr, betas=_BETAS, foreach=True)
-        generator_optimizer = Adam(self.generator.parameters(), lr=self.lr, betas=_BETAS, foreach=True)
-        for _ in range(self.steps):
-            for some in random_batches(len(points), self.batch_size, self.critic_steps, generator):
-                x, y = points[some.to(points.device)], labels[some.to(labels.device)]
-                a = embeddings[y]
-                with torch.no_grad():
-                    made = self._made(a, generator)
-                between = torch.rand(len(x), 1, generator=generator, dtype=torch.float64).to(x)
-                critic_optimizer.zero_grad()
-                torch.autograd.backward(self.critic_loss(x, made, a, between))
-                critic_optimizer.step()
-            self.critic.requires_grad_(False)
-            generator_optimizer.zero_grad()
-            made = self._made(a, generator)  # the authors keep the last batch of the critic
-            loss = F.cross_entropy(made @ weight.T + bias, y)
-            torch.autograd.backward(self.classification * loss - self._judged(made, a).mean())
-            generator_optimizer.step()
-            self.critic.requires_grad_(True)
+        optimizer = Adam(self.generator.parameters(), lr=self.lr, betas=BETAS, foreach=True)
 
-    def critic_loss(self, x: Tensor, made: Tensor, a: Tensor, between: Tensor) -> Tensor:
-        """Return the loss of D for real and generated features (B, D) of embeddings (B, A).
+        @torch.no_grad()
+        def fakes(turn: Turn) -> Tensor:
+            return self.made(noise(turn.a, generator), turn.a)
 
-        ``between`` (B, 1) is the share of the real ones where the gradient is penalized.
-        """
-        mixed = (between * x + (1 - between) * made).requires_grad_()
-        (slope,) = torch.autograd.grad(self._judged(mixed, a).sum(), mixed, create_graph=True)
-        penalty = (torch.linalg.vector_norm(slope, dim=1) - 1).square().mean()
-        loss: Tensor = self._judged(made, a).mean() - self._judged(x, a).mean() + self.penalty * penalty
-        return loss
+        def update(turn: Turn) -> None:
+            optimizer.zero_grad()
+            made = self.made(noise(turn.a, generator), turn.a)
+            loss = F.cross_entropy(made @ weight.T + bias, turn.y)
+            torch.autograd.backward(self.classification * loss - self.judged(made, turn.a).mean())
+            optimizer.step()
 
-    def generated(self, embeddings: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return features of classes, ``generated_per_class`` of each."""
-        count = self.generated_per_class
-        parts = [
-            self._made(some.repeat_interleave(count, dim=0), generator)
-            for some in torch.split(embeddings, _CLASSES_AT_ONCE)
-        ]
-        return torch.cat(parts), torch.arange(len(embeddings), device=embeddings.device).repeat_interleave(count)
-
-    def _made(self, a: Tensor, generator: torch.Generator) -> Tensor:
-        features: Tensor = self.generator(torch.cat([noise(a, generator), a], dim=1))
-        return features
-
-    def _judged(self, x: Tensor, a: Tensor) -> Tensor:
-        score: Tensor = self.critic(torch.cat([x, a], dim=1))
-        return score
+        return fakes, update

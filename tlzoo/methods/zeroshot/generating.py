@@ -31,6 +31,9 @@ class Generating(LearnedCompatibility):
     Args:
         num_features: D.
         num_embedding: A; embeddings are scaled to length 1.
+        batch_size: examples per step of the networks.
+        lr: rate of Adam for the networks.
+        generated_per_class: examples to generate of each class.
         classifier_epochs: passes of the classifier over its examples.
         classifier_batch: examples per step of the classifier.
         classifier_lr: rate of Adam for the classifier.
@@ -44,13 +47,18 @@ class Generating(LearnedCompatibility):
         num_features: int,
         num_embedding: int,
         *,
+        batch_size: int,
+        lr: float,
+        generated_per_class: int,
         classifier_epochs: int,
         classifier_batch: int,
         classifier_lr: float,
     ) -> None:
         super().__init__(num_features, num_embedding)
+        check_counts(batch_size=batch_size, generated_per_class=generated_per_class)
         check_counts(classifier_epochs=classifier_epochs, classifier_batch=classifier_batch)
-        check_positive(classifier_lr=classifier_lr)
+        check_positive(lr=lr, classifier_lr=classifier_lr)
+        self.batch_size, self.lr, self.generated_per_class = batch_size, lr, generated_per_class
         self.classifier_epochs, self.classifier_batch = classifier_epochs, classifier_batch
         self.classifier_lr = classifier_lr
         self.random = RandomStream()
