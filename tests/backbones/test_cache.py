@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tlzoo.backbones import FeatureCache, create_backbone, extraction
+from tlzoo.backbones.cache import estimated
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.storage import forget_hashes
 
@@ -86,6 +87,22 @@ def test_the_network_is_run_once_and_left_as_it_was(cache):
     assert [module.training for module in backbone.modules()] == modes
     assert all(torch.equal(state[key], value) for key, value in backbone.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in backbone.parameters())
+
+
+def test_an_estimate_passes_a_few_items_and_stores_nothing(cache):
+    backbone = counted()
+    with estimated() as seconds:
+        first, again = quiet(cache, backbone), quiet(cache, backbone)
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (50, 2)
+    assert len(seconds) == 1
+    assert min(seconds.values()) > 0
+    assert backbone.module.seen < 2 * 2 * 20
+    assert not list(cache.root.glob("*.npy"))
+    kept = quiet(cache, backbone)
+    with estimated() as seconds:
+        np.testing.assert_array_equal(quiet(cache, backbone), kept)
+    assert not seconds
 
 
 def test_a_file_is_never_changed_through_the_array(cache):

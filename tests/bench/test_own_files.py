@@ -7,8 +7,9 @@ import pytest
 
 from tlzoo import tasks
 from tlzoo.bench.execution.local_executors import InProcess, Pool
+from tlzoo.bench.price import prices
 from tlzoo.bench.reproduce import reproduce
-from tlzoo.bench.suite_run import open_suite, run_suite
+from tlzoo.bench.suite_run import asked_suite, open_suite, run_suite
 from tlzoo.bench.yaml_lines import SuiteError
 from tlzoo.data.catalog import EXTENSIONS
 
@@ -118,6 +119,13 @@ def test_cells_follow_the_contents_of_the_files_and_not_their_place(folder, tmp_
     assert [cell.hash for cell in open_suite(moved / "suite.yaml").plan.cells] == hashes
     save(moved / "labs.npz", shift=2.0)
     assert not {cell.hash for cell in open_suite(moved / "suite.yaml").plan.cells} & set(hashes)
+
+
+def test_its_rows_are_run_in_small_to_price_it(folder):
+    (price,) = prices(asked_suite(folder / "suite.yaml"))
+    assert "3 of 3 rows run in small" in str(price)
+    assert price.seconds > 0
+    assert not (folder / "runs").exists()
 
 
 def test_files_that_did_not_change_are_not_read_again(folder, monkeypatch):

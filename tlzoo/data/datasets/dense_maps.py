@@ -21,11 +21,22 @@ from tlzoo.data.tasks import MultitaskTask, Target
 from tlzoo.errors import InputError
 from tlzoo.storage.contents import content_hashes
 
-__all__ = ["dense_maps"]
+__all__ = ["TARGETS", "dense_maps"]
 
 _REVISION = 1
 _TRAIN_SHARE = 0.9
-_CLASSES = {"nyuv2": 13, "cityscapes": 7}
+TARGETS: dict[str, dict[str, Target]] = {
+    "nyuv2": {
+        "segmentation": Target(classes=13, kind="dense"),
+        "depth": Target(classes=0, kind="dense"),
+        "normal": Target(classes=0, kind="normals"),
+    },
+    "cityscapes": {
+        "segmentation": Target(classes=7, kind="dense"),
+        "depth": Target(classes=0, kind="dense"),
+    },
+}
+"""Set -> its targets."""
 _SOURCES = {
     "nyuv2": "the link in https://github.com/median-research-group/LibMTL, examples/nyu",
     "cityscapes": "the link in https://github.com/median-research-group/LibMTL, examples/cityscapes",
@@ -42,11 +53,7 @@ def dense_maps(name: str, *, root: Path, dataset: str) -> MultitaskTask:
     Raises:
         ValueError: a folder is missing, which the message says where to get, or a file has another shape.
     """
-    targets = {
-        "segmentation": Target(classes=_CLASSES[dataset], kind="dense"),
-        "depth": Target(classes=0, kind="dense"),
-        **({"normal": Target(classes=0, kind="normals")} if dataset == "nyuv2" else {}),
-    }
+    targets = TARGETS[dataset]
     train, test = (_part(root / part, dataset, targets) for part in ("train", "val"))
     shown, held_out = random_split(len(train), _TRAIN_SHARE)
     return MultitaskTask(
