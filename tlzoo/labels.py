@@ -6,6 +6,7 @@ kind      labels (N,)           become                  missing
 class     whole numbers from 0  int64                   negative or NaN; -1 afterwards
 ordinal   whole numbers from 0  int64                   negative or NaN; -1 afterwards
 value     any numbers           float                   NaN; negative numbers are values
+values    any numbers, (N, T)   float                   NaN, in each column
 dense     either, (N, H, W)     as above                as above, at each position
 normals   vectors (N, 3, H, W)  float                   NaN
 ========= ===================== ======================= ======================================
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from tlzoo.errors import InputError
 
-__all__ = ["as_column", "class_labels", "is_missing", "rows_named", "target_labels", "value_labels"]
+__all__ = ["as_column", "class_labels", "is_missing", "rows_named", "target_labels", "value_labels", "value_matrix"]
 
 _EXPECTED = "expected numbers; of names, give indices such as numpy.unique(names, return_inverse=True)[1]"
 
@@ -111,6 +112,40 @@ def value_labels(labels: Any, *, size: int | None = None, dims: int = 1, what: s
     return given
 
 
+def value_matrix(
+    labels: Any, *, num_values: int | None = None, size: int | None = None, complete: bool = False, what: str = "labels"
+) -> Tensor:
+    """Return the real-numbered targets of a regression as floats (N, T), with NaN for missing ones.
+
+    Args:
+        labels: (N,) for a single target, or (N, T). Numbers of any type.
+        num_values: T, if known.
+        size: N, if known.
+        complete: whether a missing value is an error.
+        what: name of the labels in messages.
+
+    Raises:
+        ValueError: the labels are not numbers, have the wrong shape, are infinite, or one is missing although
+            ``complete`` is set; the message names the row.
+
+    >>> value_matrix([1, 2.5]).tolist()
+    [[1.0], [2.5]]
+    """
+    given = as_column(labels, what=what, expected="expected numbers: a regression has no classes")
+    given = given if given.is_floating_point() else given.float()
+    given = given[:, None] if given.ndim == 1 else given
+    if given.ndim != 2 or num_values not in (None, given.shape[1]):
+        wanted = "(N,) or (N, T)" if num_values is None else f"(N, {num_values})"
+        raise InputError(f"{what} of shape {tuple(given.shape)}; expected {wanted}, a number for each target")
+    if size is not None and len(given) != size:
+        raise InputError(f"{what} has {len(given)} rows for {size} inputs; expected one each")
+    if _read((infinite := given.isinf()).any()):
+        raise InputError(f"{what}: Inf in {rows_named(infinite)}; expected numbers, NaN where one is missing")
+    if complete and _read((missing := given.isnan()).any()):
+        raise InputError(f"{what}: NaN in {rows_named(missing)}, which marks a missing value; drop those examples")
+    return given
+
+
 def target_labels(labels: Any, *, kind: str, classes: int, size: int | None = None, what: str = "labels") -> Tensor:
     """Return the labels of a target of the given ``kind`` (see above); some may be missing.
 
@@ -136,7 +171,7 @@ def is_missing(labels: Tensor) -> Tensor:
     return missing.flatten(1).all(dim=1) if missing.ndim > 1 else missing
 
 
-def as_column(values: Any, *, what: str) -> Tensor:
+def as_column(values: Any, *, what: str, expected: str = _EXPECTED) -> Tensor:
     """Return a list, an array, a tensor or a table column of numbers as a tensor, by position.
 
     Raises:
@@ -148,9 +183,9 @@ def as_column(values: Any, *, what: str) -> Tensor:
     """
     if isinstance(values, Tensor):
         if values.is_complex():
-            raise InputError(f"{what} are complex numbers; {_EXPECTED}")
+            raise InputError(f"{what} are complex numbers; {expected}")
         return values.detach() if values.requires_grad else values
-    array = _array(values, what=what)
+    array = _array(values, what=what, expected=expected)
     if array.dtype.kind == "u":  # torch can hardly compare these types
         array = array.astype(np.int64)
     return torch.from_numpy(np.ascontiguousarray(array if array.flags.writeable else array.copy()))
@@ -172,7 +207,7 @@ def rows_named(wrong: Tensor | np.ndarray[Any, Any]) -> str:
     return f"{said}, {'column' if places.shape[1] == 2 else 'position'} {inside}"
 
 
-def _array(values: Any, *, what: str) -> np.ndarray[Any, Any]:
+def _array(values: Any, *, what: str, expected: str) -> np.ndarray[Any, Any]:
     """Return numbers as an array of a type that torch supports."""
     if isinstance(values, np.ma.MaskedArray):
         values = np.where(np.ma.getmaskarray(values), np.nan, values.data)
@@ -181,14 +216,14 @@ def _array(values: Any, *, what: str) -> np.ndarray[Any, Any]:
     # table columns are read by position, whatever their index
     array = np.asarray(values if hasattr(values, "__array__") else list(values))
     if array.dtype.kind == "O":
-        array = _from_objects(array, what=what)
+        array = _from_objects(array, what=what, expected=expected)
     if array.dtype.kind not in "biuf":
         example = array.ravel()[0] if array.size else ""
-        raise InputError(f"{what} are of type {array.dtype} ({str(example)!r}); {_EXPECTED}")
+        raise InputError(f"{what} are of type {array.dtype} ({str(example)!r}); {expected}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, Any]:
+def _from_objects(array: np.ndarray[Any, Any], *, what: str, expected: str) -> np.ndarray[Any, Any]:
     """Return the numbers of an object column, as in tables with missing entries (None, NA)."""
     numbers = np.empty(array.shape)
     for place, value in np.ndenumerate(array):
@@ -197,7 +232,7 @@ def _from_objects(array: np.ndarray[Any, Any], *, what: str) -> np.ndarray[Any, 
         elif isinstance(value, int | float | np.number | np.bool):
             numbers[place] = value
         else:
-            raise InputError(f"{what}: {value!r} in row {place[0]}; {_EXPECTED}")
+            raise InputError(f"{what}: {value!r} in row {place[0]}; {expected}")
     return numbers
 
 
@@ -222,7 +257,7 @@ def _whole(given: Tensor, *, what: str) -> Tensor:
     if _read((broken := (given != given.round()) & ~missing | given.isinf()).any()):
         raise InputError(
             f"{what}: {given[broken][0].item():g} in {rows_named(broken)}; class indices are whole numbers (for "
-            "measured values, use a target with 0 classes)"
+            "measured values, set regression=True, or use a multitask target with 0 classes)"
         )
     return torch.where(missing, MISSING, given).to(torch.int64)
 

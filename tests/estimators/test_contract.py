@@ -5,7 +5,14 @@ import warnings
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
 
-from tlzoo.estimators import DomainAdapter, FewShotClassifier, FineTuner, MultitaskModel, ZeroShotClassifier
+from tlzoo.estimators import (
+    DomainAdapter,
+    DomainRegressor,
+    FewShotClassifier,
+    FineTuner,
+    MultitaskModel,
+    ZeroShotClassifier,
+)
 
 SHORT = {"steps": 20, "optimizer": {"name": "adam", "lr": 0.05, "backbone_lr": 1.0}, "random_state": 0}
 """As few steps as the checks' clusters need."""
@@ -21,6 +28,7 @@ CASES = [
     *[DomainAdapter(name) for name in ("coral", "subspace_alignment", "linear_ot", "standardization", "unaligned")],
     *[DomainAdapter(name, bottleneck=16, **SHORT) for name in ("mcc", "adabn")],
     DomainAdapter("tent", bottleneck=16, **SHORT),
+    DomainRegressor("coral"),
     FineTuner("linear_probe", **SHORT),
     *[FewShotClassifier(name) for name in ("protonet", "simpleshot", "matching_net", "r2d2", "logistic", "finetune")],
     *[FewShotClassifier(name) for name in ("tim", "laplacian_shot", "pt_map")],
@@ -35,6 +43,7 @@ def test_twenty_methods_and_every_estimator():
     assert len({case.method for case in CASES}) >= 20
     assert {type(case) for case in CASES} == {
         DomainAdapter,
+        DomainRegressor,
         FineTuner,
         FewShotClassifier,
         ZeroShotClassifier,

@@ -100,12 +100,15 @@ def advise(task: str | DomainTask, backbone: str = "efficientnet_lite0", *, root
 
     Raises:
         TypeError: the task is of another kind.
-        ValueError: it has no source, no held-out source examples or too few examples, or no features.
+        ValueError: it is a regression, or has no source, no held-out source examples, too few examples, or no
+            features.
     """
     loaded: Any = load_task(task, root=root) if isinstance(task, str) else task
     if not isinstance(loaded, DomainTask):
         what = f"{loaded.name} is a task of kind {loaded.kind}" if isinstance(loaded, Task) else f"got {loaded!r}"
         raise InputTypeError(f"{what}; advice is for domain adaptation")
+    if loaded.regression:
+        raise InputError(f"{loaded.name} is a regression; advice is measured on classes")
     if few := [name for name in _MEASURED if len(loaded.sets()[name]) < _FEWEST]:
         size = len(loaded.sets()[few[0]])
         raise InputError(f"{loaded.name}: {few[0]} has {size} examples; advice needs {_FEWEST} or more")

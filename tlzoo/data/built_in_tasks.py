@@ -64,6 +64,8 @@ def _domain_entries() -> Iterator[tuple[str, Entry]]:
     yield from _digits()
     for source, target in permutations(_PLACES, 2):
         yield f"sentiment:{source}->{target}", _between("sentiment", "sentiment_adaptation", source, target)
+    for source, target in permutations(_PLACES, 2):
+        yield f"sentiment-rating:{source}->{target}", _between("sentiment", "sentiment_rating", source, target)
     yield from _corruptions()
     for source, target in permutations(_OFFICE_CALTECH10, 2):
         entry = _between("office_caltech10", "office_caltech10", source, target)

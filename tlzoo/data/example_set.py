@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlzoo.errors import InputError
 from tlzoo.inputs import Indices, Inputs, Parts, Rows, as_inputs, detached
-from tlzoo.labels import as_column, class_labels
+from tlzoo.labels import as_column, class_labels, value_matrix
 from tlzoo.types import Examples, Modality, is_withheld
 
 __all__ = ["ExampleSet", "content_hash", "texts_of"]
@@ -50,10 +50,12 @@ class ExampleSet:
     Attributes:
         inputs: N raw items, see :data:`tlzoo.types.Modality`.
         modality: modality of the raw items.
-        labels: (N,) class indices from 0, with -1 for missing ones; None without labels.
+        labels: (N,) class indices from 0, with -1 for missing ones; with ``regression`` (N, T) real numbers, NaN for
+            missing ones; None without labels.
         domains: (N,) int64 domain indices, or None.
         targets: further (N,) label arrays by task name, for multitask sets.
         attributes: (N,) arrays for protocols (concept, group, vendor ...); methods never see them.
+        regression: whether labels are real numbers; (N,) becomes (N, 1).
         checksum: identity of the raw inputs, by default their hash; :meth:`subset` keeps it and hashes the indices in.
 
     Raises:
@@ -70,18 +72,19 @@ class ExampleSet:
 
     inputs: Inputs
     modality: Modality
-    labels: NDArray[np.int64] | None = None
+    labels: NDArray[Any] | None = None
     domains: NDArray[np.int64] | None = None
     targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     checksum: str = ""
+    regression: bool = False
 
     def __post_init__(self) -> None:
         inputs = as_inputs(self.inputs, self.modality)
         size = len(inputs)
         checked = {
             "inputs": inputs,
-            "labels": None if self.labels is None else class_labels(self.labels, size=size).numpy(),
+            "labels": None if self.labels is None else self._as_labels(self.labels, size),
             "domains": None if self.domains is None else _domains(self.domains, size),
             "targets": {name: _column(column, size, what=name) for name, column in self.targets.items()},
             "attributes": {name: _column(column, size, what=name) for name, column in self.attributes.items()},
@@ -140,9 +143,17 @@ class ExampleSet:
             inputs = np.array(inputs)
         return self._changed(inputs=inputs, modality=modality)
 
-    def with_labels(self, labels: NDArray[np.int64]) -> Self:
-        """Return the same examples with other labels (N,)."""
-        return self._changed(labels=class_labels(labels, size=len(self)).numpy())
+    def with_labels(self, labels: NDArray[Any]) -> Self:
+        """Return the same examples with other labels of their kind."""
+        return self._changed(labels=self._as_labels(labels, len(self)))
+
+    def _as_labels(self, labels: Any, size: int) -> NDArray[Any]:
+        """Return labels for so many inputs: class indices, or real numbers in float64."""
+        if self.regression:
+            values: NDArray[np.float64] = value_matrix(labels, size=size).double().numpy()
+            return values
+        classes: NDArray[np.int64] = class_labels(labels, size=size).numpy()
+        return classes
 
     def without_domains(self) -> Self:
         """Return the same examples without domain indices."""
@@ -189,6 +200,7 @@ class ExampleSet:
             labels=np.concatenate([examples.labels for examples in sets if examples.labels is not None]),
             domains=np.repeat(np.arange(len(sets)), counts),
             attributes={name: np.concatenate([examples.attributes[name] for examples in sets]) for name in shared},
+            regression=sets[0].regression,
             checksum=content_hash("pooled", *[examples.checksum for examples in sets]),
         )
 
@@ -207,10 +219,14 @@ class ExampleSet:
         labels, domains = self._known("labels"), self._known("domains")
         return Examples(
             inputs=_as_batch(self.inputs[indices], self.modality),
-            labels=None if labels is None else torch.from_numpy(labels[indices]),
+            labels=None if labels is None else self._tensor_of(labels[indices]),
             indices=torch.from_numpy(indices),
             domains=None if domains is None else torch.from_numpy(domains[indices]),
         )
+
+    def _tensor_of(self, labels: NDArray[Any]) -> torch.Tensor:
+        """Return labels as batches hold them; real numbers in the precision of features."""
+        return torch.from_numpy(labels).float() if self.regression else torch.from_numpy(labels)
 
     def whole(self) -> Examples:
         """Return all items as one batch."""

@@ -14,12 +14,14 @@ from tlzoo.estimators.domains import DomainAdapter
 from tlzoo.estimators.few_shot import FewShotClassifier
 from tlzoo.estimators.fine_tuning import FineTuner
 from tlzoo.estimators.multitask import MultitaskModel
+from tlzoo.estimators.regression import DomainRegressor
 from tlzoo.estimators.scorers import label_free_scorer
 from tlzoo.estimators.whole import Whole
 from tlzoo.estimators.zero_shot import ZeroShotClassifier
 
 __all__ = [
     "DomainAdapter",
+    "DomainRegressor",
     "FewShotClassifier",
     "FineTuner",
     "MultitaskModel",

@@ -80,7 +80,7 @@ class TransferEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn sh
             return None
         return _SHAPES[array.ndim]
 
-    def _examples(self, items: Any, labels: NDArray[np.int64] | None = None, **columns: Any) -> ExampleSet:
+    def _examples(self, items: Any, labels: NDArray[Any] | None = None, **columns: Any) -> ExampleSet:
         """Return checked items as a set of examples."""
         if self.modality_ == "features":
             items = np.asarray(items, dtype=np.float32)

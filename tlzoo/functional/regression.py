@@ -96,13 +96,17 @@ def inverse_gram_distance(
     source, target = check_pair(source, target)
     if not 0 < threshold < 1:
         raise ValueError(f"threshold {threshold}; expected a share between 0 and 1")
-    grams, values = [], []
+    grams, values, directions = [], [], []
     for side in (source, target):
         rows = F.pad(side.double(), (1, 0), value=1.0)
-        grams.append(rows.T @ rows)
-        values.append(torch.linalg.eigvalsh(grams[-1]).flip(0).clamp_min(0))
+        gram = rows.T @ rows
+        vectors = torch.linalg.svd(rows.detach(), full_matrices=False).Vh.T
+        found = (rows @ vectors).square().sum(dim=0)  # eigenvalues, with their gradient
+        grams.append(gram)
+        directions.append(vectors)
+        values.append(F.pad(found, (0, len(gram) - len(found))))
     rank = max(_last_within(own.detach(), threshold) for own in values)
-    ours, theirs = (_pseudo_inverse(gram, own.detach(), rank) for gram, own in zip(grams, values, strict=True))
+    ours, theirs = (_pseudo_inverse(*parts, rank) for parts in zip(grams, values, directions, strict=True))
     angle = (1 - F.cosine_similarity(ours, theirs, dim=0, eps=1e-6)).abs().mean()
     scale = torch.linalg.vector_norm(values[0][:rank] - values[1][:rank]) / rank
     total: Tensor = angle_weight * angle + scale_weight * scale
@@ -116,8 +120,17 @@ def _last_within(values: Tensor, threshold: float) -> int:
     return int((shares <= limit).nonzero()[-1])
 
 
-def _pseudo_inverse(gram: Tensor, values: Tensor, rank: int) -> Tensor:
-    """Return the pseudo-inverse of rank ``rank`` of a matrix with these descending eigenvalues."""
-    between = (values[rank - 1] * values[rank]).sqrt() if rank < len(values) else 0.5 * values[-1]
-    inverse: Tensor = torch.linalg.pinv(gram, atol=float(between), rtol=0.0)
+def _pseudo_inverse(gram: Tensor, values: Tensor, directions: Tensor, rank: int) -> Tensor:
+    """Return the pseudo-inverse of rank ``rank`` of a symmetric matrix with these descending eigenvalues.
+
+    Its gradient is that of torch's pseudo-inverse, in closed form, and costs products in place of a decomposition.
+    """
+    count = int((values > len(values) * torch.finfo(values.dtype).eps * values[0]).sum())
+    count = min(rank, count, directions.shape[1])
+    kept, scales = directions[:, :count], 1 / values[:count].detach()
+    half = kept * scales
+    change = (gram - gram.detach()) @ kept
+    within = kept.T @ change
+    beside = (change - kept @ within) * scales.square() @ kept.T
+    inverse: Tensor = half @ kept.T - half @ within @ half.T + beside + beside.T
     return inverse

@@ -10,8 +10,8 @@ from torch import Tensor
 from tlzoo.data.tasks import DomainTask
 from tlzoo.errors import InputError
 from tlzoo.lit.module import TransferModule
-from tlzoo.lit.predicting import Predictions, as_predictions
-from tlzoo.scoring import ClassScores, scorer
+from tlzoo.lit.predicting import Predictions, as_predictions, as_values
+from tlzoo.scoring import ClassScores, RegressionScores, scorer
 from tlzoo.types import Examples
 
 __all__ = ["Classifier"]
@@ -31,10 +31,16 @@ class Classifier(TransferModule):
         """The number of classes."""
         return self.num_classes
 
+    def plain_scores(self) -> ClassScores | RegressionScores:
+        """Return the scores of labels of which nothing but their number is known."""
+        if self.label_values is None:
+            return ClassScores(self.num_classes)
+        return RegressionScores([f"target{place}" for place in range(self.label_values)])
+
     def on_test_start(self) -> None:
         """Reset the scores."""
         task = getattr(getattr(self.trainer, "datamodule", None), "task", None)
-        scores = scorer(task) if isinstance(task, DomainTask) else ClassScores(self.num_classes)
+        scores = scorer(task) if isinstance(task, DomainTask) else self.plain_scores()
         self.test_scores = scores.to(self.device)
 
     def test_step(self, batch: Examples, batch_idx: int) -> None:
@@ -53,9 +59,9 @@ class Classifier(TransferModule):
         return self(batch.inputs)  # type: ignore[no-any-return]
 
     def answers(self, inputs: Any) -> Tensor:
-        """Map raw inputs (B, ...) to probabilities (B, C)."""
-        probabilities: Tensor = self(inputs).softmax(dim=1)
-        return probabilities
+        """Map raw inputs (B, ...) to probabilities (B, C); in a regression to values (B, T)."""
+        answers: Tensor = self(inputs)
+        return answers.softmax(dim=1) if self.label_values is None else answers
 
     @torch.no_grad()
     def predict(self, items: Any, *, batch_size: int = 256) -> Predictions:
@@ -71,6 +77,8 @@ class Classifier(TransferModule):
             ValueError: the module does not know its data, or items are of another kind.
         """
         parts = [self.answers(batch) for batch in self.batches_of(items, batch_size)]
+        if self.label_values is not None:
+            return as_values(parts, num_values=self.label_values)
         return as_predictions(parts, self.facts.class_names if self.facts else (), num_classes=self.num_classes)
 
     def labels_of(self, batch: Examples) -> Tensor:

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from tlzoo import lit
 from tlzoo.errors import InputError
-from tlzoo.lit.data import MultitaskData, TaskData, ZeroShotData
+from tlzoo.lit.data import DomainData, MultitaskData, TaskData, ZeroShotData
 from tlzoo.lit.data.loaders import without_leaf_warning
 from tlzoo.lit.module import TransferModule
 from tlzoo.spelling import nearest
@@ -106,8 +106,14 @@ class _Command(LightningCLI):
         self.config: Namespace = parser.parse_args(args)
 
 
-def _num_classes(data: TaskData[Any]) -> int:
-    return data.num_candidates if isinstance(data, ZeroShotData) else data.num_classes
+def _num_classes(data: TaskData[Any]) -> int | None:
+    if isinstance(data, ZeroShotData):
+        return data.num_candidates
+    return None if _num_values(data) else data.num_classes
+
+
+def _num_values(data: TaskData[Any]) -> int | None:
+    return len(data.task.value_names) or None if isinstance(data, DomainData) else None
 
 
 def _num_embedding(data: TaskData[Any]) -> int:
@@ -121,6 +127,7 @@ def _targets(data: TaskData[Any]) -> dict[str, int]:
 
 _FROM_DATA: dict[str, Callable[[TaskData[Any]], Any]] = {
     "num_classes": _num_classes,
+    "num_values": _num_values,
     "num_embedding": _num_embedding,
     "targets": _targets,
 }

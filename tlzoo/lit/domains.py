@@ -23,9 +23,10 @@ from tlzoo.lit.target_module import TargetModule
 from tlzoo.methods.alignment import Alignment
 from tlzoo.methods.alternating import Alternating
 from tlzoo.methods.base import Method
+from tlzoo.methods.domain_method import check_for_regression
 from tlzoo.nn.joint_forward import through, with_views
 from tlzoo.nn.network import Network
-from tlzoo.scoring import ClassScores
+from tlzoo.nn.value_head import ValueHead
 from tlzoo.types import DomainBatch, Examples, Need, Prediction, Sees, withheld
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class DomainModule(OnBackbone, TargetModule):
         backbone: a name for :func:`tlzoo.create_backbone`, a backbone or any module.
         method: a name of the registry, or a method.
         num_classes: C.
+        num_values: T, in place of ``num_classes`` for a regression: labels are numbers (N, T), and the loss is the
+            squared error. Loss and method see predictions and labels in deviations from the labels' mean, which a data
+            module tells (:class:`~tlzoo.nn.value_head.ValueHead`); ``module(inputs)`` and ``predict`` answer in the
+            labels' own unit.
         bottleneck: width of a linear, batch norm, ReLU layer between backbone and head; None for none.
         batch_statistics: whether source and target pass through the network together (``"joint"``: batch norm sees
             both) or one after the other (``"per_domain"``).
@@ -65,7 +70,8 @@ class DomainModule(OnBackbone, TargetModule):
         backbone: str | nn.Module,
         method: str | Method,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
+        num_values: int | None = None,
         bottleneck: int | None = None,
         batch_statistics: Literal["joint", "per_domain"] = "joint",
         gather: bool = True,
@@ -76,25 +82,34 @@ class DomainModule(OnBackbone, TargetModule):
         super().__init__(optimizer)
         check_choice(batch_statistics, ("joint", "per_domain"), what="batch_statistics")
         check_flags(gather=gather)
-        check_counts(num_classes=num_classes)
+        outputs = _num_outputs(num_classes, num_values)
         optimizer = asdict(self.optimizer_settings)
         self.save_hyperparameters(ignore=objects(backbone=backbone, method=method), logger=False)
         backbone = as_backbone(backbone, backbone_settings)
         width = backbone.num_features if bottleneck is None else bottleneck
-        shape = {"num_features": width, "num_classes": num_classes}
+        shape = {"num_features": width, "num_classes": outputs}
         own: Alignment | Alternating = as_method(method, type(self), method_settings, **shape)
-        head = own.make_head()
-        self._assemble(Network(backbone, num_classes, bottleneck=bottleneck, head=head), own, num_classes)
+        if num_values is not None:
+            check_for_regression(own, "this")
+        head = own.make_head() if num_values is None else ValueHead(width, num_values)
+        self._assemble(Network(backbone, outputs, bottleneck=bottleneck, head=head), own, outputs)
+        self.num_values = num_values
         self.batch_statistics, self.gather = batch_statistics, gather
         self.automatic_optimization = isinstance(own, Alignment)
         own.prepare(self.network)
-        self.source_scores = ClassScores(num_classes)
+        self.source_scores = self.plain_scores()
         self._source_outputs: list[Prediction] = []
 
     @classmethod
     def settings_from_data(cls, data: TaskData[Any]) -> dict[str, Any]:
-        """Return the number of classes."""
-        return {"num_classes": data.num_classes}
+        """Return the number of classes, or of the targets of a regression."""
+        regression = data.task.regression
+        return {"num_values": len(data.task.value_names)} if regression else {"num_classes": data.num_classes}
+
+    @property
+    def label_values(self) -> int | None:
+        """The number of real-numbered targets of a regression; None for classes."""
+        return self.num_values
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the supervised loss of the source plus the term of the method."""
@@ -140,6 +155,9 @@ class DomainModule(OnBackbone, TargetModule):
     def _supervised(self, source: Prediction) -> Tensor:
         assert isinstance(self.method, Alignment)
         weights = self.method.source_weights(source)
+        if self.num_values is not None:
+            assert source.labels is not None
+            return F.mse_loss(source.logits, source.labels)
         if weights is None:
             return _cross_entropy(source)
         return (weights * _cross_entropy(source, reduction="none")).mean()
@@ -200,7 +218,11 @@ class DomainModule(OnBackbone, TargetModule):
         """Return the joined prediction of a side with its examples' data, and labels as the method declares."""
         if examples is None:
             return self._nothing
-        return self._shown(self._with_views(said, side, examples, gather=self.gather), labels)
+        found = self._with_views(said, side, examples, gather=self.gather)
+        if isinstance(head := self.network.head, ValueHead):
+            values = None if found.labels is None else head.standardized(found.labels)
+            found = replace(found, logits=head.standardized(found.logits), labels=values)
+        return self._shown(found, labels)
 
     def validation_step(self, batch: Examples, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Take in source validation data (loader 0) or unlabelled target training inputs (loader 1)."""
@@ -219,6 +241,17 @@ class DomainModule(OnBackbone, TargetModule):
         self.log_scores("validation/source_", self.source_scores)
         self._log_scores(self._collected(self._source_outputs))
         self._source_outputs.clear()
+
+
+def _num_outputs(num_classes: int | None, num_values: int | None) -> int:
+    """Return C or T, of which one is given."""
+    if (num_classes is None) == (num_values is None):
+        raise InputError(
+            f"num_classes={num_classes} and num_values={num_values}; give num_classes, or num_values for a regression"
+        )
+    given = {"num_classes": num_classes} if num_values is None else {"num_values": num_values}
+    check_counts(**{name: count for name, count in given.items() if count is not None})
+    return num_classes or num_values or 0
 
 
 def _cross_entropy(prediction: Prediction, *, reduction: str = "mean") -> Tensor:

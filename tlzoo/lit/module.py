@@ -165,9 +165,16 @@ class TransferModule(Answering):
         """The number of classes of training labels; None if a batch or the method says it."""
         return None
 
+    @property
+    def label_values(self) -> int | None:
+        """The number of real-numbered targets of a regression; None for classes."""
+        return None
+
     def checked(self, batch: B) -> B:
         """Return a training batch with checked labels; see :func:`tlzoo.lit.batch_labels.with_checked_labels`."""
-        return with_checked_labels(batch, sees=self.method.sees, num_classes=self.label_classes)
+        return with_checked_labels(
+            batch, sees=self.method.sees, num_classes=self.label_classes, num_values=self.label_values
+        )
 
     @property
     def method_name(self) -> str:

@@ -25,7 +25,7 @@ from tlzoo.types import Modality
 if TYPE_CHECKING:
     from tlzoo.lit.data.base import TaskData
 
-__all__ = ["DataFacts", "Predictions", "as_predictions"]
+__all__ = ["DataFacts", "Predictions", "as_predictions", "as_values"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,17 +35,26 @@ class Predictions:
     Attributes:
         probabilities: (N, C), float32; the softmax of the scores where a method gives scores.
         class_names: one per class; empty if the data have none.
+        values: (N, T) the answers of a regression, in the unit of its labels, with no probabilities beside; otherwise
+            None.
     """
 
     probabilities: NDArray[np.floating[Any]]
     class_names: tuple[str, ...] = ()
+    values: NDArray[np.floating[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The most probable class (N,) of each item."""
+        """The most probable class (N,) of each item.
+
+        Raises:
+            ValueError: the answers are those of a regression.
+        """
+        if self.values is not None:
+            raise InputError("a regression has no classes; see its values")
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
@@ -58,6 +67,13 @@ def as_predictions(parts: Sequence[Tensor], class_names: Sequence[str], *, num_c
     """Return probabilities (B, C) of several batches as one answer."""
     found = torch.cat(list(parts)).detach().cpu() if parts else torch.empty(0, num_classes)
     return Predictions(probabilities=at_least_float32(found).numpy(), class_names=tuple(class_names))
+
+
+def as_values(parts: Sequence[Tensor], *, num_values: int) -> Predictions:
+    """Return values (B, T) of several batches as one answer."""
+    found = torch.cat(list(parts)).detach().cpu() if parts else torch.empty(0, num_values)
+    values = at_least_float32(found).numpy()
+    return Predictions(probabilities=np.empty((len(values), 0), dtype=np.float32), values=values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,12 @@ class TargetModule(Classifier):
         """Log the label-free scores of the target predictions that validation collected, as ``validation/NAME``."""
         if self._target_outputs:
             target = self._collected(self._target_outputs)
-            values = {f"validation/{k}": v for k, v in scores(target.features, target.logits, source).items()}
+            values = {
+                f"validation/{k}": v
+                for k, v in scores(
+                    target.features, target.logits, source, regression=self.label_values is not None
+                ).items()
+            }
             self.log_dict(values, sync_dist=True)  # equal on all processes; Lightning wants it said
             self._target_outputs.clear()
 

@@ -50,6 +50,7 @@ class Combined(Alignment):
         self.alignments = nn.ModuleDict({_short(type(part)): part for part in parts})
         self.sees = frozenset().union(*(part.sees for part in parts))
         self.needs = frozenset().union(*(part.needs for part in parts))
+        self.for_regression = all(part.for_regression for part in parts)  # type: ignore[misc]
 
     @property
     def name(self) -> str:
@@ -169,6 +170,7 @@ def composition(names: tuple[str, ...]) -> type[Combined]:
             "__reduce__": lambda self: (_blank, (names,), self.__dict__),
             "sees": frozenset().union(*(cls.sees for cls in classes.values())),
             "needs": frozenset().union(*(cls.needs for cls in classes.values())),
+            "for_regression": all(cls.for_regression for cls in classes.values()),
             "revision": sum(cls.revision for cls in classes.values()),  # it grows when one of them does
         },
     )

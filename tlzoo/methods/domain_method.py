@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
 from tlzoo.functional.precision import full_precision, working_dtype
-from tlzoo.labels import class_labels
+from tlzoo.labels import class_labels, value_matrix
 from tlzoo.methods.base import Method
 from tlzoo.methods.checks import check_inputs, check_width
+from tlzoo.registry import METHODS, method_class, registered_name, short_name
 from tlzoo.types import Context, Prediction, Sees, is_withheld
 
-__all__ = ["DomainMethod", "check_sides", "own_precision"]
+__all__ = ["DomainMethod", "are_values", "check_for_regression", "check_sides", "own_precision"]
 
 _PARTS = ("features", "logits")
 _INPUTS = {"source": Sees.SOURCE_INPUTS, "target": Sees.TARGET_INPUTS}
@@ -28,9 +30,14 @@ class DomainMethod(Method):
 
     Args:
         num_features: D, width of the features.
-        num_classes: C.
+        num_classes: C; in a regression T, the number of targets.
+
+    Attributes:
+        for_regression: whether it also takes real-numbered targets: then logits and labels are (B, T) numbers. True of
+            methods that use features only.
     """
 
+    for_regression: ClassVar[bool] = False
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
 
     def __init__(self, num_features: int, num_classes: int) -> None:
@@ -101,7 +108,7 @@ def check_sides(method: DomainMethod, **sides: Prediction) -> tuple[dict[str, Pr
             continue
         _check_side(method, name, side)
         dtype = working_dtype(weights, side.features, side.logits)
-        sides[name] = taken = _with_class_labels(method, name, _with_dtype(side, dtype))
+        sides[name] = taken = _with_checked_labels(method, name, _with_dtype(side, dtype))
         inputs[f"{name}.features"], inputs[f"{name}.logits"] = taken.features, taken.logits
         for view, said in taken.views.items():
             inputs[f"{name}.{view}.features"], inputs[f"{name}.{view}.logits"] = said.features, said.logits
@@ -124,14 +131,46 @@ def _with_dtype(side: Prediction, dtype: torch.dtype) -> Prediction:
     return _changed(side, features=side.features.to(dtype), logits=side.logits.to(dtype), views=views)
 
 
-def _with_class_labels(method: DomainMethod, name: str, side: Prediction) -> Prediction:
-    """Return a side whose labels, if the method sees any, are class indices."""
+def are_values(labels: Any) -> bool:
+    """Return whether labels are the real numbers (N, T) of a regression: floats in two dimensions, not one-hot rows.
+
+    >>> are_values(torch.zeros(3, 1)), are_values(torch.zeros(3))
+    (True, False)
+    """
+    dtype = getattr(labels, "dtype", None)
+    floating = dtype.is_floating_point if isinstance(dtype, torch.dtype) else getattr(dtype, "kind", "") == "f"
+    if getattr(labels, "ndim", 0) != 2 or not floating:
+        return False
+    if labels.shape[1] == 1 or isinstance(labels, Tensor) and labels.device.type != "cpu":
+        return True
+    return not bool((((labels == 0) | (labels == 1)).all()) and (labels.sum(1) == 1).all())
+
+
+def check_for_regression(method: type[Method] | Method, what: str) -> None:
+    """Check that a method takes real-numbered targets.
+
+    Args:
+        method: a method or its class.
+        what: the regression, for the message.
+
+    Raises:
+        ValueError: it needs classes; the message lists methods that do not.
+    """
+    if not getattr(method, "for_regression", False):
+        name = method.name if isinstance(method, Method) else registered_name(method)
+        known = [short_name(each) for each in METHODS if getattr(method_class(each), "for_regression", False)]
+        raise InputError(f"{name} needs classes, and {what} is a regression; take one of {', '.join(known)}")
+
+
+def _with_checked_labels(method: DomainMethod, name: str, side: Prediction) -> Prediction:
+    """Return a side whose labels, if the method sees any, are class indices, or values in a regression."""
     if _LABELS[name] not in method.sees or is_withheld(side, "labels") or side.labels is None:
         return side
-    what = f"{type(method).__name__}: {name} labels"
-    labels = class_labels(
-        side.labels, num_classes=method.num_classes, size=len(side.features), complete=True, what=what
-    )
+    what, size = f"{type(method).__name__}: {name} labels", len(side.features)
+    if method.for_regression and are_values(side.labels):
+        values = value_matrix(side.labels, num_values=method.num_classes, size=size, complete=True, what=what)
+        return _changed(side, labels=values.to(side.logits.dtype))
+    labels = class_labels(side.labels, num_classes=method.num_classes, size=size, complete=True, what=what)
     return side if labels is side.labels else _changed(side, labels=labels)
 
 

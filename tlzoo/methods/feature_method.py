@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tlzoo.functional import standardization
 from tlzoo.functional.precision import at_least_float32, full_precision, working_dtype
-from tlzoo.labels import class_labels
+from tlzoo.labels import class_labels, value_matrix
 from tlzoo.methods.base import fitted
 from tlzoo.methods.checks import as_tensor, check_matrix, check_output
-from tlzoo.methods.domain_method import DomainMethod
+from tlzoo.methods.domain_method import DomainMethod, are_values
 from tlzoo.types import Sees
 
 __all__ = ["FeatureMethod", "TrainingExamples"]
@@ -26,7 +26,7 @@ class TrainingExamples(NamedTuple):
 
     Attributes:
         features: (K, W).
-        labels: (K,).
+        labels: (K,), or (K, T) in a regression.
         weights: (K,) weights with mean 1; None if all examples count the same.
     """
 
@@ -74,7 +74,7 @@ class FeatureMethod(DomainMethod):
         Args:
             source: training features.
             target: target training features; None if the method does not declare that it sees them.
-            labels: (N,) labels of the source, which only ``supervised`` methods use.
+            labels: (N,) labels of the source, or (N, T) floats in a regression, which only ``supervised`` methods use.
 
         Raises:
             ValueError: the features have the wrong width, a side is empty, there are too few examples, or a supervised
@@ -89,7 +89,7 @@ class FeatureMethod(DomainMethod):
                     f"{type(self).__name__} aligns source and target, and the target is None; give it target features"
                 )
             theirs = self._taken(target, "target features")
-        known = self._classes(labels, len(ours)) if self.supervised else None
+        known = self._checked_labels(labels, len(ours)) if self.supervised else None
         with torch.no_grad(), full_precision(ours):
             if known is None:
                 self.fit_maps(ours, theirs)
@@ -142,11 +142,14 @@ class FeatureMethod(DomainMethod):
         """Return target features (B, D) mapped to (B, K); standardized by default."""
         return self._standardized(features, "target")
 
-    def _classes(self, labels: Any, size: int) -> Tensor:
+    def _checked_labels(self, labels: Any, size: int) -> Tensor:
         """Return the labels of the source, checked."""
         name = type(self).__name__
         if labels is None:
             raise ValueError(f"{name} learns from source labels and got none; call fit(source, target, labels)")
+        if self.for_regression and are_values(labels):
+            what = f"{name}: source labels"
+            return value_matrix(labels, num_values=self.num_classes, size=size, complete=True, what=what)
         return class_labels(
             labels, num_classes=self.num_classes, size=size, complete=True, what=f"{name}: source labels"
         )
@@ -180,6 +183,10 @@ class FeatureMethod(DomainMethod):
 
     def make_classifier(self) -> nn.Module | None:
         """Return the method's own classifier on its features, not fitted yet; None for the one that all share."""
+        return None
+
+    def make_regression(self) -> nn.Module | None:
+        """Return the method's own regression on its features, not fitted yet; None for the one that all share."""
         return None
 
     @property

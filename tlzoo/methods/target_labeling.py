@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tlzoo.functional.checks import check_pair
 from tlzoo.methods.base import fitted
 from tlzoo.methods.checks import check_output
+from tlzoo.methods.domain_method import are_values
 from tlzoo.methods.feature_method import FeatureMethod, TrainingExamples
 
 __all__ = ["TargetLabeling"]
@@ -24,6 +25,8 @@ class TargetLabeling(FeatureMethod):
     The classifier on top is trained on the target features with these labels: every class of an example counts by its
     probability. A nearest-neighbor classifier takes the most probable class, and so answers the training examples
     themselves as they were labelled.
+
+    A method for regression gives numbers in place of distributions, and the regression on top is trained on them.
 
     A method implements :meth:`label_target`.
 
@@ -48,7 +51,8 @@ class TargetLabeling(FeatureMethod):
     def label_target(self, source: Tensor, labels: Tensor, target: Tensor) -> Tensor:
         """Return probabilities (M, C) for target (M, D) given source (N, D) with labels (N,).
 
-        Features are standardized, in float64 on the CPU.
+        Features are standardized, in float64 on the CPU. In a regression, labels are (N, T) and the result is values
+        (M, T).
         """
         raise NotImplementedError(f"{type(self).__name__} implements no {self.implements}")
 
@@ -57,9 +61,11 @@ class TargetLabeling(FeatureMethod):
         """Standardize, and label the target."""
         check_pair(source, target)
         ours, theirs = self._remember("source", source.double()), self._remember("target", target.double())
-        found = self.label_target(ours.cpu(), labels.cpu(), theirs.cpu()).clamp_min(0)
+        found = self.label_target(ours.cpu(), labels.cpu(), theirs.cpu())
         check_output(self, found, {"source": ours, "target": theirs}, what="the labels of the target")
-        self.probabilities = F.normalize(found, p=1, dim=1).to(self.get_buffer("source_mean"))
+        if not are_values(labels):
+            found = F.normalize(found.clamp_min(0), p=1, dim=1)
+        self.probabilities = found.to(self.get_buffer("source_mean"))
 
     @final
     def training_examples(
@@ -68,6 +74,8 @@ class TargetLabeling(FeatureMethod):
         """Return the target with its labels."""
         probabilities = fitted(self, "probabilities")
         features = self.transform_target(target)
+        if are_values(labels):
+            return TrainingExamples(features, probabilities)
         if not weighted:
             return TrainingExamples(features, probabilities.argmax(dim=1))
         rows, classes = (probabilities > _NEGLIGIBLE).nonzero(as_tuple=True)

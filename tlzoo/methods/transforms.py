@@ -7,8 +7,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from tlzoo.errors import InputError
+from tlzoo.methods.domain_method import are_values, check_for_regression
 from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.nn.feature_classifiers import create_classifier
+from tlzoo.nn.ridge_regression import RidgeRegression
 
 __all__ = ["AlignedClassifier", "FeatureTransform"]
 
@@ -43,6 +46,11 @@ class AlignedClassifier(nn.Module):
         classifier: ``"logistic"``, ``"linear_svm"`` or ``"nearest_neighbor"``, see
             :data:`~tlzoo.nn.feature_classifiers.CLASSIFIERS`.
         penalty: of the classifier; ``"cross_validated"`` for a choice on its training examples. None for its default.
+        regression: whether labels are real numbers (N, T) instead of classes. A ridge regression takes the place of the
+            classifier, and its penalty is a number, or None for leave-one-out.
+
+    Raises:
+        ValueError: the method needs classes in a regression, or there is no such classifier.
 
     >>> from tlzoo.methods.adaptation import LinearOT
     >>> _ = torch.manual_seed(0)
@@ -57,10 +65,19 @@ class AlignedClassifier(nn.Module):
     classifier: Any
 
     def __init__(
-        self, transform: FeatureMethod, *, classifier: str = "logistic", penalty: float | str | None = 1.0
+        self,
+        transform: FeatureMethod,
+        *,
+        classifier: str = "logistic",
+        penalty: float | str | None = 1.0,
+        regression: bool = False,
     ) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform, self.regression = transform, regression
+        if regression:
+            check_for_regression(transform, "this")
+            self.classifier = transform.make_regression() or _regression(transform, penalty)
+            return
         own = transform.make_classifier()
         shape = transform.width, transform.num_classes
         self.classifier = create_classifier(classifier, *shape, penalty=penalty) if own is None else own
@@ -72,7 +89,7 @@ class AlignedClassifier(nn.Module):
 
         Args:
             source: training features.
-            labels: labels of the source.
+            labels: labels of the source; (N, T) in a regression.
             target: unlabelled training features; None for a method that does not see them.
             shots: features (K, D) and labels (K,) of labelled target examples, which also train the classifier.
 
@@ -80,6 +97,9 @@ class AlignedClassifier(nn.Module):
             ValueError: the method or the classifier refuses the data.
             FloatingPointError: the features have NaN or Inf; the message names the row.
         """
+        if self.regression != are_values(labels):
+            given, wanted = ("classes", "numbers (N, T)") if self.regression else ("numbers (N, T)", "classes (N,)")
+            raise InputError(f"labels are {given}; with regression={self.regression} expected {wanted}")
         self.transform.fit(source, target, labels)
         weighted = self.classifier.weighs
         features, classes, weights = self.transform.training_examples(source, labels, target, weighted=weighted)
@@ -91,6 +111,12 @@ class AlignedClassifier(nn.Module):
         return self
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map target features (B, D) to logits (B, C)."""
+        """Map target features (B, D) to logits (B, C), or to values (B, T) in a regression."""
         logits: Tensor = self.classifier(self.transform.transform_target(features))
         return logits
+
+
+def _regression(transform: FeatureMethod, penalty: float | str | None) -> RidgeRegression:
+    if isinstance(penalty, str):
+        raise InputError(f"penalty {penalty!r} of a regression; expected a number > 0, or None for leave-one-out")
+    return RidgeRegression(transform.width, transform.num_classes, penalty=penalty)

@@ -16,10 +16,20 @@ from tlzoo.data.tasks import DomainTask, EpisodeTask, MultitaskTask, Target, Zer
 from tlzoo.scoring.base import Scores
 from tlzoo.scoring.classification import CLASS_FIGURES, ClassScores
 from tlzoo.scoring.episodes import EpisodeScores
+from tlzoo.scoring.regression import RegressionScores
 from tlzoo.scoring.task_targets import MultitaskScores, target_scores
 from tlzoo.scoring.zeroshot import ZeroShotScores
 
-__all__ = ["CLASS_FIGURES", "ClassScores", "EpisodeScores", "MultitaskScores", "Scores", "ZeroShotScores", "scorer"]
+__all__ = [
+    "CLASS_FIGURES",
+    "ClassScores",
+    "EpisodeScores",
+    "MultitaskScores",
+    "RegressionScores",
+    "Scores",
+    "ZeroShotScores",
+    "scorer",
+]
 
 
 def scorer(task: Any, *, seen: NDArray[np.bool_] | None = None) -> Any:
@@ -30,13 +40,16 @@ def scorer(task: Any, *, seen: NDArray[np.bool_] | None = None) -> Any:
         seen: (C,) which candidates of a zero-shot task were seen in training; by default as the task's test says.
 
     Returns:
-        :class:`ClassScores` for a domain task; :class:`EpisodeScores`, :class:`ZeroShotScores` or
+        :class:`ClassScores` for a domain task, :class:`RegressionScores` if it is a regression;
+        :class:`EpisodeScores`, :class:`ZeroShotScores` or
         :class:`MultitaskScores` for the other kinds; the :class:`Scores` of its kind for a single target.
 
     Raises:
         TypeError: it is neither a task nor a target.
     """
     match task:
+        case DomainTask() if task.regression:
+            return RegressionScores(task.value_names, ranges=task.value_ranges)
         case DomainTask():
             return ClassScores(task.num_classes, metric=task.metric, groups=task.target_names, unknown=task.unknown)
         case EpisodeTask():

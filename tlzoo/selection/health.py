@@ -92,15 +92,16 @@ def prediction_diversity(logits: Tensor) -> float:
     return min(max(round((classes - 1) / (logits.shape[1] - 1), 12), 0.0), 1.0)
 
 
-def health(features: Tensor, logits: Tensor, source: Tensor | None = None) -> dict[str, float]:
+def health(features: Tensor, logits: Tensor | None, source: Tensor | None = None) -> dict[str, float]:
     """Return all signs of a model by name.
 
     Args:
         features: (N, D) of target inputs.
-        logits: (N, C) of target inputs.
+        logits: (N, C) of target inputs; None in a regression, which has no classes to spread over.
         source: (M, D) features of the source; None without a source.
     """
-    found = {"diversity": prediction_diversity(logits), "rank": effective_rank(features)}
+    found = {} if logits is None else {"diversity": prediction_diversity(logits)}
+    found["rank"] = effective_rank(features)
     if source is not None:
         found["a_distance"] = proxy_a_distance(source, features)
     return found

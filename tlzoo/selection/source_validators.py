@@ -17,6 +17,7 @@ from tlzoo.types import Prediction
 
 __all__ = [
     "FEWEST",
+    "OF_VALUES",
     "SOURCE_SCORES",
     "blocks",
     "deep_embedded_validation",
@@ -34,10 +35,12 @@ _BLOCK = 512
 def negative_source_risk(source: Prediction) -> Tensor:
     """Return the negative mean cross-entropy of held-out, labelled source predictions (N, C).
 
+    In a regression it is minus the squared error of values (N, T), in units of the variance of the labels.
+
     Raises:
         ValueError: there are no labels.
     """
-    return -F.cross_entropy(at_least_float32(source.logits), _labels(source))
+    return -_risks(source).mean()
 
 
 def negative_discrepancy(source: Prediction, target: Prediction) -> Tensor:
@@ -206,13 +209,12 @@ def deep_embedded_validation(
     Raises:
         ValueError: there are no labels, or fewer than four source examples.
     """
-    labels = _labels(source)
+    losses = _risks(source)
     if len(source) < FEWEST["dev"]:
         raise ValueError(f"{len(source)} source examples; expected four or more: half of them fit the density ratio")
     fitted_on, used_on = source.features[::2], source.features[1::2]
     weights = density_ratio(fitted_on, target.features, used_on, classifier=classifier)
-    losses = F.cross_entropy(at_least_float32(source.logits[1::2]), labels[1::2], reduction="none")
-    return -dev_risk(losses, weights)
+    return -dev_risk(losses[1::2], weights)
 
 
 def ridge_logits(features: Tensor, labels: Tensor, points: Tensor, *, num_classes: int, penalty: float = 1.0) -> Tensor:
@@ -270,6 +272,16 @@ def reverse_validation(source: Prediction, target: Prediction) -> Tensor:
     return (answers.argmax(dim=1) == labels).to(answers).mean()
 
 
+def _risks(source: Prediction) -> Tensor:
+    """Return the losses (N,) of labelled predictions: cross-entropies, or squared errors of values."""
+    labels, answers = _labels(source), at_least_float32(source.logits)
+    if not labels.is_floating_point():
+        return F.cross_entropy(answers, labels, reduction="none")
+    spread = labels.var(dim=0, correction=0)
+    errors: Tensor = ((answers - labels).square() / torch.where(spread > 0, spread, 1.0)).mean(dim=1)
+    return errors
+
+
 def _labels(source: Prediction) -> Tensor:
     if source.labels is None:
         raise ValueError("the source has no labels; its risk needs them")
@@ -283,6 +295,9 @@ SOURCE_SCORES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
     "reverse_validation": reverse_validation,
 }
 """Name -> score of held-out, labelled source predictions and unlabelled target predictions; higher is better."""
+
+OF_VALUES = frozenset({"source_risk", "mmd", "dev"})
+"""Names of the scores that also judge a regression, which has no probabilities."""
 
 FEWEST = {"dev": 4}
 """Name -> how many source examples it needs, if more than one."""

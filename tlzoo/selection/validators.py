@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tlzoo.functional import batch_nuclear_norm_loss, entropy, information_maximization
 from tlzoo.functional.checks import check_at_least
 from tlzoo.functional.precision import at_least_float32, matmul
-from tlzoo.selection.source_validators import FEWEST, SOURCE_SCORES, blocks
+from tlzoo.selection.source_validators import FEWEST, OF_VALUES, SOURCE_SCORES, blocks
 from tlzoo.types import Prediction
 
 __all__ = [
@@ -192,7 +192,9 @@ PAIRWISE = frozenset({"snd", "class_cluster", "mmd"})
 """Names of the scores whose time grows with the square of the examples."""
 
 
-def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -> dict[str, Tensor]:
+def scores(
+    features: Tensor, logits: Tensor, source: Prediction | None = None, *, regression: bool = False
+) -> dict[str, Tensor]:
     """Return every score of the predictions on unlabelled target inputs, from one pass over them.
 
     Scores that compare all pairs of points (:data:`PAIRWISE`) take :data:`MAX_POINTS` per side, the same at every call,
@@ -204,11 +206,15 @@ def scores(features: Tensor, logits: Tensor, source: Prediction | None = None) -
         logits: (N, C).
         source: predictions of held-out, labelled source data, for the scores that use them
             (:data:`~tlzoo.selection.source_validators.SOURCE_SCORES`); None if the method may not see the source.
+        regression: whether ``logits`` are values (N, T), of which scores that read probabilities say nothing: those of
+            :data:`~tlzoo.selection.source_validators.OF_VALUES` remain.
     """
     target = Prediction(features=features, logits=logits)
     few = _drawn(target)
     found = {}
-    left_out = PAIRWISE if len(logits) == 1 else ()
+    left_out = set(PAIRWISE) if len(logits) == 1 else set()
+    if regression:
+        left_out |= {*SCORES, *SOURCE_SCORES} - OF_VALUES
     for name, score in SCORES.items():
         if name in left_out:
             continue

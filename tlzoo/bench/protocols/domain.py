@@ -38,10 +38,11 @@ from tlzoo.errors import InputError
 from tlzoo.lit import DomainAdaptation, DomainConfusion, DomainData
 from tlzoo.lit.domains import DomainModule
 from tlzoo.methods.alignment import Alignment
+from tlzoo.methods.domain_method import check_for_regression
 from tlzoo.methods.feature_method import FeatureMethod
 from tlzoo.nn.preparation import Side
 from tlzoo.registry import family_of, method_class
-from tlzoo.scoring import ClassScores, scorer
+from tlzoo.scoring import ClassScores, RegressionScores, scorer
 from tlzoo.selection import SCORES, SOURCE_SCORES, health, scores
 from tlzoo.types import Prediction, Sees
 
@@ -82,7 +83,7 @@ def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainMod
     module = _MODULES[family_of(cell.method)](
         "identity" if frozen else network_name(cell),
         cell.method,
-        num_classes=data.num_classes,
+        **DomainModule.settings_from_data(data),
         bottleneck=cell.module.get("bottleneck"),
         batch_statistics=cell.module.get("batch_statistics", "joint"),
         optimizer=optimizer_settings(cell),
@@ -94,8 +95,10 @@ def domain_module(cell: Cell, data: DomainData, settings: Settings) -> DomainMod
     return module
 
 
-def scored(counted: ClassScores, logits: Tensor, examples: ExampleSet) -> dict[str, float]:
+def scored(counted: ClassScores | RegressionScores, logits: Tensor, examples: ExampleSet) -> dict[str, float]:
     """Return the figures of logits (N, C) on a set; NaN where no label is known."""
+    if examples.labels is None and isinstance(counted, RegressionScores):
+        return counted.of(logits.cpu(), torch.full(logits.shape, torch.nan))
     labels = np.full(len(examples), -1) if examples.labels is None else examples.labels
     groups = torch.from_numpy(examples.domains) if counted.groups and examples.domains is not None else None
     return counted.of(logits.cpu(), torch.from_numpy(labels), groups)
@@ -125,6 +128,12 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
                 f"{self.task.name} has labelled target examples, which {cell.method} does not learn from beside the "
                 "source; take the task without its shots, or a method of one loss"
             )
+        if self.task.regression:
+            check_for_regression(method_class(cell.method), self.task.name)
+            if (rule := cell.search.get("rule", "source")) != "source":
+                raise InputError(
+                    f"rule {rule!r} reads probabilities, and {self.task.name} is a regression; take 'source'"
+                )
         if not self.transformed and (cell.module.get("transform") or cell.candidates.get("transform")):
             raise InputError(
                 f"{cell.method} takes no transform: it adapts a source model without the source, or transforms "
@@ -162,7 +171,8 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         Labels of the target are read here, in the harness, and nowhere else.
         """
         sees = run.method.sees | run.data.transform_sees
-        headline = ClassScores(self.task.num_classes, metric=self.task.metric)
+        regression, metric = self.task.regression, self.task.metric
+        headline = scorer(self.task) if regression else ClassScores(self.task.num_classes, metric=metric)
         row: dict[str, float] = {}
         source: Prediction | None = None
         for name, column in _COLUMNS.items():
@@ -170,13 +180,16 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
             if not len(examples):
                 continue
             said = run.last[name] = self.predict(run, examples, "source" if name == "source_test" else "target")
-            row[column] = scored(headline, said.logits, examples)[self.task.metric]
+            row[column] = scored(headline, said.logits, examples)[metric]
             if name == "source_test":
                 source = replace(said, labels=torch.as_tensor(examples.labels))
             elif name == "target_train":
                 shown = source if Sees.SOURCE_LABELS in sees else None
-                found = scores(said.features, said.logits, shown) if Sees.TARGET_INPUTS in sees else {}
-                signs = health(said.features, said.logits, None if source is None else source.features)
+                seen = Sees.TARGET_INPUTS in sees
+                found = scores(said.features, said.logits, shown, regression=regression) if seen else {}
+                signs = health(
+                    said.features, None if regression else said.logits, None if source is None else source.features
+                )
                 row |= {f"validation/{key}": float(value) for key, value in found.items()}
                 row |= {f"health/{key}": value for key, value in signs.items()}
         return row | self.logged(run)
@@ -205,14 +218,13 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         """Return the outcome on target test data."""
         test, logits, counted = run.data.task.target_test, run.last["target_test"].logits, scorer(self.task)
         figures = {f"test/{name}": value for name, value in scored(counted, logits, test).items()}
-        tables = class_tables("test_logits", counted, self.task.class_names)
+        name = "test_values" if self.task.regression else "test_logits"
+        tables = {} if self.task.regression else class_tables(name, counted, self.task.class_names)
+        figured = {} if self.task.regression else example_figures(logits.argmax(dim=1), test, self.task.metric)
         return self.found(
             run,
             metrics={**figures, **self.figures(run)},
-            predictions={
-                "test_logits": logits.cpu().numpy(),
-                **example_figures(logits.argmax(dim=1), test, self.task.metric),
-            },
+            predictions={name: logits.cpu().numpy(), **figured},
             split=split_hash(test),
             tables={**tables, **self._picture(run)},
             items=test,
@@ -251,7 +263,7 @@ class DomainProtocol(Protocol[DomainTask, DomainData, Any]):
         shown = {
             side: name for side, name in (("source", "source_test"), ("target", "target_train")) if name in run.last
         }
-        if run.cell.seed != EMBEDDED_SEED or not shown:
+        if run.cell.seed != EMBEDDED_SEED or not shown or self.task.regression:
             return {}
         features = {side: run.last[name].features.cpu().numpy() for side, name in shown.items()}
         return embedding(features, {side: getattr(run.data.task, name) for side, name in shown.items()})

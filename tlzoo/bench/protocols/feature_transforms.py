@@ -37,13 +37,15 @@ class TransformProtocol(DomainProtocol):
 
     def build(self, cell: Cell, settings: Settings) -> DomainRun:
         """Return features, and the transform with its classifier, not fitted yet."""
-        shape = {"num_features": self.data.num_features, "num_classes": self.task.num_classes}
+        shape = {"num_features": self.data.num_features, "num_classes": self.task.num_outputs}
         method = create_method(cell.method, **shape, **settings)
         assert isinstance(method, FeatureMethod)
+        regression = self.task.regression
         model = AlignedClassifier(
             method,
             classifier=str(cell.module.get("classifier", "logistic")),
-            penalty=cell.module.get("penalty", 1.0),
+            penalty=cell.module.get("penalty", None if regression else 1.0),
+            regression=regression,
         )
         return Run(cell=cell, data=self.data, module=model, method=method, notes={"selection": "fitted once"})
 
@@ -75,4 +77,6 @@ class TransformProtocol(DomainProtocol):
 
 def _labelled(examples: ExampleSet) -> tuple[torch.Tensor, torch.Tensor]:
     assert examples.labels is not None
-    return examples.whole().inputs.float(), torch.from_numpy(examples.labels)
+    whole = examples.whole()
+    assert whole.labels is not None
+    return whole.inputs.float(), whole.labels

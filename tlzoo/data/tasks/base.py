@@ -61,16 +61,21 @@ class Task:
                 raise InputError(f"{self.name}: {name} is empty; expected at least one example")
         self._check_alike({name: examples for name, examples in sets.items() if len(examples)})
         for name, examples in sets.items():
-            if examples.labels is None:
-                if name in self._labelled:
-                    raise InputError(f"{self.name}: {name} has no labels, which the task is made of; give labels")
-                continue
-            class_labels(
-                examples.labels,
-                num_classes=self.num_classes or None,
-                complete=name not in self._partly_labelled,
-                what=f"{self.name}: {name} labels",
-            )
+            if examples.labels is not None:
+                self._check_labels(name, examples)
+            elif name in self._labelled:
+                raise InputError(f"{self.name}: {name} has no labels, which the task is made of; give labels")
+
+    def _check_labels(self, name: str, examples: ExampleSet) -> None:
+        """Check the labels of a set of examples that has some."""
+        if examples.regression:
+            raise InputError(f"{self.name}: {name} has real numbers for labels; {type(self).__name__} takes classes")
+        class_labels(
+            examples.labels,
+            num_classes=self.num_classes or None,
+            complete=name not in self._partly_labelled,
+            what=f"{self.name}: {name} labels",
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name}: {len(examples)}" for name, examples in self.sets().items())

@@ -13,12 +13,14 @@ from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks.base import Task, close, restricted
 from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_counts
+from tlzoo.labels import value_matrix
 from tlzoo.randomness import Stream, numpy_generator
+from tlzoo.spelling import is_line
 from tlzoo.types import Sees
 
 __all__ = ["DomainTask", "DomainTrainingData"]
 
-Metric = Literal["accuracy", "balanced_accuracy", "macro_accuracy"]
+Metric = Literal["accuracy", "balanced_accuracy", "macro_accuracy", "r2"]
 
 _SHOT_SEED = (0, 7)
 
@@ -45,7 +47,10 @@ class DomainTask(Task):
         source_test: held-out source examples; may be empty.
         target_train: target examples whose labels methods do not see; all, some or none may be known.
         target_test: test examples; without labels, there are only predictions.
-        metric: the main metric, see :class:`tlzoo.scoring.ClassScores`.
+        metric: the main metric, see :class:`tlzoo.scoring.ClassScores`; of a regression ``"r2"``, see
+            :class:`tlzoo.scoring.RegressionScores`.
+        value_names: in a regression, the names of the T real-numbered targets, which are the labels (N, T) of the sets
+            (:class:`~tlzoo.data.ExampleSet` with ``regression=True``), and there are no class names; otherwise empty.
         unknown: in open-set tasks, the last class, for target examples of no source class; otherwise None.
         shots: in semi-supervised tasks, a few target training examples with labels for every method; otherwise None.
         source_names: names of several sources in the order of their ``domains``; otherwise empty.
@@ -59,7 +64,7 @@ class DomainTask(Task):
     # class names and labels say what is unknown, and what is measured does not depend on mirroring
     _not_in_checksum: ClassVar[frozenset[str]] = frozenset({"unknown", "mirrored"})
     _not_if_empty: ClassVar[frozenset[str]] = frozenset(
-        {"shots", "source_names", "target_names", "transductive", "source_draw"}
+        {"shots", "source_names", "target_names", "transductive", "source_draw", "value_names"}
     )
     _labelled: ClassVar[frozenset[str]] = frozenset({"source_train", "source_test", "shots"})
     _partly_labelled: ClassVar[frozenset[str]] = frozenset({"target_train"})
@@ -76,6 +81,50 @@ class DomainTask(Task):
     mirrored: bool = False
     transductive: bool = False
     source_draw: int = 0
+    value_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.value_names and self.metric == "accuracy":
+            object.__setattr__(self, "metric", "r2")  # the default of a regression
+        super().__post_init__()
+        if self.regression != (self.metric == "r2"):
+            kind = "a regression, which is measured by r2" if self.regression else "a task of classes"
+            raise InputError(f"{self.name} is {kind}; metric={self.metric!r} does not fit")
+        if self.regression and (self.class_names or self.unknown is not None or self.shots is not None):
+            raise InputError(f"{self.name} has value_names, and so no class names, no unknown class and no shots")
+        if len(set(self.value_names)) < len(self.value_names) or not all(map(is_line, self.value_names)):
+            raise InputError(f"{self.name}: value_names {self.value_names}; expected different names in one line each")
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are real numbers."""
+        return bool(self.value_names)
+
+    @property
+    def num_outputs(self) -> int:
+        """The width of what a network answers: a score for each class, or a number for each target."""
+        return len(self.value_names) or self.num_classes
+
+    @property
+    def value_ranges(self) -> tuple[float, ...]:
+        """The largest less the smallest known value of each target of a regression; 1 for a constant one."""
+        known = [each.labels for each in self.sets().values() if each.labels is not None and len(each)]
+        spans = np.nanmax(np.concatenate(known), axis=0) - np.nanmin(np.concatenate(known), axis=0)
+        return tuple(float(span) or 1.0 for span in spans)
+
+    def _check_labels(self, name: str, examples: ExampleSet) -> None:
+        if not self.regression:
+            super()._check_labels(name, examples)
+            return
+        what = f"{self.name}: {name} labels"
+        if not examples.regression:
+            raise InputError(
+                f"{what} are classes; of the regression targets {', '.join(self.value_names)} give an "
+                "ExampleSet with regression=True"
+            )
+        value_matrix(
+            examples.labels, num_values=len(self.value_names), complete=name not in self._partly_labelled, what=what
+        )
 
     def training_data(self, sees: Collection[Sees], *, by: str) -> DomainTrainingData:
         """Return the training sets as ``by``, a method that declares ``sees``, may see them."""
@@ -121,7 +170,7 @@ class DomainTask(Task):
         Raises:
             ValueError: the task has shots or several domains a side, or is one already.
         """
-        if self.shots is not None or self.transductive or self.source_names or self.target_names:
+        if self.shots is not None or self.transductive or self.source_names or self.target_names or self.regression:
             raise InputError(f"{self.name} has no protocol of the literature beside its own; load it without suffixes")
         target = ExampleSet.pooled([self.target_train, self.target_test]).without_domains()
         return replace(
@@ -184,6 +233,8 @@ class DomainTask(Task):
     def _drawn(self, shots: int, random: np.random.Generator) -> NDArray[np.int64]:
         """Return the sorted indices of at most ``shots`` target training examples per class."""
         labels = self.target_train.labels
+        if self.regression:
+            raise InputError(f"{self.name} is a regression, and shots are counted by class; draw a subset of your own")
         if labels is None:
             raise InputError(f"{self.name} has no target labels to draw shots from")
         order = random.permutation(len(labels))

@@ -128,7 +128,16 @@ class TaskData(pl.LightningDataModule, Generic[T]):
 
     @property
     def num_classes(self) -> int:
-        """The number of classes of the task."""
+        """The number of classes of the task.
+
+        Raises:
+            ValueError: it is a regression.
+        """
+        if getattr(self.task, "regression", False):
+            raise InputError(
+                f"{self.task.name} is a regression and has no classes; take DomainAdaptation or DomainConfusion, with "
+                "a method for regression"
+            )
         return self.task.num_classes
 
     @property

@@ -24,8 +24,10 @@ from tlzoo.lit.data.base import TaskData
 from tlzoo.lit.data.loaders import NoLoaders, Passes, StepLoader
 from tlzoo.lit.frozen_features import view_features
 from tlzoo.lit.module import TransferModule
+from tlzoo.methods.domain_method import check_for_regression
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.nn.preparation import Preparation, Side
+from tlzoo.nn.value_head import ValueHead
 from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.registry import METHODS, accepted_settings, create_method, method_class, short_name
 from tlzoo.types import DomainBatch, Examples, Need, Sees
@@ -99,8 +101,10 @@ class DomainData(TaskData[DomainTask]):
             width = self.num_features  # raw inputs have none, which is an error: preprocessing scales them
         if transform is not None:
             self.transform = _as_transform(
-                transform, transform_settings, num_features=width, num_classes=self.num_classes
+                transform, transform_settings, num_features=width, num_classes=self.task.num_outputs
             )
+            if self.task.regression:
+                check_for_regression(self.transform, self.task.name)
         self.scale, self.stored_views, self.held_out_share = scale, stored_views, held_out_share
         self._held_out: ExampleSet | None = None
         if augment is not None and features is not None:
@@ -114,13 +118,28 @@ class DomainData(TaskData[DomainTask]):
         """Take the parts of the task that the module's method declares, and fit transform and scale before training."""
         module = self._module()
         self._show(module)
+        if stage == "fit":
+            self._set_unit(module)
         if stage == "fit" or module.preparation is None:
             self._prepare(module)
 
     def attach(self, module: TransferModule) -> None:
         """Do what :meth:`setup` does before training, without a trainer."""
         self._show(module)
+        self._set_unit(module)
         self._prepare(module)
+
+    def _set_unit(self, module: TransferModule) -> None:
+        """Tell the head of a regression the mean and deviation of the training values that its method sees."""
+        heads = [part for part in module.modules() if isinstance(part, ValueHead)]
+        if self.task.regression != bool(heads):
+            kinds = ("classes", "num_classes") if heads else ("real numbers", "num_values")
+            raise InputError(f"the targets of {self.task.name} are {kinds[0]}; build the module with {kinds[1]}")
+        if heads:
+            seen = self.training_data
+            examples = seen.source if Sees.SOURCE_LABELS in module.method.sees else seen.target
+            for head in heads:
+                head.fit(torch.from_numpy(examples.labels).to(head.center.device))
 
     def _show(self, module: TransferModule) -> None:
         sees, by = module.method.sees, module.method_name

@@ -19,6 +19,8 @@ from .mcc import MCC as MCC
 from .entropy_minimization import EntropyMinimization as EntropyMinimization
 from .information_maximization import InformationMaximization as InformationMaximization
 from .deep_jdot import DeepJDOT as DeepJDOT
+from .rsd import RSD as RSD
+from .dare_gram import DAREGRAM as DAREGRAM
 from .pseudo_label import PseudoLabel as PseudoLabel
 from .m3sda import M3SDA as M3SDA
 from .group_dro import GroupDRO as GroupDRO

@@ -28,6 +28,7 @@ class BSP(Statistic):
         weight: trade-off of the term, as in the authors' code.
     """
 
+    for_regression = True
     paper = Paper(
         title="Transferability vs. Discriminability: Batch Spectral Penalization for Adversarial Domain Adaptation",
         authors=("Chen", "Wang", "Long", "Wang"),

@@ -36,6 +36,7 @@ class CMD(Statistic):
         weight: trade-off of the term.
     """
 
+    for_regression = True
     paper = Paper(
         title="Central Moment Discrepancy (CMD) for Domain-Invariant Representation Learning",
         authors=("Zellinger", "Grubinger", "Lughofer", "Natschläger", "Saminger-Platz"),

@@ -37,6 +37,7 @@ class CORAL(FeatureTransform):
     True
     """
 
+    for_regression = True
     paper = Paper(
         title="Return of Frustratingly Easy Domain Adaptation",
         authors=("Sun", "Feng", "Saenko"),

@@ -42,6 +42,7 @@ class DAN(Statistic):
     0.0
     """
 
+    for_regression = True
     paper = Paper(
         title="Learning Transferable Features with Deep Adaptation Networks",
         authors=("Long", "Cao", "Wang", "Jordan"),

@@ -39,6 +39,7 @@ class DeepCORAL(Statistic):
     """
 
     label = "Deep CORAL"
+    for_regression = True
     paper = Paper(
         title="Deep CORAL: Correlation Alignment for Deep Domain Adaptation",
         authors=("Sun", "Saenko"),

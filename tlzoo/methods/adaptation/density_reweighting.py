@@ -33,6 +33,7 @@ class DensityReweighting(SourceWeighting):
     """
 
     label = "density reweighting"
+    for_regression = True
     paper = Paper(
         title="Input-Dependent Estimation of Generalization Error under Covariate Shift",
         authors=("Sugiyama", "Mueller"),

@@ -31,6 +31,7 @@ class DiscriminatorReweighting(SourceWeighting):
     """
 
     label = "discriminator reweighting"
+    for_regression = True
     paper = Paper(
         title="Discriminative Learning for Differing Training and Test Distributions",
         authors=("Bickel", "Brueckner", "Scheffer"),

@@ -40,6 +40,7 @@ class GFK(FeatureTransform):
     torch.Size([40, 4])
     """
 
+    for_regression = True
     paper = Paper(
         title="Geodesic Flow Kernel for Unsupervised Domain Adaptation",
         authors=("Gong", "Shi", "Sha", "Grauman"),

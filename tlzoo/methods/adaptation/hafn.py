@@ -29,6 +29,7 @@ class HAFN(Statistic):
         weight: trade-off of the term.
     """
 
+    for_regression = True
     paper = SAFN.paper
     space = Space(weight=LogUniform(0.005, 0.5), norm=LogUniform(5.0, 50.0))
 

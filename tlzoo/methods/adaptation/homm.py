@@ -34,6 +34,7 @@ class HoMM(Statistic):
         weight: trade-off of the term; the right value depends on the scale of the features.
     """
 
+    for_regression = True
     paper = Paper(
         title="HoMM: Higher-order Moment Matching for Unsupervised Domain Adaptation",
         authors=("Chen", "Fu", "Chen", "Jin", "Cheng", "Jin", "Hua"),

@@ -43,6 +43,7 @@ class JAN(DAN):
         year=2017,
         arxiv="1605.06636",
     )
+    for_regression = False  # aligns probabilities, too
     logged = "joint_mmd"
     space = Space(weight=LogUniform(0.1, 10.0))
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tlzoo.functional import standardization
 from tlzoo.functional.checks import check_counts, check_positive
 from tlzoo.functional.transport import transport_plan
+from tlzoo.methods.domain_method import are_values
 from tlzoo.methods.target_labeling import TargetLabeling
 from tlzoo.paper import Paper
 from tlzoo.space import LogUniform, Space
@@ -28,18 +30,22 @@ class JDOT(TargetLabeling):
     alternately for the plan (POT, exact) and for f, a ridge regression of one-hot codes on the labels that the plan
     brings, so that the objective never grows. The classifier on top is trained on the labels of the last plan.
 
+    In a regression y holds the source's values, standardized, and the regression on top is trained on the values of the
+    last plan.
+
     Differs from the paper: the loss of classes is the squared one, the paper's for regression; its classifiers have a
-    hinge loss.
+    hinge loss. f is linear, the paper's a kernel ridge regression.
 
     Args:
         num_features: D.
-        num_classes: C.
+        num_classes: C; in a regression T.
         alpha: None for the paper's: 1 divided by the largest squared distance.
         penalty: lambda.
         rounds: largest number of alternations.
         standardize: whether each domain is standardized first.
     """
 
+    for_regression = True
     paper = Paper(
         title="Joint Distribution Optimal Transportation for Domain Adaptation",
         authors=("Courty", "Flamary", "Habrard", "Rakotomamonjy"),
@@ -66,8 +72,14 @@ class JDOT(TargetLabeling):
         self.alpha, self.penalty, self.rounds = alpha, penalty, rounds
 
     def label_target(self, source: Tensor, labels: Tensor, target: Tensor) -> Tensor:
-        """Return (M, C) the labels that the last plan brings."""
-        codes = F.one_hot(labels, self.num_classes).to(source)
+        """Return (M, C) the labels that the last plan brings; in a regression the values (M, T)."""
+        if are_values(labels):
+            level, spread = standardization(labels.to(source))
+            return level + spread * self._arrived(source, (labels.to(source) - level) / spread, target)
+        return self._arrived(source, F.one_hot(labels, self.num_classes).to(source), target)
+
+    def _arrived(self, source: Tensor, codes: Tensor, target: Tensor) -> Tensor:
+        """Return what the last plan brings to the target (M, D) of the codes (N, C) of source (N, D)."""
         distances = torch.cdist(source, target).square()
         alpha = self.alpha or 1 / max(float(distances.max()), torch.finfo(distances.dtype).tiny)
         regression = RidgeCodes(target, self.penalty)

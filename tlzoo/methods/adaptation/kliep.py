@@ -42,6 +42,7 @@ class KLIEP(SourceWeighting):
         standardize: whether features are standardized by the source's mean and deviation first.
     """
 
+    for_regression = True
     paper = Paper(
         title="Direct Importance Estimation for Covariate Shift Adaptation",
         authors=("Sugiyama", "Suzuki", "Nakajima", "Kashima", "von Buenau", "Kawanabe"),

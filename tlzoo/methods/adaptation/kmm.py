@@ -36,6 +36,7 @@ class KMM(SourceWeighting):
         standardize: whether features are standardized by the source's mean and deviation first.
     """
 
+    for_regression = True
     paper = Paper(
         title="Correcting Sample Selection Bias by Unlabeled Data",
         authors=("Huang", "Smola", "Gretton", "Borgwardt", "Schoelkopf"),

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tlzoo.errors import InputError
 from tlzoo.functional.checks import check_choice, check_positive
 from tlzoo.methods.base import fitted
 from tlzoo.methods.transforms import FeatureTransform
 from tlzoo.nn.logistic import LogisticClassifier
 from tlzoo.nn.ridge import RidgeClassifier
+from tlzoo.nn.ridge_regression import RidgeRegression
 from tlzoo.space import Choice, Space
 from tlzoo.types import Sees
 
@@ -31,6 +33,8 @@ class LinearClassifier(FeatureTransform):
     divided by their norm (``CL2N``); or standardized. Their mean square is about 1 in each case, so that one range of
     penalties serves all. The ridge chooses its penalty by leave-one-out on the labelled source.
 
+    In a regression it is a ridge regression (:class:`~tlzoo.nn.ridge_regression.RidgeRegression`).
+
     Args:
         num_features: D.
         num_classes: C.
@@ -45,6 +49,7 @@ class LinearClassifier(FeatureTransform):
     """
 
     label = "linear classifier"
+    for_regression = True
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
     space = Space(preparation=Choice(_PREPARATIONS))
     variants = ({}, {"preparation": "CL2N"}, {"preparation": "scaled", "classifier": "logistic"})
@@ -71,6 +76,16 @@ class LinearClassifier(FeatureTransform):
         if self.classifier == "ridge":
             return RidgeClassifier(self.width, self.num_classes, penalty=self.penalty)
         return LogisticClassifier(self.width, self.num_classes, penalty=self.penalty or 10.0)
+
+    def make_regression(self) -> nn.Module:
+        """Return the ridge regression, not fitted yet.
+
+        Raises:
+            ValueError: the classifier is another one.
+        """
+        if self.classifier != "ridge":
+            raise InputError(f"classifier={self.classifier!r} learns classes; a regression takes 'ridge'")
+        return RidgeRegression(self.width, self.num_classes, penalty=self.penalty)
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:
         """Learn what the preparation needs from source (N, D)."""

@@ -41,6 +41,7 @@ class LinearOT(FeatureTransform):
     """
 
     label = "linear OT"
+    for_regression = True
     paper = Paper(
         title="Concentration bounds for linear Monge mapping estimation and optimal transport domain adaptation",
         authors=("Flamary", "Lounici", "Ferrari"),

@@ -38,6 +38,7 @@ class M3SDA(Statistic):
         weight: trade-off of the term.
     """
 
+    for_regression = True
     paper = Paper(
         title="Moment Matching for Multi-Source Domain Adaptation",
         authors=("Peng", "Bai", "Xia", "Huang", "Saenko", "Wang"),

@@ -30,6 +30,7 @@ class NearestNeighborReweighting(SourceWeighting):
     """
 
     label = "nearest-neighbor reweighting"
+    for_regression = True
     paper = Paper(
         title="Nearest Neighbor-Based Importance Weighting",
         authors=("Loog",),

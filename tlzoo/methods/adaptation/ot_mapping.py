@@ -48,6 +48,7 @@ class OTMapping(FeatureTransform):
     """
 
     label = "OT mapping"
+    for_regression = True
     paper = Paper(
         title="Optimal Transport for Domain Adaptation",
         authors=("Courty", "Flamary", "Tuia", "Rakotomamonjy"),

@@ -31,6 +31,7 @@ class SAFN(WeightedAlignment):
         weight: trade-off of the term.
     """
 
+    for_regression = True
     paper = Paper(
         title="Larger Norm More Transferable: An Adaptive Feature Norm Approach for Unsupervised Domain Adaptation",
         authors=("Xu", "Li", "Yang", "Lin"),

@@ -32,6 +32,7 @@ class SourceOnly(Alignment):
         ValueError: ``unknown`` is not in (0, 1], or there are fewer than two known classes.
     """
 
+    for_regression = True
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
     def __init__(self, num_features: int, num_classes: int, *, unknown: float | None = None) -> None:

@@ -26,6 +26,8 @@ class Standardization(FeatureTransform):
     [-1.0, 1.0]
     """
 
+    for_regression = True
+
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__(num_features, num_classes)
 

@@ -37,6 +37,7 @@ class SubspaceAlignment(FeatureTransform):
     """
 
     label = "subspace alignment"
+    for_regression = True
     paper = Paper(
         title="Unsupervised Visual Domain Adaptation Using Subspace Alignment",
         authors=("Fernando", "Habrard", "Sebban", "Tuytelaars"),

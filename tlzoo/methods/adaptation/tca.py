@@ -40,6 +40,7 @@ class TCA(TransferComponents):
     torch.Size([40, 2])
     """
 
+    for_regression = True
     paper = Paper(
         title="Domain Adaptation via Transfer Component Analysis",
         authors=("Pan", "Tsang", "Kwok", "Yang"),

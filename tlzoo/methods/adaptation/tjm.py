@@ -40,6 +40,7 @@ class TJM(TransferComponents):
         standardize: whether each domain is standardized first.
     """
 
+    for_regression = True
     paper = Paper(
         title="Transfer Joint Matching for Unsupervised Domain Adaptation",
         authors=("Long", "Wang", "Ding", "Sun", "Yu"),

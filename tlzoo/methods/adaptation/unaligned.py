@@ -21,6 +21,7 @@ class Unaligned(FeatureTransform):
         standardize: False for features as they are.
     """
 
+    for_regression = True
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS})
 
     def fit_maps(self, source: Tensor, target: Tensor) -> None:

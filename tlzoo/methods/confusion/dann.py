@@ -35,6 +35,7 @@ class DANN(Adversary):
     ['domain_accuracy', 'loss']
     """
 
+    for_regression = True
     paper = Paper(
         title="Domain-Adversarial Training of Neural Networks",
         authors=("Ganin", "Ustinova", "Ajakan", "Germain", "Larochelle", "Laviolette", "Marchand", "Lempitsky"),

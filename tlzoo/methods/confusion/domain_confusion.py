@@ -35,6 +35,7 @@ class DomainConfusionLoss(WeightedAlignment):
     """
 
     label = "domain confusion loss"
+    for_regression = True
     paper = Paper(
         title="Simultaneous Deep Transfer Across Domains and Tasks",
         authors=("Tzeng", "Hoffman", "Darrell", "Saenko"),
