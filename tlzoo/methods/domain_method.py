@@ -141,7 +141,7 @@ def are_values(labels: Any) -> bool:
     floating = dtype.is_floating_point if isinstance(dtype, torch.dtype) else getattr(dtype, "kind", "") == "f"
     if getattr(labels, "ndim", 0) != 2 or not floating:
         return False
-    if labels.shape[1] == 1 or isinstance(labels, Tensor) and labels.device.type != "cpu":
+    if labels.shape[1] == 1 or (isinstance(labels, Tensor) and labels.device.type != "cpu"):
         return True
     return not bool((((labels == 0) | (labels == 1)).all()) and (labels.sum(1) == 1).all())
 
