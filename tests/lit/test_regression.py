@@ -128,6 +128,11 @@ def test_methods_that_need_classes_refuse(method):
     assert "rsd" in said
 
 
+def test_a_head_for_classes_is_refused():
+    said = refusal(lambda: module_for("source_only", method_settings={"unknown": 0.5}, num_values=3))
+    assert "source_only brings a head for classes" in said
+
+
 def test_other_modules_say_so():
     said = refusal(lambda: SourceFreeAdaptation.for_data(data_of(), "shot", network=module_for("source_only").network))
     assert "weather is a regression and has no classes" in said

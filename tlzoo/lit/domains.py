@@ -91,7 +91,13 @@ class DomainModule(OnBackbone, TargetModule):
         own: Alignment | Alternating = as_method(method, type(self), method_settings, **shape)
         if num_values is not None:
             check_for_regression(own, "this")
-        head = own.make_head() if num_values is None else ValueHead(width, num_values)
+        head = own.make_head()
+        if num_values is not None:
+            if head is not None:
+                raise InputError(
+                    f"{own.name} brings a head for classes, and this is a regression; leave its setting out"
+                )
+            head = ValueHead(width, num_values)
         self._assemble(Network(backbone, outputs, bottleneck=bottleneck, head=head), own, outputs)
         self.num_values = num_values
         self.batch_statistics, self.gather = batch_statistics, gather
