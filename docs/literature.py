@@ -178,6 +178,12 @@ LITERATURE = {
         source=f"{_LIBMTL}/cityscapes",
         protocol="tested on `val`; a tenth of `train` validates",
     ),
+    "qm9": _Entry(
+        data="QM9: 130,831 molecules of up to 29 atoms, 11 properties",
+        layout="PyTorch Geometric's: `raw/qm9_v3.pt`; or `processed/data_v3.pt`, which needs torch_geometric",
+        source="`torch_geometric.datasets.QM9(root)`; or https://data.pyg.org/datasets/qm9_v3.zip",
+        protocol="10,000 molecules to test and 10,000 to validate, by a fixed seed of our own",
+    ),
     "office-home-multitask": _Entry(
         data=f"Office-Home: {IMAGE_SETS['office_home'].pictures:,} pictures, a task for each of four domains",
         layout="as for `office-home`; LibMTL's `DOMAIN_train.txt`, `DOMAIN_val.txt`, `DOMAIN_test.txt` go first",

@@ -12,6 +12,7 @@ LIGHT = {
     "conv4": {},
     "identity": {"num_features": 7},
     "lenet": {},
+    "message_passing": {},
     "mlp": {"num_inputs": 5, "hidden": (6, 4)},
     "pixels": {"image_size": 6},
     "resnet12": {"widths": (4, 6, 8, 10)},

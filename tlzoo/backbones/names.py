@@ -40,6 +40,7 @@ BUILT_IN: dict[str, str] = {
     "efficientnet_lite2": "efficientnet_lite0:efficientnet_lite2",
     "identity": "identity:identity",
     "lenet": "lenet:lenet",
+    "message_passing": "message_passing:message_passing",
     "mlp": "mlp:mlp",
     "pixels": "pixels:pixels",
     "resnet12": "resnet12:resnet12",
@@ -67,7 +68,7 @@ MODALITIES: dict[str, Modality] = {
         ),
         "image",
     ),
-    **dict.fromkeys(("identity", "mlp"), "features"),
+    **dict.fromkeys(("identity", "message_passing", "mlp"), "features"),
     "sentence": "text",
     "temporal": "series",
 }

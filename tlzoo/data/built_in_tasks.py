@@ -160,6 +160,8 @@ def _multitask_entries() -> Iterator[tuple[str, Entry]]:
         yield name, replace(entry, folder_contents=contents)
     entry = Entry(kind="multitask", module="celeba", function="celeba")
     yield "celeba", replace(entry, folder_contents="img_align_celeba/ and its lists, as torchvision has them")
+    entry = Entry(kind="multitask", module="qm9", function="qm9")
+    yield "qm9", replace(entry, folder_contents="raw/qm9_v3.pt or processed/data_v3.pt of torch_geometric's QM9")
 
 
 def _episode_entries() -> Iterator[tuple[str, Entry]]:
