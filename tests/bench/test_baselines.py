@@ -4,6 +4,9 @@ import math
 
 from tlzoo.bench import Cell
 from tlzoo.bench.baselines import Rival, absent_baselines, reference
+from tlzoo.bench.report.lines import Line
+from tlzoo.bench.store import Record
+from tlzoo.stats import summary
 
 
 def cell(method, kind="domain", **more):
@@ -47,3 +50,19 @@ def test_texts_alone_need_no_baseline_that_learns_from_other_classes():
     texts = [cell("zeroshot/cosine", "zeroshot"), cell("zeroshot/csls", "zeroshot")]
     assert absent_baselines("zeroshot", texts) == ["zeroshot/ridge"]
     assert absent_baselines("zeroshot", texts, learns=False) == []
+
+
+def test_source_data_tell_nothing_of_a_figure_that_needs_unknown_classes():
+    own = cell("adaptation/source_only")
+    record = Record(
+        cell=own,
+        metrics={"test/h_score": 0.0},
+        curves={},
+        receipt={"validation_scores": [0.7]},
+        series={},
+        splits={},
+        provenance={},
+    )
+    line = Line(label="source only", cell=own, values={0: 0.0}, summary=summary([0.0]), records=(record,))
+    assert line.held_out("accuracy") == 0.7
+    assert math.isnan(line.held_out("h_score"))

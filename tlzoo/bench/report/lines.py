@@ -27,6 +27,8 @@ from tlzoo.supervision import Sees
 
 __all__ = ["Line", "averaged", "build_lines", "difference", "mean_curve"]
 
+_NEEDS_UNKNOWN = frozenset({"h_score", "unknown"})
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answered:
@@ -114,7 +116,12 @@ class Line:
         return "" if found is None else f"{found['task']}, seed {found['seed']}"
 
     def held_out(self, metric: str) -> float:
-        """Return the mean of its figure on held-out data of the source or of validation classes; NaN if unknown."""
+        """Return the mean of its figure on held-out data of the source or of validation classes; NaN if not known.
+
+        Those data hold no class that is unknown to the source: of figures that need one, they tell nothing.
+        """
+        if metric in _NEEDS_UNKNOWN:
+            return math.nan
         figures = []
         for record in self.records:
             scores = [score for score in record.receipt.get("validation_scores", ()) if not math.isnan(float(score))]
