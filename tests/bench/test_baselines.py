@@ -66,3 +66,10 @@ def test_source_data_tell_nothing_of_a_figure_that_needs_unknown_classes():
     line = Line(label="source only", cell=own, values={0: 0.0}, summary=summary([0.0]), records=(record,))
     assert line.held_out("accuracy") == 0.7
     assert math.isnan(line.held_out("h_score"))
+
+
+def test_an_open_set_table_is_measured_against_one_that_says_unknown():
+    never = cell("adaptation/source_only", module={"frozen": True})
+    by_entropy = cell("adaptation/source_only", module={"frozen": True}, settings={"unknown": 0.5})
+    assert absent_baselines("domain", [never], rejects=True) == ["adaptation/source_only with unknown: 0.5"]
+    assert absent_baselines("domain", [never, by_entropy], rejects=True) == []

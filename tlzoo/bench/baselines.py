@@ -77,6 +77,12 @@ _STRONGEST: dict[str, tuple[_Baseline, ...]] = {
 """Further baselines of the same supervision: gains are measured against the best of all that a table has."""
 
 
+_REJECTING = _Baseline(
+    "adaptation/source_only with unknown: 0.5",
+    lambda cell: cell.method == "adaptation/source_only" and cell.settings.get("unknown") is not None,
+)
+"""The strong baseline where the target has classes that the source has not."""
+
 _ORACLE = _Baseline("adaptation/target_only", _named("adaptation/target_only"))
 
 _FURTHER: dict[str, tuple[_Baseline, ...]] = {
@@ -120,7 +126,7 @@ def _is_floor(kind: str, cell: Cell) -> bool:
     return not is_single_task(cell) and any(each.matches(cell) for each in (_REFERENCE[kind], *_STRONGEST[kind]))
 
 
-def absent_baselines(kind: str, cells: Iterable[Cell], *, learns: bool = True) -> list[str]:
+def absent_baselines(kind: str, cells: Iterable[Cell], *, learns: bool = True, rejects: bool = False) -> list[str]:
     """Return in words the strong baselines that a table could have and has not: gains in it say less.
 
     Args:
@@ -128,8 +134,11 @@ def absent_baselines(kind: str, cells: Iterable[Cell], *, learns: bool = True) -
         cells: one of each row.
         learns: whether some row learns from labelled examples. Where none does, a zero-shot baseline that learns from
             those of other classes would see more than any row, and is not expected.
+        rejects: whether the metric needs the answer "unknown"; baselines that never give it are no bar then.
     """
     rows = list(cells)
+    if kind == "domain" and rejects:
+        return [] if any(map(_REJECTING.matches, rows)) else [_REJECTING.words]
     if kind == "zeroshot" and not learns:
         return []
     if kind == "domain" and not any(cell.module.get("frozen") for cell in rows):

@@ -25,9 +25,10 @@ from tlzoo.stats import (
 )
 from tlzoo.supervision import Sees
 
-__all__ = ["Line", "averaged", "build_lines", "difference", "mean_curve"]
+__all__ = ["NEEDS_UNKNOWN", "Line", "averaged", "build_lines", "difference", "mean_curve"]
 
-_NEEDS_UNKNOWN = frozenset({"h_score", "unknown"})
+NEEDS_UNKNOWN = frozenset({"h_score", "unknown"})
+"""Figures of the target that need examples of classes that the source has not."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +121,7 @@ class Line:
 
         Those data hold no class that is unknown to the source: of figures that need one, they tell nothing.
         """
-        if metric in _NEEDS_UNKNOWN:
+        if metric in NEEDS_UNKNOWN:
             return math.nan
         figures = []
         for record in self.records:

@@ -15,7 +15,7 @@ from tlzoo.bench.baselines import (
 )
 from tlzoo.bench.plan import Plan
 from tlzoo.bench.published import Published, published
-from tlzoo.bench.report.lines import Line, averaged, build_lines, difference
+from tlzoo.bench.report.lines import NEEDS_UNKNOWN, Line, averaged, build_lines, difference
 from tlzoo.bench.store import Store
 from tlzoo.bench.suite import Group
 from tlzoo.stats import average_ranks, bounded_interval
@@ -130,6 +130,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         for sees, own in sorted(by_sees.items(), key=_order)
     ]
     learns = any(Sees.SOURCE_LABELS in _sees(line, plan) for line in lines)
+    rejects = group.metric.partition("/")[2] in NEEDS_UNKNOWN
     return Table(
         group=group,
         task=task,
@@ -138,7 +139,7 @@ def _table(group: Group, task: str | None, backbone: str | None, lines: list[Lin
         reference=against.label if against else "",
         literature=tuple(found for found in published(plan.suite.name) if found.group == group.title),
         chosen=found[1] if found else "",
-        lacks=tuple(absent_baselines(group.kind, [line.cell for line in lines], learns=learns)),
+        lacks=tuple(absent_baselines(group.kind, [line.cell for line in lines], learns=learns, rejects=rejects)),
     )
 
 
