@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import silhouette_score
 
 from tlzoo.functional import entropy, mmd
-from tlzoo.selection import SCORES, SOURCE_SCORES, scores
+from tlzoo.selection import SCORES, SOURCE_SCORES, average_ranks, scores
 from tlzoo.selection.source_validators import negative_discrepancy
 from tlzoo.selection.validators import (
     PAIRWISE,
@@ -113,3 +113,13 @@ def test_few_source_examples_leave_out_what_needs_more():
     few = Prediction(features=torch.randn(3, 4), logits=torch.randn(3, 2), labels=torch.tensor([0, 1, 0]))
     found = scores(torch.randn(8, 4), torch.randn(8, 2), few)
     assert set(SOURCE_SCORES) - set(found) == {"dev"}
+
+
+def test_the_average_of_ranks_has_no_unit():
+    scores = {"entropy": [0.1, 0.3, 0.2, float("nan")], "snd": [10.0, 10.0, 30.0, 5.0]}
+    assert average_ranks(scores).tolist() == [2.75, 1.75, 1.5, 4.0]
+    assert average_ranks({name: [1000 * value for value in own] for name, own in scores.items()}).argmin() == 2
+    with pytest.raises(ValueError, match="a: 2, b: 1; expected one validator or more"):
+        average_ranks({"a": [1, 2], "b": [1]})
+    with pytest.raises(ValueError, match="no validator; expected"):
+        average_ranks({})

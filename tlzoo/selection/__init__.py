@@ -2,6 +2,7 @@
 
 from tlzoo.selection.health import COLLAPSED, health
 from tlzoo.selection.importance import importance_weighted_validation
+from tlzoo.selection.ranks import average_ranks
 from tlzoo.selection.source_validators import SOURCE_SCORES
 from tlzoo.selection.transferability import TRANSFERABILITY, gbc, h_score, leep, log_me, nce, trans_rate
 from tlzoo.selection.validators import SCORES, matrix_norm, scores
@@ -11,6 +12,7 @@ __all__ = [
     "SCORES",
     "SOURCE_SCORES",
     "TRANSFERABILITY",
+    "average_ranks",
     "gbc",
     "h_score",
     "health",

@@ -45,6 +45,7 @@ from .tca import TCA as TCA
 from .tjm import TJM as TJM
 from .jda import JDA as JDA
 from .bda import BDA as BDA
+from .meda import MEDA as MEDA
 from .ot_mapping import OTMapping as OTMapping
 from .kmm import KMM as KMM
 from .kliep import KLIEP as KLIEP
