@@ -24,8 +24,8 @@ __all__ = ["MEDA", "neighbor_laplacian", "structural_risk"]
 class MEDA(FeatureTransform):
     r"""Manifold embedded distribution alignment (Wang et al., ACM Multimedia 2018), https://arxiv.org/abs/1807.07258.
 
-    Features pass the geodesic flow kernel (:class:`~tlzoo.methods.adaptation.gfk.GFK`) and get length 1. With a Gaussian
-    kernel K among them the scores are :math:`f = K \alpha`, where
+    Features pass the geodesic flow kernel (:class:`~tlzoo.methods.adaptation.gfk.GFK`) and get length 1. With a
+    Gaussian kernel K among them the scores are :math:`f = K \alpha`, where
 
     .. math:: \alpha = \left( (A + \lambda M + \rho L) K + \eta I \right)^{-1} A Y
 
@@ -34,8 +34,8 @@ class MEDA(FeatureTransform):
     .. math:: M \propto (1 - \mu) \, C \, e_0 e_0^\top + \mu \sum_{c=1}^{C} e_c e_c^\top
 
     of Frobenius norm 1, with the contrasts of the domains and of the classes. The target's classes are first those of
-    the nearest source example, then the answers of the round before. The scores are the classifier; ``map_target`` gives
-    them for any features, by the kernel with those of the fit.
+    the nearest source example, then the answers of the round before. The scores are the classifier; ``map_target``
+    gives them for any features, by the kernel with those of the fit.
 
     Differs from the paper: mu is a setting, as in the experiments that vary it; the paper also estimates it by
     A-distances.
