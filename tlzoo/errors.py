@@ -12,7 +12,7 @@ own errors.
 InputError
 """
 
-__all__ = ["InputError", "InputTypeError", "MissingFileError", "MissingPackageError", "UserError"]
+__all__ = ["InputError", "InputTypeError", "MissingFileError", "MissingPackageError", "NotFiniteError", "UserError"]
 
 
 class UserError(Exception):
@@ -29,6 +29,10 @@ class InputTypeError(UserError, TypeError):
 
 class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that is not there."""
+
+
+class NotFiniteError(UserError, FloatingPointError):
+    """A number that is NaN or Inf."""
 
 
 class MissingPackageError(UserError, ModuleNotFoundError):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tlzoo.errors import InputError, InputTypeError
+from tlzoo.errors import InputError, InputTypeError, NotFiniteError
 from tlzoo.spelling import nearest
 from tlzoo.types import Modality
 
@@ -158,7 +158,7 @@ def _numbers(items: NDArray[Any], modality: Modality) -> NDArray[Any]:
             wrong = np.argwhere(~finite)[0]
             inside = ", ".join(map(str, wrong[1:].tolist()))
             place = f"row {first + wrong[0]}, {'column' if modality == 'features' else 'position'} {inside}"
-            raise FloatingPointError(f"inputs: {block[tuple(wrong)]} in {place}; drop or fix such rows")
+            raise NotFiniteError(f"inputs: {block[tuple(wrong)]} in {place}; drop or fix such rows")
     return items
 
 

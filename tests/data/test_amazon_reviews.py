@@ -11,6 +11,7 @@ import tlzoo
 from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import load_task
 from tlzoo.data.datasets import amazon_reviews
+from tlzoo.errors import InputError
 
 PRODUCTS = amazon_reviews.PRODUCTS
 NAMES = ("negative", "positive")
@@ -134,3 +135,19 @@ def test_the_suite_runs_in_small(bags):
     assert len(frame) == 5
     assert frame.loc["SVM", "test/accuracy"] == 1  # the words of an opinion are the same in all products
     assert "Ganin et al., JMLR 2016" in run.render("markdown")
+
+
+def test_damaged_files_of_others_are_named(tmp_path):
+    (tmp_path / "amazon.npz").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match=r"amazon\.npz cannot be read as an \.npz file"):
+        load_task("amazon_reviews:books->dvd", root=tmp_path)
+    np.savez(tmp_path / "amazon.npz", yy=[1])
+    with pytest.raises(InputError, match=r"amazon\.npz has no xx_data; it is to be had from"):
+        load_task("amazon_reviews:books->dvd", root=tmp_path)
+    entries = {"xx_data": [1.0], "xx_row": [0], "xx_col": [0], "xx_shape": [3, 4], "yy": [1, 1, -1, -1]}
+    np.savez(tmp_path / "amazon.npz", **entries, offset=[])
+    with pytest.raises(InputError, match=r"0 offsets and 4 labels of 4 reviews; expected one each"):
+        load_task("amazon_reviews:books->dvd", root=tmp_path)
+    (tmp_path / "amazon.npz").rename(tmp_path / "amazon.mat")
+    with pytest.raises(InputError, match=r"amazon\.mat cannot be read as a MATLAB file"):
+        load_task("amazon_reviews:books->dvd", root=tmp_path)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tlzoo.data import load_task
+from tlzoo.errors import InputError
 
 ROWS = {"1.jpg": "-1 1 -1", "2.jpg": "1 -1 -1", "3.jpg": "1 1 -1", "4.jpg": "-1 -1 1", "5.jpg": "1  1  1"}
 PARTS = {"1.jpg": 0, "2.jpg": 0, "3.jpg": 0, "4.jpg": 1, "5.jpg": 2}
@@ -36,6 +37,22 @@ def test_forty_attributes_are_tasks(root):
     assert pictures.shape == (1, 64, 64, 3)
     assert abs(int(pictures[0, 0, 0, 0]) - 160) < 5
     assert load_task("celeba", root=root / "celeba").checksum == task.checksum
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("list_attr_celeba.txt", None, "", r"lists 0 pictures, says ''"),
+        ("list_attr_celeba.txt", "-1 1 -1", "-1 x -1", r"a mark of 1\.jpg is neither -1 nor 1"),
+        ("list_eval_partition.txt", "1.jpg 0", "1.jpg", r"has a line '1\.jpg'; expected a picture and 0, 1 or 2"),
+        ("list_eval_partition.txt", "1.jpg 0", "1.jpg 9", r"has a line '1\.jpg 9'"),
+    ],
+)
+def test_odd_lists_are_named(root, file, old, new, message):
+    whole = (root / "celeba" / file).read_text()
+    (root / "celeba" / file).write_text(new if old is None else whole.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        load_task("celeba", root=root)
 
 
 def test_what_is_missing_or_odd_is_named(root):

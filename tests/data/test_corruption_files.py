@@ -19,6 +19,7 @@ from tlzoo.bench.protocols.networks import load_pretrained_head
 from tlzoo.bench.suite_reader import find_suite
 from tlzoo.data import load_task
 from tlzoo.data.corruptions import CORRUPTIONS
+from tlzoo.errors import InputError
 
 COUNT = 20
 
@@ -209,3 +210,13 @@ def test_a_published_source_model_answers_as_it_comes(cifar, monkeypatch, name):
     )
     with pytest.raises(ValueError, match=f"the checkpoint_path of resnext29, resnet26_gn, wide_resnet; {backbone} has"):
         load_pretrained_head(bare, network)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"half"])
+@pytest.mark.parametrize("name", ["fog", "labels"])
+def test_damaged_arrays_are_named(cifar, name, content):
+    file = cifar / f"CIFAR-10-C/{name}.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) - 9] if content == b"half" else content)
+    with pytest.raises(InputError, match=rf"{name}\.npy cannot be read as an array of NumPy .*; fetch it again"):
+        load_task("cifar10-c:continual", root=cifar)

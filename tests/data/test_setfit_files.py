@@ -9,6 +9,7 @@ from tlzoo.data import load_task
 from tlzoo.data.datasets import setfit_files
 from tlzoo.data.datasets.setfit_files import DRAWS
 from tlzoo.data.readers import Columns
+from tlzoo.errors import InputError
 
 COUNTS = {"train": (9, 5, 6), "test": (2, 4, 1)}
 NAMES = ("sad", "glad", "mad")
@@ -52,6 +53,31 @@ def test_every_draw_is_asked_for_the_whole_test_set(root):
     assert len(supports) == DRAWS
     few, many = task.listed.with_shot(2), task.listed
     assert {*few.episodes.support[0].tolist()} < {*many.episodes.support[0].tolist()}
+
+
+ROW = '{"text": "glad", "label": 1}'
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (f'{ROW}\n{{"text": "sad", "label": "sad"}}', r"the labels of .* are \[1, 'sad'.*expected numbers alone"),
+        ('{"text": "sad", "label": [1]}', r"row 1: .*expected a text and a label that is"),
+        (f"{ROW}\n{ROW[:-4]}", r"train\.jsonl has a line that is no JSON"),
+        (ROW.replace("glad", "caf\u00e9").encode("latin-1"), r"train\.jsonl is no text in UTF-8"),
+    ],
+)
+def test_odd_lines_are_named(tmp_path, train, message):
+    (tmp_path / "train.jsonl").write_bytes(train if isinstance(train, bytes) else train.encode())
+    (tmp_path / "test.jsonl").write_text(ROW)
+    with pytest.raises(InputError, match=message):
+        load_task("setfit:emotion", root=tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    for part, others in (("train", '{"text": "sad", "label": 0}\n'), ("test", "")):
+        (tmp_path / f"{part}.jsonl").write_text(others + ROW, encoding="utf-8-sig")
+    assert load_task("setfit:emotion", root=tmp_path).novel.inputs[np.array([0])].tolist() == ["sad"]
 
 
 def test_a_folder_of_datasets(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.datasets.xlsa17 import read_matlab
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.readers import read_columns
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import DomainTask
 from tlzoo.errors import InputError
@@ -39,6 +40,7 @@ _LABELLED = 2000
 """Reviews of a product that are trained on; all others are the test."""
 
 _TRAIN_SHARE = 0.7
+_IN_ARCHIVE = ("xx_data", "xx_row", "xx_col", "xx_shape", "yy", "offset")
 _SPELLED = {"electronics": ("electronics", "elec")}
 _FROM = (
     "https://www.cs.jhu.edu/~mdredze/datasets/sentiment (processed_acl), or "
@@ -184,10 +186,12 @@ def _matlab(file: Path) -> tuple[Any, NDArray[Any], NDArray[np.int64]]:
 def _archive(file: Path) -> tuple[Any, NDArray[Any], NDArray[np.int64]]:
     from scipy.sparse import coo_matrix
 
-    with np.load(file) as content:
-        entries = (content["xx_data"], (content["xx_row"], content["xx_col"]))
-        matrix = coo_matrix(entries, shape=tuple(content["xx_shape"]))
-        return matrix, content["yy"], content["offset"].ravel().astype(np.int64)
+    content = read_columns(file).columns
+    if missing := [name for name in _IN_ARCHIVE if name not in content]:
+        raise InputError(f"{file} has no {missing[0]}; it is to be had from {_FROM}")
+    entries = (content["xx_data"], (content["xx_row"], content["xx_col"]))
+    matrix = coo_matrix(entries, shape=tuple(content["xx_shape"]))
+    return matrix, content["yy"], content["offset"].ravel().astype(np.int64)
 
 
 def _between(file: Path, terms: Any, signs: NDArray[Any], offset: NDArray[np.int64], place: int) -> Parts:
@@ -195,12 +199,12 @@ def _between(file: Path, terms: Any, signs: NDArray[Any], offset: NDArray[np.int
     from scipy.sparse import csc_matrix
 
     columns, labels = csc_matrix(terms), _signs(file, signs.ravel())
+    if len(offset) not in (len(PRODUCTS), len(PRODUCTS) + 1) or columns.shape[1] != len(labels):
+        raise InputError(
+            f"{file}: {len(offset)} offsets and {len(labels)} labels of {columns.shape[1]} reviews; expected one each"
+        )
     begins = offset if offset[0] == 0 else offset - 1  # MATLAB counts from 1
     ends = np.append(begins, columns.shape[1])[1:]
-    if len(begins) not in (len(PRODUCTS), len(PRODUCTS) + 1) or columns.shape[1] != len(labels):
-        raise InputError(
-            f"{file}: {len(begins)} offsets and {len(labels)} labels of {columns.shape[1]} reviews; expected one each"
-        )
     first, last = int(begins[place]), int(ends[place])
     cut = min(first + _LABELLED, first + round(_TRAIN_SHARE * (last - first)))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.picture_sets import picture_set
+from tlzoo.data.readers.plain_files import read_text
 from tlzoo.data.tasks import MultitaskTask, Target
 from tlzoo.errors import InputError
 
@@ -33,10 +34,13 @@ def celeba(name: str, *, root: Path) -> MultitaskTask:
         ValueError: a file is missing, which the message says where to get, or the lists do not fit.
     """
     folder = root / "celeba" if (root / "celeba").is_dir() else root
-    first, second, *lines = _lines(folder, _ATTRIBUTES)
-    attributes = second.split()
+    first, second, *lines = [*_lines(folder, _ATTRIBUTES), "", ""]
+    attributes, lines = second.split(), lines[:-2]
     marks = {file: values for file, *values in map(str.split, lines)}
-    parts = dict(line.split() for line in _lines(folder, _PARTITION))
+    entries = [line.split() for line in _lines(folder, _PARTITION)]
+    if odd := [entry for entry in entries if len(entry) != 2 or entry[1] not in _PARTS]:
+        raise InputError(f"{folder / _PARTITION} has a line {' '.join(odd[0])!r}; expected a picture and 0, 1 or 2")
+    parts = dict(entries)
     if not first.strip().isdecimal() or len(marks) != int(first) or {*marks} != {*parts}:
         raise InputError(
             f"{folder / _ATTRIBUTES} lists {len(marks)} pictures, says {first.strip()[:20]!r}, and {_PARTITION} lists "
@@ -52,7 +56,7 @@ def _lines(folder: Path, name: str) -> list[str]:
     file = folder / name
     if not file.is_file():
         raise InputError(f"{file} is missing; CelebA is to be had from {_FROM}")
-    return [line for line in file.read_text("utf-8").splitlines() if line.strip()]
+    return [line for line in read_text(file).splitlines() if line.strip()]
 
 
 def _examples(folder: Path, names: list[str], attributes: list[str], marks: dict[str, list[str]]) -> ExampleSet:
@@ -62,6 +66,8 @@ def _examples(folder: Path, names: list[str], attributes: list[str], marks: dict
     rows = [marks[name] for name in names]
     if odd := [name for name, row in zip(names, rows, strict=True) if len(row) != len(attributes)]:
         raise InputError(f"{folder / _ATTRIBUTES}: {odd[0]} has {len(marks[odd[0]])} marks; expected {len(attributes)}")
+    if odd := [name for name, row in zip(names, rows, strict=True) if not {*row} <= {"-1", "1"}]:
+        raise InputError(f"{folder / _ATTRIBUTES}: a mark of {odd[0]} is neither -1 nor 1; fetch it again")
     values = (np.array(rows, dtype=np.int64).reshape(len(names), len(attributes)) > 0).astype(np.int64)
     whole = picture_set(folder, files, np.zeros(len(files), dtype=np.int64), size=SIZE, whole=True)
     targets = {attribute: values[:, place] for place, attribute in enumerate(attributes)}

@@ -17,6 +17,7 @@ from tlzoo.data.datasets.corruption_streams import StreamKind, corrupted_trainin
 from tlzoo.data.datasets.folders import class_files
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.picture_sets import picture_set
+from tlzoo.data.readers.plain_files import read_array
 from tlzoo.data.tasks import DomainTask
 from tlzoo.errors import InputError
 from tlzoo.storage.contents import content_hashes
@@ -45,7 +46,7 @@ def cifar_c(name: str, *, root: Path, collection: str, stream: StreamKind) -> Do
     """
     folder, dataset = root / _FOLDERS[collection][0], _FOLDERS[collection][1]
     clean, names = _clean(dataset, root, train=True)
-    labels = np.load(_file(folder, "labels.npy")).astype(np.int64)
+    labels = read_array(_file(folder, "labels.npy")).astype(np.int64)
     count = len(labels) // len(SEVERITIES)
     if stream == "gradual":
         cuts = np.linspace(0, count, len(_GRADUAL) + 1).astype(int)
@@ -133,7 +134,7 @@ def _file(folder: Path, name: str) -> Path:
 
 def _corrupted(file: Path, labels: np.ndarray[Any, np.dtype[np.int64]]) -> ExampleSet:
     """Return the pictures of a corruption at all severities."""
-    pictures = np.load(file, mmap_mode="r")
+    pictures = read_array(file, mmap_mode="r")
     if len(pictures) != len(labels) or pictures.ndim != 4 or pictures.dtype != np.uint8:
         raise InputError(f"{file}: {pictures.dtype} of shape {pictures.shape}; expected uint8 ({len(labels)}, H, W, 3)")
     checksum = content_hashes(file.parent, [file])[file.name]  # a gigabyte in all, so only hashed once

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tlzoo.data.derived import derived_folder
 from tlzoo.data.example_set import ExampleSet, content_hash
+from tlzoo.data.readers.plain_files import read_array
 from tlzoo.data.splits import random_split
 from tlzoo.data.tasks import MultitaskTask, Target
 from tlzoo.errors import InputError
@@ -100,11 +101,11 @@ def _part(folder: Path, dataset: str, targets: dict[str, Target]) -> ExampleSet:
     def write(made: Path) -> None:
         for name in names:
             read = _READERS[name][1]
-            first = read(np.load(files[name][0]))
+            first = read(read_array(files[name][0]))
             shape = (len(files[name]), *first.shape)
             whole = np.lib.format.open_memmap(made / f"{name}.npy", mode="w+", dtype=first.dtype, shape=shape)
             for place, file in enumerate(files[name]):
-                array = read(np.load(file))
+                array = read(read_array(file))
                 if array.shape != first.shape:
                     raise InputError(f"{file} has shape {array.shape}, others {first.shape}; expected one for all")
                 whole[place] = array

@@ -14,15 +14,17 @@ Pictures of listed classes are in ``CLASS``, ``images/CLASS`` or ``data/CLASS``;
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tlzoo.data.picture_sets import picture_set
 from tlzoo.data.pictures import find_pictures, subfolders
+from tlzoo.data.readers.plain_files import read_json, read_text
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
 
@@ -147,8 +149,7 @@ def _split(root: Path, known: FewShotSet, place: int) -> Files:
 
 def _table(root: Path, file: Path) -> Files:
     """Return the pictures that a CSV lists."""
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
     labels, names = next(
         (pair for pair in (("class_name", "image_name"), ("label", "filename")) if rows and {*pair} <= {*rows[0]}),
         ("", ""),
@@ -168,14 +169,22 @@ def _table(root: Path, file: Path) -> Files:
     return found
 
 
+def _class_names(file: Path) -> list[str]:
+    content = read_json(file)
+    names: Any = content.get("class_names") if isinstance(content, dict) else None
+    if not isinstance(names, list):
+        raise InputError(f"{file} has no list class_names; fetch it again")
+    return list(map(str, names))
+
+
 def _listed_classes(root: Path, split: str) -> Iterator[str]:
     """Yield the classes that a list of a split names."""
     if (file := root / f"{split}.json").is_file():
-        yield from json.loads(file.read_text("utf-8"))["class_names"]
+        yield from _class_names(file)
         return
     for folder in _LISTS:
         if (file := root / folder / f"{split}.txt").is_file():
-            yield from file.read_text("utf-8").split()
+            yield from read_text(file).split()
             return
 
 

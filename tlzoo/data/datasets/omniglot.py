@@ -17,6 +17,7 @@ from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.pictures import find_pictures, open_picture, subfolders
 from tlzoo.data.quarter_turns import with_quarter_turns
+from tlzoo.data.readers.plain_files import read_text
 from tlzoo.data.splits import group_split
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
@@ -182,7 +183,7 @@ def _runs(root: Path) -> Runs:
 
 
 def _run(file: Path) -> tuple[list[Path], list[Path], list[int]]:
-    pairs = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    pairs = [line.split() for line in read_text(file).splitlines() if line.strip()]
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise InputError(f"{file}: expected lines with a test and a training image, run01/test/item01.png ...")
     # paths begin with the name of the run's folder

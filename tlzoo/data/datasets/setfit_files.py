@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tlzoo.data.episodes import EpisodeIndices, EpisodeList
 from tlzoo.data.example_set import ExampleSet, content_hash
 from tlzoo.data.readers import read_columns
+from tlzoo.data.readers.plain_files import read_text
 from tlzoo.data.tasks import EpisodeTask
 from tlzoo.errors import InputError
 
@@ -113,6 +114,8 @@ def _splits(root: Path, dataset: str) -> tuple[dict[str, Split], tuple[str, ...]
     else:
         rows = {part: _lines(folder, part, dataset) for part in ("train", "test")}
     known = {row["label"]: str(row.get("label_text") or row["label"]) for part in rows.values() for row in part}
+    if len({*map(type, known)}) > 1:
+        raise InputError(f"the labels of {folder} are {str([*known])[:60]}; expected numbers alone, or names alone")
     places = {label: place for place, label in enumerate(sorted(known))}
     splits = {
         part: ([str(row["text"]) for row in own], np.array([places[row["label"]] for row in own], dtype=np.int64))
@@ -127,7 +130,7 @@ def _lines(folder: Path, part: str, dataset: str) -> list[dict[str, Any]]:
         raise InputError(
             f"{folder} has no {part}.jsonl; {dataset} is to be had from https://huggingface.co/datasets/{SETS[dataset]}"
         )
-    content = file.read_text("utf-8")
+    content = read_text(file)
     try:
         rows = (
             json.loads(content) if content.lstrip().startswith("[") else [json.loads(line) for line in _full(content)]
@@ -135,8 +138,14 @@ def _lines(folder: Path, part: str, dataset: str) -> list[dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise InputError(f"{file} has a line that is no JSON ({error}); fetch it again") from error
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str) or row.get("label") is None:
-            raise InputError(f"{file}, row {number}: {str(row)[:60]}; expected a text and a label")
+        if (
+            not isinstance(row, dict)
+            or not isinstance(row.get("text"), str)
+            or type(row.get("label")) not in (int, str)
+        ):
+            raise InputError(
+                f"{file}, row {number}: {str(row)[:60]}; expected a text and a label that is a number or a name"
+            )
     if not rows:
         raise InputError(f"{file} is empty; fetch it again")
     return list(rows)

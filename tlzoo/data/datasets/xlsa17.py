@@ -91,7 +91,7 @@ def read_matlab(file: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
 
     try:
         content: dict[str, NDArray[Any]] = loadmat(str(file))
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # SciPy raises whatever a damaged file leads it to
         raise InputError(f"{file} cannot be read as a MATLAB file ({error}); fetch it again") from error
     if missing := [name for name in wanted if name not in content]:
         raise InputError(f"{file} has no {' and no '.join(missing)}; it holds {', '.join(_entries(content))}")

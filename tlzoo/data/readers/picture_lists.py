@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlzoo.data.readers.columns import Columns
+from tlzoo.data.readers.plain_files import read_text
 from tlzoo.errors import InputError
 
 __all__ = ["read_list"]
@@ -17,7 +18,7 @@ def read_list(path: Path) -> Columns:
         ValueError: a line is not of this form, or there is none.
     """
     files, labels = [], []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
