@@ -95,6 +95,20 @@ def test_stored_views_are_one_of_the_copies():
     torch.testing.assert_close(views(np.array([4, 1]), 3)["weak"], views(np.arange(9), 3)["weak"][[4, 1]])
 
 
+def test_another_view_of_a_kind_is_another_copy_or_another_draw():
+    copies = {name: [np.full((9, 2), 10 * number + copy) for copy in range(3)] for number, name in enumerate(VIEWS)}
+    names = (*VIEWS, "strong again")
+    both = [StoredViews(copies, seed=0, names=names)(np.arange(9), step) for step in range(30)]
+    again = torch.stack([shown["strong again"] for shown in both])
+    assert not (again == torch.stack([shown["strong"] for shown in both])).any()
+    assert set(again.flatten().tolist()) == {10, 11, 12}
+    pictures = ITEMS["color"][1]
+    examples = ExampleSet(inputs=pictures, modality="image", labels=np.arange(len(pictures)))
+    drawn, usual = (DrawnViews(examples, seed=0, names=each)(np.arange(5), 2) for each in (names, VIEWS))
+    assert (drawn["strong again"] != drawn["strong"]).any()
+    assert all(torch.equal(drawn[view], usual[view]) for view in VIEWS)
+
+
 def test_fixed_views_depend_on_the_place_in_the_raw_set():
     items = ITEMS["color"][1]
 

@@ -21,6 +21,7 @@ from tlzoo.types import DomainBatch, Need
 
 FEATURES = {"num_features": 8}
 VIEWING = [name for name in METHODS if Need.VIEWS in method_class(name).needs]
+SOURCE_FREE = [name for name in VIEWING if issubclass(method_class(name), SourceFree)]
 
 
 class Viewer(Alignment):
@@ -135,7 +136,7 @@ def test_raw_texts_have_no_views(domain_task, make_trainer):
         shown(domain_task.map_sets(texts), make_trainer, backbone=backbone)
 
 
-@pytest.mark.parametrize("name", VIEWING)
+@pytest.mark.parametrize("name", sorted(set(VIEWING) - set(SOURCE_FREE)))
 @pytest.mark.parametrize("batch_statistics", ["joint", "per_domain"])
 def test_methods_with_views_train(name, batch_statistics, domain_task, make_trainer):
     module = DomainAdaptation(
@@ -152,6 +153,26 @@ def test_methods_with_views_train(name, batch_statistics, domain_task, make_trai
     trainer.fit(module, datamodule=data)
     assert trainer.callback_metrics["train/confident"] > 0.2
     assert trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("name", SOURCE_FREE)
+def test_source_free_methods_with_views_keep_what_the_source_model_knows(name, domain_task, make_trainer):
+    source = DomainAdaptation(
+        "mlp",
+        "source_only",
+        num_classes=3,
+        bottleneck=8,
+        optimizer={"lr": 0.05, "backbone_lr": 1.0},
+        backbone_settings={"num_inputs": 8, "hidden": [16]},
+    )
+    make_trainer(30).fit(source, datamodule=DomainData(domain_task, batch_size=12))
+    module = SourceFreeAdaptation(source.network, name, num_classes=3, optimizer={"lr": 0.003, "backbone_lr": 1.0})
+    trainer, data = make_trainer(12), DomainData(domain_task.without_source(), batch_size=12)
+    trainer.fit(module, datamodule=data)
+    assert trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"] > 0.8
+    pairs = zip(module.method.slow.parameters(), source.network.parameters(), strict=True)
+    assert all(float((one - other).abs().max()) < 0.01 for one, other in pairs)  # the slow copy hardly moved
+    assert not torch.equal(module.network.head.weight, module.method.slow.head.weight)
 
 
 def test_a_source_free_method_may_need_views_too(domain_task, make_trainer):
@@ -172,7 +193,11 @@ def test_a_source_free_method_may_need_views_too(domain_task, make_trainer):
 
 @pytest.mark.parametrize("name", VIEWING)
 def test_a_batch_without_views_says_what_is_missing(name, domain_task):
-    module = DomainAdaptation("identity", name, num_classes=3, backbone_settings=FEATURES)
+    if name in SOURCE_FREE:
+        network = Network(create_backbone("identity", **FEATURES), 3)
+        module = SourceFreeAdaptation(network, name, num_classes=3)
+    else:
+        module = DomainAdaptation("identity", name, num_classes=3, backbone_settings=FEATURES)
     batch = DomainBatch(
         source=domain_task.source_train.batch(np.arange(6)), target=domain_task.target_train.batch(np.arange(6))
     )

@@ -35,21 +35,24 @@ class DrawnViews:
         examples: the items.
         seed: of the draws.
         mirrored: whether pictures may be mirrored.
+        names: of the views; ``strong again`` is another strong one.
     """
 
-    def __init__(self, examples: ExampleSet, *, seed: int, mirrored: bool = False) -> None:
+    def __init__(
+        self, examples: ExampleSet, *, seed: int, mirrored: bool = False, names: Sequence[str] = VIEWS
+    ) -> None:
         self.inputs, self.modality = examples.inputs, examples.modality
-        self.seed, self.mirrored = seed, mirrored
+        self.seed, self.mirrored, self.names = seed, mirrored, names
 
     def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
         """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
         items = self.inputs[indices]
         shown = {
             view: [
-                self._changed(item, view, (step, int(place), number))
+                self._changed(item, _kind(view), (step, int(place), number))
                 for item, place in zip(items, indices, strict=True)
             ]
-            for number, view in enumerate(VIEWS)
+            for number, view in enumerate(self.names)
         }
         return {view: torch.from_numpy(np.stack(changed)) for view, changed in shown.items()}
 
@@ -64,17 +67,25 @@ class StoredViews:
     Args:
         copies: name -> several copies of the set's inputs, each with another view of every item.
         seed: of the draws.
+        names: of the views; ``strong again`` is another strong one, if there are two copies.
     """
 
-    def __init__(self, copies: Mapping[str, Sequence[Inputs]], *, seed: int) -> None:
-        self.copies, self.seed = dict(copies), seed
+    def __init__(self, copies: Mapping[str, Sequence[Inputs]], *, seed: int, names: Sequence[str] = VIEWS) -> None:
+        self.copies, self.seed, self.names = dict(copies), seed, names
 
     def __call__(self, indices: Indices, step: int) -> dict[str, Tensor]:
         """Return by name the views (B, ...) of the items at ``indices`` in a training step."""
-        shown = {}
-        for number, (view, copies) in enumerate(self.copies.items()):
+        shown: dict[str, Tensor] = {}
+        taken: dict[str, Indices] = {}
+        for number, view in enumerate(self.names):
+            copies = self.copies[_kind(view)]
             random = numpy_generator(self.seed, Stream.VIEW_CHOICE, step, number)
-            chosen = random.integers(len(copies), size=len(copies[0]))[indices]
+            before, count = taken.get(_kind(view)), len(copies)
+            if before is None or count == 1:
+                chosen = random.integers(count, size=len(copies[0]))[indices]
+            else:
+                chosen = (before + 1 + random.integers(count - 1, size=len(copies[0]))[indices]) % count
+            taken[_kind(view)] = chosen
             rows = np.stack([copies[copy][np.array([place])][0] for copy, place in zip(chosen, indices, strict=True)])
             shown[view] = torch.from_numpy(rows)
         return shown
@@ -112,3 +123,7 @@ class AugmentedInputs:
 
     def _random(self, place: int) -> np.random.Generator:
         return numpy_generator(0, Stream.STORED_VIEWS, VIEWS.index(self.view), self.copy, place)
+
+
+def _kind(view: str) -> str:
+    return view.removesuffix(" again")

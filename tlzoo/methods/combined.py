@@ -51,6 +51,7 @@ class Combined(Alignment):
         self.sees = frozenset().union(*(part.sees for part in parts))
         self.needs = frozenset().union(*(part.needs for part in parts))
         self.for_regression = all(part.for_regression for part in parts)  # type: ignore[misc]
+        self.views = tuple(dict.fromkeys(view for part in parts for view in part.views))
 
     @property
     def name(self) -> str:

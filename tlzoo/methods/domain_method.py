@@ -39,6 +39,8 @@ class DomainMethod(Method):
 
     for_regression: ClassVar[bool] = False
     sees = frozenset({Sees.SOURCE_INPUTS, Sees.SOURCE_LABELS, Sees.TARGET_INPUTS})
+    views: tuple[str, ...] = ("weak", "strong")
+    """The views that a method with ``Need.VIEWS`` is given: kinds of views; ``KIND again`` is another one of a kind."""
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class Memory(nn.Module):
             self.register_buffer(name, buffer)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name, buffer in list(self.named_buffers(recurse=False)):
+        for name, buffer in list(self.named_buffers(recurse=False, remove_duplicate=False)):
             stored = state_dict.get(prefix + name)
             if stored is not None:
                 with torch.inference_mode(False):  # it may be written to later, in a training step

@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlzoo.functional import bbse_prior, em_prior
-from tlzoo.methods.adaptation import CMF, EATA, MLLS, ROID, T3A, BNAdapt, DeYO, RDumb, RoTTA
+from tlzoo.methods.adaptation import CMF, EATA, MLLS, ROID, T3A, BNAdapt, CoTTA, DeYO, RDumb, RoTTA
 from tlzoo.methods.adaptation.deyo import shuffled
 from tlzoo.methods.adaptation.rotta import BalancedMemory
+from tlzoo.methods.augmenting import changed
 from tlzoo.types import Prediction
 
 D, C = 5, 4
@@ -404,3 +405,22 @@ def test_bbse_inverts_the_confusion():
         bbse_prior(source[:0], labels[:0], target)
     with pytest.raises(ValueError, match="all above 0"):
         em_prior(target, torch.tensor([0.0, 0.5, 0.5]).double())
+
+
+@pytest.mark.parametrize("cls", [CMF, CoTTA, ROID, RoTTA])
+def test_the_name_of_a_view_is_a_way_to_augment(model, cls):
+    settings = {RoTTA: {"capacity": 4}, CoTTA: {"augmentations": 2, "threshold": 1.0}}.get(cls, {})
+
+    def ours(inputs, generator):
+        return changed("strong", inputs, generator)
+
+    answers = []
+    for augment in ("strong", ours, None):
+        torch.manual_seed(3)
+        method = cls(model, augment=augment, **settings)
+        assert method.order_matters or augment is None
+        answers.append(torch.stack([method(batch(seed)) for seed in range(3)]))
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[0], answers[2])
+    with pytest.raises(ValueError, match="augment 'odd'"):
+        cls(model, augment="odd")

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tlzoo.data.augment import VIEWS
 from tlzoo.data.augmented_views import DrawnViews, StoredViews, Views
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.samplers import BalancedSampler, BatchSampler
@@ -154,16 +155,16 @@ class DomainData(TaskData[DomainTask]):
             self._held_out = restricted(held_out, by=by, labels=Sees.SOURCE_LABELS in sees)
         self.training_data = task.training_data(sees, by=by)
         wanted = Need.VIEWS in module.method.needs and Sees.TARGET_INPUTS in sees
-        self.views = self._target_views() if wanted else None
+        self.views = self._target_views(getattr(module.method, "views", VIEWS)) if wanted else None
 
-    def _target_views(self) -> Views:
+    def _target_views(self, names: tuple[str, ...]) -> Views:
         """Return the views of target training examples: of images, or of the numbers in batches."""
         if self.features is None or self.raw.target_train.modality != "image":
-            return DrawnViews(self.training_data.target, seed=self.seed, mirrored=self.task.mirrored)
+            return DrawnViews(self.training_data.target, seed=self.seed, mirrored=self.task.mirrored, names=names)
         copies = view_features(
             self.raw.target_train, self.features, copies=self.stored_views, mirrored=self.task.mirrored
         )
-        return StoredViews(copies, seed=self.seed)
+        return StoredViews(copies, seed=self.seed, names=names)
 
     @property
     def num_features(self) -> int:

@@ -59,6 +59,8 @@ from .shot import SHOT as SHOT
 from .nrc import NRC as NRC
 from .aad import AaD as AaD
 from .cowa import CoWA as CoWA
+from .adacontrast import AdaContrast as AdaContrast
+from .plue import PLUE as PLUE
 from .tent import TENT as TENT
 from .eata import EATA as EATA
 from .sar import SAR as SAR

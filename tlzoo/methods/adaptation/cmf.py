@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tlzoo.functional.checks import check_positive, check_shares
-from tlzoo.methods.adaptation.roid import ROID, Augment
+from tlzoo.methods.adaptation.roid import ROID
+from tlzoo.methods.augmenting import Augment
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.paper import Paper
 
@@ -62,7 +63,7 @@ class CMF(ROID):
         smoothing: float = 0.9,
         temperature: float = 1 / 3,
         correct_prior: bool = True,
-        augment: Augment | None = None,
+        augment: Augment | str | None = None,
     ) -> None:
         super().__init__(
             model, lr=lr, smoothing=smoothing, temperature=temperature, correct_prior=correct_prior, augment=augment

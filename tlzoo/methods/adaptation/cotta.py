@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from tlzoo.functional.checks import check_counts, check_positive, check_shares
+from tlzoo.methods.augmenting import Augment, changed, check_augment
 from tlzoo.methods.test_time import Online
 from tlzoo.nn.normalization import batch_layers
 from tlzoo.nn.random_stream import RandomStream
@@ -41,7 +42,8 @@ class CoTTA(Online):
         restore: probability.
         threshold: of the source model's certainty; None for :func:`threshold_by_classes`.
         augmentations: how many.
-        augment: maps inputs (B, ...) and a generator to changed inputs; None for none.
+        augment: maps inputs (B, ...) and a generator to changed inputs, or names a view, see
+            :func:`~tlzoo.methods.augmenting.changed`; None for none.
     """
 
     paper = Paper(
@@ -63,9 +65,10 @@ class CoTTA(Online):
         restore: float = 0.01,
         threshold: float | None = None,
         augmentations: int = 32,
-        augment: Callable[[Any, torch.Generator], Any] | None = None,
+        augment: Augment | str | None = None,
     ) -> None:
         check_positive(lr=lr)
+        check_augment(augment)
         check_shares(smoothing=smoothing, restore=restore)
         check_counts(low=0, augmentations=augmentations)
         self.lr = lr
@@ -76,6 +79,11 @@ class CoTTA(Online):
         for layer in batch_layers(self.initial):
             layer.momentum = 0.0
         self.random = RandomStream()
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether the order of a batch matters: each changed item draws its own numbers."""
+        return self.augment is not None
 
     def select(self) -> list[nn.Parameter]:
         """Return all parameters."""
@@ -103,8 +111,8 @@ class CoTTA(Online):
         threshold = threshold_by_classes(answers.shape[1]) if self.threshold is None else self.threshold
         if self.answer(inputs, self.initial).logits.softmax(dim=1).amax(dim=1).mean() >= threshold:
             return answers
-        changed = [self.augment(inputs, generator) for _ in range(self.augmentations)]
-        return torch.stack([self.answer(version, self.teacher).logits for version in changed]).mean(dim=0)
+        versions = [changed(self.augment, inputs, generator) for _ in range(self.augmentations)]
+        return torch.stack([self.answer(version, self.teacher).logits for version in versions]).mean(dim=0)
 
     @torch.no_grad()
     def _follow(self, generator: torch.Generator) -> None:

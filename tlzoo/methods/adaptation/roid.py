@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,14 +12,13 @@ from torch.optim import Adam, Optimizer
 
 from tlzoo.functional import entropy
 from tlzoo.functional.checks import check_positive, check_shares
+from tlzoo.methods.augmenting import Augment, changed, check_augment
 from tlzoo.methods.test_time import Online
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.random_stream import RandomStream
 from tlzoo.paper import Paper
 
 __all__ = ["ROID", "prior_corrected", "soft_likelihood_ratio", "symmetric_cross_entropy"]
-
-Augment = Callable[[Any, torch.Generator], Any]
 
 _CLIP, _EPS, _TINY = 0.99, 1e-5, 1e-12
 
@@ -47,7 +46,8 @@ class ROID(Online):
         smoothing: of the running mean of predictions.
         temperature: T.
         correct_prior: whether logits are multiplied by the batch's mean prediction.
-        augment: maps inputs (B, ...) and a generator to changed inputs; None for no consistency.
+        augment: maps inputs (B, ...) and a generator to changed inputs, or names a view, see
+            :func:`~tlzoo.methods.augmenting.changed`; None for no consistency.
     """
 
     paper = Paper(
@@ -68,8 +68,9 @@ class ROID(Online):
         smoothing: float = 0.9,
         temperature: float = 1 / 3,
         correct_prior: bool = True,
-        augment: Augment | None = None,
+        augment: Augment | str | None = None,
     ) -> None:
+        check_augment(augment)
         self.lr = lr
         super().__init__(model)
         check_shares(keep=keep, smoothing=smoothing)
@@ -79,6 +80,11 @@ class ROID(Online):
         self.mean = Memory(probabilities=torch.zeros(0))
         self.source = Memory(**{f"start{place}": p.detach().clone() for place, p in enumerate(self.trained)})
         self.random = RandomStream()
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether the order of a batch matters: each changed item draws its own numbers."""
+        return self.augment is not None
 
     def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
         """Return Adam."""
@@ -96,8 +102,8 @@ class ROID(Online):
         generator = self.random.next()
         counted = weights > 0
         if self.augment is not None and bool(counted.any()):
-            changed = self.answer(self.augment(inputs[counted], generator)).logits
-            loss = loss + (weights[counted] * symmetric_cross_entropy(changed, logits[counted])).sum() / len(logits)
+            others = self.answer(changed(self.augment, inputs[counted], generator)).logits
+            loss = loss + (weights[counted] * symmetric_cross_entropy(others, logits[counted])).sum() / len(logits)
         self.step(loss)
         self.hold()
 

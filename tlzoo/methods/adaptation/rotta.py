@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 
 from tlzoo.functional.checks import check_counts, check_shares
+from tlzoo.methods.augmenting import Augment, changed, check_augment
 from tlzoo.methods.test_time import Online
 from tlzoo.nn.memory_bank import Memory
 from tlzoo.nn.normalization import batch_layers
@@ -46,7 +47,8 @@ class RoTTA(Online):
         smoothing: of the teacher.
         age_weight: weight of age in the score by which items leave.
         uncertainty_weight: weight of entropy in it.
-        augment: maps inputs (B, ...) and a generator to changed inputs; None for none.
+        augment: maps inputs (B, ...) and a generator to changed inputs, or names a view, see
+            :func:`~tlzoo.methods.augmenting.changed`; None for none.
     """
 
     label = "RoTTA"
@@ -69,8 +71,9 @@ class RoTTA(Online):
         smoothing: float = 0.999,
         age_weight: float = 1.0,
         uncertainty_weight: float = 1.0,
-        augment: Callable[[Any, torch.Generator], Any] | None = None,
+        augment: Augment | str | None = None,
     ) -> None:
+        check_augment(augment)
         self.lr = lr
         super().__init__(model)
         check_counts(capacity=capacity)
@@ -107,8 +110,8 @@ class RoTTA(Online):
         with torch.no_grad(), self._robust(self.teacher):
             answers = self.predict(items, self.teacher).logits.softmax(dim=1)
         with self._robust(self.model):
-            changed = items if self.augment is None else self.augment(items, generator)
-            logits = self.predict(changed).logits
+            shown = items if self.augment is None else changed(self.augment, items, generator)
+            logits = self.predict(shown).logits
         weights = torch.sigmoid(-self.memory.get_buffer("ages") / self.capacity)
         self.step((weights * -(answers * logits.log_softmax(dim=1)).sum(dim=1)).mean())
         with torch.no_grad():

@@ -32,6 +32,12 @@ class AlignmentScenario(Scenario):
         for part in _PARTS
     }
 
+    @property
+    def _views(self) -> tuple[str, ...]:
+        """The views that the method is given."""
+        views: tuple[str, ...] = getattr(self.cls, "views", _VIEWS)
+        return views
+
     def assemble(self, method: Method) -> Subject:
         """Add a small network for the method, and the method's own head if it has one."""
         assert isinstance(method, DomainMethod)
@@ -55,7 +61,7 @@ class AlignmentScenario(Scenario):
             made[f"{side}.labels"] = torch.arange(size) % _C
             made[f"{side}.domains"] = torch.arange(size) % 2
             made[f"{side}.indices"] = torch.arange(size)
-        for view in _VIEWS if Need.VIEWS in self.cls.needs else ():
+        for view in self._views if Need.VIEWS in self.cls.needs else ():
             # predictions for weak views are certain, because some methods only learn from such views
             scale = 16.0 if view == "weak" else 1.0
             made[f"target.{view}.features"] = scale * normal(generator, sizes[1], _D, dtype=dtype)
@@ -70,7 +76,7 @@ class AlignmentScenario(Scenario):
 
     def _side(self, subject: Subject, inputs: Inputs, side: str) -> Prediction:
         needs = subject.method.needs
-        shown = [name for name in _VIEWS if f"{side}.{name}.logits" in inputs]
+        shown = [name for name in self._views if f"{side}.{name}.logits" in inputs]
         views = {name: self._said(subject, inputs, f"{side}.{name}") for name in shown}
         whole = replace(
             self._said(subject, inputs, side),
