@@ -137,7 +137,7 @@ def test_corrections_get_all_queries_at_once(run, monkeypatch):
     assert Sees.TEST_INPUTS in outcome.receipt["sees"]
 
 
-@pytest.mark.parametrize("method", ["csls", "inverted_softmax", "class_prior"])
+@pytest.mark.parametrize("method", ["csls", "inverted_softmax", "class_prior", "otter"])
 def test_a_correction_that_does_not_declare_the_test_inputs_is_caught(run, monkeypatch, method):
     monkeypatch.setattr(Correction, "adds", frozenset())
     monkeypatch.setitem(class_prior._SEES, "estimated", frozenset())

@@ -181,7 +181,15 @@ def test_every_function_is_here():
         *("memberships", "nearest_neighbors", "transport_plan", "standardization", "symmetric_power"),
         *("average_weights", "greedy_soup", "interpolate_weights", "aligned_space", "task_arithmetic", "ties", "dare"),
         *("fisher_merge", "reg_mean", "project_on_simplex", "transport_plans"),
-        *("bbse_prior", "em_prior", "mean_contrasts", "transfer_components", "regularized_plan", "sinkhorn_plan"),
+        *(
+            "bbse_prior",
+            "em_prior",
+            "otter_shares",
+            "mean_contrasts",
+            "transfer_components",
+            "regularized_plan",
+            "sinkhorn_plan",
+        ),
         *(
             "inverse_gram_distance",
             "subspace_distance",

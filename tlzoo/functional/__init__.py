@@ -11,7 +11,7 @@ from tlzoo.functional.generalized import SeenUnseenCurve, harmonic_mean, seen_un
 from tlzoo.functional.information import divergence, entropy, information_maximization
 from tlzoo.functional.joining import AlignedSpace, aligned_space
 from tlzoo.functional.kernels import gaussian_kernel, joint_mmd, local_mmd, mmd, pairwise_squared_distances
-from tlzoo.functional.label_shift import bbse_prior, em_prior
+from tlzoo.functional.label_shift import bbse_prior, em_prior, otter_shares
 from tlzoo.functional.merging import average_weights, dare, greedy_soup, interpolate_weights, task_arithmetic, ties
 from tlzoo.functional.moments import (
     central_moment_discrepancy,
@@ -92,6 +92,7 @@ __all__ = [
     "multilinear_map",
     "nearest_neighbors",
     "negative_squared_distances",
+    "otter_shares",
     "pairwise_squared_distances",
     "project_on_simplex",
     "prototypes",

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from tlzoo.functional.checks import check_counts
+from tlzoo.functional.transport import transport_plans
 
-__all__ = ["bbse_prior", "em_prior"]
+__all__ = ["bbse_prior", "em_prior", "otter_shares"]
 
 
 def em_prior(probabilities: Tensor, source: Tensor, *, steps: int = 1000, tolerance: float = 1e-8) -> Tensor:
@@ -72,3 +73,32 @@ def bbse_prior(source_probabilities: Tensor, source_labels: Tensor, probabilitie
     weights = torch.linalg.pinv(joint) @ shown.to(joint)
     target: Tensor = (joint.sum(dim=0) * weights).clamp_min(0)
     return target / target.sum()
+
+
+def otter_shares(log_probabilities: Tensor, prior: Tensor) -> Tensor:
+    r"""Return how much (N, C) of each item every class gets, if all get what a prior says (Shin et al., NeurIPS 2024).
+
+    .. math:: N \arg\min_{\gamma \ge 0} - \sum_{ic} \gamma_{ic} \ln p(c \mid x_i) \quad \text{with} \quad
+        \gamma 1 = \tfrac{1}{N} 1, \; \gamma^\top 1 = \pi
+
+    Most rows have one class. The plan is exact, and the same whatever is added to a row or multiplies all: logits or
+    similarities do as well. Source: https://arxiv.org/abs/2404.08461.
+
+    Args:
+        log_probabilities: (N, C) of all items, by any classifier.
+        prior: pi (C,), all above 0, scaled to sum to 1.
+
+    Raises:
+        ValueError: there is no item, a proportion is not above 0, or their number is another than that of the classes.
+
+    >>> otter_shares(torch.tensor([[0.9, 0.1], [0.8, 0.2]]).log(), torch.tensor([1.0, 1.0])).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    count, classes = log_probabilities.shape
+    if not count or prior.shape != (classes,) or bool((prior <= 0).any()):
+        raise ValueError(
+            f"{count} items of {classes} classes under proportions {prior.tolist()}; expected items, and one for each "
+            "class, above 0"
+        )
+    costs = -log_probabilities[None]
+    return count * transport_plans(costs, costs.new_ones(1, count), prior[None].to(costs))[0]

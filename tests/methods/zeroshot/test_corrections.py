@@ -1,10 +1,22 @@
 import math
 
+import numpy as np
 import pytest
+import scipy.optimize
 import torch
 
-from tlzoo.functional import seen_unseen_curve
-from tlzoo.methods.zeroshot import CSLS, ESZSL, SJE, CalibratedStacking, ClassPrior, Cosine, InvertedSoftmax, Ridge
+from tlzoo.functional import otter_shares, seen_unseen_curve
+from tlzoo.methods.zeroshot import (
+    CSLS,
+    ESZSL,
+    OTTER,
+    SJE,
+    CalibratedStacking,
+    ClassPrior,
+    Cosine,
+    InvertedSoftmax,
+    Ridge,
+)
 from tlzoo.registry import create_method
 from tlzoo.types import Sees
 
@@ -45,6 +57,41 @@ def test_inverted_softmax_against_a_loop(equal):
         for c in range(4):
             total = sum(math.exp(3 * plain[j][c]) for j in range(9))
             equal(found[i, c].item(), math.log(math.exp(3 * plain[i][c]) / total))
+
+
+@pytest.mark.parametrize("prior", ["equal", (1.0, 5.0, 2.0, 3.0)])
+@pytest.mark.verdict("zeroshot/otter", against="the linear program, by SciPy", within=1e-9)
+def test_otter_against_a_linear_program(prior, equal):
+    queries, classes = drawn(count=11)
+    shares = np.full(4, 0.25) if prior == "equal" else np.array(prior) / sum(prior)
+    method = OTTER(base="cosine", prior=prior)
+    p = (method.scale * Cosine().bind(classes, seen=UNSEEN)(queries)).softmax(dim=1)
+    rows = np.kron(np.eye(11), np.ones(4))
+    columns = np.kron(np.ones(11), np.eye(4))
+    found = scipy.optimize.linprog(
+        -p.log().numpy().ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([np.full(11, 1 / 11), shares])
+    )
+    plan = found.x.reshape(11, 4)
+    equal(otter_shares(p.log(), torch.from_numpy(shares)), torch.from_numpy(11 * plan))
+    answers = method.bind(classes, seen=UNSEEN)(queries)
+    mixed = (torch.from_numpy(11 * plan) + 1e-6 * p) / (1 + 1e-6)
+    assert answers.exp().numpy() == pytest.approx(mixed.numpy(), abs=1e-7)
+    cold = OTTER(base="cosine", prior=prior, scale=3.0).bind(classes, seen=UNSEEN)(queries)
+    assert torch.equal(cold.argmax(dim=1), answers.argmax(dim=1))
+
+
+def test_otter_answers_as_the_best_assignment_where_each_class_has_one_item():
+    queries, classes = drawn(count=4)
+    scores = Cosine().bind(classes, seen=UNSEEN)(queries)
+    _, best = scipy.optimize.linear_sum_assignment(-scores.numpy())
+    assert OTTER(base="cosine").bind(classes, seen=UNSEEN)(queries).argmax(dim=1).tolist() == best.tolist()
+    assert scores.argmax(dim=1).tolist() != best.tolist()
+
+
+def test_shares_of_nothing_are_refused():
+    for scores, prior in ((torch.zeros(0, 2), [1.0, 1]), (torch.zeros(3, 2), [1.0]), (torch.zeros(3, 2), [1.0, 0])):
+        with pytest.raises(ValueError, match="expected items, and one for each class, above 0"):
+            otter_shares(scores, torch.tensor(prior))
 
 
 @pytest.mark.parametrize("cls", [CSLS, InvertedSoftmax])
@@ -207,6 +254,9 @@ def test_corrections_of_corrections():
         (lambda: ClassPrior(base="cosine", prior="even"), ValueError, "unknown prior 'even'"),
         (lambda: ClassPrior(base="cosine", prior=[0.5, 0.0]), ValueError, "expected a share > 0"),
         (lambda: ClassPrior(base="cosine", scale=0), ValueError, "scale 0"),
+        (lambda: OTTER(base="cosine", prior="even"), ValueError, "prior 'even'"),
+        (lambda: OTTER(base="cosine", prior=[0.5, 0.0]), ValueError, "expected a share > 0"),
+        (lambda: OTTER(base="cosine", prior=0.5), TypeError, "expected equal or a share"),
         (lambda: CalibratedStacking(base="cosine", share=1), ValueError, "share 1"),
         (lambda: CalibratedStacking(4, 5, base="sje"), ValueError, "SJE is trained step by step.*give gamma"),
         (lambda: CSLS(base="cosin"), ValueError, "did you mean 'zeroshot/cosine'"),

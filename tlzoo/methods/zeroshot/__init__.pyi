@@ -22,5 +22,6 @@ from .nli import NLI as NLI
 from .csls import CSLS as CSLS
 from .inverted_softmax import InvertedSoftmax as InvertedSoftmax
 from .class_prior import ClassPrior as ClassPrior
+from .otter import OTTER as OTTER
 from .calibrated_stacking import CalibratedStacking as CalibratedStacking
 from .tip_adapter import TipAdapter as TipAdapter
