@@ -100,7 +100,7 @@ class ILPC(EpisodeClassifier):
         items, shown = torch.cat([support, query], dim=1).double(), support.shape[1]
         items = F.normalize(items - items.mean(dim=1, keepdim=True), dim=-1)
         products = items @ items.mT
-        reach = self._spread(products)[:, shown:]
+        reach, fixed = self._spread(products)[:, shown:], products.detach()
         labels = F.pad(support_labels, (0, query.shape[1]))
         known = torch.arange(items.shape[1], device=labels.device).expand_as(labels) < shown
         left = items.new_full((len(items), way), query.shape[1] / way)
@@ -109,7 +109,12 @@ class ILPC(EpisodeClassifier):
             asked = ~known[:, shown:]
             rows = self._labelled(reach @ (F.one_hot(labels, way) * known.unsqueeze(-1)).to(reach), asked, left)
             labels = torch.cat([labels[:, :shown], torch.where(asked, rows.argmax(dim=-1), labels[:, shown:])], dim=1)
-            joining = self._cleanest(self._losses(products.detach(), labels, known, way)[:, shown:], labels, asked, way)
+            own = F.one_hot(labels[:, shown:], way).bool() & asked.unsqueeze(-1)
+            joining = own.clone()
+            crowded = (own.sum(dim=1) > self.selected).any(dim=-1).nonzero()[:, 0]  # elsewhere all join
+            if len(crowded):
+                losses = self._losses(fixed[crowded], labels[crowded], known[crowded], way)[:, shown:]
+                joining[crowded] = self._cleanest(losses, own[crowded])
             logits = torch.where(joining.any(dim=-1, keepdim=True), rows, logits)
             left = (left - joining.sum(dim=1)).clamp_min(0)
             known = torch.cat([known[:, :shown], ~asked | joining.any(dim=-1)], dim=1)
@@ -156,7 +161,7 @@ class ILPC(EpisodeClassifier):
         speed, drift, losses = torch.zeros_like(weights), torch.zeros_like(bias), torch.zeros_like(weights[:, 0])
         for _ in range(self.steps):
             scores = (weights @ products).add_(bias).log_softmax(dim=1)
-            losses = losses - (scores * targets).sum(dim=1) / self.steps
+            losses = losses - scores.gather(1, labels.unsqueeze(1))[:, 0] / self.steps
             wrong = scores.exp_().sub_(targets).div_(labels.shape[1])
             drift.mul_(_MOMENTUM).add_(wrong.sum(dim=-1, keepdim=True)).add_(bias, alpha=_DECAY)
             speed.mul_(_MOMENTUM).add_(wrong).add_(weights, alpha=_DECAY)
@@ -164,12 +169,10 @@ class ILPC(EpisodeClassifier):
             bias.sub_(drift, alpha=self.rate)
         return losses
 
-    def _cleanest(self, losses: Tensor, labels: Tensor, asked: Tensor, way: int) -> Tensor:
-        """Return which queries (E, Q, way) have the lowest losses (E, Q) of their class among those still asked."""
-        own = F.one_hot(labels[:, -losses.shape[1] :], way).bool() & asked.unsqueeze(-1)
+    def _cleanest(self, losses: Tensor, own: Tensor) -> Tensor:
+        """Return which queries (E, Q, way) have the lowest losses (E, Q) of their class, of those it has: ``own``."""
         order = losses.unsqueeze(-1).masked_fill(~own, torch.inf).argsort(dim=1, stable=True)
-        first = torch.zeros_like(own).scatter(1, order[:, : self.selected], True)
-        return first & own
+        return torch.zeros_like(own).scatter(1, order[:, : self.selected], True) & own
 
 
 _LEAST = 1e-300

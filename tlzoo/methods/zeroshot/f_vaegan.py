@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,7 +64,7 @@ class FVAEGAN(AdversarialFeatures):
         year=2019,
         arxiv="1903.10132",
     )
-    variants: ClassVar = (
+    variants = (
         {"generator_hidden": 8, "critic_hidden": 8, "steps": 3, "classifier_epochs": 2, "generated_per_class": 4},
     )
 
