@@ -5,13 +5,16 @@ import math
 
 import pytest
 import torch
+import torchjd.scalarization
 
 from tlzoo.methods.multitask import (
+    COSMOS,
     DBMTL,
     DWA,
     FAMO,
     IMTL,
     IMTLL,
+    PBI,
     RLW,
     STCH,
     ExcessMTL,
@@ -49,6 +52,61 @@ def test_stch_weights_are_the_gradient_of_the_smooth_maximum(mu, equal):
     p, z = torch.tensor(preference).double(), torch.tensor(ideal).double()
     expected = gradient(lambda x: mu * torch.logsumexp(p * (x - z) / mu, dim=0))
     equal(method.weights(LOSSES), expected)
+
+
+SHARES = (0.2, 0.3, 0.5)
+POINT = (0.1, 0.0, 0.4)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 8.0])
+@pytest.mark.verdict("multitask/cosmos", against="TorchJD's, by autograd", within=1e-12)
+def test_cosmos_weights_are_the_gradient_of_its_objective(strength, equal):
+    method = COSMOS(3, alignment=strength, preference=SHARES).double()
+    theirs = torchjd.scalarization.COSMOS(strength, method.preference)
+    equal(method.weights(LOSSES), gradient(theirs))
+    pair = torchjd.scalarization.COSMOS(strength, method.preference[PARTIAL])
+    with method.among(PARTIAL):
+        weights = method.weights(LOSSES)
+    equal(weights[PARTIAL], gradient(pair, LOSSES[PARTIAL]))
+    assert weights[1] == 0
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 5.0])
+@pytest.mark.verdict("multitask/pbi", against="TorchJD's, by autograd", within=1e-12)
+def test_pbi_weights_are_the_gradient_of_its_objective(strength, equal):
+    method = PBI(3, penalty=strength, preference=SHARES, ideal=POINT).double()
+    theirs = torchjd.scalarization.PBI(strength, method.preference, method.ideal)
+    equal(method.weights(LOSSES), gradient(theirs))
+    pair = torchjd.scalarization.PBI(strength, method.preference[PARTIAL], method.ideal[PARTIAL])
+    with method.among(PARTIAL):
+        weights = method.weights(LOSSES)
+    equal(weights[PARTIAL], gradient(pair, LOSSES[PARTIAL]))
+    assert weights[1] == 0
+
+
+@pytest.mark.parametrize(("cls", "settings"), [(COSMOS, {"alignment": 20.0}), (PBI, {"penalty": 5.0})])
+def test_losses_follow_the_preferred_direction(cls, settings):
+    """Two losses that compete for a place on a circle meet the ray of the preference, where the plain sum does not."""
+
+    def ratio(method):
+        angle = torch.tensor(0.3).requires_grad_()
+        for _ in range(400):
+            losses = torch.stack([1.2 - angle.cos(), 1.2 - angle.sin()])
+            (slope,) = torch.autograd.grad(method(losses), angle)
+            angle = (angle - 0.005 * slope).detach().requires_grad_()
+        return float((losses[0] / losses[1]).detach())
+
+    assert ratio(cls(2, preference=(0.8, 0.2), **settings)) == pytest.approx(4, rel=0.2)
+    assert ratio(cls(2, preference=(0.8, 0.2), **dict.fromkeys(settings, 0.0))) < 1
+
+
+@pytest.mark.parametrize("cls", [COSMOS, PBI])
+def test_preferences_have_a_number_above_zero_per_task(cls):
+    for preference in ((0.5, 0.5), (1.0, 0.0, 1.0)):
+        with pytest.raises(ValueError, match="for 3 tasks; expected a number > 0 for each"):
+            cls(3, preference=preference)
+    with pytest.raises(ValueError, match="for 3 tasks; expected a number for each"):
+        PBI(3, ideal=(0.0,))
 
 
 def test_stch_of_logarithms_after_the_first_epoch():

@@ -11,6 +11,8 @@ from .geometric import Geometric as Geometric
 from .imtl_l import IMTLL as IMTLL
 from .famo import FAMO as FAMO
 from .stch import STCH as STCH
+from .cosmos import COSMOS as COSMOS
+from .pbi import PBI as PBI
 from .gradnorm import GradNorm as GradNorm
 from .mgda import MGDA as MGDA
 from .pcgrad import PCGrad as PCGrad
