@@ -56,7 +56,8 @@ class COSMOS(Weighting):
         tiny = torch.finfo(losses.dtype).tiny
         length = losses.norm().clamp_min(tiny)
         toward, along = losses / length, r / r.norm().clamp_min(tiny)
-        return r - self.alignment * (along - (along @ toward) * toward) / length
+        gradient: Tensor = r - self.alignment * (along - (along @ toward) * toward) / length
+        return gradient
 
 
 def preference_of(num_tasks: int, preference: Sequence[float] | None) -> Tensor:

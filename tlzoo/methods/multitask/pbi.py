@@ -72,4 +72,5 @@ class PBI(Weighting):
         wanted = self.those_present(self.get_buffer("preference").to(losses))
         direction = wanted / wanted.norm().clamp_min(torch.finfo(losses.dtype).tiny)
         beside = moved - (moved @ direction) * direction
-        return direction + self.penalty * beside / (beside.square().sum() + _EPS).sqrt()
+        gradient: Tensor = direction + self.penalty * beside / (beside.square().sum() + _EPS).sqrt()
+        return gradient
