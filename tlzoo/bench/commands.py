@@ -13,6 +13,7 @@ from tlzoo.errors import InputError
 from tlzoo.spelling import nearest
 
 if TYPE_CHECKING:
+    from tlzoo.bench.suite import Group
     from tlzoo.bench.suite_run import SuiteRun
 
 __all__ = ["add_commands"]
@@ -153,7 +154,12 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     changes = {name: getattr(arguments, name) for name in ("seeds", "root", "task", "backbone")}
     suite = asked_suite(arguments.suite, **changes)
-    for price in prices(suite, accelerator=arguments.accelerator, throughput=arguments.throughput):
+
+    def begin(group: Group) -> None:
+        if sys.stderr.isatty():  # running rows in small takes up to half a minute
+            print(f"pricing {group.title} ...", end="\r", file=sys.stderr, flush=True)
+
+    for price in prices(suite, accelerator=arguments.accelerator, throughput=arguments.throughput, on_group=begin):
         print(price, flush=True)
     return 0
 

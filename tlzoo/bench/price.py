@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ __all__ = ["Price", "prices"]
 _ADAPTS_A_MODEL = ("SourceFree", "TestTime")
 _PASSED = {"domain": ("source_test", "target_train", "target_test"), "multitask": ("test",)}
 """Kind of group whose networks may be priced by their passes -> sets that are answered at each checkpoint."""
-_LIMIT, _LEAST = 45.0, 5.0
+_LIMIT, _LEAST = 30.0, 5.0
 """Seconds that running rows in small may take, of a suite, and of each of its groups at least."""
 _QUICK = 10.0
 """Seconds that a row on pictures may take in small."""
@@ -71,7 +71,12 @@ def _spelled(seconds: float) -> str:
 
 
 def prices(
-    suite: Suite, *, accelerator: str = "cpu", throughput: float | None = None, answers: bool = True
+    suite: Suite,
+    *,
+    accelerator: str = "cpu",
+    throughput: float | None = None,
+    answers: bool = True,
+    on_group: Callable[[Group], None] | None = None,
 ) -> Iterator[Price]:
     """Yield the price of each group of a suite.
 
@@ -90,6 +95,7 @@ def prices(
         accelerator: where passes are measured: ``cpu``, one thread as in cells, or ``cuda``.
         throughput: pictures a second that another machine trains on, instead of measuring this one.
         answers: whether to look for the data.
+        on_group: called with each group before it is priced.
 
     Raises:
         ValueError: another accelerator, one that is not here, or a throughput that is not positive.
@@ -102,6 +108,8 @@ def prices(
     facts, known = Facts(), dict[str, PassTimes | None]()
     limit = max(_LIMIT / len(suite.groups), _LEAST)
     for group in suite.groups:
+        if on_group is not None:
+            on_group(group)
         passes = None
         if group.kind in _PASSED and all(_trains(row) for row in group.rows):
             passes = _by_passes(group, facts, known, accelerator=accelerator, throughput=throughput, answers=answers)
@@ -137,7 +145,8 @@ def _in_small(group: Group, facts: Facts, limit: float) -> Price:
     found = measure_rows(chosen, limit=limit, tasks=len(group.tasks), backbones=len(group.backbones), seeds=seeds)
     if not found.measured:
         return _unpriced(group, f"no row could be run in small: {found.error}")
-    parts = [f"{found.measured} of {found.rows} rows run in small, {found.seconds / len(cells):.3g} s a cell"]
+    rough = "a rough guess: " if 2 * found.measured < found.rows else ""
+    parts = [f"{rough}{found.measured} of {found.rows} rows run in small, {found.seconds / len(cells):.3g} s a cell"]
     parts += [f"{_spelled(found.extraction)} of it to extract features"] if found.extraction > 1 else []
     parts += [f"not run: {found.error}"] if found.error else []
     seconds = found.seconds + found.extraction

@@ -20,10 +20,12 @@ __all__ = ["RowCost", "ShortRuns", "measure_rows", "row_cost"]
 
 _SMALL = {"steps": 10, "source_steps": 10, "backbone_steps": 10, "pretraining_steps": 10, "episodes": 20}
 """Part of a budget that a cell's time grows with -> a small one."""
-_LONGER = (4, 16, 64)
-"""Multiples of the small budget that are tried, until the difference tells."""
+_LONGER, _LEAST = (4, 16, 64), (2, 8, 32, 128)
+"""Multiples of the small budget, or of one unit of each part, that are tried until the difference tells."""
 _TELLS = 0.3
-"""Seconds of difference that are no noise."""
+"""Seconds of difference that are no noise; a fifth of the cell's, if that is more."""
+_SLOW = 2.0
+"""Seconds with one unit of each part, beyond which a cell is priced from there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ def measure_rows(cells: Sequence[Cell], *, limit: float, tasks: int, backbones: 
             cell = cells[number]
             try:
                 if not found:
-                    _timed(_shortened(cell))  # what is imported and read once is no part of a cell
+                    _timed(_shortened(cell, 1))  # what is imported and read once is no part of a cell
                 found.append(row_cost(cell).of(cell, tasks=tasks, backbones=backbones, seeds=seeds))
             except Exception as problem:  # a cell runs any code
                 said = str(problem).partition("\n")[0] or type(problem).__name__
@@ -92,15 +94,19 @@ def measure_rows(cells: Sequence[Cell], *, limit: float, tasks: int, backbones: 
 
 def row_cost(cell: Cell) -> RowCost:
     """Return what a cell costs, from runs with parts of its budget: what is fixed, and what each part adds."""
-    small = _shortened(cell)
-    base, added = _timed(small), dict[str, float]()
+    small, added = _shortened(cell, 1), dict[str, float]()
+    base = _timed(small)
+    multiples: tuple[int, ...] = _LEAST
+    if base <= _SLOW:
+        small, multiples = _shortened(cell), _LONGER
+        base = _timed(small)
     for name in small.budget:
         if name not in _SMALL or (whole := int(cell.budget[name])) <= (least := int(small.budget[name])):
             continue
-        for factor in _LONGER:
+        for factor in multiples:
             more = min(whole, factor * least)
             further = max(_timed(replace(small, budget={**small.budget, name: more})) - base, 0.0)
-            if further > _TELLS or more == whole:
+            if further > max(_TELLS, base / 5) or more == whole:
                 break
         added[name] = further / (more - least) * (whole - least)
     once, trained = base + sum(added.values()), sum(value for name, value in added.items() if name != "episodes")
@@ -122,9 +128,9 @@ def _tries(cell: Cell) -> int:
     return sizes[0] if cell.search.get("trials") else math.prod(sizes)
 
 
-def _shortened(cell: Cell) -> Cell:
-    """Return a cell with a small budget that tries nothing."""
-    small = {name: min(int(value), _SMALL[name]) for name, value in cell.budget.items() if name in _SMALL}
+def _shortened(cell: Cell, units: int | None = None) -> Cell:
+    """Return a cell with a small budget, or so many units of each part, that tries nothing."""
+    small = {name: min(int(value), units or _SMALL[name]) for name, value in cell.budget.items() if name in _SMALL}
     return replace(cell, budget={**cell.budget, **small}, candidates={}, search={})
 
 
