@@ -25,7 +25,8 @@ from tlzoo.functional import mmd
 from tlzoo.lit.frozen_features import with_features
 from tlzoo.methods.adaptation import LinearClassifier
 from tlzoo.methods.transforms import AlignedClassifier
-from tlzoo.selection.shift import average_threshold, domain_probe, label_shift, mano, nuclear_norm, temperature
+from tlzoo.selection.shift import average_threshold, domain_probe, label_shift, nuclear_norm, temperature
+from tlzoo.selection.validators import matrix_norm
 
 __all__ = ["COMPARED", "Advice", "Known", "advise", "known_tasks", "measures", "recommended"]
 
@@ -143,7 +144,7 @@ def measures(task: DomainTask) -> dict[str, float]:
         "estimate": estimate,
         "drop": accuracy - estimate,
         "nuclear_norm": nuclear_norm(theirs),
-        "mano": mano(theirs),
+        "mano": float(matrix_norm(theirs)),
     }
 
 

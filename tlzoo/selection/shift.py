@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tlzoo.nn.ridge import RidgeClassifier
 
-__all__ = ["average_threshold", "domain_probe", "label_shift", "mano", "nuclear_norm", "temperature"]
+__all__ = ["average_threshold", "domain_probe", "label_shift", "nuclear_norm", "temperature"]
 
 
 def domain_probe(source: Tensor, target: Tensor, *, seed: int = 0) -> float:
@@ -123,21 +123,3 @@ def nuclear_norm(logits: Tensor) -> float:
     count, classes = logits.shape
     norm = torch.linalg.matrix_norm(logits.double().softmax(dim=1), ord="nuc")
     return float(norm / (count * min(count, classes)) ** 0.5)
-
-
-def mano(logits: Tensor, *, power: float = 4.0) -> float:
-    r"""Return the matrix norm of normalized logits (M, C) (Xie et al., NeurIPS 2024), https://arxiv.org/abs/2405.18979.
-
-    .. math:: (\frac{1}{MC} \sum_{ic} \sigma_{ic}^p)^{1/p}
-
-    with the softmax, or where the network is uncertain on average the quadratic Taylor expansion of exp in its place.
-    It ranks as accuracies do.
-    """
-    certainty = -float((logits.double().log_softmax(dim=1).mean(dim=1)).mean())
-    values = logits.double()
-    if certainty > 5:
-        normalized = values.softmax(dim=1)
-    else:
-        expanded = 1 + values + values.square() / 2
-        normalized = expanded / expanded.sum(dim=1, keepdim=True)
-    return float(normalized.pow(power).mean() ** (1 / power))
