@@ -18,6 +18,15 @@ __all__ = ["LITERATURE", "literature"]
 THROUGHPUT = 1000
 """Pictures a second that prices are said for."""
 
+_METRICS = {
+    "test/accuracy": "accuracy",
+    "test/per_class": "mean of the accuracies of the classes",
+    "test/h_score": "H-score",
+    "test/harmonic": "harmonic mean of seen and unseen classes",
+    "test/macro_f1": "macro-F1",
+    "test/error": "error",
+}
+
 _RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 Table = Callable[..., str]
 
@@ -31,17 +40,20 @@ class _Entry:
         layout: how it lies below ``--root``.
         source: where it is to be had.
         protocol: what is trained on and what is tested.
+        weights: files of networks that the suite reads from the working directory, and where they are to be had.
     """
 
     data: str
     layout: str
     source: str
     protocol: str
+    weights: str = ""
 
 
 _WHOLE = (
-    "whole domains: trained on all target pictures without labels, tested on the same (`:literature`); the table's own "
-    "best epoch stands as the oracle beside ours"
+    "whole domains: trained on all target pictures without labels, tested on the same (`:literature`); the figure is "
+    "that of the last step; the best checkpoint on the target's labels, which TLlib's tables report, is the column "
+    "`oracle`"
 )
 _EPISODES = "1,000 episodes of 5 ways with 15 queries each, of the test classes"
 _LIBMTL = "https://github.com/median-research-group/LibMTL, examples"
@@ -71,18 +83,20 @@ LITERATURE = {
     "visda": _domains(
         IMAGE_SETS["visda2017"],
         "`train/CLASS/*.png`, `validation/CLASS/*.jpg`; or `image_list/*.txt`",
-        f"{_WHOLE}; the mean over classes",
+        f"{_WHOLE}; mean over classes, H-score in the universal table",
     ),
     "domainnet": _domains(
         IMAGE_SETS["domainnet"],
         "`DOMAIN/CLASS/*.jpg` with `DOMAIN_train.txt` and `DOMAIN_test.txt`, beside the domains or in `image_list`",
-        "trained on the training lists of both domains, tested on the target's test list",
+        "four of the six domains; trained on the training lists of both, tested on the target's test list; universal: "
+        "whole domains",
     ),
     "office-caltech10": _Entry(
         data="Office-Caltech10: 2,533 bags of SURF words, 10 classes, 4 domains, 0.3 MB",
         layout="`DOMAIN_SURF_L10.mat`",
-        source="http://www-scf.usc.edu/~boqinggo/domainadaptation.html, or a copy",
-        protocol="two published ones, see [its page](results/office-caltech10.md)",
+        source="http://www-scf.usc.edu/~boqinggo/domainadaptation.html",
+        protocol="whole domains with 1-NN, as JDA's table; and 20 draws of 20 source examples a class with "
+        "a linear SVM, as CORAL's: see [its page](results/office-caltech10.md)",
     ),
     "office-caltech10-decaf": _Entry(
         data="Office-Caltech10: 2,533 pictures as 4,096 features of DeCAF's sixth layer, 10 classes, 4 domains",
@@ -91,7 +105,7 @@ LITERATURE = {
         protocol="the published one of nearest neighbors on whole domains, and an inductive one",
     ),
     "amazon-reviews": _Entry(
-        data="Amazon's reviews of books, dvd, electronics and kitchen: 8,000 labelled and 19,677 others",
+        data="Amazon reviews of books, dvd, electronics and kitchen: 8,000 labelled and 19,677 others",
         layout="`processed_acl/DOMAIN/negative.review`, `positive.review`, `unlabeled.review`; or "
         "`DOMAIN_train.svmlight`, `DOMAIN_test.svmlight`; or `amazon.mat` (`amazon.npz`) of mSDA; or `DOMAIN_400.mat`",
         source="https://www.cs.jhu.edu/~mdredze/datasets/sentiment; or "
@@ -121,12 +135,16 @@ LITERATURE = {
         layout="`CIFAR-10-C/CORRUPTION.npy`, `CIFAR-10-C/labels.npy`, `cifar-10-batches-py`",
         source="https://zenodo.org/records/2535967; " + _TORCHVISION,
         protocol="one pass over the stream in batches of 200, answered on the way",
+        weights="the first group trains its own; `Standard.pt` of https://github.com/RobustBench/robustbench "
+        "(WideResNet-28-10), and `resnet26_gn.pth`, the `ckpt.pth` of "
+        "https://github.com/yueatsprograms/ttt_cifar_release (`gn_expand`)",
     ),
     "cifar100-c": _Entry(
         data="CIFAR-100-C: 15 corruptions of 10,000 pictures at severity 5, and CIFAR-100",
         layout="`CIFAR-100-C/CORRUPTION.npy`, `CIFAR-100-C/labels.npy`, `cifar-100-python`",
         source="https://zenodo.org/records/3555552; " + _TORCHVISION,
         protocol="AugMix's ResNeXt-29 as it comes; one pass over the stream in batches of 200",
+        weights="`Hendrycks2020AugMix_ResNeXt.pt` of https://github.com/RobustBench/robustbench",
     ),
     "imagenet-c": _Entry(
         data="ImageNet-C: 15 corruptions of 5,000 pictures at severity 5, and ImageNet's 50,000 validation pictures",
@@ -162,7 +180,7 @@ LITERATURE = {
     "cub-fewshot": _few_shot("cub-fewshot", "`images/CLASS/*.jpg`; easyfsl's split comes with tlzoo"),
     "xlsa17": _Entry(
         data="AWA2, CUB, SUN, aPY: ResNet-101 features, attributes and the proposed splits",
-        layout="`AWA2/res101.mat`, `AWA2/att_splits.mat`, and so on",
+        layout="`AWA2/res101.mat`, `AWA2/att_splits.mat`; the same in `CUB`, `SUN` and `APY`",
         source="https://www.mpi-inf.mpg.de/departments/computer-vision-and-machine-learning/research/zero-shot-learning",
         protocol="the proposed split; the mean over classes; generalized: the harmonic mean without calibration",
     ),
@@ -204,6 +222,7 @@ def _section(name: str, entry: _Entry, table: Table) -> Iterator[str]:
     yield f"### {name}"
     root = "" if entry.source == "tlzoo" else " --root FOLDER"
     facts = {"data": entry.data, "layout": entry.layout, "from": entry.source, "protocol": entry.protocol}
+    facts |= {"weights": entry.weights} if entry.weights else {}
     facts |= {
         "command": f"`tlzoo bench run {name}{root}`",
         "state": _state(name, list(prices(suite, throughput=THROUGHPUT, answers=False))),
@@ -213,7 +232,7 @@ def _section(name: str, entry: _Entry, table: Table) -> Iterator[str]:
     for group in suite.groups:
         if rows := [each for each in known if each.group == group.title]:
             several = f", mean of {len(group.tasks)} tasks" if len(group.tasks) > 1 else ""
-            yield f"Published, {group.title}{several}, in percent:"
+            yield f"Published, {group.title}{several}, {_METRICS[group.metric]} in percent:"
             yield "\n".join(_lines(rows))
 
 
@@ -233,10 +252,11 @@ def _state(name: str, priced: list[Price]) -> str:
     file = _RESULTS / f"{name}.json"
     if file.is_file():
         run = len(json.loads(file.read_text("utf-8"))["cells"])
-        return f"run: {run:,} results of {cells:,} cells are committed, see [results](results/{name}.md)"
+        part = f"run: {cells:,} cells" if run >= cells else f"run in part: {run:,} of {cells:,} cells"
+        return f"{part}, see [results](results/{name}.md)"
     known = [price.seconds for price in priced if price.seconds is not None]
     if len(known) < len(priced):
-        return f"planned: {cells:,} cells on features or small networks"
+        return f"planned: {cells:,} cells; `tlzoo bench plan {name} --root FOLDER` prices them by running some in small"
     hours = sum(known) / 3600
     spelled = f"{hours:,.0f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
     return f"planned: {cells:,} cells, {spelled} at {THROUGHPUT:,} pictures a second"

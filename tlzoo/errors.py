@@ -31,7 +31,7 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that is not there."""
 
 
-class NotFiniteError(UserError, FloatingPointError):
+class NotFiniteError(InputError, FloatingPointError):
     """A number that is NaN or Inf."""
 
 

@@ -71,6 +71,8 @@ class Stream(IntEnum):
     """Random descriptions of classes; no key."""
     HELD_OUT = 22
     """Which source training examples a method validates itself on; key: (domain)."""
+    PRICES = 23
+    """What stands for data and rows where a suite is priced; key: (what)."""
 
 
 _SEEDS = 2**64

@@ -167,7 +167,7 @@ def test_what_is_no_such_folder(folders, tmp_path):
         create_backbone(f"clip:{folders / 'plain'}", pretrained=False)
     with pytest.raises(ValueError, match="cannot be loaded"):
         create_backbone(f"clip:{tmp_path}")
-    with pytest.raises(FileNotFoundError, match="is no file"):
+    with pytest.raises(FileNotFoundError, match="is not a file"):
         create_backbone("clip:ViT-B-32", checkpoint_path=tmp_path / "weights.pt")
 
 

@@ -124,10 +124,10 @@ def test_other_files_are_refused(case, tmp_path):
         other = {"width": 2}
     with pytest.raises(ValueError, match=r"weights\.pth holds no weights of this .* layout"):
         create_backbone(name, checkpoint_path=file, **{**settings, **other})
-    with pytest.raises(FileNotFoundError, match=r"checkpoint_path .*none\.pth is no file"):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint_path .*none\.pth is not a file"):
         create_backbone(name, checkpoint_path=tmp_path / "none.pth", **settings)
     (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(ValueError, match=r"text\.pth is no file of weights alone"):
+    with pytest.raises(ValueError, match=r"text\.pth is not a file of weights alone"):
         create_backbone(name, checkpoint_path=tmp_path / "text.pth", **settings)
     torch.save({"state_dict": {}}, file)
     with pytest.raises(ValueError, match=f"has no classifier of {name}: {CLASSIFIERS[name]}.weight and"):

@@ -32,7 +32,7 @@ def test_weights_come_from_a_training_checkpoint(classifier, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.pth is no file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.pth is not a file"):
         create_backbone("timm:resnet10t", checkpoint_path=tmp_path / "none.pth")
 
 

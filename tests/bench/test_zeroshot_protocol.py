@@ -9,7 +9,7 @@ from tlzoo.bench import protocols
 from tlzoo.bench.cell import Cell
 from tlzoo.data.example_set import ExampleSet
 from tlzoo.data.tasks import ZeroShotTask
-from tlzoo.methods.zeroshot import CSLS, class_prior
+from tlzoo.methods.zeroshot import CSLS, OTTER, class_prior
 from tlzoo.methods.zeroshot.correction import Correction
 from tlzoo.types import Sees, SupervisionError
 
@@ -140,6 +140,7 @@ def test_corrections_get_all_queries_at_once(run, monkeypatch):
 @pytest.mark.parametrize("method", ["csls", "inverted_softmax", "class_prior", "otter"])
 def test_a_correction_that_does_not_declare_the_test_inputs_is_caught(run, monkeypatch, method):
     monkeypatch.setattr(Correction, "adds", frozenset())
+    monkeypatch.setattr(OTTER, "adds", frozenset())
     monkeypatch.setitem(class_prior._SEES, "estimated", frozenset())
     with pytest.raises(SupervisionError, match="it must declare TEST_INPUTS"):
         run(task(), method, settings={"base": "ridge"})

@@ -122,7 +122,7 @@ def test_weights_of_feat_load(tmp_path):
     assert torch.equal(found.eval()(pictures), network.eval()(pictures))
     with pytest.raises(ValueError, match="holds no weights of this ResNet-12"):
         create_backbone("resnet12", checkpoint_path=tmp_path / "feat.pth")
-    with pytest.raises(FileNotFoundError, match=r"none\.pth is no file"):
+    with pytest.raises(FileNotFoundError, match=r"none\.pth is not a file"):
         create_backbone("resnet12", checkpoint_path=tmp_path / "none.pth")
 
 

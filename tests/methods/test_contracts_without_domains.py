@@ -311,7 +311,8 @@ def test_compatibilities_take_arrays_of_any_dtype(name):
         assert torch.equal(method.bind(embeddings, seen=ALL_SEEN)(features), scores)
 
 
-@pytest.mark.parametrize("name", COMPATIBILITIES)
+# OTTER's plan comes from a solver outside torch
+@pytest.mark.parametrize("name", [name for name in COMPATIBILITIES if name != "zeroshot/otter"])
 def test_scorers_under_transforms(name):
     method = fitted(name)
     scorer = method.bind(candidates(method), seen=ALL_SEEN)

@@ -18,6 +18,7 @@ from tlzoo.backbones.extraction import OnProgress, extract, progress_bar
 from tlzoo.backbones.weights_fingerprint import fingerprint
 from tlzoo.errors import InputError
 from tlzoo.inputs import by_position
+from tlzoo.randomness import Stream, numpy_generator
 from tlzoo.storage import home
 from tlzoo.storage.arrays import ArrayStore
 from tlzoo.types import Backbone
@@ -156,7 +157,7 @@ class FeatureCache:
 
         if (estimates := _ESTIMATES.get()) is not None and self._entries.get(key) is None:
             estimates[key] = _extraction_seconds(backbone, inputs, batch_size)
-            return np.random.default_rng(0).random(shape).astype(wanted)
+            return numpy_generator(0, Stream.PRICES, "features").random(shape).astype(wanted)
 
         def fill(out: NDArray[Any]) -> None:
             title = f"features of {backbone.name}"

@@ -250,7 +250,7 @@ def _of_sentence_transformers(folder: Path) -> Towers:
 
 def _open_clip(name: str, checkpoint_path: str | Path | None) -> Towers:
     if checkpoint_path is not None and not Path(checkpoint_path).is_file():
-        raise MissingFileError(f"checkpoint_path {checkpoint_path} is no file")
+        raise MissingFileError(f"checkpoint_path {checkpoint_path} is not a file in {Path.cwd()}")
     try:
         import open_clip
     except ModuleNotFoundError as error:

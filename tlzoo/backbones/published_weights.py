@@ -69,12 +69,11 @@ def published_classifier(network: str, file: str | Path) -> tuple[Tensor, Tensor
 def _state(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by name, without the prefixes of wrappers."""
     if not file.is_file():
-        raise MissingFileError(f"checkpoint_path {file} is no file")
+        raise MissingFileError(f"checkpoint_path {file} is not a file in {Path.cwd()}")
     try:
         content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first = str(error).partition("\n")[0]
-        raise InputError(f"{file} is no file of weights alone ({first[:200]}); save its state_dict again") from error
+        raise InputError(f"{file} is not a file of weights alone; save its state_dict again") from error
     while isinstance(content, dict) and (inside := next((name for name in _CONTAINERS if name in content), None)):
         content = content[inside]
     if not isinstance(content, dict):

@@ -109,7 +109,7 @@ def timm_network(
     if not timm.is_model(name):
         raise InputError(nearest(name, timm.list_models(), kind="network of timm"))
     if checkpoint_path is not None and not Path(checkpoint_path).is_file():
-        raise MissingFileError(f"checkpoint_path {checkpoint_path} is no file")
+        raise MissingFileError(f"checkpoint_path {checkpoint_path} is not a file in {Path.cwd()}")
     from_hub = pretrained and checkpoint_path is None
     try:
         network = timm.create_model(name, pretrained=from_hub, num_classes=0, **settings)

@@ -13,6 +13,7 @@ __all__ = ["Published", "published"]
 
 _FOLDER = Path(__file__).parent / "published_values"
 _RECALLED = "recalled, not confirmed"
+_HAIR = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,13 @@ class Published:
     """Of all tasks, where their own values are not known."""
 
     def of(self, task: int | None) -> float:
-        """Return the value of the task at a place of the group, NaN if it is not known; or the mean of all for None."""
+        """Return the value of the task at a place of the group, NaN if it is not known; or the mean of all for None.
+
+        A mean that ends in 5 is rounded up when it is printed, as publications do: it lies a hair above.
+        """
         if not self.values:
             return self.mean if task is None else math.nan
-        return math.fsum(self.values) / len(self.values) if task is None else self.values[task]
+        return math.fsum(self.values) / len(self.values) + _HAIR if task is None else self.values[task]
 
     @property
     def note(self) -> str:

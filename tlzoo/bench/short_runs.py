@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlzoo.bench.cell import Cell
+from tlzoo.randomness import Stream, numpy_generator
 
 __all__ = ["RowCost", "ShortRuns", "measure_rows", "row_cost"]
 
@@ -75,7 +76,7 @@ def measure_rows(cells: Sequence[Cell], *, limit: float, tasks: int, backbones: 
 
     found, error, begun = list[float](), "", time.process_time()
     with estimated() as extraction:
-        for place, number in enumerate(np.random.default_rng(0).permutation(len(cells))):
+        for place, number in enumerate(numpy_generator(0, Stream.PRICES, "rows").permutation(len(cells))):
             if place and time.process_time() - begun > limit:
                 break
             cell = cells[number]

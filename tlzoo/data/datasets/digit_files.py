@@ -150,7 +150,11 @@ def _read_usps(part: str, find: _Find) -> Digits:
     if file.suffix == ".h5":
         values, labels = _hdf5(file, f"{part}/data", f"{part}/target")
     else:
-        rows = [line.split() for line in bz2.decompress(file.read_bytes()).decode("ascii").splitlines()]
+        try:
+            text = bz2.decompress(file.read_bytes()).decode("ascii")
+        except (OSError, EOFError, ValueError) as error:
+            raise InputError(f"{file} cannot be read as bzip2 ({error}); fetch it again") from error
+        rows = [line.split() for line in text.splitlines()]
         labels = np.array([int(row[0]) - 1 for row in rows])
         values = (np.array([[entry.partition(":")[2] for entry in row[1:]] for row in rows], dtype=np.float64) + 1) / 2
     if values.shape != (len(labels), 256):

@@ -123,8 +123,7 @@ def _read(file: Path) -> Arrays:
             parts = {key: np.concatenate(own, axis=int(key == "edge_index")) for key, own in split.items()}
             first = {key: np.cumsum([0, *map(len, split[key])]) for key in ("x", "edge_attr")}
     except Exception as error:  # a damaged file, or one of something else, fails anywhere
-        said = str(error).partition("\n")[0]
-        raise InputError(f"{file} holds no molecules of QM9 ({said}); it is to be had from {_FROM}") from error
+        raise InputError(f"{file} holds no molecules of QM9; it is to be had from {_FROM}") from error
     return {
         "atoms": parts["x"].astype(np.float32),
         "positions": parts["pos"].astype(np.float32),

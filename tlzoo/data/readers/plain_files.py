@@ -48,6 +48,5 @@ def read_array(file: Path, mmap_mode: Literal["r", "c"] | None = None) -> NDArra
     try:
         array: NDArray[Any] = np.lib.format.open_memmap(file, mode=mmap_mode) if mmap_mode else np.load(file)
     except (ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
-        said = str(error).partition("\n")[0]
-        raise InputError(f"{file} cannot be read as an array of NumPy ({said}); fetch it again") from error
+        raise InputError(f"{file} cannot be read as an array of NumPy; fetch it again") from error
     return array
