@@ -232,7 +232,8 @@ def _section(name: str, entry: _Entry, table: Table) -> Iterator[str]:
     for group in suite.groups:
         if rows := [each for each in known if each.group == group.title]:
             several = f", mean of {len(group.tasks)} tasks" if len(group.tasks) > 1 else ""
-            yield f"Published, {group.title}{several}, {_METRICS[group.metric]} in percent:"
+            metric = _METRICS[group.metric or ("test/per_class" if name == "visda" else "test/accuracy")]
+            yield f"Published, {group.title}{several}, {metric} in percent:"
             yield "\n".join(_lines(rows))
 
 
@@ -259,4 +260,5 @@ def _state(name: str, priced: list[Price]) -> str:
         return f"planned: {cells:,} cells; `tlzoo bench plan {name} --root FOLDER` prices them by running some in small"
     hours = sum(known) / 3600
     spelled = f"{hours:,.0f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-    return f"planned: {cells:,} cells, {spelled} at {THROUGHPUT:,} pictures a second"
+    streams = "; passes over the streams come on top" if name.endswith("-c") else ""
+    return f"planned: {cells:,} cells, {spelled} at {THROUGHPUT:,} pictures a second{streams}"
