@@ -43,10 +43,11 @@ def collected(suites: Sequence[str] = SUITES) -> list[tuple[str, Known]]:
 
 def _known(task: str, cells: Sequence[dict[str, Any]]) -> Known:
     loaded: Any = load_task(task)
+    metric = f"test/{loaded.metric}"
     rows: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
         rows.setdefault(cell["label"], []).append(cell)
-    figures = {label: _mean(own, f"test/{loaded.metric}") for label, own in rows.items()}
+    figures = {label: _known_mean(task, label, own, metric) for label, own in rows.items()}
     rivals = [
         Rival(
             Cell(**{name: own[0][name] for name in ("kind", "task", "method", "module") if name in own[0]}),
@@ -71,6 +72,13 @@ def _known(task: str, cells: Sequence[dict[str, Any]]) -> Known:
 def _mean(cells: Sequence[dict[str, Any]], metric: str) -> float:
     known = [cell["metrics"][metric] for cell in cells if cell["metrics"].get(metric) is not None]
     return float(np.mean(known)) if known else float("nan")
+
+
+def _known_mean(task: str, label: str, cells: Sequence[dict[str, Any]], metric: str) -> float:
+    found = _mean(cells, metric)
+    if np.isnan(found):
+        raise SystemExit(f"{label} on {task} has no {metric} in the committed file: run its suite again")
+    return found
 
 
 def judged(tasks: Sequence[tuple[str, Known]], is_left_out: Callable[[Any, Any], bool]) -> dict[str, list[float]]:
