@@ -73,9 +73,9 @@ PANELS = (
     _Panel(
         title="one-shot: 20 new emoji, one shot",
         suite="emoji-oneshot",
-        baselines=("nearest centroid",),
+        baselines=("nearest centroid", "CL2N, whitened within classes"),
         rows=("matching network", "MAML", "SimpleShot CL2N", "TIM"),
-        way=20,
+        group="20-way, 1-shot",
     ),
     _Panel(
         title="zero-shot: 200 new emoji, no example",
