@@ -51,7 +51,7 @@ class _Panel:
 
 PANELS = (
     _Panel(
-        title="adaptation: 4 pairs of emoji vendors",
+        title="adaptation: 4 emoji pairs",
         suite="emoji-adaptation",
         baselines=("linear classifier", "source only", "target only"),
         rows=("DAN", "JAN", "Deep CORAL", "MCC"),
