@@ -73,12 +73,12 @@ PANELS = (
     _Panel(
         title="one-shot: 20 new emoji, one shot",
         suite="emoji-oneshot",
-        baselines=("nearest centroid", "CL2N, whitened within classes"),
+        baselines=("nearest centroid", "CL2N, whitened within classes", "logistic regression, whitened within classes"),
         rows=("matching network", "MAML", "SimpleShot CL2N", "TIM"),
         group="20-way, 1-shot",
     ),
     _Panel(
-        title="zero-shot: 200 new emoji, no example",
+        title="zero-shot: 200 new emoji",
         suite="emoji-zeroshot",
         baselines=("ridge",),
         rows=("ConSE", "DeViSE", "ALE", "ESZSL"),
