@@ -218,5 +218,5 @@ def test_damaged_arrays_are_named(cifar, name, content):
     file = cifar / f"CIFAR-10-C/{name}.npy"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) - 9] if content == b"half" else content)
-    with pytest.raises(InputError, match=rf"{name}\.npy cannot be read as an array of NumPy .*; fetch it again"):
+    with pytest.raises(InputError, match=rf"{name}\.npy cannot be read as an array of NumPy; fetch it again"):
         load_task("cifar10-c:continual", root=cifar)
