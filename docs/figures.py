@@ -32,21 +32,17 @@ FIGURE = Path(__file__).parent / "figures" / "five_types.svg"
 
 @dataclass(frozen=True)
 class _Panel:
-    """Rows of one committed suite in a group, or at a way of its episodes; the best row of each kind joins them."""
+    """Rows of one table of a committed suite; the best row of each kind joins them."""
 
     title: str
     suite: str
     baselines: tuple[str, ...]
     rows: tuple[str, ...]
     group: str | None = None
-    way: int | None = None
-    dirichlet: float | None = None
 
     def takes(self, cell: dict[str, Any]) -> bool:
         """Tell whether a cell of the suite is one of the panel's table."""
-        budget = cell["budget"]
-        shape = self.way in (None, budget.get("way")) and budget.get("dirichlet") == self.dirichlet
-        return cell.get("group") == self.group and shape
+        return cell.get("group") == self.group
 
 
 PANELS = (

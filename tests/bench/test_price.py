@@ -13,6 +13,7 @@ from tlzoo.bench.suite_reader import list_suites, load_suite
 from tlzoo.cli import main
 from tlzoo.data.datasets.dense_maps import TARGETS
 
+APART = {"task": "office31:dslr->amazon", "seed": 0}
 SUITE = {
     "suite": "toy",
     "seeds": 3,
@@ -39,7 +40,7 @@ def test_a_step_passes_a_batch_of_every_domain_that_a_method_sees():
     assert "without the answers at checkpoints" in str(price)
 
 
-@pytest.mark.parametrize(("tuned_on", "runs"), [(None, 120), ({"seed": 0}, 60)])
+@pytest.mark.parametrize(("tuned_on", "runs"), [(None, 120), ({"seed": 0}, 60), (APART, 50)])
 def test_a_search_is_counted(tuned_on, runs):
     group = {**SUITE["groups"][0], "trials": 4, **({"tuned_on": tuned_on} if tuned_on else {})}
     (price,) = prices(load_suite({**SUITE, "groups": [group]}), throughput=1.0)

@@ -234,9 +234,11 @@ def _train_seconds(row: Row, own: PassTimes, targets: Mapping[str, Target] | Non
 
 def _runs(group: Group) -> int:
     """Return the number of cells, and of the further settings that are tried at most."""
-    once = len(group.tasks) * len(group.backbones) * len(group.rows)
-    cells, further = once * len(group.seeds), max(group.search.trials - 1, 0)
-    return cells + further * (once if group.search.tuned_on else cells)
+    rows = len(group.backbones) * len(group.rows)
+    cells, trials, tuned_on = rows * len(group.tasks) * len(group.seeds), group.search.trials, group.search.tuned_on
+    if "task" in tuned_on:
+        return cells + trials * rows  # a task apart, on which a row chooses once for all of its cells
+    return cells + max(trials - 1, 0) * (rows * len(group.tasks) if tuned_on else cells)
 
 
 def _tries(group: Group, row: Row) -> int:
