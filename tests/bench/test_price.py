@@ -176,7 +176,7 @@ def test_a_cell_is_priced_by_smaller_ones(costs, candidates, search, tries):
         budget={"steps": 5000, "episodes": 1000, "way": 5},
     )
     assert short_runs._tries(cell) == tries
-    found = short_runs.row_cost(cell)
+    found = short_runs.row_cost(cell, costs(short_runs._shortened(cell, 1)))
     assert found.of(cell, tasks=1, backbones=1, seeds=1) == pytest.approx(costs(cell))
     assert found.of(cell, tasks=2, backbones=1, seeds=3) == pytest.approx(6 * costs(cell))
     if search:  # tuned on one seed, the others take its settings
@@ -185,6 +185,14 @@ def test_a_cell_is_priced_by_smaller_ones(costs, candidates, search, tries):
         assert found.of(tuned, tasks=2, backbones=1, seeds=3) == pytest.approx(2 * costs(cell) + 4 * once)
         tuned = replace(cell, search={**search, "tuned_on": {"seed": 0, "task": "other"}})
         assert found.of(tuned, tasks=2, backbones=1, seeds=3) == pytest.approx(costs(cell) + 5 * once)
+
+
+def test_a_cell_whose_unit_is_beyond_the_limit_is_run_no_further(costs):
+    cell = Cell(kind="episode", task="t", method="oneshot/protonet", budget={"steps": 1, "episodes": 20})
+    unit = costs(short_runs._shortened(cell, 1))
+    found = short_runs.measure_rows([cell], limit=unit / 2, tasks=1, backbones=1, seeds=1)
+    assert found.seconds == pytest.approx(20 * unit)
+    assert found.seconds >= costs(cell)
 
 
 def test_rows_beyond_the_limit_cost_the_mean_of_the_others(costs):

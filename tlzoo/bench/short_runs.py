@@ -81,9 +81,11 @@ def measure_rows(cells: Sequence[Cell], *, limit: float, tasks: int, backbones: 
                 break
             cell = cells[number]
             try:
-                if not found:
-                    _timed(_shortened(cell, 1))  # what is imported and read once is no part of a cell
-                found.append(row_cost(cell).of(cell, tasks=tasks, backbones=backbones, seeds=seeds))
+                unit = _timed(_shortened(cell, 1))
+                if not found and unit <= limit:
+                    unit = _timed(_shortened(cell, 1))  # what is imported and read once is no part of a cell
+                cost = _proportional(cell, unit) if unit > limit >= 0 else row_cost(cell, unit)
+                found.append(cost.of(cell, tasks=tasks, backbones=backbones, seeds=seeds))
             except Exception as problem:  # a cell runs any code
                 said = str(problem).partition("\n")[0] or type(problem).__name__
                 error = error or f"{cell.label}: {said}"
@@ -93,10 +95,20 @@ def measure_rows(cells: Sequence[Cell], *, limit: float, tasks: int, backbones: 
     )
 
 
-def row_cost(cell: Cell) -> RowCost:
-    """Return what a cell costs, from runs with parts of its budget: what is fixed, and what each part adds."""
-    small, added = _shortened(cell, 1), dict[str, float]()
-    base = _timed(small)
+def _proportional(cell: Cell, unit: float) -> RowCost:
+    """Return what a cell costs at most, from one unit of each part of its budget: too long a time to run more."""
+    whole = unit * max((int(value) for name, value in cell.budget.items() if name in _SMALL), default=1)
+    return RowCost(once=whole, trial=whole)
+
+
+def row_cost(cell: Cell, unit: float) -> RowCost:
+    """Return what a cell costs, from runs with parts of its budget: what is fixed, and what each part adds.
+
+    Args:
+        cell: of the row.
+        unit: seconds with one unit of each part.
+    """
+    small, added, base = _shortened(cell, 1), dict[str, float](), unit
     multiples: tuple[int, ...] = _LEAST
     if base <= _SLOW:
         small, multiples = _shortened(cell), _LONGER
